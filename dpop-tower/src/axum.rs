@@ -1,0 +1,202 @@
+//! Extractors for axum: [`BoundToken`] and [`BearerToken`], with claims of your own type.
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::get};
+//! use dpop_tower::{BoundToken, DpopConfig, DpopLayer, PublicOrigin};
+//! use dpop_tower::test_util::{TestClient, TestIssuer};
+//! use tower::ServiceExt as _;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Claims {
+//!     sub: String,
+//! }
+//!
+//! async fn orders(token: BoundToken<Claims>) -> String {
+//!     format!("{} with key {}", token.claims().sub, token.thumbprint())
+//! }
+//!
+//! let issuer = TestIssuer::new();
+//! let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer.tokens());
+//! let app = Router::new()
+//!     .route("/orders", get(orders))
+//!     .layer(DpopLayer::new(config.build()?));
+//!
+//! let client = TestClient::new();
+//! let token = issuer.token().subject("alice").bound_to(&client).mint();
+//! let request = client.get("https://api.example.com/orders", &token);
+//! let response = app.oneshot(request.map(axum::body::Body::from)).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
+//! # Where to put the layer
+//!
+//! - `Router::layer` also covers the fallback of that router, `route_layer` only its routes. Prefer
+//!   `layer`: with it a stranger cannot even tell which paths exist.
+//! - Inside `nest`, the layer sees the path without its prefix; it uses axum's `OriginalUri` instead,
+//!   so there is nothing to configure.
+//! - A layer that rewrites the URI has to be inside of this one.
+//! - A CORS layer has to be outside, so that preflight requests, which carry no token, get through.
+
+use std::{any::type_name, fmt};
+
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::{Extensions, StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    middleware::Admitted,
+    rejection::{Challenge, NO_STORE, write_challenges},
+    token::{BearerToken, BoundToken, TokenErrorKind},
+};
+
+/// Why a handler did not get the token it asked for.
+#[derive(Clone, Debug)]
+pub struct TokenRejection(Reason);
+
+#[derive(Clone, Debug)]
+enum Reason {
+    LayerMissing,
+    OtherKind(Challenge),
+    ClaimsMismatch(Challenge),
+}
+
+impl TokenRejection {
+    /// The status of the response: 500 if no [`DpopLayer`](crate::DpopLayer) was in front of the
+    /// handler, 401 if the token is not of the kind, or does not have the claims, that the handler
+    /// asks for.
+    pub const fn status(&self) -> StatusCode {
+        match self.0 {
+            Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::OtherKind(_) | Reason::ClaimsMismatch(_) => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    const fn description(&self) -> &'static str {
+        match self.0 {
+            Reason::LayerMissing => "no DpopLayer in front of the handler",
+            Reason::OtherKind(_) => TokenErrorKind::SchemeNotAccepted.description(),
+            Reason::ClaimsMismatch(_) => TokenErrorKind::InvalidClaim.description(),
+        }
+    }
+}
+
+impl fmt::Display for TokenRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description())
+    }
+}
+
+impl std::error::Error for TokenRejection {}
+
+impl IntoResponse for TokenRejection {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        let description = self.description();
+        match &self.0 {
+            // What is wrong here is none of the client's business.
+            Reason::LayerMissing => {}
+            Reason::OtherKind(challenge) | Reason::ClaimsMismatch(challenge) => {
+                let headers = response.headers_mut();
+                headers.insert(header::CACHE_CONTROL, NO_STORE);
+                write_challenges(headers, challenge, Some("invalid_token"), description);
+            }
+        }
+        response
+    }
+}
+
+/// The extension `T`, or why there is none. A missing layer must never look like a request that was
+/// let in without a token.
+fn extension<T: Clone + Send + Sync + 'static>(
+    extensions: &Extensions,
+) -> Result<(&Admitted, Option<&T>), TokenRejection> {
+    match extensions.get::<Admitted>() {
+        Some(admitted) => Ok((admitted, extensions.get::<T>())),
+        None => {
+            tracing::error!(
+                extractor = type_name::<T>(),
+                "no DpopLayer in front of a handler that extracts a token: add \
+                 `.layer(DpopLayer::new(config))` to its router"
+            );
+            Err(TokenRejection(Reason::LayerMissing))
+        }
+    }
+}
+
+fn claims_mismatch<C>(admitted: &Admitted) -> TokenRejection {
+    // The error itself could quote a claim's value.
+    tracing::warn!(
+        claims = type_name::<C>(),
+        "the token's claims do not fit the type that the handler asks for"
+    );
+    TokenRejection(Reason::ClaimsMismatch(admitted.challenge().clone()))
+}
+
+macro_rules! extractor {
+    ($token:ident) => {
+        /// Gives the token that the layer has verified, its claims read into `C`.
+        impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for $token<C> {
+            type Rejection = TokenRejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+                let (admitted, token) = extension::<$token>(&parts.extensions)?;
+                let token = token.ok_or_else(|| {
+                    TokenRejection(Reason::OtherKind(admitted.challenge().clone()))
+                })?;
+                token.typed().map_err(|_| claims_mismatch::<C>(admitted))
+            }
+        }
+
+        /// `None` if the request was let in with a token of the other kind, which only an
+        /// [optional](crate::Policy::optional) layer does.
+        impl<S: Send + Sync, C: DeserializeOwned> OptionalFromRequestParts<S> for $token<C> {
+            type Rejection = TokenRejection;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                _: &S,
+            ) -> Result<Option<Self>, TokenRejection> {
+                let (admitted, token) = extension::<$token>(&parts.extensions)?;
+                token
+                    .map(|token| token.typed().map_err(|_| claims_mismatch::<C>(admitted)))
+                    .transpose()
+            }
+        }
+
+        /// Gives the token that the layer has verified.
+        impl<S: Send + Sync> FromRequestParts<S> for $token {
+            type Rejection = TokenRejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+                let (admitted, token) = extension::<$token>(&parts.extensions)?;
+                token
+                    .cloned()
+                    .ok_or_else(|| TokenRejection(Reason::OtherKind(admitted.challenge().clone())))
+            }
+        }
+
+        /// `None` if the request was let in with a token of the other kind, which only an
+        /// [optional](crate::Policy::optional) layer does.
+        impl<S: Send + Sync> OptionalFromRequestParts<S> for $token {
+            type Rejection = TokenRejection;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                _: &S,
+            ) -> Result<Option<Self>, TokenRejection> {
+                let (_, token) = extension::<$token>(&parts.extensions)?;
+                Ok(token.cloned())
+            }
+        }
+    };
+}
+
+extractor!(BoundToken);
+extractor!(BearerToken);

@@ -1,0 +1,99 @@
+//! Signature algorithms and the backends that verify them.
+//!
+//! A backend is a value given to the configuration, never a build-time switch: a feature such as
+//! `josekit` only adds one. Nothing here implements cryptography.
+
+mod algorithm;
+mod cache;
+#[cfg(feature = "josekit")]
+mod josekit;
+
+pub use self::algorithm::Algorithm;
+pub(crate) use self::cache::KeyCache;
+#[cfg(feature = "josekit")]
+pub use self::josekit::Josekit;
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    jwk::PublicJwk,
+};
+
+/// A crypto backend: turns a public key into something that verifies signatures.
+///
+/// # Security
+///
+/// Everything rests on this trait. A false positive of [`VerifyingKey::verify`] lets whoever
+/// provokes it act with a stolen token; a false negative only refuses a good request. Refuse what
+/// is odd: points off their curve, signatures of another length, keys that do not fit.
+///
+/// Verification runs inline on the executor, so it should take well under a millisecond.
+pub trait SignatureVerifier: fmt::Debug + Send + Sync + 'static {
+    /// Whether [`prepare`](Self::prepare) can succeed for `algorithm`.
+    fn supports(&self, algorithm: Algorithm) -> bool;
+
+    /// Parses `key` for use with `algorithm`. The result is kept and used for many signatures.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] if the key does not [fit](PublicJwk::fits) the algorithm, is not a valid key
+    /// (such as a point that is not on its curve), or the backend does not support it.
+    fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey>;
+}
+
+/// A parsed public key, tied to one algorithm.
+pub trait VerifyingKey: fmt::Debug + Send + Sync + 'static {
+    /// Verifies `signature` over `message`, in the format of RFC 7518 section 3 (for ECDSA: the
+    /// concatenation of R and S, not DER).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSignature`] if it is anything but a valid signature.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature>;
+}
+
+/// A key that a backend has parsed, shared between requests.
+pub type PreparedKey = Arc<dyn VerifyingKey>;
+
+/// A key that a backend cannot use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidKey;
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key is not valid for the algorithm")
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+/// A signature that does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidSignature;
+
+impl fmt::Display for InvalidSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature does not verify")
+    }
+}
+
+impl std::error::Error for InvalidSignature {}
+
+/// A configured list of algorithms has to be one that the backend can serve.
+pub(crate) fn check_algorithms(
+    algorithms: &[Algorithm],
+    crypto: &dyn SignatureVerifier,
+) -> Result<(), ConfigError> {
+    let refuse = |message: String| Err(ConfigError::new(ConfigErrorKind::Algorithms, message));
+    if algorithms.is_empty() {
+        return refuse("no algorithm is allowed".to_owned());
+    }
+    match algorithms
+        .iter()
+        .find(|algorithm| !crypto.supports(**algorithm))
+    {
+        Some(algorithm) => refuse(format!("the crypto backend does not support {algorithm}")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,48 @@
+//! base64url as RFC 7515 section 2 has it: no padding, no white space, one spelling per value.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// Decodes canonical, unpadded base64url.
+///
+/// A non-zero tail (`QQ` and `QR` both carry the octet `A` for a lenient decoder) is refused: it
+/// would give one signature, token or thumbprint several spellings.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Decodes exactly `N` octets without allocating.
+pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut octets = [0; N];
+    // The decoder's own length check is an estimate, so the count is compared as well.
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut octets) {
+        Ok(written) if written == N => Some(octets),
+        _ => None,
+    }
+}
+
+pub(crate) fn encode(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_padding_white_space_other_alphabets_and_loose_tails() {
+        assert_eq!(decode("QQ").as_deref(), Some(&b"A"[..]));
+        for wrong in ["QQ==", "QR", "Q", "Q Q", "QQ\n", "+/+/", "Qä", "QQ.QQ"] {
+            assert_eq!(decode(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_array_takes_its_exact_length_only() {
+        assert_eq!(decode_array::<3>("AAEC"), Some([0, 1, 2]));
+        assert_eq!(decode_array::<2>("AAEC"), None);
+        assert_eq!(decode_array::<4>("AAEC"), None);
+        assert_eq!(decode_array::<32>(&encode(&[7; 32])), Some([7; 32]));
+        assert_eq!(decode_array::<32>(&encode(&[7; 33])), None);
+        assert_eq!(decode_array::<32>(&encode(&[7; 31])), None);
+    }
+}

@@ -1,0 +1,332 @@
+//! JSON as a signed object needs it: one meaning per text.
+//!
+//! RFC 7515 section 4 and RFC 7519 section 4 let a parser refuse duplicate member names or take the
+//! last; two parsers that choose differently see two different tokens. This one refuses them, at
+//! every depth. Depth and the number of members are bounded, since the text comes from strangers.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+use crate::time::UnixTime;
+
+const MAX_DEPTH: u8 = 16;
+const MAX_MEMBERS: usize = 256;
+
+/// A JSON value that borrows its strings from the text where they need no unescaping.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(Cow<'a, str>),
+    Array(Vec<Value<'a>>),
+    Object(Object<'a>),
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn as_object(&self) -> Option<&Object<'a>> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// A `NumericDate` (RFC 7519 section 2), a fraction cut towards the past.
+    pub(crate) fn as_numeric_date(&self) -> Option<UnixTime> {
+        match self {
+            Value::Number(number) => numeric_date(number),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_json(self) -> serde_json::Value {
+        match self {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => serde_json::Value::Bool(value),
+            Value::Number(value) => serde_json::Value::Number(value),
+            Value::String(value) => serde_json::Value::String(value.into_owned()),
+            Value::Array(values) => values.into_iter().map(Value::into_json).collect(),
+            Value::Object(object) => serde_json::Value::Object(object.into_json()),
+        }
+    }
+}
+
+/// Seconds since the epoch, if `number` is one that every JSON implementation reads alike.
+pub(crate) fn numeric_date(number: &Number) -> Option<UnixTime> {
+    if let Some(secs) = number.as_i64() {
+        return Some(UnixTime::from_secs(secs));
+    }
+    if number.is_u64() {
+        return Some(UnixTime::from_secs(i64::MAX));
+    }
+    let secs = number.as_f64()?;
+    if !secs.is_finite() {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float-to-integer cast saturates, and the ends of time are refused by every check"
+    )]
+    Some(UnixTime::from_secs(secs.floor() as i64))
+}
+
+/// A JSON object without duplicate members, in the order of the text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+impl<'a> Object<'a> {
+    /// Parses a text that is one JSON object and nothing else.
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = Strict { depth: MAX_DEPTH }
+            .deserialize(&mut deserializer)
+            .ok()?;
+        deserializer.end().ok()?;
+        match value {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.0
+            .iter()
+            .find_map(|(member, value)| (member == name).then_some(value))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn into_json(self) -> serde_json::Map<String, serde_json::Value> {
+        self.0
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value.into_json()))
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: u8,
+}
+
+impl Strict {
+    fn deeper<E: Error>(self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth }),
+            None => Err(E::custom("nested too deeply")),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value<'de>, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let inner = self.deeper()?;
+        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(8);
+        while let Some(name) = map.next_key_seed(MemberName)? {
+            if members.len() == MAX_MEMBERS {
+                return Err(A::Error::custom("too many members"));
+            }
+            if members.iter().any(|(seen, _)| *seen == name) {
+                return Err(A::Error::custom("duplicate member"));
+            }
+            members.push((name, map.next_value_seed(inner)?));
+        }
+        Ok(Value::Object(Object(members)))
+    }
+}
+
+/// serde's own `Cow<str>` always copies; this one borrows.
+struct MemberName;
+
+impl<'de> DeserializeSeed<'de> for MemberName {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MemberName {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parses(text: &str) -> bool {
+        Object::parse(text.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn duplicate_members_are_refused_at_every_depth_and_in_every_spelling() {
+        assert!(parses(r#"{"a":1,"b":{"a":1}}"#));
+        for twice in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"x":[{"a":1,"a":2}]}"#,
+        ] {
+            assert!(!parses(twice), "{twice}");
+        }
+    }
+
+    #[test]
+    fn only_one_object_and_nothing_else_is_taken() {
+        for wrong in [
+            "",
+            "[]",
+            "null",
+            "1",
+            r#""a""#,
+            "{} {}",
+            "{}x",
+            "{",
+            "\u{feff}{}",
+        ] {
+            assert!(!parses(wrong), "{wrong:?}");
+        }
+        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_none());
+        assert!(parses(" {\t}\n"));
+    }
+
+    #[test]
+    fn depth_and_members_are_bounded() {
+        let nested =
+            |depth: usize| format!("{}{}", "{\"a\":".repeat(depth) + "1", "}".repeat(depth));
+        assert!(parses(&nested(usize::from(MAX_DEPTH))));
+        assert!(!parses(&nested(usize::from(MAX_DEPTH) + 1)));
+        assert!(!parses(&nested(100_000)));
+        let wide = |n: usize| {
+            let members: Vec<String> = (0..n).map(|i| format!("\"{i}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(parses(&wide(MAX_MEMBERS)));
+        assert!(!parses(&wide(MAX_MEMBERS + 1)));
+    }
+
+    #[test]
+    fn plain_strings_are_borrowed() {
+        let object = Object::parse(br#"{"a":"b","c":"d\n"}"#).unwrap();
+        assert!(matches!(
+            object.0[0],
+            (Cow::Borrowed("a"), Value::String(Cow::Borrowed("b")))
+        ));
+        assert_eq!(object.get("c").and_then(Value::as_str), Some("d\n"));
+        assert_eq!(object.get("e"), None);
+    }
+
+    #[test]
+    fn numeric_dates_are_numbers_and_saturate() {
+        let date = |text: &str| {
+            let text = format!("{{\"t\":{text}}}");
+            Object::parse(text.as_bytes())
+                .and_then(|o| o.get("t").and_then(Value::as_numeric_date))
+                .map(UnixTime::as_secs)
+        };
+        assert_eq!(date("1700000000"), Some(1_700_000_000));
+        assert_eq!(date("1700000000.9"), Some(1_700_000_000));
+        assert_eq!(date("-0.5"), Some(-1));
+        assert_eq!(date("1.7e9"), Some(1_700_000_000));
+        assert_eq!(date("-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(date("18446744073709551615"), Some(i64::MAX));
+        assert_eq!(date("1e300"), Some(i64::MAX));
+        assert_eq!(date("-1e300"), Some(i64::MIN));
+        for wrong in [
+            "\"1700000000\"",
+            "null",
+            "true",
+            "[1]",
+            "{}",
+            "1e999",
+            "NaN",
+        ] {
+            assert_eq!(date(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn becomes_ordinary_json() {
+        let text = r#"{"s":"x","n":1,"f":1.5,"b":true,"z":null,"a":[1,{"k":"v"}]}"#;
+        let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+        let object = Object::parse(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::Value::Object(object.into_json()), expected);
+    }
+}

@@ -1,0 +1,5 @@
+//! The strict parts of JOSE that proofs and access tokens share: base64url, JSON, compact JWS.
+
+pub(crate) mod base64url;
+pub(crate) mod compact;
+pub(crate) mod json;

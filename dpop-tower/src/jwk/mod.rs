@@ -1,0 +1,342 @@
+//! Public keys as JSON Web Keys (RFC 7517) and their thumbprints (RFC 7638).
+//!
+//! [`PublicJwk`] takes what RFC 9449 section 4.2 allows in a proof: the public half of an asymmetric
+//! key. A key with any private or symmetric member is refused whole, as section 4.3 item 7 demands.
+
+mod thumbprint;
+
+pub use thumbprint::{InvalidThumbprint, Thumbprint};
+
+use std::fmt;
+
+use crate::{
+    crypto::Algorithm,
+    jose::{
+        base64url,
+        json::{Object, Value},
+    },
+};
+
+/// The private members of RFC 7518 section 6 (`k` is a symmetric key) and of RFC 9964 (`priv`).
+const SECRET_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// A public key of a kind that proofs and access tokens may be signed with.
+///
+/// Its members are checked for form: coordinates have the length of their curve, an RSA modulus has
+/// 2048 to 4096 bits, an Ed25519 key is not of small order. Whether an elliptic-curve point lies on
+/// its curve is checked when a [`SignatureVerifier`](crate::crypto::SignatureVerifier) prepares it.
+///
+/// ```
+/// use dpop_tower::jwk::PublicJwk;
+///
+/// // RFC 8037 appendix A.3
+/// let key = PublicJwk::from_json(
+///     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert_eq!(key.thumbprint().to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok::<(), dpop_tower::jwk::JwkError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicJwk {
+    parameters: KeyParameters,
+    thumbprint: Thumbprint,
+}
+
+/// The parameters of a [`PublicJwk`], decoded, for a crypto backend to build its key from.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyParameters {
+    /// An elliptic-curve key (RFC 7518 section 6.2.1).
+    Ec {
+        /// The curve.
+        curve: EcCurve,
+        /// The x coordinate: big-endian, as long as the curve's field.
+        x: Box<[u8]>,
+        /// The y coordinate: big-endian, as long as the curve's field.
+        y: Box<[u8]>,
+    },
+    /// An Ed25519 key (RFC 8037 section 2).
+    Ed25519 {
+        /// The encoded point.
+        x: [u8; 32],
+    },
+    /// An RSA key (RFC 7518 section 6.3.1).
+    Rsa {
+        /// The modulus: big-endian, no leading zeros.
+        n: Box<[u8]>,
+        /// The exponent: big-endian, no leading zeros.
+        e: Box<[u8]>,
+    },
+}
+
+/// A curve of RFC 7518 section 6.2.1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EcCurve {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+}
+
+impl EcCurve {
+    /// The name in the `crv` member.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
+    /// The octets of one coordinate.
+    pub const fn field_len(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+}
+
+impl PublicJwk {
+    /// Parses the JSON of one key.
+    ///
+    /// Members beside the key's own parameters, such as `kid` or `alg`, are allowed and ignored;
+    /// they do not enter the thumbprint (RFC 7638 section 3.2).
+    ///
+    /// # Errors
+    ///
+    /// [`JwkError`] for anything but a well-formed public key of a supported kind; duplicate members
+    /// are not well-formed.
+    pub fn from_json(text: &str) -> Result<Self, JwkError> {
+        let object = Object::parse(text.as_bytes()).ok_or(JwkError::Malformed)?;
+        Self::from_object(&object)
+    }
+
+    pub(crate) fn from_object(jwk: &Object<'_>) -> Result<Self, JwkError> {
+        let member = |name| jwk.get(name).and_then(Value::as_str);
+        let required = |name| member(name).ok_or(JwkError::InvalidMember);
+        let kty = member("kty").ok_or(JwkError::Malformed)?;
+        if kty == "oct" {
+            return Err(JwkError::Symmetric);
+        }
+        if SECRET_MEMBERS.into_iter().any(|name| jwk.contains(name)) {
+            return Err(JwkError::Private);
+        }
+        match kty {
+            "EC" => {
+                let curve = match required("crv")? {
+                    "P-256" => EcCurve::P256,
+                    "P-384" => EcCurve::P384,
+                    "P-521" => EcCurve::P521,
+                    _ => return Err(JwkError::UnsupportedCurve),
+                };
+                let (x, y) = (required("x")?, required("y")?);
+                let coordinate = |text| {
+                    base64url::decode(text)
+                        .filter(|octets| octets.len() == curve.field_len())
+                        .map(Vec::into_boxed_slice)
+                        .ok_or(JwkError::InvalidMember)
+                };
+                Ok(Self {
+                    parameters: KeyParameters::Ec {
+                        curve,
+                        x: coordinate(x)?,
+                        y: coordinate(y)?,
+                    },
+                    thumbprint: Thumbprint::of(&[
+                        ("crv", curve.as_str()),
+                        ("kty", "EC"),
+                        ("x", x),
+                        ("y", y),
+                    ]),
+                })
+            }
+            "OKP" => {
+                if required("crv")? != "Ed25519" {
+                    return Err(JwkError::UnsupportedCurve);
+                }
+                let text = required("x")?;
+                let x = base64url::decode_array(text).ok_or(JwkError::InvalidMember)?;
+                if has_small_order(x) {
+                    return Err(JwkError::WeakKey);
+                }
+                Ok(Self {
+                    parameters: KeyParameters::Ed25519 { x },
+                    thumbprint: Thumbprint::of(&[("crv", "Ed25519"), ("kty", "OKP"), ("x", text)]),
+                })
+            }
+            "RSA" => {
+                let (n_text, e_text) = (required("n")?, required("e")?);
+                let n = unsigned(n_text)?;
+                let e = unsigned(e_text)?;
+                check_rsa(&n, &e)?;
+                Ok(Self {
+                    parameters: KeyParameters::Rsa { n, e },
+                    thumbprint: Thumbprint::of(&[("e", e_text), ("kty", "RSA"), ("n", n_text)]),
+                })
+            }
+            _ => Err(JwkError::UnsupportedKeyType),
+        }
+    }
+
+    /// The decoded parameters.
+    pub const fn parameters(&self) -> &KeyParameters {
+        &self.parameters
+    }
+
+    /// The key's thumbprint (RFC 7638), over its required members only.
+    pub const fn thumbprint(&self) -> &Thumbprint {
+        &self.thumbprint
+    }
+
+    /// Whether a signature of `algorithm` can be made with a key of this kind.
+    ///
+    /// The caller says both the key and the `alg`; a pair that does not match is an attempt to have
+    /// one kind of key read as another.
+    pub const fn fits(&self, algorithm: Algorithm) -> bool {
+        match &self.parameters {
+            KeyParameters::Ec { curve, .. } => matches!(
+                (curve, algorithm),
+                (EcCurve::P256, Algorithm::Es256)
+                    | (EcCurve::P384, Algorithm::Es384)
+                    | (EcCurve::P521, Algorithm::Es512)
+            ),
+            KeyParameters::Ed25519 { .. } => {
+                matches!(algorithm, Algorithm::Ed25519 | Algorithm::EdDsa)
+            }
+            KeyParameters::Rsa { .. } => algorithm.is_rsa(),
+        }
+    }
+
+    /// The octets of a signature made with this key.
+    pub const fn signature_len(&self) -> usize {
+        match &self.parameters {
+            KeyParameters::Ec { curve, .. } => 2 * curve.field_len(),
+            KeyParameters::Ed25519 { .. } => 64,
+            KeyParameters::Rsa { n, .. } => n.len(),
+        }
+    }
+}
+
+/// The key itself stays out of logs; its thumbprint identifies it.
+impl fmt::Debug for PublicJwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicJwk")
+            .field("parameters", &self.parameters)
+            .field("thumbprint", &self.thumbprint)
+            .finish()
+    }
+}
+
+impl fmt::Debug for KeyParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ec { curve, .. } => write!(f, "Ec({})", curve.as_str()),
+            Self::Ed25519 { .. } => f.write_str("Ed25519"),
+            Self::Rsa { n, .. } => write!(f, "Rsa({} bits)", bits(n)),
+        }
+    }
+}
+
+/// A `Base64urlUInt` (RFC 7518 section 2): big-endian without leading zeros.
+fn unsigned(text: &str) -> Result<Box<[u8]>, JwkError> {
+    let octets = base64url::decode(text).ok_or(JwkError::InvalidMember)?;
+    match octets.first() {
+        None | Some(0) => Err(JwkError::InvalidMember),
+        Some(_) => Ok(octets.into_boxed_slice()),
+    }
+}
+
+fn bits(n: &[u8]) -> usize {
+    n.first().map_or(0, |first| {
+        n.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)
+    })
+}
+
+/// RFC 7518 sections 3.3 and 3.5 ask for 2048 bits or more. A larger key is a way to make a stranger
+/// do work, so there is an upper bound too. Exponents below 65537 (FIPS 186-5, A.1.1) and even ones
+/// are no good keys.
+fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
+    let odd = |octets: &[u8]| octets.last().is_some_and(|last| last & 1 == 1);
+    let exponent = e
+        .iter()
+        .fold(0_u64, |value, octet| (value << 8) | u64::from(*octet));
+    let sound =
+        RSA_BITS.contains(&bits(n)) && odd(n) && e.len() <= 4 && odd(e) && exponent >= 65_537;
+    if sound {
+        Ok(())
+    } else {
+        Err(JwkError::WeakKey)
+    }
+}
+
+/// Whether `x` encodes one of the eight points of small order, for which a signature can be made
+/// that fits many messages. Verifiers differ in what they do with them (RFC 8032 leaves it open), so
+/// no backend gets to see one.
+fn has_small_order(mut x: [u8; 32]) -> bool {
+    // The y coordinates of those points; -1, 0 and 1 also in their encodings above the prime.
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let [low, middle @ .., high] = &mut x;
+    // The top bit is the sign of the other coordinate.
+    *high &= 0x7f;
+    let around_zero = *low <= 1 && *high == 0 && middle.iter().all(|octet| *octet == 0);
+    let around_prime =
+        (0xec..=0xee).contains(low) && *high == 0x7f && middle.iter().all(|octet| *octet == 0xff);
+    around_zero || around_prime || ORDER_8.contains(&x)
+}
+
+/// Why a JWK was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JwkError {
+    /// A parameter is missing, of another JSON type, of the wrong length or not canonical base64url.
+    InvalidMember,
+    /// Not a JSON object with a `kty`, or one with duplicate members.
+    Malformed,
+    /// It has a private member (RFC 9449 section 4.3 item 7).
+    Private,
+    /// It is a symmetric key.
+    Symmetric,
+    /// Its curve is not supported.
+    UnsupportedCurve,
+    /// Its `kty` is not supported.
+    UnsupportedKeyType,
+    /// RSA outside of 2048 to 4096 bits or with a bad exponent, or an Ed25519 key of small order.
+    WeakKey,
+}
+
+impl fmt::Display for JwkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidMember => "a parameter of the key is missing or invalid",
+            Self::Malformed => "not a JSON Web Key",
+            Self::Private => "the key has a private member",
+            Self::Symmetric => "the key is symmetric",
+            Self::UnsupportedCurve => "the key's curve is not supported",
+            Self::UnsupportedKeyType => "the key's type is not supported",
+            Self::WeakKey => "the key is too weak or too large",
+        })
+    }
+}
+
+impl std::error::Error for JwkError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use reqwest::Url;
+
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// Where a JWK Set is fetched from.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(super) place: Place,
+    plain_http: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Jwks(Url),
+    Metadata {
+        /// What the document has to name as its `issuer`, to the letter (RFC 8414 section 3.3).
+        issuer: String,
+        /// The well-known URLs, in the order in which they are tried.
+        urls: [Url; 2],
+    },
+}
+
+impl Endpoint {
+    pub(crate) fn jwks(url: &str, plain_http: bool) -> Result<Self, ConfigError> {
+        Ok(Self {
+            place: Place::Jwks(configured(url, "the URL of the JWK Set", plain_http)?),
+            plain_http,
+        })
+    }
+
+    pub(crate) fn discover(issuer: &str, plain_http: bool) -> Result<Self, ConfigError> {
+        let url = configured(issuer, "the issuer", plain_http)?;
+        if url.query().is_some() || url.fragment().is_some() {
+            // RFC 8414 section 2.
+            return Err(refused("the issuer must not have a query or fragment"));
+        }
+        let path = url.path().trim_end_matches('/');
+        let at = |path: &str| {
+            let mut at = url.clone();
+            at.set_path(path);
+            at
+        };
+        Ok(Self {
+            place: Place::Metadata {
+                issuer: issuer.to_owned(),
+                urls: [
+                    // RFC 8414 section 3.1 puts the well-known part before the issuer's path,
+                    // OpenID Connect Discovery 1.0 section 4 puts it behind.
+                    at(&format!("/.well-known/oauth-authorization-server{path}")),
+                    at(&format!("{path}/.well-known/openid-configuration")),
+                ],
+            },
+            plain_http,
+        })
+    }
+
+    /// The `jwks_uri` of the issuer's metadata, if it may be fetched.
+    pub(super) fn accept(&self, jwks_uri: &str) -> Option<Url> {
+        Url::parse(jwks_uri)
+            .ok()
+            .filter(|url| scheme_is_accepted(url, self.plain_http))
+    }
+}
+
+fn scheme_is_accepted(url: &Url, plain_http: bool) -> bool {
+    url.scheme() == "https" || (plain_http && url.scheme() == "http")
+}
+
+fn configured(url: &str, what: &'static str, plain_http: bool) -> Result<Url, ConfigError> {
+    let parsed = Url::parse(url)
+        .map_err(|error| refused(format!("{what} is not a URL")).with_source(error))?;
+    if !scheme_is_accepted(&parsed, plain_http) {
+        return Err(refused(format!(
+            "{what} must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`"
+        )));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(refused(format!("{what} must not contain credentials")));
+    }
+    Ok(parsed)
+}
+
+fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::AccessTokens, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(issuer: &str) -> [String; 2] {
+        match Endpoint::discover(issuer, false).unwrap().place {
+            Place::Metadata { urls, .. } => urls.map(String::from),
+            Place::Jwks(url) => panic!("not metadata: {url}"),
+        }
+    }
+
+    #[test]
+    fn rfc_8414_puts_the_well_known_part_first_and_openid_puts_it_last() {
+        assert_eq!(
+            urls("https://idp.example.com"),
+            [
+                "https://idp.example.com/.well-known/oauth-authorization-server",
+                "https://idp.example.com/.well-known/openid-configuration",
+            ]
+        );
+        for issuer in [
+            "https://idp.example.com:8443/tenant/1",
+            "https://idp.example.com:8443/tenant/1/",
+        ] {
+            assert_eq!(
+                urls(issuer),
+                [
+                    "https://idp.example.com:8443/.well-known/oauth-authorization-server/tenant/1",
+                    "https://idp.example.com:8443/tenant/1/.well-known/openid-configuration",
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn plain_http_and_odd_issuers_are_refused() {
+        for wrong in [
+            "http://idp.example.com",
+            "http://127.0.0.1:8080",
+            "ftp://idp.example.com",
+            "idp.example.com",
+            "",
+            "https://idp.example.com?tenant=1",
+            "https://idp.example.com#1",
+            "https://user:secret@idp.example.com",
+        ] {
+            let error = Endpoint::discover(wrong, false).unwrap_err();
+            assert_eq!(error.kind(), ConfigErrorKind::AccessTokens, "{wrong}");
+            assert!(!error.to_string().contains("secret"));
+        }
+        assert!(Endpoint::discover("http://127.0.0.1:8080", true).is_ok());
+    }
+
+    #[test]
+    fn a_jwks_uri_may_not_fall_back_to_plain_http() {
+        let endpoint = Endpoint::discover("https://idp.example.com", false).unwrap();
+        assert!(endpoint.accept("https://keys.example.com/jwks").is_some());
+        for wrong in ["http://idp.example.com/jwks", "file:///etc/passwd", "/jwks"] {
+            assert!(endpoint.accept(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use http::{HeaderMap, HeaderValue, Response, header};
+
+use crate::rejection::Rejection;
+
+/// The content type to answer a gRPC request with; `None` if it is none.
+///
+/// It only decides what a refusal looks like.
+pub(super) fn response_type(headers: &HeaderMap) -> Option<HeaderValue> {
+    let requested = headers.get(header::CONTENT_TYPE)?.as_bytes();
+    [
+        "application/grpc-web-text",
+        "application/grpc-web",
+        "application/grpc",
+    ]
+    .into_iter()
+    .find(|known| {
+        requested
+            .get(..known.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
+    })
+    .map(HeaderValue::from_static)
+}
+
+/// A response of headers alone ("Trailers-Only" in the gRPC protocol), which clients of any language
+/// read as the status it names. Of a bare 401 they would have to guess.
+pub(super) fn trailers_only<B: Default>(
+    content_type: HeaderValue,
+    rejection: &Rejection,
+) -> Response<B> {
+    let mut response = Response::new(B::default());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(
+        "grpc-status",
+        u64::from(rejection.kind().grpc_status()).into(),
+    );
+    // Descriptions have no character that the protocol would have percent-encoded.
+    headers.insert(
+        "grpc-message",
+        HeaderValue::from_static(rejection.description()),
+    );
+    response
+}

@@ -1,0 +1,89 @@
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+use super::service::{Dpop, Shared};
+use crate::{
+    config::DpopConfig, policy::Policy, rejection::Challenge, rejection::DefaultRejectionResponse,
+};
+
+/// Makes a service accept an access token only from the client that holds the key it is bound to.
+///
+/// See the [crate's documentation](crate) for what is checked and what clients are told. Layers made
+/// of one configuration share its replay store and caches, so make one and clone it:
+///
+/// ```
+/// # #[cfg(feature = "test-util")] {
+/// use std::sync::Arc;
+/// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, test_util::TestIssuer};
+///
+/// let config = Arc::new(
+///     DpopConfig::builder(
+///         PublicOrigin::new("https://api.example.com")?,
+///         TestIssuer::new().tokens(),
+///     )
+///     .build()?,
+/// );
+/// let strict = DpopLayer::new(config.clone());
+/// let optional = DpopLayer::new(config).with_policy(Policy::optional());
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct DpopLayer<R = DefaultRejectionResponse> {
+    shared: Shared,
+    responder: R,
+}
+
+impl DpopLayer {
+    /// Enforces `config`, with its policy, and answers refused requests with an empty body.
+    pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
+        let config = config.into();
+        Self {
+            shared: Shared {
+                policy: config.policy,
+                algs: Challenge::algs(config.proof.allowed_algorithms()),
+                config,
+            },
+            responder: DefaultRejectionResponse,
+        }
+    }
+}
+
+impl<R> DpopLayer<R> {
+    /// Sets the policy of this layer.
+    ///
+    /// Of two layers around one handler that share a configuration, the outer one verifies and the
+    /// inner one can only be stricter.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.shared.policy = policy;
+        self
+    }
+
+    /// Sets what a refused request is answered with; see
+    /// [`RejectionResponse`](crate::rejection::RejectionResponse).
+    #[must_use]
+    pub fn with_rejection_response<T>(self, responder: T) -> DpopLayer<T> {
+        DpopLayer {
+            shared: self.shared,
+            responder,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for DpopLayer<R> {
+    type Service = Dpop<S, R>;
+
+    fn layer(&self, inner: S) -> Dpop<S, R> {
+        Dpop::new(inner, self.shared.clone(), self.responder.clone())
+    }
+}
+
+impl<R> fmt::Debug for DpopLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DpopLayer")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! Nonces that the server hands out (RFC 9449 section 9).
+//!
+//! A nonce limits how far ahead of its use a proof can be made: without one, whoever has the key for
+//! a moment can sign proofs with an `iat` of tomorrow. They cost clients a round trip now and then,
+//! so they are off unless [`DpopConfigBuilder::nonces`](crate::DpopConfigBuilder::nonces) turns them
+//! on.
+
+mod stateless;
+
+pub use self::stateless::{NonceSecret, StatelessNonces};
+pub use crate::proof::NonceStatus;
+
+use std::fmt;
+
+use crate::time::UnixTime;
+
+/// Makes nonces and recognises them.
+///
+/// # Security
+///
+/// Anyone can ask for a nonce, so making one must store nothing. A false positive of
+/// [`check`](Self::check) lets a proof pass that was made ahead of time; a false negative costs an
+/// honest client one more round trip, or all of them if it never stops.
+pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
+    /// The nonce to hand out at `now`: one or more characters of RFC 9449 section 8.1 (visible ASCII
+    /// without `"` and `\`).
+    fn current(&self, now: UnixTime) -> String;
+
+    /// What becomes of a proof with this nonce at `now`. Its length is bounded, its content is
+    /// whatever the caller wrote.
+    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
+}

@@ -1,0 +1,308 @@
+use std::{fmt, time::Duration};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{NonceSource, NonceStatus};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    jose::base64url,
+    time::UnixTime,
+};
+
+/// Keeps these MACs apart from any other use of the same secret.
+const CONTEXT: &[u8] = b"dpop-tower nonce 1";
+const STEP_LEN: usize = 8;
+const MAC_LEN: usize = 16;
+
+/// Nonces that are computed, not stored: a time step and an HMAC-SHA256 over it.
+///
+/// Time is cut into steps of one [`period`](Self::period). The nonce of the current step is handed
+/// out; it is accepted during its own step and the next, when its user gets a new one with the
+/// response. A client that calls at least once a period therefore never sees a challenge, and no
+/// nonce is accepted for longer than two periods. Nodes that share the secret and the period accept
+/// each other's nonces; so that their clocks need not agree to the second, the nonce of the step to
+/// come is accepted as well.
+///
+/// ```
+/// use std::time::Duration;
+/// use dpop_tower::nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces};
+/// use dpop_tower::time::UnixTime;
+///
+/// let nonces = StatelessNonces::new(NonceSecret::random()?).period(Duration::from_secs(60));
+/// let now = UnixTime::from_secs(1_700_000_000);
+/// let nonce = nonces.current(now);
+/// let later = |secs| now.saturating_add(Duration::from_secs(secs));
+/// assert_eq!(nonces.check(&nonce, now), NonceStatus::Current);
+/// assert_eq!(nonces.check(&nonce, later(60)), NonceStatus::Retiring);
+/// assert_eq!(nonces.check(&nonce, later(120)), NonceStatus::Unknown);
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct StatelessNonces {
+    /// The first makes nonces, all of them recognise nonces.
+    macs: Vec<Hmac<Sha256>>,
+    period: Duration,
+}
+
+/// A secret that nonces are made with: 32 octets or more, the same on every node.
+#[derive(Clone)]
+pub struct NonceSecret(Hmac<Sha256>);
+
+impl NonceSecret {
+    /// A secret of your own, for several nodes to share. It must come from a cryptographic random
+    /// number generator, not from a person.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it has fewer than 32 octets.
+    pub fn new(octets: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let octets = octets.as_ref();
+        if octets.len() < 32 {
+            return Err(ConfigError::new(
+                ConfigErrorKind::Nonces,
+                "a nonce secret needs 32 octets or more",
+            ));
+        }
+        let mac = Hmac::new_from_slice(octets).map_err(|error| {
+            ConfigError::new(ConfigErrorKind::Nonces, "the nonce secret cannot be used")
+                .with_source(error)
+        })?;
+        Ok(Self(mac))
+    }
+
+    /// A secret from the operating system's generator, for a single node: nonces do not survive a
+    /// restart, which costs each client one challenge.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the operating system has no randomness to give.
+    pub fn random() -> Result<Self, ConfigError> {
+        let mut octets = [0; 32];
+        getrandom::fill(&mut octets).map_err(|error| {
+            ConfigError::new(
+                ConfigErrorKind::Nonces,
+                "no randomness for the nonce secret",
+            )
+            .with_source(error)
+        })?;
+        Self::new(octets)
+    }
+}
+
+impl fmt::Debug for NonceSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NonceSecret(..)")
+    }
+}
+
+impl StatelessNonces {
+    /// Nonces under `secret`, with a period of two minutes.
+    pub fn new(secret: NonceSecret) -> Self {
+        Self {
+            macs: vec![secret.0],
+            period: Duration::from_secs(120),
+        }
+    }
+
+    /// Also accepts nonces under `secret`, without making any: for changing the secret on many nodes
+    /// one after the other. Give every node the new one here first, then have them make nonces with
+    /// it, then drop the old one.
+    #[must_use]
+    pub fn also_accept(mut self, secret: NonceSecret) -> Self {
+        self.macs.push(secret.0);
+        self
+    }
+
+    /// How long a nonce is handed out, in whole seconds, at least one. It is accepted for one to two
+    /// periods.
+    #[must_use]
+    pub const fn period(mut self, period: Duration) -> Self {
+        self.period = period;
+        self
+    }
+
+    fn step(&self, now: UnixTime) -> i64 {
+        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
+        now.as_secs().div_euclid(period.max(1))
+    }
+
+    /// The MAC covers the period too, so nodes that disagree about it do not agree by chance.
+    fn mac(&self, keyed: &Hmac<Sha256>, step: [u8; STEP_LEN]) -> Hmac<Sha256> {
+        keyed
+            .clone()
+            .chain_update(CONTEXT)
+            .chain_update(self.period.as_secs().to_be_bytes())
+            .chain_update(step)
+    }
+}
+
+impl NonceSource for StatelessNonces {
+    fn current(&self, now: UnixTime) -> String {
+        let step = self.step(now).to_be_bytes();
+        let mut nonce = step.to_vec();
+        if let Some(keyed) = self.macs.first() {
+            let tag = self.mac(keyed, step).finalize().into_bytes();
+            nonce.extend(tag.iter().take(MAC_LEN));
+        }
+        base64url::encode(&nonce)
+    }
+
+    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
+        let Some(octets) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
+            return NonceStatus::Unknown;
+        };
+        let Some((step, tag)) = octets.split_first_chunk::<STEP_LEN>() else {
+            return NonceStatus::Unknown;
+        };
+        let status = match i64::from_be_bytes(*step).checked_sub(self.step(now)) {
+            Some(0 | 1) => NonceStatus::Current,
+            Some(-1) => NonceStatus::Retiring,
+            _ => return NonceStatus::Unknown,
+        };
+        // The comparison takes the same time whatever the tag is.
+        let ours = self
+            .macs
+            .iter()
+            .any(|keyed| self.mac(keyed, *step).verify_truncated_left(tag).is_ok());
+        if ours { status } else { NonceStatus::Unknown }
+    }
+}
+
+impl fmt::Debug for StatelessNonces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatelessNonces")
+            .field("secrets", &self.macs.len())
+            .field("period", &self.period)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UnixTime = UnixTime::from_secs(1_700_000_040);
+
+    fn at(secs: i64) -> UnixTime {
+        UnixTime::from_secs(START.as_secs() + secs)
+    }
+
+    fn nonces(secret: u8) -> StatelessNonces {
+        StatelessNonces::new(NonceSecret::new([secret; 32]).unwrap())
+    }
+
+    #[test]
+    fn a_nonce_lives_for_its_step_and_the_next() {
+        let nonces = nonces(1);
+        let nonce = nonces.current(START);
+        assert_eq!(nonces.check(&nonce, START), NonceStatus::Current);
+        assert_eq!(nonces.check(&nonce, at(119)), NonceStatus::Current);
+        assert_eq!(nonces.check(&nonce, at(120)), NonceStatus::Retiring);
+        assert_eq!(nonces.check(&nonce, at(239)), NonceStatus::Retiring);
+        assert_eq!(nonces.check(&nonce, at(240)), NonceStatus::Unknown);
+        // Made by a node whose clock is a little ahead.
+        assert_eq!(nonces.check(&nonce, at(-1)), NonceStatus::Current);
+        assert_eq!(nonces.check(&nonce, at(-121)), NonceStatus::Unknown);
+    }
+
+    #[test]
+    fn nonces_of_another_secret_or_period_are_unknown() {
+        let nonce = nonces(1).current(START);
+        assert_eq!(nonces(2).check(&nonce, START), NonceStatus::Unknown);
+        let other = nonces(1).period(Duration::from_secs(121));
+        let step = |n: &StatelessNonces| n.step(START);
+        let same_step = at((step(&nonces(1)) - step(&other)) * 121);
+        assert_eq!(other.step(same_step), step(&nonces(1)));
+        assert_eq!(other.check(&nonce, same_step), NonceStatus::Unknown);
+    }
+
+    #[test]
+    fn a_secret_can_be_changed_without_a_challenge() {
+        let old = nonces(1);
+        let change = nonces(2).also_accept(NonceSecret::new([1; 32]).unwrap());
+        assert_eq!(
+            change.check(&old.current(START), START),
+            NonceStatus::Current
+        );
+        assert_eq!(
+            nonces(2).check(&change.current(START), START),
+            NonceStatus::Current
+        );
+        assert_eq!(
+            old.check(&change.current(START), START),
+            NonceStatus::Unknown
+        );
+    }
+
+    #[test]
+    fn no_part_of_a_nonce_can_be_changed_or_left_out() {
+        let nonces = nonces(1);
+        let nonce = nonces.current(START);
+        for (i, c) in nonce.char_indices() {
+            let other = if c == 'A' { 'B' } else { 'A' };
+            let mut changed = nonce.clone();
+            changed.replace_range(i..=i, &other.to_string());
+            assert_eq!(nonces.check(&changed, START), NonceStatus::Unknown, "{i}");
+            assert_eq!(
+                nonces.check(&nonce[..i], START),
+                NonceStatus::Unknown,
+                "{i}"
+            );
+        }
+        for other in [
+            format!("{nonce}A"),
+            format!(" {nonce}"),
+            format!("{nonce}="),
+        ] {
+            assert_eq!(nonces.check(&other, START), NonceStatus::Unknown);
+        }
+    }
+
+    #[test]
+    fn extreme_times_are_no_trouble() {
+        let nonces = nonces(1);
+        for secs in [i64::MIN, i64::MAX, -1, 0] {
+            let now = UnixTime::from_secs(secs);
+            assert_eq!(
+                nonces.check(&nonces.current(now), now),
+                NonceStatus::Current
+            );
+        }
+        let far = nonces.current(UnixTime::from_secs(i64::MIN));
+        assert_eq!(
+            nonces.check(&far, UnixTime::from_secs(i64::MAX)),
+            NonceStatus::Unknown
+        );
+    }
+
+    #[test]
+    fn short_secrets_are_refused() {
+        assert!(NonceSecret::new([0; 31]).is_err());
+        assert!(NonceSecret::new([0; 32]).is_ok());
+    }
+
+    #[test]
+    fn nonces_are_made_of_characters_that_fit_a_header() {
+        let nonce = nonces(1).current(START);
+        assert_eq!(nonce.len(), 32);
+        assert!(
+            nonce
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = format!(
+            "{:?} {:?}",
+            nonces(1),
+            NonceSecret::new([0x41; 32]).unwrap()
+        );
+        assert_eq!(
+            text,
+            "StatelessNonces { secrets: 1, period: 120s } NonceSecret(..)"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+use std::fmt;
+
+use http::Method;
+use sha2::{Digest, Sha256};
+
+use super::Htu;
+use crate::{jose::base64url, time::UnixTime};
+
+/// The SHA-256 hash of an access token: what the `ath` claim carries (RFC 9449 section 4.2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ath([u8; 32]);
+
+impl Ath {
+    /// Hashes the token as it stands in the `Authorization` header.
+    pub fn of(access_token: &str) -> Self {
+        Self(Sha256::digest(access_token).into())
+    }
+
+    pub(super) fn parse(claim: &str) -> Option<Self> {
+        base64url::decode_array(claim).map(Self)
+    }
+
+    /// The octets of the hash.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The text of the claim: base64url.
+impl fmt::Display for Ath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&base64url::encode(&self.0))
+    }
+}
+
+/// A hash of a token is no secret, but it could be looked for in other logs.
+impl fmt::Debug for Ath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ath(..)")
+    }
+}
+
+/// What a server thinks of a nonce that came back to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NonceStatus {
+    /// Accepted, and will be for a while.
+    Current,
+    /// Accepted, but the client should be given the next one with the response.
+    Retiring,
+    /// Never given out, or too long ago.
+    Unknown,
+}
+
+/// The request that a proof has to be for.
+///
+/// ```
+/// use dpop_tower::{proof::{Htu, ProofContext}, time::UnixTime};
+///
+/// let htu = Htu::parse("https://server.example.com/token")?;
+/// let now = UnixTime::from_secs(1_562_262_616);
+/// let context = ProofContext::new(&http::Method::POST, &htu, now);
+/// # Ok::<(), dpop_tower::proof::HtuError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct ProofContext<'a> {
+    pub(super) method: &'a Method,
+    pub(super) htu: &'a Htu,
+    pub(super) now: UnixTime,
+    pub(super) ath: Option<Ath>,
+    pub(super) nonce: Option<&'a dyn Fn(&str) -> NonceStatus>,
+}
+
+impl<'a> ProofContext<'a> {
+    /// A request with this method to this target, at this time, without an access token: what an
+    /// authorization server's token endpoint sees.
+    pub const fn new(method: &'a Method, htu: &'a Htu, now: UnixTime) -> Self {
+        Self {
+            method,
+            htu,
+            now,
+            ath: None,
+            nonce: None,
+        }
+    }
+
+    /// The request carries this access token, so the proof must have its hash (RFC 9449 section 4.3
+    /// item 12).
+    #[must_use]
+    pub const fn access_token(mut self, ath: Ath) -> Self {
+        self.ath = Some(ath);
+        self
+    }
+
+    /// The proof must have a nonce, and `check` must not call it unknown (RFC 9449 section 4.3
+    /// item 10).
+    #[must_use]
+    pub const fn require_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
+        self.nonce = Some(check);
+        self
+    }
+}
+
+impl fmt::Debug for ProofContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProofContext")
+            .field("method", self.method)
+            .field("htu", self.htu)
+            .field("now", &self.now)
+            .field("access_token", &self.ath.is_some())
+            .field("nonce", &self.nonce.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,367 @@
+use std::{fmt, time::Duration};
+
+use super::{Ath, Htu, NonceStatus, ProofContext, ProofError, ProofErrorKind};
+use crate::{
+    crypto::{Algorithm, PreparedKey, SignatureVerifier},
+    jose::{
+        compact::CompactJws,
+        json::{Object, Value},
+    },
+    jwk::{PublicJwk, Thumbprint},
+    time::UnixTime,
+};
+
+/// Longer proofs are refused before anything is decoded. An RSA-4096 proof has about 2.5 KiB, an
+/// ML-DSA-87 proof would have 11 KiB.
+const MAX_PROOF_LEN: usize = 16 * 1024;
+
+/// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), in some spelling.
+const MAX_JTI_LEN: usize = 256;
+
+/// What is asked of a proof apart from being for this request: its algorithms and its age.
+///
+/// The default allows [`Algorithm::DEFAULT`], a maximum age of 60 seconds and a leeway of 10 seconds
+/// for the difference between two clocks. The age counts from `iat`, so a proof is acceptable while
+/// `now - 70 s <= iat <= now + 10 s`.
+///
+/// ```
+/// # #[cfg(feature = "josekit")] {
+/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofPolicy}, time::UnixTime};
+///
+/// // The example of RFC 9449 section 7.1.
+/// let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\
+///     VDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCR\
+///     nMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JE\
+///     QSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIj\
+///     oiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0Z\
+///     WRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNF\
+///     c05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71E\
+///     OptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
+/// let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+///
+/// let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
+/// let now = UnixTime::from_secs(1_562_262_620);
+/// let context = ProofContext::new(&http::Method::GET, &htu, now).access_token(Ath::of(token));
+/// let proof = ProofPolicy::default().verify(proof, &context, &Josekit).unwrap();
+/// assert_eq!(proof.thumbprint().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ProofPolicy {
+    algorithms: Vec<Algorithm>,
+    max_age: Duration,
+    leeway: Duration,
+}
+
+impl Default for ProofPolicy {
+    fn default() -> Self {
+        Self {
+            algorithms: Algorithm::DEFAULT.to_vec(),
+            max_age: Duration::from_secs(60),
+            leeway: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ProofPolicy {
+    /// The algorithms to allow, the preferred first: in this order they are advertised.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// How old a proof may be, in whole seconds.
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// How far the client's clock may be off, in either direction, in whole seconds.
+    #[must_use]
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    pub(crate) fn allowed_algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    pub(crate) const fn window(&self) -> (Duration, Duration) {
+        (self.max_age, self.leeway)
+    }
+
+    /// Makes every check of RFC 9449 section 4.3 that concerns the proof itself, the signature last.
+    ///
+    /// Left to the caller: that there is one `DPoP` header only (item 1), that the access token is
+    /// bound to the key (item 12), and single use.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`] with the first check that failed.
+    pub fn verify(
+        &self,
+        proof: &str,
+        context: &ProofContext<'_>,
+        crypto: &dyn SignatureVerifier,
+    ) -> Result<VerifiedProof, ProofError> {
+        let proof = self.check(proof, context)?;
+        let key = proof.prepare_key(crypto)?;
+        proof.verify_signature(&key)
+    }
+
+    /// Makes every check but that of the signature: what is cheap comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`] with the first check that failed.
+    pub fn check(
+        &self,
+        proof: &str,
+        context: &ProofContext<'_>,
+    ) -> Result<UnverifiedProof, ProofError> {
+        if proof.len() > MAX_PROOF_LEN {
+            return Err(ProofErrorKind::TooLong.into());
+        }
+        let jws = CompactJws::decode(proof).ok_or(ProofErrorKind::Malformed)?;
+        let (algorithm, key) =
+            self.check_header(&jws.header().ok_or(ProofErrorKind::Malformed)?)?;
+        let claims =
+            self.check_claims(&jws.payload().ok_or(ProofErrorKind::Malformed)?, context)?;
+        Ok(UnverifiedProof {
+            algorithm,
+            key,
+            claims,
+            signing_input: jws.signing_input().to_owned(),
+            signature: jws.into_signature(),
+        })
+    }
+
+    fn check_header(&self, header: &Object<'_>) -> Result<(Algorithm, PublicJwk), ProofError> {
+        if header.get("typ").and_then(Value::as_str) != Some("dpop+jwt") {
+            return Err(ProofErrorKind::TypInvalid.into());
+        }
+        // RFC 7515 section 4.1.11: an extension that is not understood must not be ignored, and
+        // RFC 7797 section 6 has `b64` come with `crit`.
+        if header.contains("crit") || header.contains("b64") {
+            return Err(ProofErrorKind::CritNotSupported.into());
+        }
+        let algorithm = header
+            .get("alg")
+            .and_then(Value::as_str)
+            .and_then(Algorithm::from_name)
+            .filter(|algorithm| self.algorithms.contains(algorithm))
+            .ok_or(ProofErrorKind::AlgNotAllowed)?;
+        let key = header
+            .get("jwk")
+            .and_then(Value::as_object)
+            .ok_or(ProofErrorKind::KeyInvalid)?;
+        let key = PublicJwk::from_object(key)?;
+        if !key.fits(algorithm) {
+            return Err(ProofErrorKind::KeyMismatch.into());
+        }
+        Ok((algorithm, key))
+    }
+
+    fn check_claims(
+        &self,
+        claims: &Object<'_>,
+        context: &ProofContext<'_>,
+    ) -> Result<Claims, ProofError> {
+        let jti = required_text(claims, "jti")?;
+        if jti.is_empty() || jti.len() > MAX_JTI_LEN {
+            return Err(ProofError::invalid("jti"));
+        }
+        if required_text(claims, "htm")? != context.method.as_str() {
+            return Err(ProofErrorKind::HtmMismatch.into());
+        }
+        let htu = Htu::parse(required_text(claims, "htu")?)?;
+        if let Some(difference) = context.htu.difference(&htu) {
+            return Err(ProofError::htu(difference));
+        }
+        let expires_at = self.check_times(claims, context.now)?;
+        let nonce_status = check_nonce(claims, context)?;
+        if let Some(expected) = context.ath {
+            let ath = required_text(claims, "ath")?;
+            if Ath::parse(ath) != Some(expected) {
+                return Err(ProofErrorKind::AthMismatch.into());
+            }
+        }
+        Ok(Claims {
+            jti: jti.to_owned(),
+            expires_at,
+            nonce_status,
+        })
+    }
+
+    /// The last instant at which the proof is acceptable.
+    fn check_times(&self, claims: &Object<'_>, now: UnixTime) -> Result<UnixTime, ProofError> {
+        let iat = optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?;
+        let latest = now.saturating_add(self.leeway);
+        if iat > latest {
+            let offset = iat.seconds_since(now);
+            return Err(ProofError::clock(ProofErrorKind::FromFuture, offset));
+        }
+        let expires_at = iat.saturating_add(self.max_age).saturating_add(self.leeway);
+        if expires_at < now {
+            let offset = iat.seconds_since(now);
+            return Err(ProofError::clock(ProofErrorKind::TooOld, offset));
+        }
+        // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.
+        if let Some(nbf) = optional_date(claims, "nbf")?.filter(|nbf| *nbf > latest) {
+            let offset = nbf.seconds_since(now);
+            return Err(ProofError::clock(ProofErrorKind::NotYetValid, offset));
+        }
+        if optional_date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
+            return Err(ProofErrorKind::Expired.into());
+        }
+        Ok(expires_at)
+    }
+}
+
+struct Claims {
+    jti: String,
+    expires_at: UnixTime,
+    nonce_status: Option<NonceStatus>,
+}
+
+fn required_text<'c>(claims: &'c Object<'_>, name: &'static str) -> Result<&'c str, ProofError> {
+    match claims.get(name) {
+        None => Err(ProofError::missing(name)),
+        Some(value) => value.as_str().ok_or(ProofError::invalid(name)),
+    }
+}
+
+/// A date of the wrong JSON type is an error, never "absent".
+fn optional_date(claims: &Object<'_>, name: &'static str) -> Result<Option<UnixTime>, ProofError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(value) => match value.as_numeric_date() {
+            Some(date) => Ok(Some(date)),
+            None => Err(ProofError::invalid(name)),
+        },
+    }
+}
+
+fn check_nonce(
+    claims: &Object<'_>,
+    context: &ProofContext<'_>,
+) -> Result<Option<NonceStatus>, ProofError> {
+    let nonce = match claims.get("nonce") {
+        None => None,
+        Some(value) => Some(value.as_str().ok_or(ProofError::invalid("nonce"))?),
+    };
+    let Some(check) = context.nonce else {
+        return Ok(None);
+    };
+    match check(nonce.ok_or(ProofErrorKind::NonceMissing)?) {
+        NonceStatus::Unknown => Err(ProofErrorKind::NonceUnknown.into()),
+        status => Ok(Some(status)),
+    }
+}
+
+/// A proof that is for this request, if its signature is valid, which is not known yet.
+#[must_use = "nothing is proved until the signature is verified"]
+pub struct UnverifiedProof {
+    algorithm: Algorithm,
+    key: PublicJwk,
+    claims: Claims,
+    signing_input: String,
+    signature: Vec<u8>,
+}
+
+impl UnverifiedProof {
+    /// The thumbprint of the key that the proof claims to be made with.
+    pub const fn thumbprint(&self) -> &Thumbprint {
+        self.key.thumbprint()
+    }
+
+    /// The algorithm that the proof claims to be made with; it is allowed and fits the key.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Has `crypto` parse the proof's key.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofErrorKind::KeyInvalid`] if it is not a valid key.
+    pub fn prepare_key(&self, crypto: &dyn SignatureVerifier) -> Result<PreparedKey, ProofError> {
+        crypto
+            .prepare(&self.key, self.algorithm)
+            .map_err(|_| ProofErrorKind::KeyInvalid.into())
+    }
+
+    /// Verifies the signature with the key that [`prepare_key`](Self::prepare_key) returned, now or
+    /// for an earlier proof with the same [`thumbprint`](Self::thumbprint) and
+    /// [`algorithm`](Self::algorithm).
+    ///
+    /// # Errors
+    ///
+    /// [`ProofErrorKind::SignatureInvalid`].
+    pub fn verify_signature(self, key: &PreparedKey) -> Result<VerifiedProof, ProofError> {
+        key.verify(self.signing_input.as_bytes(), &self.signature)
+            .map_err(|_| ProofErrorKind::SignatureInvalid)?;
+        Ok(VerifiedProof {
+            thumbprint: *self.key.thumbprint(),
+            algorithm: self.algorithm,
+            claims: self.claims,
+        })
+    }
+}
+
+impl fmt::Debug for UnverifiedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedProof")
+            .field("algorithm", &self.algorithm)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A proof that passed every check of RFC 9449 section 4.3 but single use.
+pub struct VerifiedProof {
+    thumbprint: Thumbprint,
+    algorithm: Algorithm,
+    claims: Claims,
+}
+
+impl VerifiedProof {
+    /// The thumbprint of the key that signed it.
+    pub const fn thumbprint(&self) -> &Thumbprint {
+        &self.thumbprint
+    }
+
+    /// The algorithm it is signed with.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its identifier, at most 256 bytes, unique per key (not across keys).
+    pub fn jti(&self) -> &str {
+        &self.claims.jti
+    }
+
+    /// The last instant at which it could still be accepted: until then its `jti` has to be
+    /// remembered (RFC 9449 section 11.1).
+    pub const fn expires_at(&self) -> UnixTime {
+        self.claims.expires_at
+    }
+
+    /// What became of its nonce, if one was [required](ProofContext::require_nonce).
+    pub const fn nonce_status(&self) -> Option<NonceStatus> {
+        self.claims.nonce_status
+    }
+}
+
+impl fmt::Debug for VerifiedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedProof")
+            .field("thumbprint", &self.thumbprint)
+            .field("algorithm", &self.algorithm)
+            .field("expires_at", &self.claims.expires_at)
+            .finish_non_exhaustive()
+    }
+}

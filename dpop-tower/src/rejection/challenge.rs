@@ -1,0 +1,126 @@
+use std::{fmt, fmt::Write as _, sync::Arc};
+
+use http::HeaderValue;
+
+use crate::crypto::Algorithm;
+
+/// What a refused client is asked for: the parameters of `WWW-Authenticate` that do not depend on
+/// the error.
+#[derive(Clone)]
+pub struct Challenge {
+    algs: Arc<str>,
+    bearer: Bearer,
+}
+
+/// Whether the route takes bearer tokens too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    NotAccepted,
+    Accepted,
+    /// Accepted, and the client sent one, so the error is about that.
+    Presented,
+}
+
+impl Challenge {
+    pub(crate) const fn new(algs: Arc<str>, bearer: Bearer) -> Self {
+        Self { algs, bearer }
+    }
+
+    /// The `algs` parameter (RFC 9449 section 7.1).
+    pub(crate) fn algs(algorithms: &[Algorithm]) -> Arc<str> {
+        let names: Vec<&str> = algorithms.iter().map(|alg| alg.as_str()).collect();
+        names.join(" ").into()
+    }
+
+    /// The values of `WWW-Authenticate`. `DPoP` comes first and in this spelling: there are clients
+    /// that look no further.
+    pub(crate) fn values(
+        &self,
+        error: Option<&'static str>,
+        description: &'static str,
+    ) -> impl Iterator<Item = HeaderValue> {
+        let bearer = match self.bearer {
+            Bearer::NotAccepted => None,
+            Bearer::Accepted => Some(value("Bearer", None, "", None)),
+            Bearer::Presented => Some(value("Bearer", error, description, None)),
+        };
+        std::iter::once(value("DPoP", error, description, Some(&self.algs))).chain(bearer)
+    }
+}
+
+/// Every part is a constant of this crate without quotes, backslashes or controls.
+fn value(
+    scheme: &'static str,
+    error: Option<&'static str>,
+    description: &'static str,
+    algs: Option<&str>,
+) -> HeaderValue {
+    let mut text = String::with_capacity(128);
+    text.push_str(scheme);
+    let mut separator = " ";
+    let mut parameter = |name: &str, value: &str| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{separator}{name}=\"{value}\"");
+        separator = ", ";
+    };
+    if let Some(error) = error {
+        parameter("error", error);
+        parameter("error_description", description);
+    }
+    if let Some(algs) = algs {
+        parameter("algs", algs);
+    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(scheme))
+}
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge")
+            .field("algs", &self.algs)
+            .field("bearer", &self.bearer)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(bearer: Bearer, error: Option<&'static str>) -> Vec<String> {
+        let algs = Challenge::algs(&[Algorithm::Es256, Algorithm::Ed25519]);
+        Challenge::new(algs, bearer)
+            .values(error, "what is wrong")
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_challenge_without_error_has_no_error_code() {
+        assert_eq!(
+            values(Bearer::NotAccepted, None),
+            ["DPoP algs=\"ES256 Ed25519\""]
+        );
+        assert_eq!(
+            values(Bearer::Accepted, None),
+            ["DPoP algs=\"ES256 Ed25519\"", "Bearer"]
+        );
+    }
+
+    #[test]
+    fn the_error_stands_where_the_client_looks_for_it() {
+        let dpop = "DPoP error=\"invalid_token\", error_description=\"what is wrong\", \
+                    algs=\"ES256 Ed25519\"";
+        assert_eq!(values(Bearer::NotAccepted, Some("invalid_token")), [dpop]);
+        assert_eq!(
+            values(Bearer::Accepted, Some("invalid_token")),
+            [dpop, "Bearer"]
+        );
+        assert_eq!(
+            values(Bearer::Presented, Some("invalid_token")),
+            [
+                dpop,
+                "Bearer error=\"invalid_token\", error_description=\"what is wrong\""
+            ]
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! What a refused client learns, and what it does not.
+
+mod challenge;
+mod response;
+
+pub(crate) use self::{
+    challenge::Bearer,
+    response::{NO_STORE, nonce_header, write_challenges},
+};
+pub use self::{
+    challenge::Challenge,
+    response::{DefaultRejectionResponse, RejectionResponse},
+};
+pub use crate::verifier::RequestErrorKind;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::{
+    proof::{ProofError, ProofErrorKind},
+    replay::StoreError,
+    token::{TokenError, TokenErrorKind},
+    verifier::Refusal,
+};
+
+/// How long clients are asked to wait when keys or a store are out of reach.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a client learns about a refusal: the status and the error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
+    CredentialsMissing,
+    /// `invalid_dpop_proof`, 401 (RFC 9449 section 7.1).
+    InvalidDpopProof,
+    /// `invalid_request`, 400 (RFC 6750 section 3.1).
+    InvalidRequest,
+    /// `invalid_token`, 401 (RFC 6750 section 3.1).
+    InvalidToken,
+    /// Keys or the replay store are out of reach, or the store is full: 503 without a challenge,
+    /// since no other credentials would help.
+    Unavailable,
+    /// `use_dpop_nonce`, 401 (RFC 9449 section 9).
+    UseDpopNonce,
+}
+
+impl RejectionKind {
+    /// The status of the response; a gRPC response has 200 and says it in `grpc-status`.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::CredentialsMissing
+            | Self::InvalidDpopProof
+            | Self::InvalidToken
+            | Self::UseDpopNonce => StatusCode::UNAUTHORIZED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The `error` in the challenge.
+    pub const fn error_code(self) -> Option<&'static str> {
+        match self {
+            Self::CredentialsMissing | Self::Unavailable => None,
+            Self::InvalidDpopProof => Some("invalid_dpop_proof"),
+            Self::InvalidRequest => Some("invalid_request"),
+            Self::InvalidToken => Some("invalid_token"),
+            Self::UseDpopNonce => Some("use_dpop_nonce"),
+        }
+    }
+
+    /// The `grpc-status`: UNAVAILABLE (14) or UNAUTHENTICATED (16).
+    pub const fn grpc_status(self) -> u8 {
+        match self {
+            Self::Unavailable => 14,
+            Self::CredentialsMissing
+            | Self::InvalidDpopProof
+            | Self::InvalidRequest
+            | Self::InvalidToken
+            | Self::UseDpopNonce => 16,
+        }
+    }
+}
+
+impl From<RequestErrorKind> for RejectionKind {
+    fn from(kind: RequestErrorKind) -> Self {
+        match kind {
+            RequestErrorKind::CredentialsMissing => Self::CredentialsMissing,
+            RequestErrorKind::CredentialsMalformed
+            | RequestErrorKind::CredentialsMultiple
+            | RequestErrorKind::TargetInvalid => Self::InvalidRequest,
+        }
+    }
+}
+
+impl From<ProofErrorKind> for RejectionKind {
+    fn from(kind: ProofErrorKind) -> Self {
+        match kind {
+            ProofErrorKind::NonceMissing | ProofErrorKind::NonceUnknown => Self::UseDpopNonce,
+            ProofErrorKind::AlgNotAllowed
+            | ProofErrorKind::AthMismatch
+            | ProofErrorKind::CritNotSupported
+            | ProofErrorKind::Expired
+            | ProofErrorKind::FromFuture
+            | ProofErrorKind::HtmMismatch
+            | ProofErrorKind::HtuInvalid
+            | ProofErrorKind::HtuMismatch
+            | ProofErrorKind::InvalidClaim
+            | ProofErrorKind::KeyInvalid
+            | ProofErrorKind::KeyMismatch
+            | ProofErrorKind::Malformed
+            | ProofErrorKind::Missing
+            | ProofErrorKind::MissingClaim
+            | ProofErrorKind::Multiple
+            | ProofErrorKind::NotYetValid
+            | ProofErrorKind::Replayed
+            | ProofErrorKind::SignatureInvalid
+            | ProofErrorKind::TooLong
+            | ProofErrorKind::TooOld
+            | ProofErrorKind::TypInvalid => Self::InvalidDpopProof,
+        }
+    }
+}
+
+impl From<TokenErrorKind> for RejectionKind {
+    fn from(kind: TokenErrorKind) -> Self {
+        match kind {
+            TokenErrorKind::KeysUnavailable => Self::Unavailable,
+            TokenErrorKind::AlgNotAllowed
+            | TokenErrorKind::AudienceMismatch
+            | TokenErrorKind::BindingMismatch
+            | TokenErrorKind::BoundAsBearer
+            | TokenErrorKind::ConfirmationInvalid
+            | TokenErrorKind::ConfirmationNotSupported
+            | TokenErrorKind::CritNotSupported
+            | TokenErrorKind::Expired
+            | TokenErrorKind::InvalidClaim
+            | TokenErrorKind::IssuerMismatch
+            | TokenErrorKind::KeyUnknown
+            | TokenErrorKind::Malformed
+            | TokenErrorKind::MissingClaim
+            | TokenErrorKind::NotBound
+            | TokenErrorKind::NotYetValid
+            | TokenErrorKind::SchemeNotAccepted
+            | TokenErrorKind::SignatureInvalid
+            | TokenErrorKind::TooLong
+            | TokenErrorKind::TypInvalid => Self::InvalidToken,
+        }
+    }
+}
+
+/// A refused request: what the client is told, and for the operator why.
+///
+/// The layer puts it into the response's extensions, whatever the response looks like.
+///
+/// `Display` says why in words that may be logged.
+#[derive(Clone)]
+pub struct Rejection {
+    kind: RejectionKind,
+    refusal: Arc<Refusal>,
+    challenge: Challenge,
+}
+
+impl Rejection {
+    pub(crate) fn new(refusal: Refusal, challenge: Challenge) -> Self {
+        let kind = match &refusal {
+            Refusal::Request(kind) => (*kind).into(),
+            Refusal::Proof(error) => error.kind().into(),
+            Refusal::Token(error) => error.kind().into(),
+            Refusal::Store(_) => RejectionKind::Unavailable,
+        };
+        Self {
+            kind,
+            refusal: Arc::new(refusal),
+            challenge,
+        }
+    }
+
+    /// What the client learns.
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// The status of the response.
+    pub const fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// A stable code in snake case that says why, for logs and metrics, such as
+    /// `proof_htu_mismatch`.
+    pub fn reason(&self) -> &'static str {
+        self.refusal.code()
+    }
+
+    /// What the client is told in words, the `error_description`.
+    pub fn description(&self) -> &'static str {
+        match &*self.refusal {
+            Refusal::Request(kind) => kind.description(),
+            Refusal::Proof(error) => error.kind().description(),
+            Refusal::Token(error) => error.kind().description(),
+            Refusal::Store(_) => "the request cannot be checked at the moment",
+        }
+    }
+
+    /// What is wrong with the proof, if it was that.
+    pub fn proof_error(&self) -> Option<&ProofError> {
+        match &*self.refusal {
+            Refusal::Proof(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with the access token, if it was that.
+    pub fn token_error(&self) -> Option<&TokenError> {
+        match &*self.refusal {
+            Refusal::Token(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with the replay store, if it was that.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match &*self.refusal {
+            Refusal::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The challenge that goes with it.
+    pub const fn challenge(&self) -> &Challenge {
+        &self.challenge
+    }
+
+    /// Writes what a client must get whatever the response looks like otherwise.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap, nonce: Option<&str>) {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if self.kind == RejectionKind::Unavailable {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+            return;
+        }
+        write_challenges(
+            headers,
+            &self.challenge,
+            self.kind.error_code(),
+            self.description(),
+        );
+        if let Some((name, value)) = nonce.and_then(nonce_header) {
+            headers.insert(name, value);
+        }
+    }
+
+    /// One line per refusal. It never contains a token, a proof or what the caller wrote.
+    pub(crate) fn log(&self) {
+        let (reason, detail) = (self.reason(), &*self.refusal);
+        match (self.kind, detail) {
+            (RejectionKind::Unavailable, Refusal::Store(error)) => tracing::warn!(
+                target: "dpop_tower::rejection",
+                reason,
+                error = error as &dyn std::error::Error,
+                "cannot check request"
+            ),
+            (RejectionKind::Unavailable, _) => tracing::warn!(
+                target: "dpop_tower::rejection",
+                reason,
+                %detail,
+                "cannot check request"
+            ),
+            // Every client's first request may be one of these.
+            (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, _) => {
+                tracing::debug!(
+                    target: "dpop_tower::rejection",
+                    reason,
+                    %detail,
+                    "challenged request"
+                );
+            }
+            _ => tracing::info!(
+                target: "dpop_tower::rejection",
+                reason,
+                %detail,
+                "refused request"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("kind", &self.kind)
+            .field("refusal", &self.refusal)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+
+use super::{Challenge, Rejection};
+
+/// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that fits no header.
+pub(crate) fn nonce_header(nonce: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((NONCE, HeaderValue::try_from(nonce).ok()?))
+}
+
+pub(crate) fn write_challenges(
+    headers: &mut HeaderMap,
+    challenge: &Challenge,
+    error: Option<&'static str>,
+    description: &'static str,
+) {
+    headers.remove(header::WWW_AUTHENTICATE);
+    for value in challenge.values(error, description) {
+        headers.append(header::WWW_AUTHENTICATE, value);
+    }
+}
+
+/// Makes the response to a refused request, such as one with a body of your own.
+///
+/// Any `Fn(&Rejection) -> Response<B>` is one. The layer sets the status, `WWW-Authenticate`,
+/// `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself, afterwards: they cannot get lost. It is
+/// not asked for gRPC requests, whose refusal has no body.
+pub trait RejectionResponse<B> {
+    /// Makes the response.
+    fn response(&self, rejection: &Rejection) -> Response<B>;
+}
+
+impl<B, F: Fn(&Rejection) -> Response<B>> RejectionResponse<B> for F {
+    fn response(&self, rejection: &Rejection) -> Response<B> {
+        self(rejection)
+    }
+}
+
+/// Answers with an empty body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultRejectionResponse;
+
+impl<B: Default> RejectionResponse<B> for DefaultRejectionResponse {
+    fn response(&self, _rejection: &Rejection) -> Response<B> {
+        Response::new(B::default())
+    }
+}

@@ -1,0 +1,135 @@
+//! Why a replay store gave no answer.
+
+use std::{error::Error, fmt};
+
+/// A replay store could not tell whether a proof is fresh.
+///
+/// The request cannot be served then. It is no fault of the proof: the answer is 503, not 401.
+/// [`kind`](Self::kind) says why.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// The store holds as many live entries as it may.
+    pub const fn full() -> Self {
+        Self::without_source(StoreErrorKind::Full)
+    }
+
+    /// This client key has as many live entries as one client key may have.
+    pub const fn client_full() -> Self {
+        Self::without_source(StoreErrorKind::ClientFull)
+    }
+
+    /// The store is out of reach, or answered something that makes no sense.
+    ///
+    /// `source` ends up in logs, so it should name neither the [`ReplayKey`](super::ReplayKey) nor
+    /// a password of the store.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind: StoreErrorKind::Unavailable,
+            source: Some(source.into()),
+        }
+    }
+
+    const fn without_source(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// What went wrong.
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.kind, f)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+/// The kinds of [`StoreError`], for metrics and for choosing an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// One client key has used up its share. Other clients are served.
+    ClientFull,
+    /// The store is full of live entries, none of which it may forget.
+    Full,
+    /// The store is out of reach.
+    Unavailable,
+}
+
+impl StoreErrorKind {
+    /// A code for logs and metrics, which will not change.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientFull => "client_full",
+            Self::Full => "store_full",
+            Self::Unavailable => "store_unavailable",
+        }
+    }
+}
+
+impl fmt::Display for StoreErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientFull => "replay store holds too many live proofs of this client key",
+            Self::Full => "replay store is full of live proofs",
+            Self::Unavailable => "replay store is unavailable",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_constructor_has_its_kind_and_code() {
+        for (error, kind, code) in [
+            (StoreError::full(), StoreErrorKind::Full, "store_full"),
+            (
+                StoreError::client_full(),
+                StoreErrorKind::ClientFull,
+                "client_full",
+            ),
+            (
+                StoreError::unavailable("connection refused"),
+                StoreErrorKind::Unavailable,
+                "store_unavailable",
+            ),
+        ] {
+            assert_eq!(error.kind(), kind);
+            assert_eq!(kind.as_str(), code);
+        }
+    }
+
+    #[test]
+    fn the_source_is_in_the_chain_and_not_in_the_message() {
+        let error = StoreError::unavailable("connection refused");
+        assert_eq!(error.to_string(), "replay store is unavailable");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("connection refused")
+        );
+        assert!(StoreError::full().source().is_none());
+    }
+
+    #[test]
+    fn errors_cross_threads() {
+        fn is_error<T: Error + Send + Sync + 'static>() {}
+        is_error::<StoreError>();
+    }
+}

@@ -1,0 +1,215 @@
+//! Each proof counts once: the record of the proofs that have been accepted.
+//!
+//! A DPoP proof travels in clear text headers through logs and proxies, and whoever copies one can
+//! send it again until it is too old. [RFC 9449 section 11.1] therefore has a server remember the
+//! `jti` of every proof it accepted for as long as that proof could be accepted again, which is the
+//! last item on the check list of [section 4.3].
+//!
+//! [`MemoryReplayStore`] does this for one process. Where several processes serve the same
+//! resources, they have to share one [`ReplayStore`]; otherwise each of them accepts a copied proof
+//! once.
+//!
+//! # Example
+//!
+//! ```
+//! use dpop_tower::{
+//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore},
+//!     time::UnixTime,
+//! };
+//!
+//! # fn main() -> Result<(), dpop_tower::replay::StoreError> {
+//! # std::future::IntoFuture::into_future(async {}); // the answers below are ready at once
+//! # fn now_or_never<T>(check: dpop_tower::check::Check<T>) -> T {
+//! #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+//! #     match std::pin::pin!(check).as_mut().poll(&mut context) {
+//! #         std::task::Poll::Ready(answer) => answer,
+//! #         std::task::Poll::Pending => unreachable!(),
+//! #     }
+//! # }
+//! # use std::future::Future;
+//! let store = MemoryReplayStore::new();
+//! let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB");
+//! let now = UnixTime::from_secs(1_700_000_000);
+//! let expires_at = UnixTime::from_secs(1_700_000_065);
+//!
+//! # let check = |now| now_or_never(store.check_and_insert(key, expires_at, now));
+//! // let check = async |now| store.check_and_insert(key, expires_at, now).await;
+//! assert_eq!(check(now)?, Freshness::Fresh);
+//! assert_eq!(check(expires_at)?, Freshness::Replayed);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [RFC 9449 section 11.1]: https://www.rfc-editor.org/rfc/rfc9449#section-11.1
+//! [section 4.3]: https://www.rfc-editor.org/rfc/rfc9449#section-4.3
+
+use std::{fmt, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use crate::{check::Check, time::UnixTime};
+
+mod error;
+mod memory;
+
+pub use self::{
+    error::{StoreError, StoreErrorKind},
+    memory::MemoryReplayStore,
+};
+
+/// Identity of a proof: which client key signed it, and which `jti` it carries.
+///
+/// It has a fixed size whatever the caller wrote into `jti`, so no store keeps anything whose size
+/// a caller chose.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReplayKey {
+    client: [u8; 32],
+    proof: [u8; 32],
+}
+
+impl ReplayKey {
+    /// The identity of the proof `jti` made with the key whose RFC 7638 SHA-256 thumbprint is
+    /// `client`.
+    ///
+    /// The key is part of the identity because a `jti` is unique only among the proofs of one
+    /// client: otherwise one client could use up the `jti` of another.
+    pub fn new(client: [u8; 32], jti: &str) -> Self {
+        // The prefix has a fixed length, so no other pair gives the same input.
+        let proof = Sha256::new()
+            .chain_update(client)
+            .chain_update(jti)
+            .finalize()
+            .into();
+        Self { client, proof }
+    }
+
+    /// The thumbprint of the client key: what a limit per client is counted by.
+    pub const fn client(&self) -> &[u8; 32] {
+        &self.client
+    }
+
+    /// SHA-256 over the thumbprint and the `jti`: on its own a sufficient key for a database.
+    pub const fn proof(&self) -> &[u8; 32] {
+        &self.proof
+    }
+}
+
+impl fmt::Debug for ReplayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayKey").finish_non_exhaustive()
+    }
+}
+
+/// Whether a proof has been seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Freshness {
+    /// First use. The proof is on record from now on.
+    Fresh,
+    /// Seen before, or so old that a record of it may be gone. Refuse the request.
+    Replayed,
+}
+
+/// Remembers which proofs have been used.
+///
+/// # Security
+///
+/// A *false negative* ([`Fresh`](Freshness::Fresh) for a proof that was used before) lets whoever
+/// copied a proof and its token act as the client, once per false answer. A *false positive*
+/// ([`Replayed`](Freshness::Replayed) or an error for a proof that is new) refuses a good request;
+/// the client may repeat it with a new proof. So in doubt a store refuses.
+///
+/// Every implementation has to hold to this:
+///
+/// 1. **Atomic.** Look-up and insertion are one step. Of any number of concurrent calls with one
+///    key, on any number of machines, exactly one is told `Fresh`. "Find, then save" is not enough.
+/// 2. **Keyed by both.** [`ReplayKey`] identifies client key *and* `jti`. Store
+///    [`proof`](ReplayKey::proof), which covers both, and never the `jti` alone.
+/// 3. **Live entries stay.** An entry is live while `now <= expires_at`. It is not evicted, also
+///    not for lack of memory: a full store answers [`StoreErrorKind::Full`]. A store which drops
+///    old entries can be flooded until a copied proof passes.
+/// 4. **Expiry is an instant**, not a time to live counted from the call: a proof whose `iat` lies
+///    ahead of this server's clock lives longer than one that was made a minute ago. A store that
+///    goes by a clock of its own keeps entries longer by as much as the two clocks may differ. A
+///    replay does not extend the life of an entry.
+/// 5. **Over is over.** If `expires_at` is before `now`, or entries with this `expires_at` may have
+///    been removed already (a clock went back, a thread was slow), the answer is not `Fresh`.
+/// 6. **Fail closed.** Whatever keeps the store from knowing is an error, never `Fresh`.
+/// 7. **Bounded.** Memory has a limit, and one client key cannot take all of it.
+///
+/// The caller asks last, after the signature, the claims and the access token were found good: a
+/// bad proof must use up neither a `jti` nor memory.
+///
+/// # Cancel safety
+///
+/// Dropping the future before it completes leaves open whether the proof is on record. If it is,
+/// the client's request was refused or abandoned anyway and it needs a new proof, which is the safe
+/// direction. An implementation must not record a proof *after* it has answered.
+pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
+    /// Puts `key` on record if there is no live entry for it, and tells which it was.
+    ///
+    /// `expires_at` is the last instant, inclusive, at which the proof could still be accepted:
+    /// `iat` plus the maximum age plus the leeway. `now` is the caller's reading of the clock, the
+    /// same that `iat` was compared with.
+    ///
+    /// # Errors
+    ///
+    /// The future gives an error if the store cannot record the proof. Nothing is stored then, as
+    /// far as the store can know.
+    fn check_and_insert(
+        &self,
+        key: ReplayKey,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>>;
+}
+
+impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
+    fn check_and_insert(
+        &self,
+        key: ReplayKey,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        (**self).check_and_insert(key, expires_at, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_jti_of_two_clients_are_two_proofs() {
+        let one = ReplayKey::new([1; 32], "jti");
+        let two = ReplayKey::new([2; 32], "jti");
+        assert_ne!(one.proof(), two.proof());
+        assert_ne!(one, two);
+        assert_eq!(one, ReplayKey::new([1; 32], "jti"));
+    }
+
+    #[test]
+    fn the_identity_is_sha_256_over_thumbprint_and_jti() {
+        // printf '\001%.0s' $(seq 32) | cat - <(printf jti) | sha256sum
+        let key = ReplayKey::new([1; 32], "jti");
+        let hex: String = key.proof().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "bb8645bdf56e106c3894256f6f42c81c66266e68a3ae3ede585e9f4371f4a566"
+        );
+        assert_eq!(key.client(), &[1; 32]);
+    }
+
+    #[test]
+    fn debug_prints_no_key_bytes() {
+        let text = format!("{:?}", ReplayKey::new([171; 32], "secret-jti"));
+        assert_eq!(text, "ReplayKey { .. }");
+    }
+
+    #[test]
+    fn the_trait_is_object_safe_and_shared_through_an_arc() {
+        let store: Arc<dyn ReplayStore> = Arc::new(MemoryReplayStore::new());
+        fn is_store(_: impl ReplayStore) {}
+        is_store(store);
+    }
+}

@@ -1,0 +1,295 @@
+//! What clients call this service: the other side of the `htu` comparison.
+//!
+//! `Host`, `:authority` and forwarded headers are what the caller says. If they decided, a malicious
+//! API could replay a proof that was made for it, by sending it here with its own name as `Host`. So
+//! the expected URI comes from configuration.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, Uri, header};
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    proof::{Htu, HtuError, Origin},
+};
+
+/// Tells the URI that a proof for a request has to be made for.
+///
+/// # Security
+///
+/// An answer that the caller can steer lets a proof that was made for another server pass here. A
+/// wrong answer of any other kind refuses good requests.
+pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
+    /// The expected `htu` of a request.
+    ///
+    /// # Errors
+    ///
+    /// [`HtuError`] if the request's target is nothing a proof could be made for.
+    fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError>;
+}
+
+/// What a [`TargetUri`] gets to see of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetRequest<'a> {
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> TargetRequest<'a> {
+    pub(crate) const fn new(uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+        Self { uri, headers }
+    }
+
+    /// The request's URI as the client sent it, before any router took a prefix off.
+    pub const fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The request's headers.
+    pub const fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The host that the caller says it called: nothing to be trusted.
+    fn claimed_authority(&self) -> Option<&'a str> {
+        match self.uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => self.headers.get(header::HOST)?.to_str().ok(),
+        }
+    }
+}
+
+/// The origin under which clients call this service, such as `https://api.example.com`.
+///
+/// The expected `htu` is this origin and the request's path. If the service has several public
+/// names, list them all; the request's host then chooses among them, and only among them.
+///
+/// ```
+/// use dpop_tower::PublicOrigin;
+///
+/// let one = PublicOrigin::new("https://api.example.com")?;
+/// let two = PublicOrigin::new("https://api.example.com")?.also("https://api.example.org:8443")?;
+/// // Clients call https://api.example.com/v1/orders, a proxy forwards /orders.
+/// let stripped = PublicOrigin::new("https://api.example.com")?.path_prefix("/v1")?;
+///
+/// assert!(PublicOrigin::new("api.example.com").is_err());
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct PublicOrigin {
+    first: Origin,
+    others: Vec<Origin>,
+    prefix: String,
+}
+
+impl PublicOrigin {
+    /// An origin: scheme, host and, unless it is the scheme's default, port.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for anything else, such as one with a path.
+    pub fn new(origin: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            first: parse(origin)?,
+            others: Vec::new(),
+            prefix: String::new(),
+        })
+    }
+
+    /// Adds another origin under which the same service is called.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn also(mut self, origin: &str) -> Result<Self, ConfigError> {
+        self.others.push(parse(origin)?);
+        Ok(self)
+    }
+
+    /// The path that a proxy takes off before it forwards a request, such as `/v1`. It is not needed
+    /// for axum's `nest`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it does not begin with a slash, ends with one, or is no path.
+    pub fn path_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        if !prefix.starts_with('/') || prefix.ends_with('/') {
+            return Err(refused(
+                "a path prefix begins with a slash and does not end with one",
+            ));
+        }
+        self.first
+            .with_path(prefix)
+            .map_err(|error| refused("the path prefix is not a path").with_source(error))?;
+        prefix.clone_into(&mut self.prefix);
+        Ok(self)
+    }
+
+    fn origin(&self, request: TargetRequest<'_>) -> &Origin {
+        if self.others.is_empty() {
+            return &self.first;
+        }
+        request
+            .claimed_authority()
+            .and_then(|authority| {
+                self.others
+                    .iter()
+                    .find(|origin| origin.authority_matches(authority))
+            })
+            .unwrap_or(&self.first)
+    }
+}
+
+fn parse(origin: &str) -> Result<Origin, ConfigError> {
+    Origin::parse(origin).map_err(|error| {
+        refused("a public origin looks like https://api.example.com").with_source(error)
+    })
+}
+
+fn refused(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Target, message)
+}
+
+impl TargetUri for PublicOrigin {
+    fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError> {
+        let origin = self.origin(request);
+        let path = request.uri.path();
+        if self.prefix.is_empty() {
+            origin.with_path(path)
+        } else {
+            // Were the path taken as it is, `/../` in it could climb out of the prefix.
+            let inner = origin.with_path(path)?;
+            origin.with_path(&format!("{}{}", self.prefix, inner.path()))
+        }
+    }
+}
+
+impl fmt::Debug for PublicOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(
+                std::iter::once(&self.first)
+                    .chain(&self.others)
+                    .map(Origin::as_str),
+            )
+            .finish()
+    }
+}
+
+/// Where the expected `htu` comes from: a [`PublicOrigin`], or a [`TargetUri`] of your own in an
+/// [`Arc`].
+#[derive(Clone, Debug)]
+pub struct Target(pub(crate) Arc<dyn TargetUri>);
+
+impl From<PublicOrigin> for Target {
+    fn from(origin: PublicOrigin) -> Self {
+        Self(Arc::new(origin))
+    }
+}
+
+impl From<Arc<dyn TargetUri>> for Target {
+    fn from(target: Arc<dyn TargetUri>) -> Self {
+        Self(target)
+    }
+}
+
+impl<T: TargetUri> From<Arc<T>> for Target {
+    fn from(target: Arc<T>) -> Self {
+        Self(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn expected(origin: &PublicOrigin, uri: &str, host: Option<&'static str>) -> String {
+        let uri: Uri = uri.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some(host) = host {
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+        }
+        origin
+            .expected(TargetRequest::new(&uri, &headers))
+            .map_or_else(|error| error.to_string(), |htu| htu.as_str().to_owned())
+    }
+
+    #[test]
+    fn one_origin_is_expected_whatever_the_caller_calls_us() {
+        let origin = PublicOrigin::new("https://api.example.com").unwrap();
+        for (uri, host) in [
+            ("/a?b", None),
+            ("/a", Some("evil.example")),
+            ("http://evil.example/a", Some("evil.example")),
+            ("http://evil.example:81/a?b", None),
+        ] {
+            assert_eq!(expected(&origin, uri, host), "https://api.example.com/a");
+        }
+    }
+
+    #[test]
+    fn the_host_chooses_among_the_listed_origins_only() {
+        let origin = PublicOrigin::new("https://a.example")
+            .unwrap()
+            .also("https://b.example:8443")
+            .unwrap();
+        let on = |host| expected(&origin, "/x", host);
+        assert_eq!(on(Some("B.example:8443")), "https://b.example:8443/x");
+        for other in [
+            "a.example",
+            "b.example",
+            "evil.example",
+            "",
+            "b.example:8443:1",
+        ] {
+            assert_eq!(on(Some(other)), "https://a.example/x", "{other}");
+        }
+        assert_eq!(on(None), "https://a.example/x");
+        // HTTP/2 has the host in the URI, and there it counts before any header.
+        assert_eq!(
+            expected(&origin, "https://b.example:8443/x", Some("a.example")),
+            "https://b.example:8443/x"
+        );
+    }
+
+    #[test]
+    fn a_stripped_prefix_is_put_back_and_cannot_be_climbed_out_of() {
+        let origin = PublicOrigin::new("https://a.example")
+            .unwrap()
+            .path_prefix("/v1")
+            .unwrap();
+        assert_eq!(expected(&origin, "/x", None), "https://a.example/v1/x");
+        assert_eq!(expected(&origin, "/", None), "https://a.example/v1/");
+        assert_eq!(expected(&origin, "/../x", None), "https://a.example/v1/x");
+        for wrong in ["", "/", "v1", "/v1/", "/v1?", "/%zz"] {
+            assert!(origin.clone().path_prefix(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_an_origin_is_taken_as_one() {
+        for wrong in [
+            "",
+            "api.example.com",
+            "https://api.example.com/v1",
+            "https://api.example.com?x",
+            "https://user@api.example.com",
+            "ftp://api.example.com",
+            "https://bücher.example",
+        ] {
+            let error = PublicOrigin::new(wrong).unwrap_err();
+            assert_eq!(error.kind(), ConfigErrorKind::Target, "{wrong}");
+        }
+        assert!(PublicOrigin::new("https://api.example.com/").is_ok());
+    }
+
+    #[test]
+    fn a_target_without_a_path_is_an_error() {
+        let uri = Uri::from_static("*");
+        let origin = PublicOrigin::new("https://a.example").unwrap();
+        let headers = HeaderMap::new();
+        assert!(origin.expected(TargetRequest::new(&uri, &headers)).is_err());
+    }
+}

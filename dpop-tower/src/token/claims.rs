@@ -1,0 +1,297 @@
+use std::{fmt, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{TokenError, TokenErrorKind};
+use crate::{jose::json::numeric_date, jwk::Thumbprint, time::UnixTime};
+
+/// The claims of a verified access token. Clones share one copy.
+///
+/// `Debug` names the claims and hides their values, which may be personal data.
+#[derive(Clone)]
+pub struct ClaimSet(Arc<Inner>);
+
+struct Inner {
+    claims: Map<String, Value>,
+    expires_at: UnixTime,
+}
+
+impl ClaimSet {
+    /// The value of a claim.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.claims.get(name)
+    }
+
+    /// The issuer (`iss`).
+    pub fn issuer(&self) -> Option<&str> {
+        self.text("iss")
+    }
+
+    /// The subject (`sub`): the user, or the client if no user is involved.
+    pub fn subject(&self) -> Option<&str> {
+        self.text("sub")
+    }
+
+    /// The OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2).
+    pub fn client_id(&self) -> Option<&str> {
+        self.text("client_id")
+    }
+
+    /// The scopes of the `scope` claim (RFC 9068 section 2.2.3).
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.text("scope")
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|scope| !scope.is_empty())
+    }
+
+    /// When the token expires: it is valid before this instant.
+    pub fn expires_at(&self) -> UnixTime {
+        self.0.expires_at
+    }
+
+    /// Reads the claims into a type of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsMismatch`] if they do not fit it.
+    pub fn deserialize<C: DeserializeOwned>(&self) -> Result<C, ClaimsMismatch> {
+        C::deserialize(&self.0.claims).map_err(|error| ClaimsMismatch(error.to_string()))
+    }
+
+    pub(super) fn with_map<T>(&self, read: impl FnOnce(&Map<String, Value>) -> T) -> T {
+        read(&self.0.claims)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+}
+
+impl fmt::Debug for ClaimSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.claims.keys()).finish()
+    }
+}
+
+/// Claims that do not fit the type they were to be read into.
+///
+/// Its text names the claim that is missing; it may quote a value, so the middleware does not log it
+/// or send it anywhere.
+#[derive(Clone)]
+pub struct ClaimsMismatch(String);
+
+impl fmt::Display for ClaimsMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the token's claims do not fit: {}", self.0)
+    }
+}
+
+impl fmt::Debug for ClaimsMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClaimsMismatch(..)")
+    }
+}
+
+impl std::error::Error for ClaimsMismatch {}
+
+/// What a token is bound to (`cnf`, RFC 7800 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// Nothing: whoever has the token can use it.
+    Unbound,
+    /// The DPoP key with this thumbprint (`jkt`, RFC 9449 section 6.1), and nothing else that is
+    /// known.
+    Key(Thumbprint),
+    /// A client certificate (`x5t#S256`, RFC 8705), alone or beside a key. This crate does not see
+    /// certificates, so such a token is never accepted.
+    Certificate,
+    /// A method that this crate does not know. Such a token is never accepted.
+    Unknown,
+}
+
+impl Confirmation {
+    /// A `cnf` that is there but cannot be read is an error: taking it for "unbound" would turn a
+    /// bound token into a bearer token.
+    fn from_claims(claims: &Map<String, Value>) -> Result<Self, TokenError> {
+        let Some(cnf) = claims.get("cnf") else {
+            return Ok(Self::Unbound);
+        };
+        let invalid = TokenErrorKind::ConfirmationInvalid;
+        let members = cnf
+            .as_object()
+            .filter(|members| !members.is_empty())
+            .ok_or(invalid)?;
+        let key = match members.get("jkt") {
+            None => None,
+            Some(jkt) => Some(
+                jkt.as_str()
+                    .and_then(|jkt| jkt.parse().ok())
+                    .ok_or(invalid)?,
+            ),
+        };
+        Ok(match (members.contains_key("x5t#S256"), key) {
+            (true, _) => Self::Certificate,
+            // RFC 7800 section 3.1: members that are not understood are ignored, unless nothing else
+            // is left.
+            (false, Some(key)) => Self::Key(key),
+            (false, None) => Self::Unknown,
+        })
+    }
+}
+
+/// An access token that was found to be valid; whether the caller may use it is another question.
+#[derive(Clone, Debug)]
+pub struct VerifiedToken {
+    claims: ClaimSet,
+    confirmation: Confirmation,
+}
+
+impl VerifiedToken {
+    /// Takes over the claims of a token that its [`TokenVerifier`](super::TokenVerifier) has found to
+    /// be genuine, active, and for this API.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] if `exp` is missing, `cnf` is malformed, or a claim that this crate reads is of
+    /// the wrong JSON type.
+    pub fn new(claims: Map<String, Value>) -> Result<Self, TokenError> {
+        let expires_at = date(&claims, "exp")?.ok_or(TokenError::missing("exp"))?;
+        for name in ["iss", "sub", "client_id", "scope"] {
+            if claims.get(name).is_some_and(|value| !value.is_string()) {
+                return Err(TokenError::invalid(name));
+            }
+        }
+        let confirmation = Confirmation::from_claims(&claims)?;
+        Ok(Self {
+            claims: ClaimSet(Arc::new(Inner { claims, expires_at })),
+            confirmation,
+        })
+    }
+
+    /// Its claims.
+    pub const fn claims(&self) -> &ClaimSet {
+        &self.claims
+    }
+
+    /// What it is bound to.
+    pub const fn confirmation(&self) -> Confirmation {
+        self.confirmation
+    }
+}
+
+/// A date of the wrong JSON type is an error, never "absent".
+pub(super) fn date(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<UnixTime>, TokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => match numeric_date(number) {
+            Some(date) => Ok(Some(date)),
+            None => Err(TokenError::invalid(name)),
+        },
+        Some(_) => Err(TokenError::invalid(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+
+    fn verified(mut claims: Value) -> Result<VerifiedToken, TokenError> {
+        claims["exp"] = json!(2_000_000_000);
+        VerifiedToken::new(claims.as_object().cloned().unwrap())
+    }
+
+    fn confirmation(cnf: Value) -> Result<Confirmation, TokenErrorKind> {
+        verified(json!({ "cnf": cnf }))
+            .map(|token| token.confirmation())
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn only_a_token_without_cnf_is_unbound() {
+        assert_eq!(
+            verified(json!({})).unwrap().confirmation(),
+            Confirmation::Unbound
+        );
+        for malformed in [
+            json!(null),
+            json!([]),
+            json!(""),
+            json!({}),
+            json!(true),
+            json!({"jkt": 7}),
+            json!({"jkt": null}),
+            json!({"jkt": ""}),
+            json!({"jkt": [JKT]}),
+            json!({"jkt": &JKT[..42]}),
+            json!({"jkt": format!("{JKT}=")}),
+            json!({"jkt": 7, "x5t#S256": "x"}),
+        ] {
+            assert_eq!(
+                confirmation(malformed.clone()),
+                Err(TokenErrorKind::ConfirmationInvalid),
+                "{malformed}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_of_binding_is_told_apart() {
+        let key = Confirmation::Key(JKT.parse().unwrap());
+        assert_eq!(confirmation(json!({"jkt": JKT})), Ok(key));
+        assert_eq!(confirmation(json!({"jkt": JKT, "new": {}})), Ok(key));
+        assert_eq!(
+            confirmation(json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"})),
+            Ok(Confirmation::Certificate)
+        );
+        assert_eq!(
+            confirmation(json!({"x5t#S256": "x", "jkt": JKT})),
+            Ok(Confirmation::Certificate)
+        );
+        assert_eq!(confirmation(json!({"jwk": {}})), Ok(Confirmation::Unknown));
+    }
+
+    #[test]
+    fn claims_of_the_wrong_type_are_refused_not_ignored() {
+        for name in ["iss", "sub", "client_id", "scope"] {
+            for value in [json!(7), json!(null), json!(["a"]), json!({})] {
+                let error = verified(json!({ name: value })).unwrap_err();
+                assert_eq!(error, TokenError::invalid(name));
+            }
+        }
+        for exp in [json!("2000000000"), json!(null), json!([1]), json!(true)] {
+            let claims = json!({ "exp": exp }).as_object().cloned().unwrap();
+            assert_eq!(
+                VerifiedToken::new(claims).unwrap_err(),
+                TokenError::invalid("exp")
+            );
+        }
+        assert_eq!(
+            VerifiedToken::new(Map::new()).unwrap_err(),
+            TokenError::missing("exp")
+        );
+    }
+
+    #[test]
+    fn scopes_are_split_at_spaces() {
+        let token = verified(json!({"scope": "a b:c  d"})).unwrap();
+        assert!(token.claims().scopes().eq(["a", "b:c", "d"]));
+        assert_eq!(verified(json!({})).unwrap().claims().scopes().count(), 0);
+    }
+
+    #[test]
+    fn debug_shows_names_of_claims_and_no_values() {
+        let token = verified(json!({"sub": "alice", "email": "a@example.com"})).unwrap();
+        let text = format!("{token:?}");
+        assert!(text.contains("email") && !text.contains("alice") && !text.contains('@'));
+    }
+}

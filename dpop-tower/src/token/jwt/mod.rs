@@ -1,0 +1,218 @@
+mod cache;
+mod parse;
+mod verifier;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use self::verifier::JwtVerifier;
+use crate::{
+    crypto::{Algorithm, SignatureVerifier},
+    error::{ConfigError, ConfigErrorKind},
+    keys::{KeySet, KeySource},
+};
+
+/// Access tokens that are JWTs of one issuer (RFC 9068).
+///
+/// A token has to be signed with a key of the issuer, name the issuer and one of the configured
+/// audiences, be active, and have the `typ` `at+jwt`. Its keys come from where the constructor says.
+///
+/// The verdict on a token is kept, under the token's hash, so a token that was seen before costs no
+/// second signature check. A kept verdict ends with the token's `exp`, and as soon as the issuer
+/// withdraws the key that signed it.
+///
+/// ```
+/// use dpop_tower::JwtTokens;
+///
+/// let tokens = JwtTokens::discover("https://idp.example.com").audience("https://api.example.com");
+/// ```
+pub struct JwtTokens {
+    issuer: String,
+    keys: Keys,
+    checks: parse::Checks,
+    cache_capacity: usize,
+    #[cfg(feature = "jwks")]
+    plain_http: bool,
+}
+
+enum Keys {
+    #[cfg(feature = "jwks")]
+    Discover,
+    #[cfg(feature = "jwks")]
+    Url(String),
+    File(PathBuf),
+    Inline(String),
+}
+
+impl JwtTokens {
+    fn new(issuer: impl Into<String>, keys: Keys) -> Self {
+        let issuer = issuer.into();
+        Self {
+            checks: parse::Checks {
+                issuer: issuer.clone(),
+                audiences: Vec::new(),
+                algorithms: Algorithm::DEFAULT.to_vec(),
+                leeway: Duration::from_secs(10),
+                typ_jwt: false,
+            },
+            issuer,
+            keys,
+            cache_capacity: 10_000,
+            #[cfg(feature = "jwks")]
+            plain_http: false,
+        }
+    }
+
+    /// Tokens of `issuer`, whose keys are found through its metadata: RFC 8414, or OpenID Connect
+    /// Discovery if it has no such document.
+    ///
+    /// Nothing is fetched before the first token arrives. The fetch happens once, however many
+    /// requests wait for it; keys are fetched again every five minutes, and (at most every 30
+    /// seconds) when a token names a key that is not among them. While the issuer is out of reach,
+    /// keys that were fetched within the last hour stay in use.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn discover(issuer: impl Into<String>) -> Self {
+        Self::new(issuer, Keys::Discover)
+    }
+
+    /// Tokens of `issuer`, whose keys are at `url`; fetched as with [`discover`](Self::discover).
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn jwks_url(issuer: impl Into<String>, url: impl Into<String>) -> Self {
+        Self::new(issuer, Keys::Url(url.into()))
+    }
+
+    /// Tokens of `issuer`, whose keys are in a file (a JWK Set, RFC 7517 section 5), read once when
+    /// the configuration is built.
+    pub fn jwks_file(issuer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self::new(issuer, Keys::File(path.into()))
+    }
+
+    /// Tokens of `issuer`, whose keys are given here as the JSON of a JWK Set (RFC 7517 section 5).
+    pub fn jwks(issuer: impl Into<String>, jwks: impl Into<String>) -> Self {
+        Self::new(issuer, Keys::Inline(jwks.into()))
+    }
+
+    /// Adds a value that a token's `aud` may have: usually the identifier of this API. At least one
+    /// is needed, since a token for another API must not work here (RFC 9068 section 4).
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.checks.audiences.push(audience.into());
+        self
+    }
+
+    /// The algorithms that tokens may be signed with; [`Algorithm::DEFAULT`] unless set.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.checks.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// How far `nbf` and `iat` may lie in the future, in whole seconds; 10 unless set. `exp` has no
+    /// leeway.
+    #[must_use]
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.checks.leeway = leeway;
+        self
+    }
+
+    /// How many verdicts are kept; 10,000 unless set, at least one.
+    #[must_use]
+    pub const fn cache_capacity(mut self, tokens: usize) -> Self {
+        self.cache_capacity = tokens;
+        self
+    }
+
+    /// Also accepts the `typ` `JWT`, for issuers that do not send `at+jwt`.
+    ///
+    /// # Security
+    ///
+    /// The `typ` keeps other JWTs of the same issuer, ID tokens above all, from passing as access
+    /// tokens (RFC 9068 section 5). With this, only the audience does.
+    #[must_use]
+    pub const fn danger_accept_typ_jwt(mut self) -> Self {
+        self.checks.typ_jwt = true;
+        self
+    }
+
+    /// Also fetches metadata and keys over plain `http`, for tests on one machine.
+    ///
+    /// # Security
+    ///
+    /// Whoever is on the path can replace the keys, and with them write any token.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[must_use]
+    pub const fn danger_allow_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    pub(super) fn build(
+        self,
+        crypto: &Arc<dyn SignatureVerifier>,
+    ) -> Result<JwtVerifier, ConfigError> {
+        let refuse =
+            |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
+        if self.issuer.is_empty() {
+            return refuse("the issuer is empty");
+        }
+        if self.checks.audiences.is_empty() {
+            return refuse("no audience: name this API with `JwtTokens::audience`");
+        }
+        if self.checks.audiences.iter().any(String::is_empty) {
+            return refuse("an audience is empty");
+        }
+        crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
+        let fixed = |jwks: &[u8]| {
+            KeySet::parse(jwks, &self.checks.algorithms, &**crypto)
+                .map(KeySource::fixed)
+                .map_err(|error| {
+                    ConfigError::new(
+                        ConfigErrorKind::Keys,
+                        format!("the issuer's JWK Set cannot be used: {error}"),
+                    )
+                })
+        };
+        let keys = match &self.keys {
+            Keys::Inline(jwks) => fixed(jwks.as_bytes())?,
+            Keys::File(path) => {
+                let jwks = std::fs::read(path).map_err(|error| {
+                    ConfigError::new(
+                        ConfigErrorKind::Keys,
+                        format!(
+                            "the issuer's JWK Set cannot be read from {}",
+                            path.display()
+                        ),
+                    )
+                    .with_source(error)
+                })?;
+                fixed(&jwks)?
+            }
+            #[cfg(feature = "jwks")]
+            Keys::Discover | Keys::Url(_) => {
+                use crate::keys::{Endpoint, RemoteKeys};
+
+                let endpoint = match &self.keys {
+                    Keys::Url(url) => Endpoint::jwks(url, self.plain_http)?,
+                    _ => Endpoint::discover(&self.issuer, self.plain_http)?,
+                };
+                KeySource::remote(RemoteKeys::new(
+                    endpoint,
+                    self.checks.algorithms.clone(),
+                    Arc::clone(crypto),
+                )?)
+            }
+        };
+        Ok(JwtVerifier::new(self.checks, keys, self.cache_capacity))
+    }
+}
+
+impl fmt::Debug for JwtTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtTokens")
+            .field("checks", &self.checks)
+            .field("cache_capacity", &self.cache_capacity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    crypto::Algorithm,
+    jose::{
+        compact::CompactJws,
+        json::{Object, Value},
+    },
+    keys::KeySet,
+    time::UnixTime,
+    token::{TokenError, TokenErrorKind, claims::date},
+};
+
+/// What a token has to say, apart from its signature.
+#[derive(Debug)]
+pub(super) struct Checks {
+    pub(super) issuer: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) leeway: Duration,
+    pub(super) typ_jwt: bool,
+}
+
+/// A token that would be valid if its signature is, which is not known yet.
+pub(super) struct UnverifiedToken {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    signing_input: String,
+    signature: Vec<u8>,
+    pub(super) claims: Map<String, Json>,
+}
+
+impl Checks {
+    /// Everything that needs no key: a token that is not even addressed to this API makes nobody
+    /// fetch keys.
+    pub(super) fn parse(&self, token: &str, now: UnixTime) -> Result<UnverifiedToken, TokenError> {
+        let jws = CompactJws::decode(token).ok_or(TokenErrorKind::Malformed)?;
+        let header = jws.header().ok_or(TokenErrorKind::Malformed)?;
+        let algorithm = self.check_header(&header)?;
+        let kid = match header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str().ok_or(TokenErrorKind::Malformed)?.to_owned()),
+        };
+        let claims = jws.payload().ok_or(TokenErrorKind::Malformed)?.into_json();
+        self.check_claims(&claims)?;
+        self.check_times(&claims, now)?;
+        Ok(UnverifiedToken {
+            algorithm,
+            kid,
+            signing_input: jws.signing_input().to_owned(),
+            claims,
+            signature: jws.into_signature(),
+        })
+    }
+
+    fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, TokenError> {
+        let typ = header
+            .get("typ")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !self.typ_is_accepted(typ) {
+            return Err(TokenErrorKind::TypInvalid.into());
+        }
+        // See the same check of proofs.
+        if header.contains("crit") || header.contains("b64") {
+            return Err(TokenErrorKind::CritNotSupported.into());
+        }
+        header
+            .get("alg")
+            .and_then(Value::as_str)
+            .and_then(Algorithm::from_name)
+            .filter(|algorithm| self.algorithms.contains(algorithm))
+            .ok_or_else(|| TokenErrorKind::AlgNotAllowed.into())
+    }
+
+    /// RFC 7515 section 4.1.9: a media type, whose `application/` may be left out and whose case
+    /// does not matter.
+    fn typ_is_accepted(&self, typ: &str) -> bool {
+        let subtype = match typ.split_once('/') {
+            Some((application, subtype)) if application.eq_ignore_ascii_case("application") => {
+                subtype
+            }
+            _ => typ,
+        };
+        subtype.eq_ignore_ascii_case("at+jwt")
+            || self.typ_jwt && subtype.eq_ignore_ascii_case("JWT")
+    }
+
+    /// RFC 9068 section 4, to the letter of the configured values.
+    fn check_claims(&self, claims: &Map<String, Json>) -> Result<(), TokenError> {
+        match claims.get("iss") {
+            Some(Json::String(iss)) if *iss == self.issuer => {}
+            Some(Json::String(_)) => return Err(TokenErrorKind::IssuerMismatch.into()),
+            Some(_) => return Err(TokenError::invalid("iss")),
+            None => return Err(TokenError::missing("iss")),
+        }
+        let is_ours = |aud: &str| self.audiences.iter().any(|audience| audience == aud);
+        let mut found = false;
+        match claims.get("aud") {
+            Some(Json::String(aud)) => found = is_ours(aud),
+            Some(Json::Array(values)) => {
+                for value in values {
+                    found |= is_ours(value.as_str().ok_or(TokenError::invalid("aud"))?);
+                }
+            }
+            Some(_) => return Err(TokenError::invalid("aud")),
+            None => return Err(TokenError::missing("aud")),
+        }
+        if found {
+            Ok(())
+        } else {
+            Err(TokenErrorKind::AudienceMismatch.into())
+        }
+    }
+
+    /// The part that has to be repeated whenever a kept verdict is used.
+    pub(super) fn check_times(
+        &self,
+        claims: &Map<String, Json>,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        let exp = date(claims, "exp")?.ok_or(TokenError::missing("exp"))?;
+        // RFC 7519 section 4.1.4: "on or after which".
+        if exp <= now {
+            return Err(TokenErrorKind::Expired.into());
+        }
+        let latest = now.saturating_add(self.leeway);
+        for name in ["nbf", "iat"] {
+            if date(claims, name)?.is_some_and(|date| date > latest) {
+                return Err(TokenErrorKind::NotYetValid.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl UnverifiedToken {
+    /// The key that made the signature, if one of `keys` did.
+    pub(super) fn verify_signature<'k>(
+        &self,
+        keys: &'k KeySet,
+    ) -> Result<&'k crate::keys::IssuerKey, TokenError> {
+        let mut error = TokenErrorKind::KeyUnknown;
+        for (key, prepared) in keys.candidates(self.kid.as_deref(), self.algorithm) {
+            match prepared.verify(self.signing_input.as_bytes(), &self.signature) {
+                Ok(()) => return Ok(key),
+                Err(_) => error = TokenErrorKind::SignatureInvalid,
+            }
+        }
+        Err(error.into())
+    }
+
+    pub(super) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}

@@ -1,0 +1,109 @@
+//! Access tokens: what a verifier has to say about them, and the one for JWTs (RFC 9068).
+
+mod bound;
+mod claims;
+mod error;
+mod jwt;
+
+pub use self::{
+    bound::{BearerToken, BoundToken},
+    claims::{ClaimSet, ClaimsMismatch, Confirmation, VerifiedToken},
+    error::{TokenError, TokenErrorKind},
+    jwt::JwtTokens,
+};
+
+use std::{fmt, sync::Arc};
+
+pub use crate::check::Check;
+use crate::{crypto::SignatureVerifier, error::ConfigError, proof::Ath, time::UnixTime};
+
+/// Decides whether an access token is genuine, active and for this API.
+///
+/// Not whether the caller may use it: the binding to a key is checked by the layer, from the `cnf`
+/// claim of what is returned.
+///
+/// # Security
+///
+/// A false positive lets anyone in who can write such a token. A false negative refuses a good
+/// client. Anything that cannot be decided (keys or an endpoint out of reach) is
+/// [`TokenErrorKind::KeysUnavailable`], never a verdict.
+///
+/// If the returned future is dropped, the request is given up; nothing may depend on its completion.
+pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
+    /// Verifies a token at the time `now`.
+    fn verify(
+        &self,
+        token: PresentedToken<'_>,
+        now: UnixTime,
+    ) -> Check<Result<VerifiedToken, TokenError>>;
+}
+
+/// An access token as it stands in the `Authorization` header: at most 16 KiB of the characters of
+/// a `token68` (RFC 9110 section 11.2).
+#[derive(Clone, Copy)]
+pub struct PresentedToken<'a> {
+    text: &'a str,
+    ath: Ath,
+}
+
+impl<'a> PresentedToken<'a> {
+    pub(crate) const fn new(text: &'a str, ath: Ath) -> Self {
+        Self { text, ath }
+    }
+
+    /// The token. It must not be logged.
+    pub const fn expose(&self) -> &'a str {
+        self.text
+    }
+
+    /// The token's hash, which was computed for the proof and may serve as the key of a cache.
+    pub const fn ath(&self) -> Ath {
+        self.ath
+    }
+}
+
+impl fmt::Debug for PresentedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PresentedToken(..)")
+    }
+}
+
+/// How access tokens are verified: [`JwtTokens`], or a [`TokenVerifier`] of your own in an [`Arc`].
+#[derive(Debug)]
+pub struct Tokens(Source);
+
+#[derive(Debug)]
+enum Source {
+    Jwt(Box<JwtTokens>),
+    Custom(Arc<dyn TokenVerifier>),
+}
+
+impl Tokens {
+    pub(crate) fn build(
+        self,
+        crypto: &Arc<dyn SignatureVerifier>,
+    ) -> Result<Arc<dyn TokenVerifier>, ConfigError> {
+        match self.0 {
+            Source::Jwt(tokens) => Ok(Arc::new(tokens.build(crypto)?)),
+            Source::Custom(verifier) => Ok(verifier),
+        }
+    }
+}
+
+impl From<JwtTokens> for Tokens {
+    fn from(tokens: JwtTokens) -> Self {
+        Self(Source::Jwt(Box::new(tokens)))
+    }
+}
+
+impl From<Arc<dyn TokenVerifier>> for Tokens {
+    fn from(verifier: Arc<dyn TokenVerifier>) -> Self {
+        Self(Source::Custom(verifier))
+    }
+}
+
+impl<T: TokenVerifier> From<Arc<T>> for Tokens {
+    fn from(verifier: Arc<T>) -> Self {
+        Self(Source::Custom(verifier))
+    }
+}

@@ -1,0 +1,315 @@
+//! The way of a request, from its headers to a verdict.
+//!
+//! Read top-down, this is the order of the checks. What costs little comes first; there is one
+//! signature check of the proof (and one of the token, the first time it is seen); the only write,
+//! into the replay store, is the very last step, so nothing that was refused leaves a trace.
+
+mod credentials;
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Uri};
+
+use self::credentials::Credentials;
+pub use self::credentials::RequestErrorKind;
+pub(crate) use self::credentials::{Scheme, presented_scheme};
+use crate::{
+    check::Check,
+    config::DpopConfig,
+    policy::{Mode, Policy},
+    proof::{Ath, NonceStatus, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
+    replay::{Freshness, ReplayKey, StoreError},
+    target::TargetRequest,
+    token::{
+        BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
+        VerifiedToken,
+    },
+};
+
+/// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
+/// its last second is still known when it gets to the store, on this node or on one whose clock is
+/// behind.
+const REPLAY_MARGIN: Duration = Duration::from_secs(5);
+
+/// The parts of a request that count.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestHead<'a> {
+    pub(crate) method: &'a Method,
+    /// As the client sent it, not as a router left it.
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Who is let in.
+pub(crate) enum Admission {
+    Bound {
+        token: BoundToken,
+        /// The client should get a new nonce with the response.
+        nonce_retires: bool,
+    },
+    Bearer(BearerToken),
+}
+
+/// Why a request is refused, in full detail.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Request(RequestErrorKind),
+    Proof(ProofError),
+    Token(TokenError),
+    Store(StoreError),
+}
+
+impl Refusal {
+    /// A stable code in snake case, for logs and metrics.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Request(kind) => kind.as_str(),
+            Self::Proof(error) => error.kind().as_str(),
+            Self::Token(error) => error.kind().as_str(),
+            Self::Store(error) => error.kind().as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(kind) => kind.fmt(f),
+            Self::Proof(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<RequestErrorKind> for Refusal {
+    fn from(kind: RequestErrorKind) -> Self {
+        Self::Request(kind)
+    }
+}
+
+impl From<ProofError> for Refusal {
+    fn from(error: ProofError) -> Self {
+        Self::Proof(error)
+    }
+}
+
+impl From<ProofErrorKind> for Refusal {
+    fn from(kind: ProofErrorKind) -> Self {
+        Self::Proof(kind.into())
+    }
+}
+
+impl From<TokenErrorKind> for Refusal {
+    fn from(kind: TokenErrorKind) -> Self {
+        Self::Token(kind.into())
+    }
+}
+
+/// Starts to verify a request.
+pub(crate) fn verify(
+    config: &Arc<DpopConfig>,
+    policy: Policy,
+    request: RequestHead<'_>,
+) -> Verification {
+    let step =
+        begin(config, policy, request).unwrap_or_else(|refusal| Step::Refused(Some(refusal)));
+    Verification {
+        config: Arc::clone(config),
+        step,
+    }
+}
+
+/// Everything before the access token is looked into.
+fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Result<Step, Refusal> {
+    let credentials = Credentials::from_headers(request.headers)?;
+    let now = config.clock.now();
+    let ath = Ath::of(credentials.token);
+    let token = PresentedToken::new(credentials.token, ath);
+    match (credentials.scheme, policy.mode()) {
+        (Scheme::Bearer, Mode::Strict) => Err(TokenErrorKind::SchemeNotAccepted.into()),
+        (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
+        (Scheme::Dpop, Mode::Strict | Mode::Optional) => {
+            let proof = check_proof(config, request, ath)?;
+            let token = config.tokens.verify(token, now);
+            Ok(Step::Token(Some(proof), token))
+        }
+    }
+}
+
+/// Everything about the proof but its signature.
+fn check_proof(
+    config: &DpopConfig,
+    request: RequestHead<'_>,
+    ath: Ath,
+) -> Result<PendingProof, Refusal> {
+    let proof = credentials::proof(request.headers)?;
+    let htu = config
+        .target
+        .expected(TargetRequest::new(request.uri, request.headers))
+        .map_err(|_| RequestErrorKind::TargetInvalid)?;
+    let now = config.clock.now();
+    let context = ProofContext::new(request.method, &htu, now).access_token(ath);
+    let Some(nonces) = &config.nonces else {
+        let proof = config.proof.check(proof, &context)?;
+        return Ok(PendingProof {
+            proof,
+            nonce_retires: false,
+        });
+    };
+    let retires = Cell::new(false);
+    let check_nonce = |nonce: &str| {
+        let status = nonces.check(nonce, now);
+        retires.set(status == NonceStatus::Retiring);
+        status
+    };
+    let proof = config
+        .proof
+        .check(proof, &context.require_nonce(&check_nonce))?;
+    Ok(PendingProof {
+        proof,
+        nonce_retires: retires.get(),
+    })
+}
+
+/// Binding, signature, and then the replay store.
+fn prove_possession(
+    config: &DpopConfig,
+    pending: PendingProof,
+    token: &VerifiedToken,
+) -> Result<Step, Refusal> {
+    let PendingProof {
+        proof,
+        nonce_retires,
+    } = pending;
+    let thumbprint = *proof.thumbprint();
+    match token.confirmation() {
+        Confirmation::Key(bound_to) if bound_to == thumbprint => {}
+        Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
+        Confirmation::Unbound => return Err(TokenErrorKind::NotBound.into()),
+        Confirmation::Certificate | Confirmation::Unknown => {
+            return Err(TokenErrorKind::ConfirmationNotSupported.into());
+        }
+    }
+    let algorithm = proof.algorithm();
+    let known_key = config.proof_keys.get(&thumbprint, algorithm);
+    let is_new = known_key.is_none();
+    let key = match known_key {
+        Some(key) => key,
+        None => proof.prepare_key(&*config.crypto)?,
+    };
+    let proof = proof.verify_signature(&key)?;
+    if is_new {
+        config.proof_keys.insert(thumbprint, algorithm, key);
+    }
+    // The token may have taken a while, until keys were fetched.
+    let now = config.clock.now();
+    if proof.expires_at() < now {
+        return Err(ProofErrorKind::TooOld.into());
+    }
+    let check = config.replay.check_and_insert(
+        ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
+        proof.expires_at().saturating_add(REPLAY_MARGIN),
+        now,
+    );
+    let token = BoundToken::new(thumbprint, token.claims().clone());
+    Ok(Step::Replay(
+        Some(Admission::Bound {
+            token,
+            nonce_retires,
+        }),
+        check,
+    ))
+}
+
+/// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
+fn admit_bearer(token: &VerifiedToken) -> Result<Admission, Refusal> {
+    match token.confirmation() {
+        Confirmation::Unbound => Ok(Admission::Bearer(BearerToken::new(token.claims().clone()))),
+        Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
+        Confirmation::Certificate | Confirmation::Unknown => {
+            Err(TokenErrorKind::ConfirmationNotSupported.into())
+        }
+    }
+}
+
+struct PendingProof {
+    proof: UnverifiedProof,
+    nonce_retires: bool,
+}
+
+/// A request on its way through the checks. It waits in two places only: for the issuer's keys if
+/// they are not at hand, and for a replay store that is not in memory.
+///
+/// # Cancel safety
+///
+/// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
+pub(crate) struct Verification {
+    config: Arc<DpopConfig>,
+    step: Step,
+}
+
+enum Step {
+    Refused(Option<Refusal>),
+    Bearer(Check<Result<VerifiedToken, TokenError>>),
+    Token(
+        Option<PendingProof>,
+        Check<Result<VerifiedToken, TokenError>>,
+    ),
+    Replay(Option<Admission>, Check<Result<Freshness, StoreError>>),
+}
+
+impl Future for Verification {
+    type Output = Result<Admission, Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            let next = match &mut this.step {
+                Step::Refused(refusal) => return Poll::Ready(Err(finished(refusal.take()))),
+                Step::Bearer(token) => {
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
+                    return Poll::Ready(admit_bearer(&token));
+                }
+                Step::Token(proof, token) => {
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
+                    prove_possession(&this.config, finished(proof.take()), &token)?
+                }
+                Step::Replay(admission, check) => {
+                    return Poll::Ready(match ready!(Pin::new(check).poll(cx)) {
+                        Ok(Freshness::Fresh) => Ok(finished(admission.take())),
+                        Ok(Freshness::Replayed) => Err(ProofErrorKind::Replayed.into()),
+                        Err(error) => Err(Refusal::Store(error)),
+                    });
+                }
+            };
+            this.step = next;
+        }
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "polling a completed future is a bug in the caller, as with any future"
+)]
+fn finished<T>(value: Option<T>) -> T {
+    value.expect("`Verification` polled after completion")
+}
+
+impl fmt::Debug for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.step {
+            Step::Refused(_) => "Verification(refused)",
+            Step::Bearer(_) | Step::Token(..) => "Verification(token)",
+            Step::Replay(..) => "Verification(replay)",
+        })
+    }
+}

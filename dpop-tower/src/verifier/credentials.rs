@@ -1,0 +1,228 @@
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::Refusal;
+use crate::{proof::ProofErrorKind, token::TokenErrorKind};
+
+/// Longer tokens are refused before anything is hashed or decoded.
+const MAX_TOKEN_LEN: usize = 16 * 1024;
+
+/// The header that carries the proof (RFC 9449 section 4.1).
+const PROOF: &str = "dpop";
+
+/// What is wrong with a request before it comes to its proof or token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestErrorKind {
+    /// The `Authorization` header is not a scheme and a `token68` (RFC 9110 section 11.4).
+    CredentialsMalformed,
+    /// There is no `Authorization` header with a scheme that this crate knows.
+    CredentialsMissing,
+    /// There is more than one `Authorization` header.
+    CredentialsMultiple,
+    /// The request's target is nothing a proof could be made for.
+    TargetInvalid,
+}
+
+impl RequestErrorKind {
+    /// A stable code in snake case, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CredentialsMalformed => "credentials_malformed",
+            Self::CredentialsMissing => "credentials_missing",
+            Self::CredentialsMultiple => "credentials_multiple",
+            Self::TargetInvalid => "target_invalid",
+        }
+    }
+
+    /// What is wrong in a few words that are safe to send to the client.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::CredentialsMalformed => "the Authorization header is malformed",
+            Self::CredentialsMissing => "no access token was sent",
+            Self::CredentialsMultiple => "there is more than one Authorization header",
+            Self::TargetInvalid => "the request target is not a valid path",
+        }
+    }
+}
+
+impl fmt::Display for RequestErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+pub(super) struct Credentials<'a> {
+    pub(super) scheme: Scheme,
+    pub(super) token: &'a str,
+}
+
+impl<'a> Credentials<'a> {
+    pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+        let value = single(headers, header::AUTHORIZATION.as_str())
+            .map_err(|Several| RequestErrorKind::CredentialsMultiple)?
+            .ok_or(RequestErrorKind::CredentialsMissing)?;
+        let malformed = RequestErrorKind::CredentialsMalformed;
+        let value = value.to_str().map_err(|_| malformed)?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if scheme.is_empty() {
+            return Err(malformed.into());
+        }
+        let scheme = Scheme::parse(scheme).ok_or(RequestErrorKind::CredentialsMissing)?;
+        let token = token.trim_start_matches(' ');
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(TokenErrorKind::TooLong.into());
+        }
+        if !is_token68(token) {
+            return Err(malformed.into());
+        }
+        Ok(Self { scheme, token })
+    }
+}
+
+impl Scheme {
+    fn parse(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("DPoP") {
+            Some(Self::Dpop)
+        } else if name.eq_ignore_ascii_case("Bearer") {
+            Some(Self::Bearer)
+        } else {
+            None
+        }
+    }
+}
+
+/// The scheme that the client used, for the wording of a challenge.
+pub(crate) fn presented_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Scheme::parse(value.split(' ').next()?)
+}
+
+/// RFC 9110 section 11.2.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet))
+}
+
+/// The one proof of the request (RFC 9449 section 4.3 item 1).
+pub(super) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
+    single(headers, PROOF)
+        .map_err(|Several| ProofErrorKind::Multiple)?
+        .ok_or(ProofErrorKind::Missing)?
+        .to_str()
+        .map_err(|_| ProofErrorKind::Malformed)
+}
+
+struct Several;
+
+/// `HeaderMap::get` would return the first of several and hide the rest.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Several> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Several);
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(values: &[&'static str]) -> Result<(Scheme, String), &'static str> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        Credentials::from_headers(&headers)
+            .map(|credentials| (credentials.scheme, credentials.token.to_owned()))
+            .map_err(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn scheme_names_have_no_case() {
+        for scheme in ["DPoP a", "dpop a", "DPOP a", "DPoP   a"] {
+            assert_eq!(
+                parse(&[scheme]),
+                Ok((Scheme::Dpop, "a".to_owned())),
+                "{scheme}"
+            );
+        }
+        for scheme in ["Bearer a", "bearer a", "BEARER a"] {
+            assert_eq!(
+                parse(&[scheme]),
+                Ok((Scheme::Bearer, "a".to_owned())),
+                "{scheme}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_token68_is_a_token() {
+        let token = "aZ09-._~+/==";
+        assert_eq!(
+            parse(&["DPoP aZ09-._~+/=="]),
+            Ok((Scheme::Dpop, token.to_owned()))
+        );
+        for wrong in [
+            "",
+            "DPoP",
+            "DPoP ",
+            "DPoP a b",
+            "DPoP a,b",
+            "DPoP =",
+            "DPoP a=b",
+            "DPoP \"a\"",
+            " a",
+            "DPoP a, DPoP b",
+            "DPoP\ta",
+        ] {
+            let code = parse(&[wrong]).unwrap_err();
+            // A scheme that is not known, such as `DPoP\ta`, is no credentials at all.
+            let expected = if wrong == "DPoP\ta" {
+                "credentials_missing"
+            } else {
+                "credentials_malformed"
+            };
+            assert_eq!(code, expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_no_header_are_no_credentials() {
+        for values in [&[][..], &["Basic YTpi"], &["Negotiate"], &["DPoPx a"]] {
+            assert_eq!(parse(values), Err("credentials_missing"), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn two_authorization_headers_are_refused_even_if_equal() {
+        assert_eq!(parse(&["DPoP a", "DPoP a"]), Err("credentials_multiple"));
+        assert_eq!(parse(&["DPoP a", "Bearer b"]), Err("credentials_multiple"));
+        assert_eq!(parse(&["Basic a", "DPoP b"]), Err("credentials_multiple"));
+    }
+
+    #[test]
+    fn an_overlong_token_is_refused_by_its_length() {
+        let with = |len: usize| {
+            let mut headers = HeaderMap::new();
+            let value = format!("DPoP {}", "a".repeat(len));
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            Credentials::from_headers(&headers)
+                .map(|_| ())
+                .map_err(|refusal| refusal.code())
+        };
+        assert_eq!(with(MAX_TOKEN_LEN), Ok(()));
+        assert_eq!(with(MAX_TOKEN_LEN + 1), Err("token_too_long"));
+    }
+}

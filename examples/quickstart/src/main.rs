@@ -1,0 +1,109 @@
+//! Shows what dpop-tower does, then goes on serving the API it showed it on.
+//!
+//! ```text
+//! cargo run -p quickstart              the story, then the API and its identity provider
+//! cargo run -p quickstart -- --demo    the story only; fails if anything came out otherwise
+//! ```
+//!
+//! With `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN` set (and, if you like, `PORT` and
+//! `DPOP_NONCE=required`), it serves the same API for tokens of that issuer instead.
+
+mod api;
+mod identity_provider;
+mod settings;
+mod story;
+
+use std::{error::Error, net::Ipv4Addr, process::ExitCode};
+
+use axum::Router;
+use settings::{Mode, RealIssuer};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match settings::read() {
+        Ok(Mode::Help) => {
+            println!("{}", settings::HELP);
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Mode::Story { then_serve, port }) => tell_story(then_serve, port).await,
+        Ok(Mode::Real(issuer)) => serve_real(issuer).await,
+        Err(message) => {
+            eprintln!("quickstart: {message}\n\n{}", settings::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("quickstart: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Error>> {
+    let (idp_listener, idp_url) = listen(0).await?;
+    let (api_listener, api_url) = listen(port).await?;
+    let idp = identity_provider::router(&idp_url, &api_url);
+    let api = api::router(api::config(
+        &idp_url,
+        api::AUDIENCE,
+        &api_url,
+        api::Nonces::Off,
+    )?);
+    let idp = tokio::spawn(serve(idp_listener, idp));
+    let api = tokio::spawn(serve(api_listener, api));
+
+    let all_as_expected = story::tell(&idp_url, &api_url).await?;
+    if !all_as_expected {
+        return Ok(ExitCode::FAILURE);
+    }
+    if then_serve {
+        log_refusals();
+        println!("{}", story::what_to_try(&idp_url, &api_url));
+        api.await??;
+        idp.await??;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_real(settings: RealIssuer) -> Result<ExitCode, Box<dyn Error>> {
+    log_refusals();
+    let config = api::config(
+        &settings.issuer,
+        &settings.audience,
+        &settings.public_origin,
+        settings.nonces,
+    )?;
+    let (listener, url) = listen(settings.port).await?;
+    println!(
+        "Serving {url}/resource to clients with a DPoP-bound token of {}",
+        settings.issuer
+    );
+    serve(listener, api::router(config)).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, String), Box<dyn Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
+}
+
+async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async {
+            // Without a signal handler, the default action of the signal ends the process.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await
+}
+
+/// dpop-tower says in one line why a request was refused.
+fn log_refusals() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+}

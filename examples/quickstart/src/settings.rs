@@ -1,0 +1,87 @@
+//! What the command line and the environment ask for.
+
+use std::env;
+
+use crate::api::Nonces;
+
+pub(crate) const HELP: &str = "\
+usage: quickstart [--demo]
+
+  without --demo  tells the story, then serves the API and its identity provider
+  --demo          tells the story and exits, with 1 if any verdict was not the expected one
+
+environment, for serving the API to clients of a real issuer (the first three go together):
+  DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
+  DPOP_AUDIENCE       the `aud` that its tokens have for this API
+  DPOP_PUBLIC_ORIGIN  what clients call this API, such as https://api.example.com
+  DPOP_NONCE          `required` to have every proof carry a nonce
+  PORT                the port to listen on at 127.0.0.1 (8080 with a real issuer, otherwise any)";
+
+pub(crate) enum Mode {
+    Help,
+    Story { then_serve: bool, port: u16 },
+    Real(RealIssuer),
+}
+
+pub(crate) struct RealIssuer {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) public_origin: String,
+    pub(crate) nonces: Nonces,
+    pub(crate) port: u16,
+}
+
+pub(crate) fn read() -> Result<Mode, String> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let port = variable("PORT")
+        .map(|port| port.parse().map_err(|_| "PORT is not a port number"))
+        .transpose()?;
+    let real = real_issuer(port)?;
+    match (arguments.as_slice(), real) {
+        (["--help" | "-h"], _) => Ok(Mode::Help),
+        ([], Some(real)) => Ok(Mode::Real(real)),
+        (["--demo"], Some(_)) => Err("--demo uses its own issuer: unset DPOP_ISSUER".to_owned()),
+        ([], None) => Ok(Mode::Story {
+            then_serve: true,
+            port: port.unwrap_or(0),
+        }),
+        (["--demo"], None) => Ok(Mode::Story {
+            then_serve: false,
+            port: port.unwrap_or(0),
+        }),
+        _ => Err("unknown arguments".to_owned()),
+    }
+}
+
+fn real_issuer(port: Option<u16>) -> Result<Option<RealIssuer>, String> {
+    let nonces = match variable("DPOP_NONCE").as_deref() {
+        None => Nonces::Off,
+        Some("required") => Nonces::Required,
+        Some(_) => return Err("DPOP_NONCE is either `required` or not set".to_owned()),
+    };
+    let names = ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_PUBLIC_ORIGIN"];
+    match names.map(variable) {
+        [Some(issuer), Some(audience), Some(public_origin)] => Ok(Some(RealIssuer {
+            issuer,
+            audience,
+            public_origin,
+            nonces,
+            port: port.unwrap_or(8080),
+        })),
+        [None, None, None] if nonces == Nonces::Off => Ok(None),
+        [None, None, None] => Err("DPOP_NONCE needs DPOP_ISSUER".to_owned()),
+        values => {
+            let missing: Vec<&str> = names
+                .into_iter()
+                .zip(values)
+                .filter_map(|(name, value)| value.is_none().then_some(name))
+                .collect();
+            Err(format!("not set: {}", missing.join(", ")))
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

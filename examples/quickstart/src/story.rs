@@ -1,0 +1,261 @@
+//! The story: what a good client can do with its token, and what a thief cannot.
+
+use std::error::Error;
+
+use dpop_tower::test_util::TestClient;
+use reqwest::{Client, Method, Response, header};
+use serde_json::Value;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Tells the story, and whether every verdict was the expected one.
+pub(crate) async fn tell(idp: &str, api: &str) -> Result<bool> {
+    let http = Client::new();
+    let app = TestClient::new();
+    let thief = TestClient::new();
+    println!(
+        "\
+DPoP in one minute
+
+An app calls an API with an access token. Whoever copies a plain (\"bearer\") token can use it too.
+With DPoP the token is bound to a key that never leaves the app, and every request carries a proof:
+a little signed note that says \"this key, this method, this URL, this token, now, and only once\".
+
+  identity provider  {idp}
+  API                {api}   (protected by dpop-tower)
+"
+    );
+
+    let token = fetch_token(&http, &app, idp).await?;
+    println!("The app has made a key and got a token that is bound to it:");
+    println!("  key thumbprint  {}", app.thumbprint());
+    println!("  token           {}  (typ DPoP)\n", shorten(&token));
+
+    let url = format!("{api}/resource");
+    let mut story = Story {
+        http,
+        token,
+        url: url.clone(),
+        as_expected: true,
+        count: 0,
+    };
+    let proof = |method: &str, url: &str, key: &TestClient, token: &str| {
+        key.proof(method, url).access_token(token)
+    };
+    let token = story.token.clone();
+    let token = token.as_str();
+
+    println!("The app calls the API. Each time it makes a new proof.\n");
+    let first = proof("GET", &url, &app, token).sign();
+    story
+        .send("GET, with the token and a proof", 200, |request| {
+            request.dpop(Method::GET, Some(&first))
+        })
+        .await?;
+    let post = proof("POST", &url, &app, token).sign();
+    story
+        .send("POST, with the token and a proof", 200, |request| {
+            request.dpop(Method::POST, Some(&post))
+        })
+        .await?;
+
+    println!("Now a thief has copied the token, and even some of the proofs.\n");
+    story
+        .send("the token as a plain Bearer token", 401, |request| {
+            request.bearer()
+        })
+        .await?;
+    story
+        .send("the token without a proof", 401, |request| {
+            request.dpop(Method::GET, None)
+        })
+        .await?;
+    let forged = proof("GET", &url, &thief, token).sign();
+    story
+        .send("a proof made with the thief's own key", 401, |request| {
+            request.dpop(Method::GET, Some(&forged))
+        })
+        .await?;
+    let disguised = proof("GET", &url, &app, token).signed_by(&thief).sign();
+    story
+        .send(
+            "that, passed off as made with the app's key",
+            401,
+            |request| request.dpop(Method::GET, Some(&disguised)),
+        )
+        .await?;
+    story
+        .send("the app's first proof, sent again", 401, |request| {
+            request.dpop(Method::GET, Some(&first))
+        })
+        .await?;
+    let other_url = proof("GET", &format!("{api}/other"), &app, token).sign();
+    story
+        .send(
+            "a fresh proof of the app, for another URL",
+            401,
+            |request| request.dpop(Method::GET, Some(&other_url)),
+        )
+        .await?;
+    let other_method = proof("GET", &url, &app, token).sign();
+    story
+        .send(
+            "a fresh proof of the app, for another method",
+            401,
+            |request| request.dpop(Method::POST, Some(&other_method)),
+        )
+        .await?;
+    let an_hour_ago = app_time(&app)?.saturating_sub(3600);
+    let old = proof("GET", &url, &app, token)
+        .claim("iat", an_hour_ago)
+        .sign();
+    story
+        .send("an unused proof of the app, an hour old", 401, |request| {
+            request.dpop(Method::GET, Some(&old))
+        })
+        .await?;
+
+    println!("Meanwhile the app goes on working.\n");
+    let last = proof("GET", &url, &app, token).sign();
+    story
+        .send("GET, with the token and a new proof", 200, |request| {
+            request.dpop(Method::GET, Some(&last))
+        })
+        .await?;
+
+    if story.as_expected {
+        println!("All {} answers were as expected.", story.count);
+    } else {
+        println!("NOT every answer was as expected: see the lines marked with `!`.");
+    }
+    Ok(story.as_expected)
+}
+
+async fn fetch_token(http: &Client, app: &TestClient, idp: &str) -> Result<String> {
+    let url = format!("{idp}/token");
+    let request = http
+        .post(&url)
+        .header("DPoP", app.proof("POST", &url).sign());
+    let answer: Value = serde_json::from_slice(&request.send().await?.bytes().await?)?;
+    let token = answer.get("access_token").and_then(Value::as_str);
+    Ok(token
+        .ok_or("the identity provider gave no token")?
+        .to_owned())
+}
+
+/// The time by which the app makes its proofs.
+fn app_time(app: &TestClient) -> Result<i64> {
+    let proof: Value = serde_json::from_str(&app.proof("GET", "").payload_json())?;
+    Ok(proof.get("iat").and_then(Value::as_i64).ok_or("no iat")?)
+}
+
+struct Story {
+    http: Client,
+    token: String,
+    url: String,
+    as_expected: bool,
+    count: usize,
+}
+
+/// A request before it is sent.
+struct Outgoing<'s>(&'s Story);
+
+impl Outgoing<'_> {
+    fn dpop(self, method: Method, proof: Option<&str>) -> reqwest::RequestBuilder {
+        let Self(story) = self;
+        let request = story
+            .http
+            .request(method, &story.url)
+            .header(header::AUTHORIZATION, format!("DPoP {}", story.token));
+        match proof {
+            Some(proof) => request.header("DPoP", proof),
+            None => request,
+        }
+    }
+
+    fn bearer(self) -> reqwest::RequestBuilder {
+        let Self(story) = self;
+        story
+            .http
+            .get(&story.url)
+            .header(header::AUTHORIZATION, format!("Bearer {}", story.token))
+    }
+}
+
+impl Story {
+    async fn send(
+        &mut self,
+        what: &str,
+        expected: u16,
+        request: impl FnOnce(Outgoing<'_>) -> reqwest::RequestBuilder,
+    ) -> Result<()> {
+        let response = request(Outgoing(self)).send().await?;
+        let status = response.status().as_u16();
+        let challenge = challenge(&response);
+        // A refusal has to tell the client what to do; see RFC 9110 section 11.6.1.
+        let as_expected = status == expected && (status == 200) == challenge.is_none();
+        self.as_expected &= as_expected;
+        self.count += 1;
+        let mark = if as_expected { ' ' } else { '!' };
+        println!("{mark} {:>2}. {what}", self.count);
+        println!("      {}", verdict(status));
+        if let Some(challenge) = challenge {
+            for line in wrap(&challenge) {
+                println!("      {line}");
+            }
+        } else {
+            println!("      {}", response.text().await?);
+        }
+        if !as_expected {
+            println!("      expected {expected}");
+        }
+        println!();
+        Ok(())
+    }
+}
+
+fn challenge(response: &Response) -> Option<String> {
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE)?;
+    Some(challenge.to_str().ok()?.to_owned())
+}
+
+fn verdict(status: u16) -> String {
+    match status {
+        200 => "200 OK: let in".to_owned(),
+        401 => "401 Unauthorized: refused".to_owned(),
+        other => format!("{other}"),
+    }
+}
+
+/// A line for every parameter of a challenge.
+fn wrap(challenge: &str) -> Vec<String> {
+    let challenge = format!("WWW-Authenticate: {challenge}");
+    let mut parts = challenge.split(", ").peekable();
+    let mut lines = Vec::new();
+    while let Some(part) = parts.next() {
+        let indent = if lines.is_empty() { "" } else { "    " };
+        let comma = if parts.peek().is_some() { "," } else { "" };
+        lines.push(format!("{indent}{part}{comma}"));
+    }
+    lines
+}
+
+fn shorten(token: &str) -> String {
+    token.chars().take(40).chain("...".chars()).collect()
+}
+
+pub(crate) fn what_to_try(idp: &str, api: &str) -> String {
+    format!(
+        "\
+The API and its identity provider go on serving (Ctrl-C ends them). Try:
+
+  curl -i {api}/healthz                       open to everybody
+  curl -i {api}/resource                      no token
+  curl -s {idp}/try > request.sh            a request with a token and a new proof, good for a minute
+  sh request.sh                                             let in
+  sh request.sh                                             the same proof again
+
+Below, the server says why it refused a request.
+"
+    )
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, before, describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AUDIENCE, startProvider } from './provider.mjs';
+
+const { QUICKSTART_BIN } = process.env;
+assert.ok(QUICKSTART_BIN, 'QUICKSTART_BIN must name the server under test');
+
+async function freePort() {
+  const probe = net.createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+export async function startServer({ issuer, nonces, publicOrigin }) {
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  publicOrigin ??= origin;
+  // What the caller's shell happens to configure must not decide what is tested.
+  const inherited = Object.entries(process.env).filter(([name]) => !/^dpop_|_proxy$/i.test(name));
+  const child = spawn(QUICKSTART_BIN, {
+    env: {
+      ...Object.fromEntries(inherited),
+      PORT: String(port),
+      DPOP_ISSUER: issuer,
+      DPOP_AUDIENCE: AUDIENCE,
+      DPOP_PUBLIC_ORIGIN: publicOrigin,
+      ...(nonces && { DPOP_NONCE: 'required' }),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  let ended;
+  const end = new Promise((done) => {
+    child.once('exit', (code, signal) => done((ended = `exit ${code ?? signal}`)));
+    child.once('error', (error) => done((ended = error.message)));
+  });
+  // A run that is cut short must not leave a server behind.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+
+  async function stop() {
+    process.removeListener('exit', kill);
+    // Reported here because a server that crashed may have "refused" by dropping connections.
+    assert.equal(ended, undefined, `the server ended by itself (${ended}):\n${output}`);
+    child.kill();
+    const timer = setTimeout(kill, 5_000);
+    await end;
+    clearTimeout(timer);
+  }
+
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const health = await fetch(`${origin}/healthz`).catch(() => undefined);
+    assert.equal(ended, undefined, `the server did not start (${ended}):\n${output}`);
+    if (health?.status === 200) {
+      return { origin, url: `${origin}/resource`, htu: `${publicOrigin}/resource`, stop };
+    }
+    if (Date.now() > deadline) {
+      await stop();
+      assert.fail(`the server was not ready in time:\n${output}`);
+    }
+    await sleep(50);
+  }
+}
+
+/** Runs `define` for a stack of provider and server with nonces off, and one with them required. */
+export function inBothModes(name, define, { provider: providerOptions, server: serverOptions } = {}) {
+  for (const nonces of [false, true]) {
+    describe(`${name}, nonces ${nonces ? 'required' : 'off'}`, () => {
+      const stack = { nonces };
+      before(async () => {
+        stack.provider = await startProvider(providerOptions);
+        stack.server = await startServer({ issuer: stack.provider.issuer, nonces, ...serverOptions });
+        stack.url = stack.server.url;
+      });
+      after(async () => {
+        await stack.provider?.stop();
+        await stack.server?.stop();
+      });
+      define(stack);
+    });
+  }
+}
