@@ -23,7 +23,7 @@ pub(crate) struct KeysUnavailable;
 pub(crate) enum KeySource {
     Fixed(Arc<KeySet>),
     #[cfg(feature = "jwks")]
-    Remote(RemoteKeys),
+    Remote(Box<RemoteKeys>),
 }
 
 /// The keys at hand.
@@ -39,8 +39,8 @@ impl KeySource {
     }
 
     #[cfg(feature = "jwks")]
-    pub(crate) const fn remote(keys: RemoteKeys) -> Self {
-        Self::Remote(keys)
+    pub(crate) fn remote(keys: RemoteKeys) -> Self {
+        Self::Remote(Box::new(keys))
     }
 
     pub(crate) fn current(&self, now: UnixTime) -> Keys {

@@ -193,7 +193,7 @@ impl RemoteKeys {
         }
         let mut document = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(FetchError::Http)? {
-            if document.len() + chunk.len() > MAX_DOCUMENT_LEN {
+            if document.len().saturating_add(chunk.len()) > MAX_DOCUMENT_LEN {
                 return Err(FetchError::TooLong);
             }
             document.extend_from_slice(&chunk);

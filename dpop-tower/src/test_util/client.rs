@@ -92,7 +92,7 @@ impl TestClient {
         proof: &str,
     ) -> Request<()> {
         let uri: http::Uri = uri.parse().expect("`uri` is a URI");
-        let host = uri.authority().map(|authority| authority.as_str());
+        let host = uri.authority().map(http::uri::Authority::as_str);
         let mut request = Request::new(());
         let value = |text: &str| HeaderValue::from_str(text).expect("fits a header");
         let headers = request.headers_mut();
