@@ -1,1 +1,214 @@
-//! Being written.
+//! The layers of the crate, as docs/architecture.md has them, and the versions it depends on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
+const LAYERS: &[(u8, &[&str])] = &[
+    (0, &["check", "error", "time"]),
+    (1, &["crypto", "jose", "jwk", "proof"]),
+    (2, &["keys", "nonce", "replay", "token"]),
+    (3, &["config", "policy", "target", "verifier"]),
+    (4, &["middleware", "rejection"]),
+    (5, &["axum"]),
+];
+
+/// What [`TestIssuer`](dpop_tower::test_util::TestIssuer) and its like are made of.
+const TEST_UTIL_MAX: u8 = 2;
+
+/// Words that a layer must not contain: the core knows no clock, no headers and no runtime.
+const FORBIDDEN: &[(u8, &[&str])] = &[
+    (1, &["async ", ".await", "HeaderMap", "tokio", "tower_", "TimeSource", "SystemClock"]),
+    (2, &["tower_", "HeaderMap"]),
+    (3, &["tower_"]),
+];
+
+fn library() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dpop-tower")
+}
+
+fn layer_of(module: &str) -> Option<u8> {
+    LAYERS
+        .iter()
+        .find_map(|(layer, modules)| modules.contains(&module).then_some(*layer))
+}
+
+/// Every source file of the library, by its top-level module, without comments and tests.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = library().join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(&root).unwrap();
+                if relative.ends_with("tests.rs") || relative == Path::new("lib.rs") {
+                    continue;
+                }
+                let module = relative.iter().next().unwrap().to_str().unwrap();
+                let module = module.trim_end_matches(".rs").to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]").next().unwrap();
+                let code: Vec<&str> = text
+                    .lines()
+                    .map(|line| line.split("//").next().unwrap())
+                    .collect();
+                files.push((module, path, code.join("\n")));
+            }
+        }
+    }
+    assert!(files.len() > 30, "the scan found the sources");
+    files
+}
+
+/// The first segment of every `crate::` path, groups in braces included.
+fn used_modules(code: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            used.insert(identifier(rest));
+            continue;
+        };
+        let (mut depth, mut start) = (0, true);
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => start = true,
+                c if start && !c.is_whitespace() => {
+                    used.insert(identifier(&group[i..]));
+                    start = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    used
+}
+
+fn identifier(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+#[test]
+fn paths_are_found_in_groups_and_alone() {
+    let code = "use crate::{a::{b, c}, d::{self, e::{f}}, g}; fn x() { crate::h::i() }";
+    assert!(used_modules(code).iter().eq(["a", "d", "g", "h"]));
+}
+
+#[test]
+fn no_module_uses_one_of_a_layer_above_it() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        let max = match module.as_str() {
+            "test_util" => TEST_UTIL_MAX,
+            _ => layer_of(&module).unwrap_or_else(|| panic!("{module} has no layer")),
+        };
+        for used in used_modules(&code) {
+            let allowed = used == module
+                || layer_of(&used).is_some_and(|layer| {
+                    // Nothing but the standard library below the core, no adapter beside another.
+                    layer <= max && !(max == 0 || layer == 5)
+                });
+            if !allowed {
+                wrong.push(format!("{} uses `{used}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_core_knows_no_clock_no_headers_and_no_runtime() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        let Some(layer) = layer_of(&module) else {
+            continue;
+        };
+        for (of, words) in FORBIDDEN {
+            for word in words.iter().filter(|word| *of == layer && code.contains(**word)) {
+                wrong.push(format!("{} contains `{word}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_file_grows_beyond_what_can_be_read_at_a_sitting() {
+    for (_, path, code) in sources() {
+        let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+        assert!(lines <= 400, "{} has {lines} lines", path.display());
+    }
+}
+
+/// The compiler of the declared version is not always at hand; what its dependencies declare is.
+#[test]
+fn every_dependency_of_the_library_supports_the_declared_rust_version() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .arg("--manifest-path")
+        .arg(library().join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages: BTreeMap<&str, &Value> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package))
+        .collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
+    let root = *packages
+        .iter()
+        .find(|(_, package)| package["name"] == "dpop-tower")
+        .unwrap()
+        .0;
+    let declared = version(packages[root]["rust_version"].as_str().unwrap());
+
+    let (mut seen, mut next) = (BTreeSet::new(), vec![root]);
+    let mut too_new = Vec::new();
+    while let Some(id) = next.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let package = packages[id];
+        if let Some(needs) = package["rust_version"].as_str()
+            && version(needs) > declared
+        {
+            too_new.push(format!("{} {} needs {needs}", package["name"], package["version"]));
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let kinds = dependency["dep_kinds"].as_array().unwrap();
+            if kinds.iter().any(|kind| kind["kind"] != "dev") {
+                next.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    assert!(seen.len() > 50, "the graph was walked: {}", seen.len());
+    assert!(too_new.is_empty(), "{too_new:#?}");
+}
+
+fn version(text: &str) -> [u32; 3] {
+    let mut parts = text.split('.').map(|part| part.parse().unwrap());
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Runs every check and test of the project, and installs what they need where it may.
+#
+# Its last line is `N passed, N failed, N skipped`, summed over all suites; a check such as the
+# formatting counts as one test. The exit status is 0 only if nothing failed.
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+title() { printf '\n=== %s\n' "$1"; }
+
+# check NAME COMMAND...: one test, that the command succeeds.
+check() {
+  local name=$1
+  shift
+  title "$name"
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    echo "FAILED: $name" >&2
+    failed=$((failed + 1))
+  fi
+}
+
+# suite NAME KIND COMMAND...: adds up what the command's summary says. A command that fails without
+# naming a failed test, or that ran none, counts as one failure.
+suite() {
+  local name=$1 kind=$2 status=0 p=0 f=0 s=0
+  shift 2
+  title "$name"
+  "$@" 2>&1 | tee "$log" || status=1
+  case $kind in
+    cargo)
+      # test result: ok. 3 passed; 0 failed; 0 ignored; ...
+      read -r p f s < <(awk '/^test result: /{p+=$4; f+=$6; s+=$8} END{print p+0, f+0, s+0}' "$log")
+      ;;
+    tap)
+      read -r p f s < <(awk '$1=="#" && $2=="pass"{p+=$3} $1=="#" && ($2=="fail"||$2=="cancelled"){f+=$3}
+        $1=="#" && ($2=="skipped"||$2=="todo"){s+=$3} END{print p+0, f+0, s+0}' "$log")
+      ;;
+  esac
+  if ((f == 0 && (status != 0 || p == 0))); then
+    f=1
+  fi
+  ((f == 0)) || echo "FAILED: $name" >&2
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# install PACKAGE...: Debian's, where that is possible without asking.
+install() {
+  [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 1
+  echo "installing: $*"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+}
+
+# needs PROGRAM PACKAGE: has the program, or gets it.
+needs() {
+  command -v "$1" >/dev/null || install "$2" || {
+    echo "please install $1 (Debian's package $2)" >&2
+    return 1
+  }
+}
+
+build_tools() {
+  command -v cargo >/dev/null || {
+    echo "please install Rust $(rust_version) or newer" >&2
+    return 1
+  }
+  # What it takes to build OpenSSL from source.
+  needs cc gcc && needs make make && needs perl perl
+}
+
+node_is_new_enough() {
+  command -v node >/dev/null && command -v npm >/dev/null &&
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'
+}
+
+# Debian's Node.js may be too old for the end-to-end tests; npm has newer ones.
+node_tools() {
+  node_is_new_enough && return
+  needs node nodejs && needs npm npm || return 1
+  node_is_new_enough && return
+  npm install --silent --no-audit --no-fund --no-save --prefix target/node node@22
+  PATH=$PWD/target/node/node_modules/node/bin:$PATH
+  node_is_new_enough || {
+    echo "please install Node.js 20 or newer, with npm" >&2
+    return 1
+  }
+}
+
+rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
+
+# Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
+each_feature() {
+  local features
+  for features in "" axum jwks test-util axum,jwks,test-util josekit,vendored; do
+    echo "features: ${features:-none}"
+    cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
+      --features "$features" -- -D warnings || return 1
+  done
+}
+
+docs() {
+  RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+}
+
+# A compiler of the declared version is used if there is one. If not, a test still compares that
+# version with what every dependency declares, and clippy with the standard library.
+oldest_compiler() {
+  local version
+  version=$(rust_version)
+  if command -v rustup >/dev/null && rustup toolchain list | grep -q "^$version"; then
+    cargo "+$version" check --locked -p dpop-tower --all-features --target-dir target/msrv
+  else
+    echo "Rust $version is not installed: checked by declaration only"
+  fi
+}
+
+check "build tools" build_tools
+check "formatting" cargo fmt --all --check
+check "lints" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+check "each feature by itself" each_feature
+check "oldest compiler" oldest_compiler
+suite "unit, integration and documentation tests" cargo \
+  cargo test --locked --workspace --all-features --no-fail-fast
+check "documentation" docs
+check "quickstart is built" cargo build --locked -p quickstart
+check "quickstart --demo" target/debug/quickstart --demo
+check "node tools" node_tools
+suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
+
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+((failed == 0))
