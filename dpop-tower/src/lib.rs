@@ -1,4 +1,71 @@
-#![doc = "dpop-tower"]
+//! DPoP ([RFC 9449]) for tower services: an OAuth access token is accepted only from the client that
+//! holds the key it is bound to.
+//!
+//! ```
+//! # #[cfg(all(feature = "axum", feature = "josekit", feature = "jwks"))]
+//! # fn app() -> Result<axum::Router, dpop_tower::ConfigError> {
+//! use axum::{Router, routing::get};
+//! use dpop_tower::{BoundToken, DpopConfig, DpopLayer, JwtTokens, PublicOrigin};
+//!
+//! async fn orders(token: BoundToken) -> String {
+//!     format!("hello, holder of key {}", token.thumbprint())
+//! }
+//!
+//! let config = DpopConfig::builder(
+//!     PublicOrigin::new("https://api.example.com")?,
+//!     JwtTokens::discover("https://idp.example.com").audience("https://api.example.com"),
+//! )
+//! .build()?;
+//! let app = Router::new().route("/orders", get(orders)).layer(DpopLayer::new(config));
+//! # Ok(app)
+//! # }
+//! # #[cfg(all(feature = "axum", feature = "josekit", feature = "jwks"))]
+//! # app().unwrap();
+//! ```
+//!
+//! # What is checked
+//!
+//! A request is let in if all of this is true, and the inner service is not called otherwise:
+//!
+//! 1. It has one `Authorization` header with the scheme `DPoP`, and one `DPoP` header.
+//! 2. The proof is a well-formed JWT with the `typ` `dpop+jwt`, an allowed algorithm, a public key
+//!    that fits it, and no extension that is not understood (RFC 9449 section 4.3 items 2 to 7).
+//! 3. It is for this method and this URL, was made just now, has the nonce if one is wanted, and is
+//!    for this access token (items 8 to 12).
+//! 4. The access token is the issuer's, for this API, and active (RFC 9068 section 4).
+//! 5. The token is bound to the proof's key (item 12), and the proof's signature is valid (item 6).
+//! 6. The proof was not used before (section 11.1).
+//!
+//! The verified [`BoundToken`] goes into the request's extensions. A client that is refused gets a
+//! challenge that says what to do; see [`rejection`].
+//!
+//! # What has to be configured
+//!
+//! - **The origin under which clients call the service**, [`PublicOrigin`]. It is not taken from the
+//!   request: a malicious API could then replay a proof that was made for it, by sending it here with
+//!   a forged `Host`. Behind a proxy, it is the proxy's public address.
+//! - **The issuer and the audience** of access tokens, [`JwtTokens`].
+//!
+//! Everything else has a safe default; see [`DpopConfigBuilder`]. What weakens a default has `danger`
+//! in its name.
+//!
+//! # Limits
+//!
+//! - Replays are noticed by the process that saw the first use; see [`replay`].
+//! - A proof does not cover the query, the body, or other headers. TLS does.
+//! - Fetching keys needs a tokio runtime; nothing else does.
+//!
+//! # Features
+//!
+//! | name | description | default |
+//! |---|---|---|
+//! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
+//! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
+//! | `axum` | Extractors, and the full path inside of `Router::nest` | |
+//! | `test-util` | An issuer and a client for tests: `test_util` | |
+//! | `vendored` | Builds OpenSSL from source | |
+//!
+//! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
@@ -37,6 +104,7 @@ pub mod token;
 mod verifier;
 
 pub use self::{
+    check::Check,
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{Dpop, DpopLayer, ResponseFuture},

@@ -24,7 +24,18 @@ const TEST_UTIL_MAX: u8 = 2;
 
 /// Words that a layer must not contain: the core knows no clock, no headers and no runtime.
 const FORBIDDEN: &[(u8, &[&str])] = &[
-    (1, &["async ", ".await", "HeaderMap", "tokio", "tower_", "TimeSource", "SystemClock"]),
+    (
+        1,
+        &[
+            "async ",
+            ".await",
+            "HeaderMap",
+            "tokio",
+            "tower_",
+            "TimeSource",
+            "SystemClock",
+        ],
+    ),
     (2, &["tower_", "HeaderMap"]),
     (3, &["tower_"]),
 ];
@@ -138,7 +149,10 @@ fn the_core_knows_no_clock_no_headers_and_no_runtime() {
             continue;
         };
         for (of, words) in FORBIDDEN {
-            for word in words.iter().filter(|word| *of == layer && code.contains(**word)) {
+            for word in words
+                .iter()
+                .filter(|word| *of == layer && code.contains(**word))
+            {
                 wrong.push(format!("{} contains `{word}`", path.display()));
             }
         }
@@ -164,7 +178,11 @@ fn every_dependency_of_the_library_supports_the_declared_rust_version() {
         .arg(library().join("Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages: BTreeMap<&str, &Value> = metadata["packages"]
         .as_array()
@@ -195,7 +213,10 @@ fn every_dependency_of_the_library_supports_the_declared_rust_version() {
         if let Some(needs) = package["rust_version"].as_str()
             && version(needs) > declared
         {
-            too_new.push(format!("{} {} needs {needs}", package["name"], package["version"]));
+            too_new.push(format!(
+                "{} {} needs {needs}",
+                package["name"], package["version"]
+            ));
         }
         for dependency in nodes[id]["deps"].as_array().unwrap() {
             let kinds = dependency["dep_kinds"].as_array().unwrap();

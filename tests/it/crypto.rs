@@ -1,1 +1,643 @@
-//! Being written.
+//! The default backend through the seam that every backend has to fit.
+
+use std::sync::LazyLock;
+
+use dpop_tower::{
+    crypto::{Algorithm, InvalidKey, InvalidSignature, Josekit, PreparedKey, SignatureVerifier},
+    jwk::{JwkError, PublicJwk},
+};
+use josekit::{
+    jwk::{
+        Jwk,
+        alg::{ec::EcCurve, ed::EdCurve},
+    },
+    jws::{
+        ES256, ES384, ES512, EdDSA, JwsSigner, PS256, PS384, PS512, RS256, RS384, RS512,
+        alg::hmac::HmacJwsAlgorithm,
+    },
+};
+use serde_json::{Map, Value, json};
+
+/// base64url without padding. Not the library's own, so that both have to be right.
+pub(crate) fn base64url(octets: impl AsRef<[u8]>) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in octets.as_ref().chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        for i in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(bits >> (18 - 6 * i)) as usize & 63]));
+        }
+    }
+    text
+}
+
+/// The inverse of [`base64url`], for text that is known to be good.
+pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let (mut bits, mut held) = (0_u32, 0);
+    for character in text.bytes() {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => panic!("not base64url: {text}"),
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            octets.push(u8::try_from(bits >> held & 0xff).unwrap());
+        }
+    }
+    octets
+}
+
+/// A key pair of josekit: it signs with algorithms that the library's test utilities do not have.
+#[derive(Clone)]
+pub(crate) struct JoseKey {
+    pub(crate) algorithm: Algorithm,
+    private: Jwk,
+}
+
+/// RSA keys take long to make.
+static RSA: LazyLock<[Jwk; 2]> = LazyLock::new(|| [rsa(2048), rsa(2048)]);
+
+pub(crate) fn rsa(bits: u32) -> Jwk {
+    bare(&Jwk::generate_rsa_key(bits).unwrap())
+}
+
+/// josekit obeys `alg`, `use` and `key_ops`; without them one key serves several algorithms.
+fn bare(jwk: &Jwk) -> Jwk {
+    let mut members: Map<String, Value> = jwk.as_ref().clone();
+    for name in ["alg", "kid", "use", "key_ops"] {
+        members.remove(name);
+    }
+    Jwk::from_map(members).unwrap()
+}
+
+impl JoseKey {
+    /// For RSA, always the same key.
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
+        Self::numbered(algorithm, 0)
+    }
+
+    /// For RSA, always the same key, but not the one that [`new`](Self::new) has.
+    pub(crate) fn other(algorithm: Algorithm) -> Self {
+        Self::numbered(algorithm, 1)
+    }
+
+    fn numbered(algorithm: Algorithm, number: usize) -> Self {
+        let private = match algorithm {
+            Algorithm::Ed25519 | Algorithm::EdDsa => {
+                bare(&Jwk::generate_ed_key(EdCurve::Ed25519).unwrap())
+            }
+            Algorithm::Es256 => bare(&Jwk::generate_ec_key(EcCurve::P256).unwrap()),
+            Algorithm::Es384 => bare(&Jwk::generate_ec_key(EcCurve::P384).unwrap()),
+            Algorithm::Es512 => bare(&Jwk::generate_ec_key(EcCurve::P521).unwrap()),
+            _ => RSA[number].clone(),
+        };
+        Self { algorithm, private }
+    }
+
+    pub(crate) fn from_private(algorithm: Algorithm, private: Jwk) -> Self {
+        Self { algorithm, private }
+    }
+
+    /// The private JWK's members, the public ones among them.
+    pub(crate) fn private(&self) -> Map<String, Value> {
+        self.private.as_ref().clone()
+    }
+
+    /// The members of RFC 7638 section 3.2 and no others.
+    pub(crate) fn public(&self) -> Map<String, Value> {
+        self.private()
+            .into_iter()
+            .filter(|(name, _)| ["kty", "crv", "x", "y", "n", "e"].contains(&name.as_str()))
+            .collect()
+    }
+
+    pub(crate) fn public_jwk(&self) -> PublicJwk {
+        parse(&self.public())
+    }
+
+    pub(crate) fn thumbprint(&self) -> String {
+        self.public_jwk().thumbprint().to_string()
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let key = &self.private;
+        let signer: Box<dyn JwsSigner> = match self.algorithm {
+            Algorithm::Ed25519 | Algorithm::EdDsa => Box::new(EdDSA.signer_from_jwk(key).unwrap()),
+            Algorithm::Es256 => Box::new(ES256.signer_from_jwk(key).unwrap()),
+            Algorithm::Es384 => Box::new(ES384.signer_from_jwk(key).unwrap()),
+            Algorithm::Es512 => Box::new(ES512.signer_from_jwk(key).unwrap()),
+            Algorithm::Ps256 => Box::new(PS256.signer_from_jwk(key).unwrap()),
+            Algorithm::Ps384 => Box::new(PS384.signer_from_jwk(key).unwrap()),
+            Algorithm::Ps512 => Box::new(PS512.signer_from_jwk(key).unwrap()),
+            Algorithm::Rs256 => Box::new(RS256.signer_from_jwk(key).unwrap()),
+            Algorithm::Rs384 => Box::new(RS384.signer_from_jwk(key).unwrap()),
+            Algorithm::Rs512 => Box::new(RS512.signer_from_jwk(key).unwrap()),
+            other => panic!("no signer for {other}"),
+        };
+        signer.sign(message).unwrap()
+    }
+
+    /// A compact JWS with these texts as header and payload, whatever the header says of `alg`.
+    pub(crate) fn jws(&self, header: &str, payload: &str) -> String {
+        let input = signing_input(header, payload);
+        let signature = self.sign(input.as_bytes());
+        format!("{input}.{}", base64url(signature))
+    }
+}
+
+pub(crate) fn signing_input(header: &str, payload: &str) -> String {
+    format!("{}.{}", base64url(header), base64url(payload))
+}
+
+/// A compact JWS whose "signature" is an HMAC with `secret`, often a public key.
+pub(crate) fn hmac_jws(header: &str, payload: &str, secret: &[u8]) -> String {
+    let input = signing_input(header, payload);
+    // josekit asks for a secret as long as the hash; RFC 2104 section 2 pads with zeros anyway.
+    let mut secret = secret.to_vec();
+    secret.resize(secret.len().max(32), 0);
+    let signer = HmacJwsAlgorithm::Hs256.signer_from_bytes(secret).unwrap();
+    let signature = signer.sign(input.as_bytes()).unwrap();
+    format!("{input}.{}", base64url(signature))
+}
+
+pub(crate) fn parse(jwk: &Map<String, Value>) -> PublicJwk {
+    PublicJwk::from_json(&Value::Object(jwk.clone()).to_string()).unwrap()
+}
+
+fn prepared(key: &JoseKey) -> PreparedKey {
+    Josekit.prepare(&key.public_jwk(), key.algorithm).unwrap()
+}
+
+#[test]
+fn the_examples_of_rfc_7515_and_rfc_8037_verify() {
+    let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
+                   cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let table = [
+        (
+            "RFC 7515 appendix A.2",
+            Algorithm::Rs256,
+            json!({"kty": "RSA", "e": "AQAB",
+                "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJ\
+                      PMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0\
+                      LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uD\
+                      Zlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2\
+                      PAcDTW9gb54h4FRWyuXpoQ"}),
+            format!("eyJhbGciOiJSUzI1NiJ9.{payload}"),
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W\
+             2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkS\
+             jtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnv\
+             Wh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+        ),
+        (
+            "RFC 7515 appendix A.3",
+            Algorithm::Es256,
+            json!({"kty": "EC", "crv": "P-256",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}),
+            format!("eyJhbGciOiJFUzI1NiJ9.{payload}"),
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+        ),
+        (
+            "RFC 7515 appendix A.4",
+            Algorithm::Es512,
+            json!({"kty": "EC", "crv": "P-521",
+                "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4XUQcWceqwQGk",
+                "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}),
+            "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA".to_owned(),
+            "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7Xdt\
+             AG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn",
+        ),
+        (
+            "RFC 8037 appendix A.4",
+            Algorithm::EdDsa,
+            json!({"kty": "OKP", "crv": "Ed25519",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc".to_owned(),
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+        ),
+    ];
+    for (clause, algorithm, jwk, message, signature) in table {
+        let key = Josekit
+            .prepare(&parse(jwk.as_object().unwrap()), algorithm)
+            .unwrap();
+        let signature = from_base64url(signature);
+        assert_eq!(
+            key.verify(message.as_bytes(), &signature),
+            Ok(()),
+            "{clause}"
+        );
+        assert_eq!(
+            key.verify(&message.as_bytes()[1..], &signature),
+            Err(InvalidSignature),
+            "{clause}"
+        );
+    }
+}
+
+#[test]
+fn every_algorithm_verifies_its_own_signatures_and_no_changed_ones() {
+    let message = b"what is signed";
+    for algorithm in Algorithm::ALL {
+        assert!(Josekit.supports(algorithm), "{algorithm}");
+        let key = JoseKey::new(algorithm);
+        let (good, verifier) = (key.sign(message), prepared(&key));
+        assert_eq!(verifier.verify(message, &good), Ok(()), "{algorithm}");
+        assert_eq!(good.len(), key.public_jwk().signature_len(), "{algorithm}");
+
+        for at in [0, good.len() / 2 - 1, good.len() / 2, good.len() - 1] {
+            for bit in [0x01, 0x80] {
+                let mut changed = good.clone();
+                changed[at] ^= bit;
+                assert_eq!(
+                    verifier.verify(message, &changed),
+                    Err(InvalidSignature),
+                    "{algorithm}: octet {at}, bit {bit}"
+                );
+            }
+        }
+        for at in 0..message.len() {
+            let mut changed = *message;
+            changed[at] ^= 0x01;
+            assert_eq!(
+                verifier.verify(&changed, &good),
+                Err(InvalidSignature),
+                "{algorithm}: octet {at} of the message"
+            );
+        }
+        let other = JoseKey::other(algorithm);
+        assert_eq!(
+            prepared(&other).verify(message, &good),
+            Err(InvalidSignature),
+            "{algorithm}: another key"
+        );
+    }
+}
+
+#[test]
+fn a_key_with_a_flipped_bit_verifies_nothing() {
+    let message = b"what is signed";
+    for algorithm in Algorithm::ALL {
+        let key = JoseKey::new(algorithm);
+        let good = key.sign(message);
+        for name in ["x", "y", "n"] {
+            let Some(text) = key
+                .public()
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+            else {
+                continue;
+            };
+            let octets = from_base64url(&text);
+            for at in [1, octets.len() / 2, octets.len() - 1] {
+                let mut changed = octets.clone();
+                changed[at] ^= 0x02;
+                let mut jwk = key.public();
+                jwk.insert(name.to_owned(), base64url(&changed).into());
+                // A changed point is off its curve; a changed modulus is another modulus.
+                let verified = Josekit
+                    .prepare(&parse(&jwk), algorithm)
+                    .map(|prepared| prepared.verify(message, &good));
+                assert!(
+                    matches!(verified, Err(InvalidKey) | Ok(Err(InvalidSignature))),
+                    "{algorithm}: {name}, octet {at}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signature_has_one_length_per_key() {
+    let message = b"what is signed";
+    for algorithm in Algorithm::ALL {
+        let key = JoseKey::new(algorithm);
+        let (good, verifier) = (key.sign(message), prepared(&key));
+        let wrong = [
+            Vec::new(),
+            good[..1].to_vec(),
+            good[..good.len() - 1].to_vec(),
+            good[1..].to_vec(),
+            [&good[..], &[0]].concat(),
+            [&[0], &good[..]].concat(),
+            [&good[..], &good[..]].concat(),
+            vec![0; 100_000],
+        ];
+        for signature in wrong {
+            assert_eq!(
+                verifier.verify(message, &signature),
+                Err(InvalidSignature),
+                "{algorithm}: {} octets",
+                signature.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn rfc_8017_section_8_2_2_an_rsa_signature_keeps_its_leading_zeros() {
+    let key = JoseKey::new(Algorithm::Rs256);
+    let verifier = prepared(&key);
+    // One signature in 256 begins with a zero.
+    let (message, signature) = (0_u32..5_000)
+        .map(|i| i.to_be_bytes())
+        .map(|message| (message, key.sign(&message)))
+        .find(|(_, signature)| signature[0] == 0)
+        .unwrap();
+    assert_eq!(verifier.verify(&message, &signature), Ok(()));
+    assert_eq!(
+        verifier.verify(&message, &signature[1..]),
+        Err(InvalidSignature)
+    );
+}
+
+#[test]
+fn a_key_is_prepared_for_the_algorithms_it_fits_and_for_no_other() {
+    let fitting = [
+        (Algorithm::Es256, &["ES256"][..]),
+        (Algorithm::Es384, &["ES384"]),
+        (Algorithm::Es512, &["ES512"]),
+        (Algorithm::Ed25519, &["Ed25519", "EdDSA"]),
+        (
+            Algorithm::Rs256,
+            &["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
+        ),
+    ];
+    for (kind, names) in fitting {
+        let jwk = JoseKey::new(kind).public_jwk();
+        for algorithm in Algorithm::ALL {
+            assert_eq!(
+                Josekit.prepare(&jwk, algorithm).map(|_| ()),
+                if names.contains(&algorithm.as_str()) {
+                    Ok(())
+                } else {
+                    Err(InvalidKey)
+                },
+                "a key for {kind} with {algorithm}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_prepared_key_verifies_its_one_algorithm() {
+    let message = b"what is signed";
+    let rsa: Vec<_> = Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| algorithm.as_str().contains('S') && !algorithm.as_str().contains('E'))
+        .collect();
+    assert_eq!(rsa.len(), 6);
+    for signed in &rsa {
+        let signature = JoseKey::new(*signed).sign(message);
+        for verified in &rsa {
+            assert_eq!(
+                prepared(&JoseKey::new(*verified)).verify(message, &signature),
+                if signed == verified {
+                    Ok(())
+                } else {
+                    Err(InvalidSignature)
+                },
+                "{signed} as {verified}"
+            );
+        }
+    }
+}
+
+#[test]
+fn both_names_of_ed25519_verify_the_same_signatures() {
+    let key = JoseKey::new(Algorithm::Ed25519);
+    let signature = key.sign(b"m");
+    for algorithm in [Algorithm::Ed25519, Algorithm::EdDsa] {
+        let verifier = Josekit.prepare(&key.public_jwk(), algorithm).unwrap();
+        assert_eq!(verifier.verify(b"m", &signature), Ok(()), "{algorithm}");
+    }
+}
+
+#[test]
+fn points_off_their_curve_are_refused() {
+    for (algorithm, curve, len) in [
+        (Algorithm::Es256, "P-256", 32),
+        (Algorithm::Es384, "P-384", 48),
+        (Algorithm::Es512, "P-521", 66),
+    ] {
+        let good = JoseKey::new(algorithm).public();
+        let (x, y) = (good["x"].clone(), good["y"].clone());
+        let zero = Value::from(base64url(vec![0; len]));
+        let one = {
+            let mut one = vec![0; len];
+            one[len - 1] = 1;
+            Value::from(base64url(one))
+        };
+        // Above every prime, so a lenient parser would reduce it.
+        let max = Value::from(base64url(vec![0xff; len]));
+        for (what, x, y) in [
+            ("swapped", y.clone(), x.clone()),
+            ("y is x", x.clone(), x.clone()),
+            ("origin", zero.clone(), zero.clone()),
+            ("(1, 1)", one.clone(), one.clone()),
+            ("x is zero", zero, y.clone()),
+            ("x is too large", max.clone(), y),
+            ("y is too large", x, max),
+        ] {
+            let jwk = json!({"kty": "EC", "crv": curve, "x": x, "y": y});
+            assert_eq!(
+                Josekit
+                    .prepare(&parse(jwk.as_object().unwrap()), algorithm)
+                    .map(|_| ()),
+                Err(InvalidKey),
+                "{curve}: {what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_point_of_another_curve_is_not_a_point_of_this_one() {
+    // secp256k1's generator has coordinates of P-256's length.
+    let jwk = json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g",
+        "y": "SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg",
+    });
+    let key = parse(jwk.as_object().unwrap());
+    assert_eq!(
+        Josekit.prepare(&key, Algorithm::Es256).map(|_| ()),
+        Err(InvalidKey)
+    );
+}
+
+#[test]
+fn an_ecdsa_signature_is_r_and_s_in_range_and_not_der() {
+    let message = b"what is signed";
+    for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
+        let key = JoseKey::new(algorithm);
+        let (good, verifier) = (key.sign(message), prepared(&key));
+        let (r, s) = good.split_at(good.len() / 2);
+        let (zero, max) = (vec![0; r.len()], vec![0xff; r.len()]);
+        for (what, r, s) in [
+            ("all zero (CVE-2022-21449)", &zero[..], &zero[..]),
+            ("r is zero", &zero, s),
+            ("s is zero", r, &zero),
+            ("r is too large", &max, s),
+            ("s is too large", r, &max),
+            ("swapped", s, r),
+        ] {
+            assert_eq!(
+                verifier.verify(message, &[r, s].concat()),
+                Err(InvalidSignature),
+                "{algorithm}: {what}"
+            );
+        }
+        assert_eq!(
+            verifier.verify(message, &der_signature(&good)),
+            Err(InvalidSignature),
+            "{algorithm}: DER"
+        );
+    }
+}
+
+/// The `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, which JOSE does not use.
+pub(crate) fn der_signature(signature: &[u8]) -> Vec<u8> {
+    let integer = |octets: &[u8]| {
+        let start = octets.iter().position(|octet| *octet != 0).unwrap_or(0);
+        let mut value = octets[start..].to_vec();
+        if value[0] >= 0x80 {
+            value.insert(0, 0);
+        }
+        [&[2, u8::try_from(value.len()).unwrap()], &value[..]].concat()
+    };
+    let (r, s) = signature.split_at(signature.len() / 2);
+    let body = [integer(r), integer(s)].concat();
+    let len = u8::try_from(body.len()).unwrap();
+    match len {
+        0..0x80 => [&[0x30, len], &body[..]].concat(),
+        _ => [&[0x30, 0x81, len], &body[..]].concat(),
+    }
+}
+
+#[test]
+fn rfc_8032_section_5_1_7_an_ed25519_signature_has_one_s() {
+    // The group's order, little-endian.
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let key = JoseKey::new(Algorithm::Ed25519);
+    let (mut signature, verifier) = (key.sign(b"m"), prepared(&key));
+    assert_eq!(verifier.verify(b"m", &signature), Ok(()));
+    let mut carry = 0;
+    for (octet, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*octet) + u16::from(order) + carry;
+        *octet = u8::try_from(sum & 0xff).unwrap();
+        carry = sum >> 8;
+    }
+    assert_eq!(carry, 0);
+    assert_eq!(verifier.verify(b"m", &signature), Err(InvalidSignature));
+}
+
+#[test]
+fn one_prepared_key_serves_many_threads() {
+    for algorithm in [Algorithm::Es256, Algorithm::Ed25519, Algorithm::Ps256] {
+        let key = JoseKey::new(algorithm);
+        let verifier = prepared(&key);
+        let (good, bad) = (key.sign(b"good"), key.sign(b"bad"));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        assert_eq!(verifier.verify(b"good", &good), Ok(()));
+                        assert_eq!(verifier.verify(b"good", &bad), Err(InvalidSignature));
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 32).unwrap() % end
+    }
+
+    fn octet(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
+}
+
+#[test]
+fn arbitrary_octets_are_a_key_or_an_error_and_never_a_panic() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..20_000 {
+        let len = numbers.below(200);
+        let octets: Vec<u8> = (0..len).map(|_| numbers.octet()).collect();
+        let text = String::from_utf8_lossy(&octets);
+        assert_eq!(PublicJwk::from_json(&text), Err(JwkError::Malformed));
+    }
+}
+
+#[test]
+fn a_damaged_key_is_refused_or_a_public_key_that_can_be_prepared_or_refused() {
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let keys: Vec<_> = [
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::Es512,
+        Algorithm::Ed25519,
+        Algorithm::Rs256,
+    ]
+    .map(JoseKey::new)
+    .into();
+    let (mut refused, mut usable, mut unusable) = (0, 0, 0);
+    for round in 0..5_000 {
+        let key = &keys[round % keys.len()];
+        let mut text = Value::Object(key.public()).to_string().into_bytes();
+        for _ in 0..=numbers.below(3) {
+            let at = numbers.below(text.len());
+            match numbers.below(4) {
+                0 => text[at] = numbers.octet(),
+                1 => drop(text.remove(at)),
+                2 => text.insert(at, b"\"{}[],:0=\\A"[numbers.below(11)]),
+                _ => text.truncate(at.max(1)),
+            }
+        }
+        let Ok(jwk) = PublicJwk::from_json(&String::from_utf8_lossy(&text)) else {
+            refused += 1;
+            continue;
+        };
+        assert_eq!(jwk.thumbprint().to_string().len(), 43);
+        match Josekit.prepare(&jwk, key.algorithm) {
+            Ok(_) => usable += 1,
+            Err(InvalidKey) => unusable += 1,
+        }
+    }
+    // Each way was gone at least once, so none of them is a panic.
+    assert!(refused > 0 && usable > 0 && unusable > 0);
+}
+
+#[test]
+fn every_private_jwk_is_refused() {
+    for algorithm in Algorithm::ALL {
+        let private = Value::Object(JoseKey::new(algorithm).private()).to_string();
+        assert_eq!(
+            PublicJwk::from_json(&private),
+            Err(JwkError::Private),
+            "{algorithm}"
+        );
+    }
+}

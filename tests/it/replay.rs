@@ -1,1 +1,302 @@
-//! Being written.
+//! Each proof counts once (RFC 9449 section 11.1), and only an accepted one counts.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use dpop_tower::{
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+    test_util::TestClient,
+    time::UnixTime,
+    token::Check,
+};
+use http::Method;
+use tokio::sync::Barrier;
+
+use crate::support::{Api, URL, Verdict, invalid_proof, unavailable};
+
+/// A store in memory that tells what it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct CountingStore {
+    pub(crate) store: MemoryReplayStore,
+    asked: AtomicUsize,
+}
+
+impl CountingStore {
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl ReplayStore for CountingStore {
+    fn check_and_insert(
+        &self,
+        key: ReplayKey,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.store.check_and_insert(key, expires_at, now)
+    }
+}
+
+fn size(entries: usize) -> NonZeroUsize {
+    NonZeroUsize::new(entries).unwrap()
+}
+
+fn api_with(store: MemoryReplayStore) -> Api {
+    Api::with(|tokens| tokens, |config| config.replay_store(store))
+}
+
+/// What becomes of a fresh request of this client.
+async fn fresh(api: &Api, client: &TestClient) -> Verdict {
+    let token = api.issuer.token().subject("bob").bound_to(client).mint();
+    api.send(client.get(URL, &token)).await
+}
+
+#[tokio::test]
+async fn section_11_1_a_proof_passes_once() {
+    let api = Api::new();
+    let token = api.token().mint();
+    let proof = api.proof(&token).sign();
+    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    for _ in 0..3 {
+        assert_eq!(
+            api.get(&token, &proof).await,
+            invalid_proof("proof_replayed")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes() {
+    const COPIES: usize = 64;
+    let api = Api::new();
+    for _ in 0..5 {
+        let token = api.token().mint();
+        let proof = api.proof(&token).sign();
+        let start = Arc::new(Barrier::new(COPIES));
+        let tasks: Vec<_> = (0..COPIES)
+            .map(|_| {
+                let request = api
+                    .client
+                    .request_with_proof(Method::GET, URL, &token, &proof);
+                let (router, start) = (api.router.clone(), start.clone());
+                tokio::spawn(async move {
+                    start.wait().await;
+                    Verdict::of(crate::support::send(router, request).await)
+                })
+            })
+            .collect();
+        let mut let_in = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Verdict::LetIn => let_in += 1,
+                refused => assert_eq!(refused, invalid_proof("proof_replayed")),
+            }
+        }
+        assert_eq!(let_in, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_jti_counts_once_however_often_its_client_signs_it() {
+    let api = Api::new();
+    let (one, other) = (api.token().mint(), api.token().scope("x").mint());
+    let proof = api.proof(&one).claim("jti", "same").sign();
+    assert_eq!(api.get(&one, &proof).await, Verdict::LetIn);
+    api.advance(1);
+    for resigned in [
+        api.proof(&one).claim("jti", "same").sign(),
+        api.proof(&one).claim("jti", "same").claim("new", 1).sign(),
+    ] {
+        assert_eq!(
+            api.get(&one, &resigned).await,
+            invalid_proof("proof_replayed")
+        );
+    }
+    let for_other_token = api.proof(&other).claim("jti", "same").sign();
+    assert_eq!(
+        api.get(&other, &for_other_token).await,
+        invalid_proof("proof_replayed")
+    );
+}
+
+#[tokio::test]
+async fn a_client_cannot_use_up_the_jti_of_another() {
+    let api = Api::new();
+    for _ in 0..3 {
+        let client = TestClient::new().clock(api.clock.clone());
+        let token = api.issuer.token().subject("bob").bound_to(&client).mint();
+        let proof = client
+            .proof("GET", URL)
+            .access_token(&token)
+            .claim("jti", "same")
+            .sign();
+        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable() {
+    // (maximum age, leeway, iat of the proof minus the clock of the server)
+    for (max_age, leeway, ahead) in [
+        (60, 10, 10),
+        (60, 10, 0),
+        (60, 10, -70),
+        (1, 0, 0),
+        (5, 30, 30),
+    ] {
+        let api = Api::with(
+            |tokens| tokens,
+            |config| {
+                config
+                    .max_age(Duration::from_secs(max_age))
+                    .leeway(Duration::from_secs(leeway))
+            },
+        );
+        let token = api.token().mint();
+        let iat = api.now() + ahead;
+        let proof = api.proof(&token).claim("iat", iat).sign();
+        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        let last = iat + i64::try_from(max_age + leeway).unwrap();
+        api.clock.set(UnixTime::from_secs(last));
+        assert_eq!(
+            api.get(&token, &proof).await,
+            invalid_proof("proof_replayed"),
+            "{max_age} {leeway} {ahead}"
+        );
+        api.advance(1);
+        assert_eq!(
+            api.get(&token, &proof).await,
+            invalid_proof("proof_too_old"),
+            "{max_age} {leeway} {ahead}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_lets_no_proof_pass_twice() {
+    let api = Api::new();
+    let token = api.token().mint();
+    let proof = api.proof(&token).sign();
+    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    api.clock.set(UnixTime::from_secs(api.now() - 10));
+    assert_eq!(
+        api.get(&token, &proof).await,
+        invalid_proof("proof_replayed")
+    );
+}
+
+#[tokio::test]
+async fn a_refused_request_never_gets_to_the_store() {
+    let store = Arc::new(CountingStore::default());
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.replay_store(Arc::clone(&store)),
+    );
+    let stranger = TestClient::new().clock(api.clock.clone());
+    let token = api.token().mint();
+    let unbound = api.issuer.token().mint();
+    let expired = api.token().claim("exp", api.now() - 60).mint();
+    let forged = api.token().corrupt_signature().mint();
+    let proof = || api.proof(&token);
+    for (what, token, proof) in [
+        ("htu", &token, proof().claim("htu", "https://evil.test/")),
+        ("htm", &token, proof().claim("htm", "POST")),
+        ("ath", &token, proof().access_token("other")),
+        ("old", &token, proof().claim("iat", api.now() - 71)),
+        ("jti", &token, proof().claim("jti", "")),
+        ("signature", &token, proof().corrupt_signature()),
+        ("no signature", &token, proof().empty_signature()),
+        ("other's signature", &token, proof().signed_by(&stranger)),
+        (
+            "other's key",
+            &token,
+            stranger.proof("GET", URL).access_token(&token),
+        ),
+        ("unbound token", &unbound, api.proof(&unbound)),
+        ("expired token", &expired, api.proof(&expired)),
+        ("forged token", &forged, api.proof(&forged)),
+    ] {
+        let verdict = api.get(token, &proof.sign()).await;
+        assert_ne!(verdict, Verdict::LetIn, "{what}");
+        assert_eq!(store.asked(), 0, "{what}");
+    }
+    assert_eq!(
+        api.get(&token, &proof().sign()).await,
+        Verdict::LetIn,
+        "the store is there at all"
+    );
+    assert_eq!((store.asked(), store.store.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refused_proof_does_not_use_up_its_jti() {
+    let api = Api::new();
+    let token = api.token().mint();
+    let same = || api.proof(&token).claim("jti", "same");
+    for (broken, reason) in [
+        (
+            same().claim("htu", "https://api.test/other"),
+            "proof_htu_mismatch",
+        ),
+        (same().access_token("other"), "proof_ath_mismatch"),
+        (same().corrupt_signature(), "proof_signature_invalid"),
+    ] {
+        assert_eq!(api.get(&token, &broken.sign()).await, invalid_proof(reason));
+    }
+    assert_eq!(api.get(&token, &same().sign()).await, Verdict::LetIn);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_what_is_new_and_knows_what_is_old() {
+    let api = api_with(MemoryReplayStore::with_capacity(size(3)).capacity_per_client(size(3)));
+    let token = api.token().mint();
+    let proofs: Vec<_> = (0..3).map(|_| api.proof(&token).sign()).collect();
+    for proof in &proofs {
+        assert_eq!(api.get(&token, proof).await, Verdict::LetIn);
+    }
+    for _ in 0..10 {
+        let new = api.proof(&token).sign();
+        assert_eq!(api.get(&token, &new).await, unavailable("store_full"));
+    }
+    for proof in &proofs {
+        assert_eq!(
+            api.get(&token, proof).await,
+            invalid_proof("proof_replayed")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_serves_again_when_its_proofs_are_too_old() {
+    let api = api_with(MemoryReplayStore::with_capacity(size(1)));
+    assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+    let other = TestClient::new().clock(api.clock.clone());
+    api.advance(70);
+    assert_eq!(fresh(&api, &other).await, unavailable("store_full"));
+    // Long enough for any margin that the layer adds.
+    api.advance(30);
+    assert_eq!(fresh(&api, &other).await, Verdict::LetIn);
+}
+
+#[tokio::test]
+async fn a_client_that_has_used_up_its_share_does_not_lock_out_the_others() {
+    let api = api_with(MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(2)));
+    for _ in 0..2 {
+        assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+    }
+    for _ in 0..200 {
+        assert_eq!(fresh(&api, &api.client).await, unavailable("client_full"));
+    }
+    let other = TestClient::new().clock(api.clock.clone());
+    assert_eq!(fresh(&api, &other).await, Verdict::LetIn);
+    api.advance(100);
+    assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+}

@@ -156,14 +156,15 @@ impl RemoteKeys {
             Place::Jwks(url) => url.clone(),
             Place::Metadata { issuer, urls } => {
                 let [first, second] = urls;
-                let metadata = match self.get(first).await? {
-                    Some(metadata) => metadata,
-                    None => self.get(second).await?.ok_or(FetchError::NotFound)?,
+                let metadata = match self.get(first).await {
+                    // Servers that know the second place only say so in many ways.
+                    Err(FetchError::Status(_)) => self.get(second).await?,
+                    found => found?,
                 };
                 self.jwks_uri(&metadata, issuer)?
             }
         };
-        let jwks = self.get(&url).await?.ok_or(FetchError::NotFound)?;
+        let jwks = self.get(&url).await?;
         KeySet::parse(&jwks, &self.algorithms, &*self.crypto).map_err(FetchError::KeySet)
     }
 
@@ -178,18 +179,15 @@ impl RemoteKeys {
             .ok_or(FetchError::Metadata)
     }
 
-    /// The document at `url`; `None` if there is none.
-    async fn get(&self, url: &Url) -> Result<Option<Vec<u8>>, FetchError> {
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
         let request = self.http.get(url.clone());
         let mut response = request
             .header(http::header::ACCEPT, "application/json")
             .send()
             .await
             .map_err(FetchError::Http)?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(FetchError::Status(status.as_u16())),
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status().as_u16()));
         }
         let mut document = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(FetchError::Http)? {
@@ -198,7 +196,7 @@ impl RemoteKeys {
             }
             document.extend_from_slice(&chunk);
         }
-        Ok(Some(document))
+        Ok(document)
     }
 }
 
@@ -216,7 +214,6 @@ enum FetchError {
     IssuerMismatch,
     KeySet(KeySetError),
     Metadata,
-    NotFound,
     Status(u16),
     TooLong,
 }
@@ -228,7 +225,6 @@ impl fmt::Display for FetchError {
             Self::IssuerMismatch => f.write_str("the metadata names another issuer"),
             Self::KeySet(error) => write!(f, "the JWK Set cannot be used: {error}"),
             Self::Metadata => f.write_str("the metadata has no jwks_uri that can be used"),
-            Self::NotFound => f.write_str("there is no such document"),
             Self::Status(status) => write!(f, "the answer has status {status}"),
             Self::TooLong => write!(f, "the document has more than {MAX_DOCUMENT_LEN} octets"),
         }

@@ -48,52 +48,64 @@ a little signed note that says \"this key, this method, this URL, this token, no
     println!("The app calls the API. Each time it makes a new proof.\n");
     let first = proof("GET", &url, &app, token).sign();
     story
-        .send("GET, with the token and a proof", 200, |request| {
-            request.dpop(Method::GET, Some(&first))
-        })
+        .send(
+            "GET, with the token and a proof",
+            Expected::LetIn,
+            |request| request.dpop(Method::GET, Some(&first)),
+        )
         .await?;
     let post = proof("POST", &url, &app, token).sign();
     story
-        .send("POST, with the token and a proof", 200, |request| {
-            request.dpop(Method::POST, Some(&post))
-        })
+        .send(
+            "POST, with the token and a proof",
+            Expected::LetIn,
+            |request| request.dpop(Method::POST, Some(&post)),
+        )
         .await?;
 
     println!("Now a thief has copied the token, and even some of the proofs.\n");
     story
-        .send("the token as a plain Bearer token", 401, |request| {
-            request.bearer()
-        })
+        .send(
+            "the token as a plain Bearer token",
+            Expected::Refused("invalid_token", "with the DPoP scheme"),
+            |request| request.bearer(),
+        )
         .await?;
     story
-        .send("the token without a proof", 401, |request| {
-            request.dpop(Method::GET, None)
-        })
+        .send(
+            "the token without a proof",
+            Expected::Refused("invalid_dpop_proof", "missing"),
+            |request| request.dpop(Method::GET, None),
+        )
         .await?;
     let forged = proof("GET", &url, &thief, token).sign();
     story
-        .send("a proof made with the thief's own key", 401, |request| {
-            request.dpop(Method::GET, Some(&forged))
-        })
+        .send(
+            "a proof made with the thief's own key",
+            Expected::Refused("invalid_token", "another key"),
+            |request| request.dpop(Method::GET, Some(&forged)),
+        )
         .await?;
     let disguised = proof("GET", &url, &app, token).signed_by(&thief).sign();
     story
         .send(
             "that, passed off as made with the app's key",
-            401,
+            Expected::Refused("invalid_dpop_proof", "signature"),
             |request| request.dpop(Method::GET, Some(&disguised)),
         )
         .await?;
     story
-        .send("the app's first proof, sent again", 401, |request| {
-            request.dpop(Method::GET, Some(&first))
-        })
+        .send(
+            "the app's first proof, sent again",
+            Expected::Refused("invalid_dpop_proof", "used before"),
+            |request| request.dpop(Method::GET, Some(&first)),
+        )
         .await?;
     let other_url = proof("GET", &format!("{api}/other"), &app, token).sign();
     story
         .send(
             "a fresh proof of the app, for another URL",
-            401,
+            Expected::Refused("invalid_dpop_proof", "another URI"),
             |request| request.dpop(Method::GET, Some(&other_url)),
         )
         .await?;
@@ -101,7 +113,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "a fresh proof of the app, for another method",
-            401,
+            Expected::Refused("invalid_dpop_proof", "another method"),
             |request| request.dpop(Method::POST, Some(&other_method)),
         )
         .await?;
@@ -110,17 +122,21 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .claim("iat", an_hour_ago)
         .sign();
     story
-        .send("an unused proof of the app, an hour old", 401, |request| {
-            request.dpop(Method::GET, Some(&old))
-        })
+        .send(
+            "an unused proof of the app, an hour old",
+            Expected::Refused("invalid_dpop_proof", "too old"),
+            |request| request.dpop(Method::GET, Some(&old)),
+        )
         .await?;
 
     println!("Meanwhile the app goes on working.\n");
     let last = proof("GET", &url, &app, token).sign();
     story
-        .send("GET, with the token and a new proof", 200, |request| {
-            request.dpop(Method::GET, Some(&last))
-        })
+        .send(
+            "GET, with the token and a new proof",
+            Expected::LetIn,
+            |request| request.dpop(Method::GET, Some(&last)),
+        )
         .await?;
 
     if story.as_expected {
@@ -186,14 +202,13 @@ impl Story {
     async fn send(
         &mut self,
         what: &str,
-        expected: u16,
+        expected: Expected,
         request: impl FnOnce(Outgoing<'_>) -> reqwest::RequestBuilder,
     ) -> Result<()> {
         let response = request(Outgoing(self)).send().await?;
         let status = response.status().as_u16();
         let challenge = challenge(&response);
-        // A refusal has to tell the client what to do; see RFC 9110 section 11.6.1.
-        let as_expected = status == expected && (status == 200) == challenge.is_none();
+        let as_expected = expected.is(status, challenge.as_deref());
         self.as_expected &= as_expected;
         self.count += 1;
         let mark = if as_expected { ' ' } else { '!' };
@@ -207,10 +222,33 @@ impl Story {
             println!("      {}", response.text().await?);
         }
         if !as_expected {
-            println!("      expected {expected}");
+            println!("      expected: {expected:?}");
         }
         println!();
         Ok(())
+    }
+}
+
+/// What should come of a request.
+#[derive(Debug)]
+enum Expected {
+    LetIn,
+    /// With this error code, and these words in its description.
+    Refused(&'static str, &'static str),
+}
+
+impl Expected {
+    fn is(&self, status: u16, challenge: Option<&str>) -> bool {
+        match (self, challenge) {
+            (Self::LetIn, None) => status == 200,
+            (Self::Refused(error, why), Some(challenge)) => {
+                status == 401
+                    && challenge.starts_with("DPoP ")
+                    && challenge.contains(&format!("error=\"{error}\""))
+                    && challenge.contains(why)
+            }
+            _ => false,
+        }
     }
 }
 

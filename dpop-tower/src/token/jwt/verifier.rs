@@ -65,7 +65,10 @@ impl TokenVerifier for JwtVerifier {
         let shared = Arc::clone(shared);
         Check::pending(async move {
             let keys = shared.keys.load(seen, now).await?;
-            shared.verify(ath, &unverified, &keys)
+            match shared.cached(ath, &keys, now) {
+                Some(verdict) => verdict,
+                None => shared.verify(ath, &unverified, &keys),
+            }
         })
     }
 }
