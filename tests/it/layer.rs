@@ -17,17 +17,18 @@ use axum::{Router, body::Body, extract::Request as AxumRequest, routing};
 use dpop_tower::{
     BearerToken, BoundToken, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
     ResponseFuture,
+    check::Check,
     rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
     replay::{Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,
     time::UnixTime,
-    token::{Check, PresentedToken, TokenError, TokenVerifier, VerifiedToken},
+    token::{PresentedToken, TokenError, TokenVerifier, VerifiedToken},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 use tower::{
-    Service, ServiceBuilder, ServiceExt as _,
+    Layer as _, Service, ServiceBuilder, ServiceExt as _,
     limit::{ConcurrencyLimit, ConcurrencyLimitLayer},
     service_fn,
 };
@@ -104,7 +105,7 @@ impl Service<Request<()>> for OnlyWhenReady {
 #[tokio::test]
 async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     let api = Api::new();
-    let mut service = layer(&api).layer_over(OnlyWhenReady::default());
+    let mut service = layer(&api).layer(OnlyWhenReady::default());
     for _ in 0..3 {
         let response = service.ready().await.unwrap().call(good(&api)).await;
         assert_eq!(Verdict::of(response.unwrap()), Verdict::LetIn);
@@ -115,8 +116,8 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
 async fn the_service_that_was_polled_ready_is_called_through_two_layers_too() {
     let api = Api::new();
     let layer = layer(&api);
-    let inner = layer.layer_over(OnlyWhenReady::default());
-    let mut service = layer.layer_over(inner);
+    let inner = layer.layer(OnlyWhenReady::default());
+    let mut service = layer.layer(inner);
     let response = service.ready().await.unwrap().call(good(&api)).await;
     assert_eq!(Verdict::of(response.unwrap()), Verdict::LetIn);
 }
@@ -198,7 +199,7 @@ async fn one_service_serves_a_request_while_another_waits() {
     let api = Api::new();
     let (release, released) = oneshot::channel::<()>();
     let released = Arc::new(std::sync::Mutex::new(Some(released)));
-    let mut service = layer(&api).layer_over(service_fn(move |_: Request<()>| {
+    let mut service = layer(&api).layer(service_fn(move |_: Request<()>| {
         let released = released.lock().unwrap().take();
         async move {
             if let Some(released) = released {
@@ -221,7 +222,7 @@ async fn the_inner_service_never_sees_a_refused_request() {
     let api = Api::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let service = layer(&api).layer_over(service_fn(move |request: Request<()>| {
+    let service = layer(&api).layer(service_fn(move |request: Request<()>| {
         counted.fetch_add(1, Ordering::SeqCst);
         ok(request)
     }));
@@ -263,13 +264,12 @@ struct OwnBody(&'static str);
 #[tokio::test]
 async fn bodies_and_errors_keep_their_types_and_values() {
     let api = Api::new();
-    let service =
-        layer(&api).layer_over(service_fn(async |request: Request<OwnBody>| match request
-            .into_body()
-        {
-            OwnBody("fail") => Err(InnerError(7)),
-            body => Ok(Response::new(body)),
-        }));
+    let service = layer(&api).layer(service_fn(async |request: Request<OwnBody>| match request
+        .into_body()
+    {
+        OwnBody("fail") => Err(InnerError(7)),
+        body => Ok(Response::new(body)),
+    }));
     let with_body = |text| good(&api).map(|()| OwnBody(text));
     let answer = service.clone().oneshot(with_body("hello")).await;
     assert_eq!(answer.unwrap().into_body(), OwnBody("hello"));
@@ -283,7 +283,7 @@ async fn bodies_and_errors_keep_their_types_and_values() {
 
 #[tokio::test]
 async fn an_error_of_poll_ready_is_passed_on() {
-    #[derive(Clone)]
+    #[derive(Clone, Debug)]
     struct NeverReady;
     impl Service<Request<()>> for NeverReady {
         type Response = Response<Body>;
@@ -297,7 +297,7 @@ async fn an_error_of_poll_ready_is_passed_on() {
         }
     }
     let api = Api::new();
-    let mut service = layer(&api).layer_over(NeverReady);
+    let mut service = layer(&api).layer(NeverReady);
     assert_eq!(service.ready().await.unwrap_err(), InnerError(9));
 }
 
@@ -506,7 +506,7 @@ async fn the_inner_service_gets_credentials_that_are_marked_sensitive() {
     let api = Api::new();
     let service = layer(&api)
         .with_policy(Policy::optional())
-        .layer_over(service_fn(report));
+        .layer(service_fn(report));
     let bound = service.clone().oneshot(good(&api)).await.unwrap();
     assert_eq!(bound.into_body(), [true, true]);
 
@@ -522,7 +522,7 @@ async fn the_inner_service_gets_credentials_that_are_marked_sensitive() {
 #[tokio::test]
 async fn a_future_that_is_dropped_unpolled_uses_up_no_proof() {
     let api = Api::new();
-    let mut service = layer(&api).layer_over(service_fn(ok::<()>));
+    let mut service = layer(&api).layer(service_fn(ok::<()>));
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
     let request = || {
@@ -555,7 +555,7 @@ impl ReplayStore for Silent {
 async fn the_inner_service_is_not_called_before_the_store_has_answered() {
     let api = Api::new();
     let config = config(&api).replay_store(Silent).build().unwrap();
-    let mut service = DpopLayer::new(config).layer_over(service_fn(async |_: Request<()>| {
+    let mut service = DpopLayer::new(config).layer(service_fn(async |_: Request<()>| {
         panic!("called too early");
         #[expect(unreachable_code, reason = "names the types")]
         Ok::<Response<Body>, Infallible>(Response::default())
@@ -588,7 +588,7 @@ async fn a_responder_chooses_the_body_and_nothing_that_clients_rely_on() {
     let api = Api::new();
     let service = layer(&api)
         .with_rejection_response(wrong_response)
-        .layer_over(service_fn(hello));
+        .layer(service_fn(hello));
     let response = service
         .clone()
         .oneshot(without_credentials())
@@ -635,27 +635,11 @@ async fn a_responder_is_not_asked_for_a_grpc_refusal() {
         .with_rejection_response(|_: &Rejection| -> Response<&'static str> {
             panic!("asked for a gRPC refusal")
         })
-        .layer_over(service_fn(hello));
+        .layer(service_fn(hello));
     let request = Request::post("/orders")
         .header(header::CONTENT_TYPE, "application/grpc")
         .body(())
         .unwrap();
     let response = service.oneshot(request).await.unwrap();
     assert_eq!(response.headers()["grpc-status"], "16");
-}
-
-/// [`tower::Layer::layer`] without the import that would clash with `layer` above.
-trait LayerOver {
-    fn layer_over<S>(&self, inner: S) -> Self::Service
-    where
-        Self: tower::Layer<S>;
-}
-
-impl<L> LayerOver for L {
-    fn layer_over<S>(&self, inner: S) -> L::Service
-    where
-        L: tower::Layer<S>,
-    {
-        tower::Layer::layer(self, inner)
-    }
 }

@@ -10,10 +10,10 @@ use std::{
 };
 
 use dpop_tower::{
+    check::Check,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
     test_util::TestClient,
     time::UnixTime,
-    token::Check,
 };
 use http::Method;
 use tokio::sync::Barrier;

@@ -210,7 +210,7 @@ mod tests {
         VerifiedToken::new(claims.as_object().cloned().unwrap())
     }
 
-    fn confirmation(cnf: Value) -> Result<Confirmation, TokenErrorKind> {
+    fn confirmation(cnf: &Value) -> Result<Confirmation, TokenErrorKind> {
         verified(json!({ "cnf": cnf }))
             .map(|token| token.confirmation())
             .map_err(|error| error.kind())
@@ -237,7 +237,7 @@ mod tests {
             json!({"jkt": 7, "x5t#S256": "x"}),
         ] {
             assert_eq!(
-                confirmation(malformed.clone()),
+                confirmation(&malformed),
                 Err(TokenErrorKind::ConfirmationInvalid),
                 "{malformed}"
             );
@@ -247,17 +247,17 @@ mod tests {
     #[test]
     fn every_kind_of_binding_is_told_apart() {
         let key = Confirmation::Key(JKT.parse().unwrap());
-        assert_eq!(confirmation(json!({"jkt": JKT})), Ok(key));
-        assert_eq!(confirmation(json!({"jkt": JKT, "new": {}})), Ok(key));
+        assert_eq!(confirmation(&json!({"jkt": JKT})), Ok(key));
+        assert_eq!(confirmation(&json!({"jkt": JKT, "new": {}})), Ok(key));
         assert_eq!(
-            confirmation(json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"})),
+            confirmation(&json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"})),
             Ok(Confirmation::Certificate)
         );
         assert_eq!(
-            confirmation(json!({"x5t#S256": "x", "jkt": JKT})),
+            confirmation(&json!({"x5t#S256": "x", "jkt": JKT})),
             Ok(Confirmation::Certificate)
         );
-        assert_eq!(confirmation(json!({"jwk": {}})), Ok(Confirmation::Unknown));
+        assert_eq!(confirmation(&json!({"jwk": {}})), Ok(Confirmation::Unknown));
     }
 
     #[test]

@@ -14,8 +14,9 @@ pub use self::{
 
 use std::{fmt, sync::Arc};
 
-pub use crate::check::Check;
-use crate::{crypto::SignatureVerifier, error::ConfigError, proof::Ath, time::UnixTime};
+use crate::{
+    check::Check, crypto::SignatureVerifier, error::ConfigError, proof::Ath, time::UnixTime,
+};
 
 /// Decides whether an access token is genuine, active and for this API.
 ///

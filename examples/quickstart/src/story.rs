@@ -51,7 +51,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "GET, with the token and a proof",
             Expected::LetIn,
-            |request| request.dpop(Method::GET, Some(&first)),
+            Outgoing::Dpop(Method::GET, Some(&first)),
         )
         .await?;
     let post = proof("POST", &url, &app, token).sign();
@@ -59,7 +59,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "POST, with the token and a proof",
             Expected::LetIn,
-            |request| request.dpop(Method::POST, Some(&post)),
+            Outgoing::Dpop(Method::POST, Some(&post)),
         )
         .await?;
 
@@ -68,14 +68,14 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "the token as a plain Bearer token",
             Expected::Refused("invalid_token", "with the DPoP scheme"),
-            |request| request.bearer(),
+            Outgoing::Bearer,
         )
         .await?;
     story
         .send(
             "the token without a proof",
             Expected::Refused("invalid_dpop_proof", "missing"),
-            |request| request.dpop(Method::GET, None),
+            Outgoing::Dpop(Method::GET, None),
         )
         .await?;
     let forged = proof("GET", &url, &thief, token).sign();
@@ -83,7 +83,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "a proof made with the thief's own key",
             Expected::Refused("invalid_token", "another key"),
-            |request| request.dpop(Method::GET, Some(&forged)),
+            Outgoing::Dpop(Method::GET, Some(&forged)),
         )
         .await?;
     let disguised = proof("GET", &url, &app, token).signed_by(&thief).sign();
@@ -91,14 +91,14 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "that, passed off as made with the app's key",
             Expected::Refused("invalid_dpop_proof", "signature"),
-            |request| request.dpop(Method::GET, Some(&disguised)),
+            Outgoing::Dpop(Method::GET, Some(&disguised)),
         )
         .await?;
     story
         .send(
             "the app's first proof, sent again",
             Expected::Refused("invalid_dpop_proof", "used before"),
-            |request| request.dpop(Method::GET, Some(&first)),
+            Outgoing::Dpop(Method::GET, Some(&first)),
         )
         .await?;
     let other_url = proof("GET", &format!("{api}/other"), &app, token).sign();
@@ -106,7 +106,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "a fresh proof of the app, for another URL",
             Expected::Refused("invalid_dpop_proof", "another URI"),
-            |request| request.dpop(Method::GET, Some(&other_url)),
+            Outgoing::Dpop(Method::GET, Some(&other_url)),
         )
         .await?;
     let other_method = proof("GET", &url, &app, token).sign();
@@ -114,7 +114,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "a fresh proof of the app, for another method",
             Expected::Refused("invalid_dpop_proof", "another method"),
-            |request| request.dpop(Method::POST, Some(&other_method)),
+            Outgoing::Dpop(Method::POST, Some(&other_method)),
         )
         .await?;
     let an_hour_ago = app_time(&app)?.saturating_sub(3600);
@@ -125,7 +125,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "an unused proof of the app, an hour old",
             Expected::Refused("invalid_dpop_proof", "too old"),
-            |request| request.dpop(Method::GET, Some(&old)),
+            Outgoing::Dpop(Method::GET, Some(&old)),
         )
         .await?;
 
@@ -135,7 +135,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .send(
             "GET, with the token and a new proof",
             Expected::LetIn,
-            |request| request.dpop(Method::GET, Some(&last)),
+            Outgoing::Dpop(Method::GET, Some(&last)),
         )
         .await?;
 
@@ -173,39 +173,25 @@ struct Story {
     count: usize,
 }
 
-/// A request before it is sent.
-struct Outgoing<'s>(&'s Story);
-
-impl Outgoing<'_> {
-    fn dpop(self, method: Method, proof: Option<&str>) -> reqwest::RequestBuilder {
-        let Self(story) = self;
-        let request = story
-            .http
-            .request(method, &story.url)
-            .header(header::AUTHORIZATION, format!("DPoP {}", story.token));
-        match proof {
-            Some(proof) => request.header("DPoP", proof),
-            None => request,
-        }
-    }
-
-    fn bearer(self) -> reqwest::RequestBuilder {
-        let Self(story) = self;
-        story
-            .http
-            .get(&story.url)
-            .header(header::AUTHORIZATION, format!("Bearer {}", story.token))
-    }
+/// How a request carries the token.
+enum Outgoing<'p> {
+    Bearer,
+    Dpop(Method, Option<&'p str>),
 }
 
 impl Story {
-    async fn send(
-        &mut self,
-        what: &str,
-        expected: Expected,
-        request: impl FnOnce(Outgoing<'_>) -> reqwest::RequestBuilder,
-    ) -> Result<()> {
-        let response = request(Outgoing(self)).send().await?;
+    async fn send(&mut self, what: &str, expected: Expected, outgoing: Outgoing<'_>) -> Result<()> {
+        let (scheme, method, proof) = match outgoing {
+            Outgoing::Bearer => ("Bearer", Method::GET, None),
+            Outgoing::Dpop(method, proof) => ("DPoP", method, proof),
+        };
+        let credentials = format!("{scheme} {}", self.token);
+        let mut request = self.http.request(method, &self.url);
+        request = request.header(header::AUTHORIZATION, credentials);
+        if let Some(proof) = proof {
+            request = request.header("DPoP", proof);
+        }
+        let response = request.send().await?;
         let status = response.status().as_u16();
         let challenge = challenge(&response);
         let as_expected = expected.is(status, challenge.as_deref());
