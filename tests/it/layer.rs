@@ -15,9 +15,8 @@ use std::{
 
 use axum::{Router, body::Body, extract::Request as AxumRequest, routing};
 use dpop_tower::{
-    BearerToken, BoundToken, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
-    ResponseFuture,
-    check::Check,
+    BearerToken, BoundToken, Check, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy,
+    PublicOrigin, ResponseFuture,
     rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
     replay::{Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,

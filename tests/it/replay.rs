@@ -10,7 +10,7 @@ use std::{
 };
 
 use dpop_tower::{
-    check::Check,
+    Check,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
     test_util::TestClient,
     time::UnixTime,

@@ -1,1 +1,791 @@
-//! Being written.
+//! What a refused client is told, over HTTP and gRPC.
+
+use std::num::NonZeroUsize;
+
+use axum::{Router, body::Body};
+use dpop_tower::{
+    Check, DpopConfig, Policy, PublicOrigin,
+    nonce::{NonceSecret, StatelessNonces},
+    rejection::Rejection,
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+    test_util::TestClient,
+    time::UnixTime,
+    token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::json;
+
+use crate::support::{
+    Api, ORIGIN, URL, Verdict, invalid_request, invalid_token, router, send, unavailable,
+};
+
+/// A challenge of the form `scheme` or `scheme name="value", …`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Challenge {
+    pub(crate) scheme: String,
+    params: Vec<(String, String)>,
+}
+
+impl Challenge {
+    /// Stricter than RFC 9110 section 11.6.1: as RFC 6750 section 3 and RFC 9449 section 7.1 write
+    /// challenges, since clients parse no more than that.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{what} in {text:?}");
+        let is_token = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+        };
+        let (scheme, mut rest) = match text.split_once(' ') {
+            Some((_, "")) => return Err(wrong("trailing space")),
+            Some(split) => split,
+            None => (text, ""),
+        };
+        if !is_token(scheme) {
+            return Err(wrong("scheme"));
+        }
+        let mut params: Vec<(String, String)> = Vec::new();
+        while !rest.is_empty() {
+            let (name, value) = rest.split_once("=\"").ok_or_else(|| wrong("parameter"))?;
+            if !is_token(name) || params.iter().any(|(other, _)| other == name) {
+                return Err(wrong("name"));
+            }
+            let (value, after) = value.split_once('"').ok_or_else(|| wrong("open quote"))?;
+            // RFC 6750 section 3 leaves out the quote and the backslash.
+            let is_plain = |octet| (0x20..0x7f).contains(&octet) && octet != b'\\';
+            if value.is_empty() || !value.bytes().all(is_plain) {
+                return Err(wrong("value"));
+            }
+            params.push((name.to_owned(), value.to_owned()));
+            rest = match after.strip_prefix(", ") {
+                Some("") => return Err(wrong("trailing comma")),
+                Some(next) => next,
+                None if after.is_empty() => after,
+                None => return Err(wrong("separator")),
+            };
+        }
+        Ok(Self {
+            scheme: scheme.to_owned(),
+            params,
+        })
+    }
+
+    /// All of a response, in order.
+    pub(crate) fn all(headers: &HeaderMap) -> Vec<Self> {
+        headers
+            .get_all(header::WWW_AUTHENTICATE)
+            .iter()
+            .map(|value| Self::parse(value.to_str().unwrap()).unwrap())
+            .collect()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.params.iter().filter(|(other, _)| other == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.params.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+#[test]
+fn the_parser_of_these_tests_is_strict() {
+    assert!(Challenge::parse("Bearer").is_ok());
+    let two = Challenge::parse("DPoP error=\"a b\", algs=\"X Y\"").unwrap();
+    assert_eq!(two.scheme, "DPoP");
+    assert_eq!((two.get("error"), two.get("x")), (Some("a b"), None));
+    for wrong in [
+        "",
+        " DPoP",
+        "DPoP ",
+        "DPoP algs",
+        "DPoP algs=",
+        "DPoP algs=ES256",
+        "DPoP algs=\"",
+        "DPoP algs=\"\"",
+        "DPoP algs=\"a\",",
+        "DPoP algs=\"a\", ",
+        "DPoP algs=\"a\",error=\"b\"",
+        "DPoP algs=\"a\" error=\"b\"",
+        "DPoP algs=\"a\", algs=\"b\"",
+        "DPoP algs=\"a\\\"b\"",
+        "DPoP algs=\"a\tb\"",
+        "DPoP, Bearer",
+    ] {
+        assert!(Challenge::parse(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+/// A request that is refused, and how.
+struct Case {
+    reason: &'static str,
+    status: u16,
+    error: Option<&'static str>,
+    router: Router,
+    request: Request<()>,
+}
+
+impl Case {
+    fn new(row: Row, reason: &'static str, router: &Router, request: Request<()>) -> Self {
+        Self {
+            reason,
+            status: row.0,
+            error: row.1,
+            router: router.clone(),
+            request,
+        }
+    }
+
+    async fn response(self) -> Response<Body> {
+        send(self.router, self.request).await
+    }
+}
+
+/// The rows of the table of refusals.
+#[derive(Clone, Copy)]
+struct Row(u16, Option<&'static str>);
+
+const NO_CREDENTIALS: Row = Row(401, None);
+const REQUEST: Row = Row(400, Some("invalid_request"));
+const PROOF: Row = Row(401, Some("invalid_dpop_proof"));
+const NONCE: Row = Row(401, Some("use_dpop_nonce"));
+const TOKEN: Row = Row(401, Some("invalid_token"));
+const UNAVAILABLE: Row = Row(503, None);
+
+/// An outage of the replay store.
+#[derive(Debug)]
+struct Outage(fn() -> StoreError);
+
+impl ReplayStore for Outage {
+    fn check_and_insert(
+        &self,
+        _: ReplayKey,
+        _: UnixTime,
+        _: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        Check::ready(Err(self.0()))
+    }
+}
+
+/// An outage of the issuer.
+#[derive(Debug)]
+struct NoKeys;
+
+impl TokenVerifier for NoKeys {
+    fn verify(
+        &self,
+        _: PresentedToken<'_>,
+        _: UnixTime,
+    ) -> Check<Result<VerifiedToken, TokenError>> {
+        Check::ready(Err(TokenErrorKind::KeysUnavailable.into()))
+    }
+}
+
+fn outage(error: fn() -> StoreError) -> Api {
+    Api::with(|tokens| tokens, |config| config.replay_store(Outage(error)))
+}
+
+fn nonces() -> StatelessNonces {
+    StatelessNonces::new(NonceSecret::new([7; 32]).unwrap())
+}
+
+/// `GET` of [`URL`] with these headers.
+fn plain(headers: &[(&'static str, &str)]) -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = "/orders".parse().unwrap();
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(value).unwrap();
+        request.headers_mut().append(*name, value);
+    }
+    request
+}
+
+/// At least one request for every way to be refused.
+async fn cases() -> Vec<Case> {
+    let api = Api::new();
+    let mut cases = Vec::new();
+    let token = api.token().mint();
+    let dpop = format!("DPoP {token}");
+    let proof = || api.proof(&token);
+    let good = proof().sign();
+    let with = |token: &str, proof: &str| {
+        api.client
+            .request_with_proof(Method::GET, URL, token, proof)
+    };
+    let other = TestClient::new().clock(api.clock.clone());
+
+    for (row, reason, headers) in [
+        (NO_CREDENTIALS, "credentials_missing", &[][..]),
+        (
+            NO_CREDENTIALS,
+            "credentials_missing",
+            &[("authorization", "Basic YTpi")],
+        ),
+        (
+            NO_CREDENTIALS,
+            "credentials_missing",
+            &[("dpop", good.as_str())],
+        ),
+        (
+            REQUEST,
+            "credentials_malformed",
+            &[("authorization", "DPoP"), ("dpop", &good)],
+        ),
+        (
+            REQUEST,
+            "credentials_malformed",
+            &[("authorization", "DPoP a b"), ("dpop", &good)],
+        ),
+        (
+            REQUEST,
+            "credentials_multiple",
+            &[
+                ("authorization", &dpop),
+                ("authorization", &dpop),
+                ("dpop", &good),
+            ],
+        ),
+        (PROOF, "proof_missing", &[("authorization", &dpop)]),
+        (
+            PROOF,
+            "proof_multiple",
+            &[("authorization", &dpop), ("dpop", &good), ("dpop", &good)],
+        ),
+        (
+            TOKEN,
+            "token_scheme_not_accepted",
+            &[("authorization", &format!("Bearer {token}"))],
+        ),
+        (
+            TOKEN,
+            "token_too_long",
+            &[
+                ("authorization", &format!("DPoP {}", "a".repeat(20_000))),
+                ("dpop", &good),
+            ],
+        ),
+    ] {
+        cases.push(Case::new(row, reason, &api.router, plain(headers)));
+    }
+
+    let mut asterisk = with(&token, &good);
+    *asterisk.method_mut() = Method::OPTIONS;
+    *asterisk.uri_mut() = "*".parse().unwrap();
+    cases.push(Case::new(REQUEST, "target_invalid", &api.router, asterisk));
+
+    for (reason, proof) in [
+        ("proof_malformed", "a.b.c".to_owned()),
+        ("proof_too_long", "a".repeat(20_000)),
+        ("proof_typ_invalid", proof().header("typ", "JWT").sign()),
+        (
+            "proof_crit_not_supported",
+            proof().header("crit", json!(["x"])).sign(),
+        ),
+        (
+            "proof_alg_not_allowed",
+            proof().header("alg", "none").sign(),
+        ),
+        ("proof_key_invalid", proof().without_header("jwk").sign()),
+        ("proof_key_mismatch", proof().header("alg", "EdDSA").sign()),
+        ("proof_missing_claim", proof().without_claim("jti").sign()),
+        ("proof_invalid_claim", proof().claim("jti", 7).sign()),
+        ("proof_htm_mismatch", proof().claim("htm", "POST").sign()),
+        ("proof_htu_invalid", proof().claim("htu", "x").sign()),
+        (
+            "proof_htu_mismatch",
+            proof().claim("htu", "https://evil.test/orders").sign(),
+        ),
+        ("proof_too_old", proof().claim("iat", api.now() - 71).sign()),
+        (
+            "proof_from_future",
+            proof().claim("iat", api.now() + 11).sign(),
+        ),
+        (
+            "proof_not_yet_valid",
+            proof().claim("nbf", api.now() + 11).sign(),
+        ),
+        ("proof_expired", proof().claim("exp", api.now() - 11).sign()),
+        ("proof_ath_mismatch", proof().access_token("other").sign()),
+        (
+            "proof_signature_invalid",
+            proof().corrupt_signature().sign(),
+        ),
+    ] {
+        let request = with(&token, &proof);
+        cases.push(Case::new(PROOF, reason, &api.router, request));
+    }
+    let used = proof().sign();
+    assert_eq!(api.get(&token, &used).await, Verdict::LetIn);
+    cases.push(Case::new(
+        PROOF,
+        "proof_replayed",
+        &api.router,
+        with(&token, &used),
+    ));
+
+    for (reason, token) in [
+        ("token_malformed", "opaque".to_owned()),
+        ("token_expired", api.token().claim("exp", 1).mint()),
+        (
+            "token_not_yet_valid",
+            api.token().claim("nbf", api.now() + 60).mint(),
+        ),
+        ("token_typ_invalid", api.token().header("typ", "JWT").mint()),
+        (
+            "token_alg_not_allowed",
+            api.token().header("alg", "none").mint(),
+        ),
+        (
+            "token_key_unknown",
+            api.token().header("kid", "other").mint(),
+        ),
+        (
+            "token_crit_not_supported",
+            api.token().header("crit", json!(["x"])).mint(),
+        ),
+        (
+            "token_signature_invalid",
+            api.token().corrupt_signature().mint(),
+        ),
+        (
+            "token_issuer_mismatch",
+            api.token().claim("iss", "https://other.test").mint(),
+        ),
+        (
+            "token_audience_mismatch",
+            api.token().claim("aud", "https://other.test").mint(),
+        ),
+        (
+            "token_missing_claim",
+            api.token().without_claim("exp").mint(),
+        ),
+        ("token_invalid_claim", api.token().claim("sub", 7).mint()),
+        (
+            "token_confirmation_invalid",
+            api.token().claim("cnf", json!({})).mint(),
+        ),
+        (
+            "token_confirmation_not_supported",
+            api.token().claim("cnf", json!({"x5t#S256": "x"})).mint(),
+        ),
+        ("token_not_bound", api.issuer.token().mint()),
+        (
+            "token_binding_mismatch",
+            api.token().bound_to(&other).mint(),
+        ),
+    ] {
+        let request = api.client.get(URL, &token);
+        cases.push(Case::new(TOKEN, reason, &api.router, request));
+    }
+
+    let demanding = Api::with(|tokens| tokens, |config| config.nonces(nonces()));
+    let token = demanding.token().mint();
+    for (reason, proof) in [
+        ("proof_nonce_missing", demanding.proof(&token).sign()),
+        (
+            "proof_nonce_unknown",
+            demanding.proof(&token).nonce("x").sign(),
+        ),
+    ] {
+        let request = demanding
+            .client
+            .request_with_proof(Method::GET, URL, &token, &proof);
+        cases.push(Case::new(NONCE, reason, &demanding.router, request));
+    }
+
+    for (reason, error) in [
+        ("store_full", StoreError::full as fn() -> StoreError),
+        ("client_full", StoreError::client_full),
+        ("store_unavailable", || StoreError::unavailable("no route")),
+    ] {
+        let api = outage(error);
+        let request = api.client.get(URL, &api.token().mint());
+        cases.push(Case::new(UNAVAILABLE, reason, &api.router, request));
+    }
+    let origin = PublicOrigin::new(ORIGIN).unwrap();
+    let without_keys = DpopConfig::builder(origin, std::sync::Arc::new(NoKeys))
+        .clock(api.clock.clone())
+        .build();
+    let request = api.client.get(URL, &api.token().mint());
+    cases.push(Case::new(
+        UNAVAILABLE,
+        "keys_unavailable",
+        &router(without_keys.unwrap()),
+        request,
+    ));
+    cases
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_status_and_error_code() {
+    for case in cases().await {
+        let expected = Verdict::Refused {
+            status: case.status,
+            error: case.error.unwrap_or_default(),
+            reason: case.reason,
+        };
+        assert_eq!(Verdict::of(case.response().await), expected);
+    }
+}
+
+#[tokio::test]
+async fn every_401_and_400_has_one_dpop_challenge_that_can_be_parsed() {
+    for case in cases().await {
+        let (reason, status, error) = (case.reason, case.status, case.error);
+        let response = case.response().await;
+        let challenges = Challenge::all(response.headers());
+        if status == 503 {
+            assert_eq!(challenges, [], "{reason}");
+            continue;
+        }
+        let [challenge] = &challenges[..] else {
+            panic!("{reason}: {challenges:?}");
+        };
+        assert_eq!(challenge.scheme, "DPoP", "{reason}");
+        assert_eq!(challenge.get("error"), error, "{reason}");
+        let names: &[_] = match error {
+            Some(_) => &["error", "error_description", "algs"],
+            // RFC 6750 section 3.1: no error information without credentials.
+            None => &["algs"],
+        };
+        assert_eq!(challenge.names(), names, "{reason}");
+        assert_eq!(
+            challenge.get("algs").unwrap().split(' ').next(),
+            Some("ES256"),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_must_not_be_stored_and_has_an_empty_body() {
+    for case in cases().await {
+        let reason = case.reason;
+        let response = case.response().await;
+        let cache: Vec<_> = response
+            .headers()
+            .get_all(header::CACHE_CONTROL)
+            .iter()
+            .collect();
+        assert_eq!(cache, ["no-store"], "{reason}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.is_empty(), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_503_says_when_to_try_again() {
+    for case in cases().await {
+        let (reason, status) = (case.reason, case.status);
+        let response = case.response().await;
+        let wait = response.headers().get(header::RETRY_AFTER);
+        let secs = wait.map(|wait| wait.to_str().unwrap().parse::<u32>().unwrap());
+        assert_eq!(secs.is_some_and(|secs| secs > 0), status == 503, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn the_description_tells_no_more_than_the_kind_of_error() {
+    for case in cases().await {
+        let reason = case.reason;
+        let response = case.response().await;
+        let rejection: &Rejection = response.extensions().get().unwrap();
+        let challenges = Challenge::all(response.headers());
+        if let Some(text) = challenges.first().and_then(|c| c.get("error_description")) {
+            assert_eq!(text, rejection.description(), "{reason}");
+        }
+    }
+}
+
+fn as_grpc(mut request: Request<()>, content_type: &'static str) -> Request<()> {
+    let value = HeaderValue::from_static(content_type);
+    request.headers_mut().insert(header::CONTENT_TYPE, value);
+    request
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_grpc_request_is_a_response_of_headers_alone() {
+    for mut case in cases().await {
+        let (reason, status) = (case.reason, case.status);
+        case.request = as_grpc(case.request, "application/grpc");
+        let response = case.response().await;
+        assert_eq!(response.status(), StatusCode::OK, "{reason}");
+        let headers = response.headers();
+        assert_eq!(headers[header::CONTENT_TYPE], "application/grpc");
+        let grpc_status = if status == 503 { "14" } else { "16" };
+        assert_eq!(headers["grpc-status"], grpc_status, "{reason}");
+        let rejection: &Rejection = response.extensions().get().unwrap();
+        assert_eq!(rejection.reason(), reason);
+        // What the protocol has percent-encoded: `%` and all but printable ASCII.
+        let message = headers["grpc-message"].to_str().unwrap();
+        assert_eq!(message, rejection.description());
+        assert!(
+            message
+                .bytes()
+                .all(|octet| (0x20..0x7f).contains(&octet) && octet != b'%')
+        );
+        let body = response.into_body().collect().await.unwrap();
+        assert!(body.trailers().is_none() && body.to_bytes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_refusal_keeps_the_headers_of_the_http_one() {
+    const KEPT: [header::HeaderName; 4] = [
+        header::WWW_AUTHENTICATE,
+        header::CACHE_CONTROL,
+        header::RETRY_AFTER,
+        header::HeaderName::from_static("dpop-nonce"),
+    ];
+    for (http, mut grpc) in cases().await.into_iter().zip(cases().await) {
+        let reason = http.reason;
+        grpc.request = as_grpc(grpc.request, "application/grpc+proto");
+        let (http, grpc) = (http.response().await, grpc.response().await);
+        for name in KEPT {
+            let values = |response: &Response<Body>| -> Vec<_> {
+                let values = response.headers().get_all(&name).iter();
+                values.cloned().collect()
+            };
+            assert_eq!(values(&http), values(&grpc), "{reason}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_refusal_has_the_content_type_of_the_request_without_its_message_format() {
+    let api = Api::new();
+    for (requested, answered) in [
+        ("application/grpc", "application/grpc"),
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc+json", "application/grpc"),
+        ("application/grpc;charset=x", "application/grpc"),
+        ("Application/GRPC+Proto", "application/grpc"),
+        ("application/grpc-web", "application/grpc-web"),
+        ("application/grpc-web+proto", "application/grpc-web"),
+        ("APPLICATION/GRPC-WEB+PROTO", "application/grpc-web"),
+        ("application/grpc-web-text", "application/grpc-web-text"),
+        (
+            "application/grpc-web-text+proto",
+            "application/grpc-web-text",
+        ),
+    ] {
+        let request = as_grpc(plain(&[]), requested);
+        let response = send(api.router.clone(), request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{requested}");
+        assert_eq!(response.headers()["grpc-status"], "16", "{requested}");
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            answered,
+            "{requested}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn other_content_types_are_not_taken_for_grpc() {
+    let api = Api::new();
+    for other in [
+        "application/json",
+        "application/grp",
+        "application/x-grpc",
+        "text/plain; application/grpc",
+        "",
+    ] {
+        let request = as_grpc(plain(&[]), other);
+        let response = send(api.router.clone(), request).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{other:?}");
+        assert!(!response.headers().contains_key("grpc-status"), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one() {
+    let size = |entries| NonZeroUsize::new(entries).unwrap();
+    for (store, reason, others_are_served) in [
+        (
+            MemoryReplayStore::with_capacity(size(1)),
+            "store_full",
+            false,
+        ),
+        (
+            MemoryReplayStore::with_capacity(size(9)).capacity_per_client(size(1)),
+            "client_full",
+            true,
+        ),
+    ] {
+        let api = Api::with(|tokens| tokens, |config| config.replay_store(store));
+        let token = api.token().mint();
+        let get = || api.client.get(URL, &token);
+        assert_eq!(api.send(get()).await, Verdict::LetIn);
+        assert_eq!(api.send(get()).await, unavailable(reason));
+
+        let other = TestClient::new().clock(api.clock.clone());
+        let token = api.issuer.token().subject("bob").bound_to(&other).mint();
+        let served = api.send(other.get(URL, &token)).await == Verdict::LetIn;
+        assert_eq!(served, others_are_served, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_never_taken_for_a_verdict_on_a_bad_request() {
+    let api = outage(StoreError::full);
+    let token = api.token().mint();
+    let broken = api.proof(&token).corrupt_signature().sign();
+    assert_eq!(
+        api.get(&token, &broken).await,
+        crate::support::invalid_proof("proof_signature_invalid")
+    );
+}
+
+/// An optional route whose handler says what kind of token it got.
+fn optional() -> (Api, Router) {
+    async fn kind(
+        bound: Option<dpop_tower::BoundToken>,
+        bearer: Option<dpop_tower::BearerToken>,
+    ) -> &'static str {
+        match (bound, bearer) {
+            (Some(_), None) => "bound",
+            (None, Some(_)) => "bearer",
+            (None, None) | (Some(_), Some(_)) => panic!("neither or both"),
+        }
+    }
+    let api = Api::new();
+    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
+        .clock(api.clock.clone())
+        .policy(Policy::optional())
+        .build();
+    let router = Router::new()
+        .route("/orders", axum::routing::get(kind))
+        .layer(dpop_tower::DpopLayer::new(config.unwrap()));
+    (api, router)
+}
+
+#[tokio::test]
+async fn an_optional_route_takes_unbound_tokens_as_bearer_and_bound_ones_with_a_proof() {
+    let (api, router) = optional();
+    let unbound = format!("Bearer {}", api.issuer.token().mint());
+    for (request, kind) in [
+        (plain(&[("authorization", &unbound)]), "bearer"),
+        (api.client.get(URL, &api.token().mint()), "bound"),
+    ] {
+        let response = send(router.clone(), request).await;
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, kind);
+    }
+}
+
+#[tokio::test]
+async fn an_optional_route_refuses_what_is_sent_with_the_wrong_scheme() {
+    let (api, router) = optional();
+    let bound = format!("Bearer {}", api.token().mint());
+    let response = send(router.clone(), plain(&[("authorization", &bound)])).await;
+    assert_eq!(
+        Verdict::of(response),
+        invalid_token("token_bound_as_bearer")
+    );
+    // A proof beside it makes no difference.
+    let mut request = api.client.get(URL, &api.token().mint());
+    let value = HeaderValue::from_str(&bound).unwrap();
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    let response = send(router.clone(), request).await;
+    assert_eq!(
+        Verdict::of(response),
+        invalid_token("token_bound_as_bearer")
+    );
+    let unbound = api.client.get(URL, &api.issuer.token().mint());
+    let response = send(router, unbound).await;
+    assert_eq!(Verdict::of(response), invalid_token("token_not_bound"));
+}
+
+#[tokio::test]
+async fn an_optional_route_offers_dpop_first_and_bearer_second() {
+    let (api, router) = optional();
+    let bound_as_bearer = format!("Bearer {}", api.token().mint());
+    let no_proof = format!("DPoP {}", api.token().mint());
+    // (Authorization, error of the DPoP challenge, error of the Bearer challenge)
+    for (authorization, dpop, bearer) in [
+        (None, None, None),
+        (Some("Basic YTpi"), None, None),
+        (
+            Some(bound_as_bearer.as_str()),
+            Some("invalid_token"),
+            Some("invalid_token"),
+        ),
+        (
+            Some("Bearer opaque"),
+            Some("invalid_token"),
+            Some("invalid_token"),
+        ),
+        (Some(&no_proof), Some("invalid_dpop_proof"), None),
+        (Some("DPoP"), Some("invalid_request"), None),
+    ] {
+        let headers = authorization.map(|value| ("authorization", value));
+        let response = send(router.clone(), plain(headers.as_slice())).await;
+        let challenges = Challenge::all(response.headers());
+        let schemes: Vec<_> = challenges.iter().map(|c| c.scheme.as_str()).collect();
+        assert_eq!(schemes, ["DPoP", "Bearer"], "{authorization:?}");
+        assert_eq!(challenges[0].get("error"), dpop, "{authorization:?}");
+        assert_eq!(challenges[1].get("error"), bearer, "{authorization:?}");
+        assert!(challenges[0].get("algs").is_some());
+        assert_eq!(challenges[1].get("algs"), None);
+    }
+}
+
+#[tokio::test]
+async fn scheme_names_have_no_case_and_any_number_of_spaces_after_them() {
+    let (api, router) = optional();
+    for scheme in ["DPoP", "dpop", "DPOP", "dPoP", "DPoP  "] {
+        let token = api.token().mint();
+        let proof = api.proof(&token).sign();
+        let authorization = format!("{scheme} {token}");
+        let request = plain(&[("authorization", &authorization), ("dpop", &proof)]);
+        let verdict = Verdict::of(send(router.clone(), request).await);
+        assert_eq!(verdict, Verdict::LetIn, "{scheme:?}");
+    }
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let authorization = format!("{scheme} {}", api.issuer.token().mint());
+        let request = plain(&[("authorization", &authorization)]);
+        let verdict = Verdict::of(send(router.clone(), request).await);
+        assert_eq!(verdict, Verdict::LetIn, "{scheme:?}");
+    }
+}
+
+#[tokio::test]
+async fn bearer_and_dpop_credentials_together_are_refused() {
+    let (api, router) = optional();
+    let token = api.token().mint();
+    let unbound = format!("Bearer {}", api.issuer.token().mint());
+    for first_is_bearer in [true, false] {
+        let mut request = api.client.get(URL, &token);
+        let headers = request.headers_mut();
+        let dpop = headers.remove(header::AUTHORIZATION).unwrap();
+        let bearer = HeaderValue::from_str(&unbound).unwrap();
+        let mut values = [bearer, dpop];
+        if !first_is_bearer {
+            values.reverse();
+        }
+        for value in values {
+            headers.append(header::AUTHORIZATION, value);
+        }
+        let response = send(router.clone(), request).await;
+        assert_eq!(
+            Verdict::of(response),
+            invalid_request("credentials_multiple")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_challenge_lists_the_configured_algorithms_in_their_order() {
+    use dpop_tower::crypto::Algorithm;
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.algorithms([Algorithm::Ed25519, Algorithm::Es256]),
+    );
+    let response = send(api.router, plain(&[])).await;
+    let challenges = Challenge::all(response.headers());
+    assert_eq!(challenges[0].get("algs"), Some("Ed25519 ES256"));
+}
