@@ -4,10 +4,7 @@ use std::{
     collections::hash_map::Entry,
     fmt,
     num::NonZeroUsize,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
 use self::{
@@ -47,7 +44,8 @@ fn short(digest: &[u8; 32]) -> Short {
 /// never forgets a live entry, and it still recognises replays. Both limits are exact, also under
 /// concurrency, and an expired entry makes neither of them refuse.
 ///
-/// MEMORY
+/// An entry takes 80 to 140 octets, whatever the length of its `jti`: a full store of the default size
+/// has about 130 MB.
 ///
 /// # Cost
 ///
@@ -64,42 +62,14 @@ fn short(digest: &[u8; 32]) -> Short {
 /// A clock that goes back lets no proof pass twice: the store knows up to which expiry it may have
 /// forgotten entries, and reports older proofs as [`Replayed`](Freshness::Replayed).
 pub struct MemoryReplayStore {
-    seen: Parts<SeenPart>,
-    clients: Parts<Mutex<ExpiringMap<Tally>>>,
+    seen: Parts<ExpiringMap<UnixTime>>,
+    clients: Parts<ExpiringMap<Tally>>,
     /// Places taken in `seen`. Raised before and lowered after the map changes.
     len: AtomicUsize,
     /// When it was last found that no entry can be removed.
     full_at: AtomicI64,
     capacity: usize,
     capacity_per_client: usize,
-}
-
-struct SeenPart {
-    map: Mutex<ExpiringMap<UnixTime>>,
-    /// No entry of `map` expires earlier: to see without the lock that there is nothing to remove.
-    earliest: AtomicI64,
-}
-
-impl Default for SeenPart {
-    fn default() -> Self {
-        Self {
-            map: Mutex::default(),
-            earliest: AtomicI64::new(i64::MAX),
-        }
-    }
-}
-
-impl SeenPart {
-    fn purge(&self, map: &mut ExpiringMap<UnixTime>, now: UnixTime) -> usize {
-        let (removed, earliest) = map.purge(now);
-        self.earliest.store(earliest.as_secs(), Ordering::Relaxed);
-        removed
-    }
-}
-
-/// Nothing panics while one of the locks is held, so poison would not mean damage.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryReplayStore {
@@ -172,16 +142,17 @@ impl MemoryReplayStore {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
-        let Some(part) = self.seen.starting_at(&proof).next() else {
-            return Err(StoreError::full());
-        };
-        let mut map = lock(&part.map);
-        if map.is_due() {
-            let removed = part.purge(&mut map, now);
-            self.release(removed);
+        let mut part = self.seen.lock(&proof);
+        if part.is_due() {
+            self.release(part.purge(now));
         }
-        let forgotten_until = map.forgotten_until;
-        let entry = map.entries.entry(proof);
+        let ExpiringMap {
+            entries,
+            forgotten_until,
+            earliest,
+            ..
+        } = &mut *part;
+        let entry = entries.entry(proof);
         if let Entry::Occupied(seen) = &entry
             && now <= *seen.get()
         {
@@ -189,7 +160,7 @@ impl MemoryReplayStore {
         }
         // Nobody can tell any more whether such a proof was seen. Callers do not ask, unless the
         // clock went back or a thread slept between reading the clock and getting here.
-        if expires_at < now || expires_at <= forgotten_until {
+        if expires_at < now || expires_at <= *forgotten_until {
             return Ok(Freshness::Replayed);
         }
         // An expired entry with the same key leaves its place to the new one.
@@ -204,20 +175,16 @@ impl MemoryReplayStore {
             return Err(StoreError::client_full());
         }
         entry.insert_entry(expires_at);
-        part.earliest
-            .fetch_min(expires_at.as_secs(), Ordering::Relaxed);
+        *earliest = expires_at.min(*earliest);
         Ok(Freshness::Fresh)
     }
 
     fn count_for(&self, client: Short, expires_at: UnixTime, now: UnixTime) -> bool {
-        let Some(part) = self.clients.starting_at(&client).next() else {
-            return false;
-        };
-        let mut map = lock(part);
-        if map.is_due() {
-            map.purge(now);
+        let mut part = self.clients.lock(&client);
+        if part.is_due() {
+            part.purge(now);
         }
-        map.entries
+        part.entries
             .entry(client)
             .or_default()
             .try_add(expires_at, now, self.capacity_per_client)
@@ -231,9 +198,9 @@ impl MemoryReplayStore {
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {
             return false;
         }
-        for part in self.seen.starting_at(proof) {
-            if part.earliest.load(Ordering::Relaxed) < now.as_secs() {
-                let removed = part.purge(&mut lock(&part.map), now);
+        for mut part in self.seen.each_from(proof) {
+            if part.earliest < now {
+                let removed = part.purge(now);
                 self.release(removed);
                 if removed > 0 {
                     return true;
@@ -248,7 +215,7 @@ impl MemoryReplayStore {
     fn reserve(&self) -> bool {
         self.len
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
-                (len < self.capacity).then_some(len + 1)
+                (len < self.capacity).then_some(len.saturating_add(1))
             })
             .is_ok()
     }
@@ -284,3 +251,6 @@ impl fmt::Debug for MemoryReplayStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,32 +12,26 @@
 //! # Example
 //!
 //! ```
+//! # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 //! use dpop_tower::{
-//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore},
+//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
 //!     time::UnixTime,
 //! };
 //!
-//! # fn main() -> Result<(), dpop_tower::replay::StoreError> {
-//! # std::future::IntoFuture::into_future(async {}); // the answers below are ready at once
-//! # fn now_or_never<T>(check: dpop_tower::check::Check<T>) -> T {
-//! #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-//! #     match std::pin::pin!(check).as_mut().poll(&mut context) {
-//! #         std::task::Poll::Ready(answer) => answer,
-//! #         std::task::Poll::Pending => unreachable!(),
-//! #     }
-//! # }
-//! # use std::future::Future;
+//! # let example = async {
 //! let store = MemoryReplayStore::new();
 //! let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB");
 //! let now = UnixTime::from_secs(1_700_000_000);
 //! let expires_at = UnixTime::from_secs(1_700_000_065);
 //!
-//! # let check = |now| now_or_never(store.check_and_insert(key, expires_at, now));
-//! // let check = async |now| store.check_and_insert(key, expires_at, now).await;
-//! assert_eq!(check(now)?, Freshness::Fresh);
-//! assert_eq!(check(expires_at)?, Freshness::Replayed);
-//! # Ok(())
-//! # }
+//! let first = store.check_and_insert(key, expires_at, now).await?;
+//! assert_eq!(first, Freshness::Fresh);
+//! let again = store.check_and_insert(key, expires_at, expires_at).await?;
+//! assert_eq!(again, Freshness::Replayed);
+//! # Ok::<(), StoreError>(())
+//! # };
+//! # let done = pin!(example).poll(&mut Context::from_waker(Waker::noop()));
+//! # assert!(matches!(done, Poll::Ready(Ok(()))));
 //! ```
 //!
 //! [RFC 9449 section 11.1]: https://www.rfc-editor.org/rfc/rfc9449#section-11.1
@@ -148,9 +142,10 @@ pub enum Freshness {
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and tells which it was.
     ///
-    /// `expires_at` is the last instant, inclusive, at which the proof could still be accepted:
-    /// `iat` plus the maximum age plus the leeway. `now` is the caller's reading of the clock, the
-    /// same that `iat` was compared with.
+    /// `expires_at` is the last instant, inclusive, to which the proof has to be remembered: that at
+    /// which it could still be accepted (`iat` plus the maximum age plus the leeway), and a few
+    /// seconds for the time between looking at a proof and asking here. `now` is the caller's reading
+    /// of the clock.
     ///
     /// # Errors
     ///

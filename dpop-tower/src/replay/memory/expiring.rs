@@ -5,6 +5,8 @@ use std::{
     hash::BuildHasher,
 };
 
+use dashmap::{DashMap, mapref::one::RefMut};
+
 use super::Short;
 use crate::time::UnixTime;
 
@@ -18,29 +20,50 @@ const MAX_PARTS: usize = 1 << 16;
 /// Smaller parts are not worth clearing.
 const MIN_PURGE: usize = 16;
 
-/// Finds the part a key belongs to.
+/// The parts, each under a lock of its own.
 pub(super) struct Parts<T> {
     hasher: RandomState,
-    parts: Box<[T]>,
+    count: usize,
+    parts: DashMap<usize, T>,
 }
+
+/// A part, locked.
+pub(super) type Part<'a, T> = RefMut<'a, usize, T>;
 
 impl<T: Default> Parts<T> {
     pub(super) fn new(capacity: usize) -> Self {
-        let parts = (capacity / ENTRIES_PER_PART)
+        let count = (capacity / ENTRIES_PER_PART)
             .clamp(16, MAX_PARTS)
             .next_power_of_two();
         Self {
             hasher: RandomState::new(),
-            parts: (0..parts).map(|_| T::default()).collect(),
+            count,
+            parts: DashMap::with_capacity_and_shard_amount(count, count),
         }
     }
 
-    /// All parts, beginning with the one `key` belongs to.
-    pub(super) fn starting_at(&self, key: &Short) -> impl Iterator<Item = &T> {
-        // The number of parts is a power of two, far below what a hash cut to `usize` can count.
-        let start = self.hasher.hash_one(key) as usize & (self.parts.len() - 1);
-        let (before, from) = self.parts.split_at(start);
-        from.iter().chain(before)
+    /// Locks the part `key` belongs to.
+    pub(super) fn lock(&self, key: &Short) -> Part<'_, T> {
+        self.parts.entry(self.index_of(key)).or_default()
+    }
+
+    /// Locks one part after the other, beginning with the one `key` belongs to. A part must be let
+    /// go before the next one is asked for.
+    pub(super) fn each_from(&self, key: &Short) -> impl Iterator<Item = Part<'_, T>> {
+        let start = self.index_of(key);
+        (start..self.count)
+            .chain(0..start)
+            .filter_map(|index| self.parts.get_mut(&index))
+    }
+
+    /// The hash is keyed at random; see [`MemoryReplayStore`](super::MemoryReplayStore).
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "there are far fewer parts than a cut hash can count"
+    )]
+    fn index_of(&self, key: &Short) -> usize {
+        // `count` is a power of two.
+        self.hasher.hash_one(key) as usize & self.count.saturating_sub(1)
     }
 }
 
@@ -65,6 +88,8 @@ pub(super) struct ExpiringMap<V> {
     pub(super) entries: HashMap<Short, V>,
     /// No entry that expired later than this has been removed.
     pub(super) forgotten_until: UnixTime,
+    /// No entry expires earlier: to see at once that there is nothing to remove.
+    pub(super) earliest: UnixTime,
     purge_at: usize,
 }
 
@@ -73,6 +98,7 @@ impl<V> Default for ExpiringMap<V> {
         Self {
             entries: HashMap::new(),
             forgotten_until: UnixTime::from_secs(i64::MIN),
+            earliest: UnixTime::from_secs(i64::MAX),
             purge_at: MIN_PURGE,
         }
     }
@@ -84,9 +110,8 @@ impl<V: Expires> ExpiringMap<V> {
         self.entries.len() >= self.purge_at
     }
 
-    /// Removes what expired before `now`. Gives the number of entries removed, and the earliest
-    /// expiry among those that stay.
-    pub(super) fn purge(&mut self, now: UnixTime) -> (usize, UnixTime) {
+    /// Removes what expired before `now`, and gives the number of entries removed.
+    pub(super) fn purge(&mut self, now: UnixTime) -> usize {
         let before = self.entries.len();
         let mut earliest = UnixTime::from_secs(i64::MAX);
         self.entries.retain(|_, value| {
@@ -99,8 +124,9 @@ impl<V: Expires> ExpiringMap<V> {
             }
             live
         });
+        self.earliest = earliest;
         let live = self.entries.len();
         self.purge_at = live.saturating_add(live / 2).max(MIN_PURGE);
-        (before - live, earliest)
+        before.saturating_sub(live)
     }
 }
