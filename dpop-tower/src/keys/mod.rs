@@ -10,7 +10,7 @@ pub(crate) use self::set::{IssuerKey, KeySet};
 #[cfg(feature = "jwks")]
 pub(crate) use self::{endpoint::Endpoint, remote::RemoteKeys};
 
-use std::sync::Arc;
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::time::UnixTime;
 
@@ -18,58 +18,42 @@ use crate::time::UnixTime;
 #[derive(Debug)]
 pub(crate) struct KeysUnavailable;
 
+/// A set of keys that is being fetched.
+pub(crate) type Load<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<KeySet>, KeysUnavailable>> + Send + 'a>>;
+
 /// Where an issuer's keys come from. A set is replaced whole or not at all.
-#[derive(Debug)]
-pub(crate) enum KeySource {
-    Fixed(Arc<KeySet>),
-    #[cfg(feature = "jwks")]
-    Remote(Box<RemoteKeys>),
-}
-
-/// The keys at hand.
-pub(crate) enum Keys {
-    Fresh(Arc<KeySet>),
-    /// None yet, or old enough to be fetched anew: see [`KeySource::load`].
-    Stale,
-}
-
-impl KeySource {
-    pub(crate) fn fixed(keys: KeySet) -> Self {
-        Self::Fixed(Arc::new(keys))
-    }
-
-    #[cfg(feature = "jwks")]
-    pub(crate) fn remote(keys: RemoteKeys) -> Self {
-        Self::Remote(Box::new(keys))
-    }
-
-    pub(crate) fn current(&self, now: UnixTime) -> Keys {
-        match self {
-            Self::Fixed(keys) => Keys::Fresh(Arc::clone(keys)),
-            #[cfg(feature = "jwks")]
-            Self::Remote(remote) => remote.current(now),
-        }
-    }
+pub(crate) trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// The keys at hand; `None` if there are none yet, or they are old enough to be fetched anew.
+    fn current(&self, now: UnixTime) -> Option<Arc<KeySet>>;
 
     /// Whether [`load`](Self::load) could find a key that the current set does not have.
-    pub(crate) fn may_have_newer(&self, now: UnixTime) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            #[cfg(feature = "jwks")]
-            Self::Remote(remote) => remote.may_have_newer(now),
-        }
-    }
+    fn may_have_newer(&self, now: UnixTime) -> bool;
 
     /// Fetches the keys, unless another request has done so since the caller saw `seen`.
-    pub(crate) async fn load(
-        &self,
-        seen: Option<Arc<KeySet>>,
-        now: UnixTime,
-    ) -> Result<Arc<KeySet>, KeysUnavailable> {
-        match self {
-            Self::Fixed(keys) => Ok(Arc::clone(keys)),
-            #[cfg(feature = "jwks")]
-            Self::Remote(remote) => remote.load(seen.as_ref(), now).await,
-        }
+    fn load(&self, seen: Option<Arc<KeySet>>, now: UnixTime) -> Load<'_>;
+}
+
+/// Keys that were given with the configuration.
+#[derive(Debug)]
+pub(crate) struct FixedKeys(Arc<KeySet>);
+
+impl FixedKeys {
+    pub(crate) fn new(keys: KeySet) -> Self {
+        Self(Arc::new(keys))
+    }
+}
+
+impl KeySource for FixedKeys {
+    fn current(&self, _now: UnixTime) -> Option<Arc<KeySet>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn may_have_newer(&self, _now: UnixTime) -> bool {
+        false
+    }
+
+    fn load(&self, _seen: Option<Arc<KeySet>>, _now: UnixTime) -> Load<'_> {
+        Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
     }
 }

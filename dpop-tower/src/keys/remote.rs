@@ -5,7 +5,7 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::sync::Mutex;
 
 use super::{
-    Keys, KeysUnavailable,
+    KeySource, KeysUnavailable, Load,
     endpoint::{Endpoint, Place},
     set::{KeySet, KeySetError},
 };
@@ -80,17 +80,6 @@ impl RemoteKeys {
         })
     }
 
-    pub(super) fn current(&self, now: UnixTime) -> Keys {
-        match self.younger_than(REFRESH_AFTER_SECS, now) {
-            Some(keys) => Keys::Fresh(keys),
-            None => Keys::Stale,
-        }
-    }
-
-    pub(super) fn may_have_newer(&self, now: UnixTime) -> bool {
-        self.younger_than(UNKNOWN_KEY_SECS, now).is_none()
-    }
-
     fn younger_than(&self, secs: i64, now: UnixTime) -> Option<Arc<KeySet>> {
         self.fetched
             .load()
@@ -103,7 +92,7 @@ impl RemoteKeys {
     ///
     /// If the request that fetches is given up, the next one that waits starts over. Keys are only
     /// ever replaced by a complete set.
-    pub(super) async fn load(
+    async fn fetch_unless_done(
         &self,
         seen: Option<&Arc<KeySet>>,
         now: UnixTime,
@@ -197,6 +186,20 @@ impl RemoteKeys {
             document.extend_from_slice(&chunk);
         }
         Ok(document)
+    }
+}
+
+impl KeySource for RemoteKeys {
+    fn current(&self, now: UnixTime) -> Option<Arc<KeySet>> {
+        self.younger_than(REFRESH_AFTER_SECS, now)
+    }
+
+    fn may_have_newer(&self, now: UnixTime) -> bool {
+        self.younger_than(UNKNOWN_KEY_SECS, now).is_none()
+    }
+
+    fn load(&self, seen: Option<Arc<KeySet>>, now: UnixTime) -> Load<'_> {
+        Box::pin(async move { self.fetch_unless_done(seen.as_ref(), now).await })
     }
 }
 

@@ -25,6 +25,10 @@ use crate::{
 pub(crate) struct Admitted {
     config: Arc<DpopConfig>,
     is_bound: bool,
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(dead_code, reason = "only extractors ask for another token")
+    )]
     challenge: Challenge,
 }
 

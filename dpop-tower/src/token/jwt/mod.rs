@@ -8,7 +8,7 @@ use self::verifier::JwtVerifier;
 use crate::{
     crypto::{Algorithm, SignatureVerifier},
     error::{ConfigError, ConfigErrorKind},
-    keys::{KeySet, KeySource},
+    keys::{FixedKeys, KeySet, KeySource},
 };
 
 /// Access tokens that are JWTs of one issuer (RFC 9068).
@@ -166,7 +166,7 @@ impl JwtTokens {
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
         let fixed = |jwks: &[u8]| {
             KeySet::parse(jwks, &self.checks.algorithms, &**crypto)
-                .map(KeySource::fixed)
+                .map(|keys| Arc::new(FixedKeys::new(keys)))
                 .map_err(|error| {
                     ConfigError::new(
                         ConfigErrorKind::Keys,
@@ -174,7 +174,7 @@ impl JwtTokens {
                     )
                 })
         };
-        let keys = match &self.keys {
+        let keys: Arc<dyn KeySource> = match &self.keys {
             Keys::Inline(jwks) => fixed(jwks.as_bytes())?,
             Keys::File(path) => {
                 let jwks = std::fs::read(path).map_err(|error| {
@@ -197,7 +197,7 @@ impl JwtTokens {
                     Keys::Url(url) => Endpoint::jwks(url, self.plain_http)?,
                     _ => Endpoint::discover(&self.issuer, self.plain_http)?,
                 };
-                KeySource::remote(RemoteKeys::new(
+                Arc::new(RemoteKeys::new(
                     endpoint,
                     self.checks.algorithms.clone(),
                     Arc::clone(crypto),

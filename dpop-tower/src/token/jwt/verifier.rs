@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     check::Check,
-    keys::{KeySet, KeySource, Keys},
+    keys::{KeySet, KeySource},
     proof::Ath,
     time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
@@ -19,12 +19,12 @@ pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     checks: Checks,
-    keys: KeySource,
+    keys: Arc<dyn KeySource>,
     cache: TokenCache,
 }
 
 impl JwtVerifier {
-    pub(super) fn new(checks: Checks, keys: KeySource, cache_capacity: usize) -> Self {
+    pub(super) fn new(checks: Checks, keys: Arc<dyn KeySource>, cache_capacity: usize) -> Self {
         Self(Arc::new(Shared {
             checks,
             keys,
@@ -41,7 +41,7 @@ impl TokenVerifier for JwtVerifier {
     ) -> Check<Result<VerifiedToken, TokenError>> {
         let shared = &self.0;
         let (ath, current) = (token.ath(), shared.keys.current(now));
-        if let Keys::Fresh(keys) = &current
+        if let Some(keys) = &current
             && let Some(verdict) = shared.cached(ath, keys, now)
         {
             return Check::ready(verdict);
@@ -50,21 +50,17 @@ impl TokenVerifier for JwtVerifier {
             Ok(unverified) => unverified,
             Err(error) => return Check::ready(Err(error)),
         };
-        let seen = match current {
-            Keys::Fresh(keys) => {
-                let verdict = shared.verify(ath, &unverified, &keys);
-                let key_is_unknown = matches!(&verdict,
-                    Err(error) if error.kind() == TokenErrorKind::KeyUnknown);
-                if !(key_is_unknown && shared.keys.may_have_newer(now)) {
-                    return Check::ready(verdict);
-                }
-                Some(keys)
+        if let Some(keys) = &current {
+            let verdict = shared.verify(ath, &unverified, keys);
+            let key_is_unknown = matches!(&verdict,
+                Err(error) if error.kind() == TokenErrorKind::KeyUnknown);
+            if !(key_is_unknown && shared.keys.may_have_newer(now)) {
+                return Check::ready(verdict);
             }
-            Keys::Stale => None,
-        };
+        }
         let shared = Arc::clone(shared);
         Check::pending(async move {
-            let keys = shared.keys.load(seen, now).await?;
+            let keys = shared.keys.load(current, now).await?;
             match shared.cached(ath, &keys, now) {
                 Some(verdict) => verdict,
                 None => shared.verify(ath, &unverified, &keys),
