@@ -191,6 +191,7 @@ fn prove_possession(
         nonce_retires,
     } = pending;
     let thumbprint = *proof.thumbprint();
+    check_still_active(config, token)?;
     match token.confirmation() {
         Confirmation::Key(bound_to) if bound_to == thumbprint => {}
         Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
@@ -210,7 +211,7 @@ fn prove_possession(
     if is_new {
         config.proof_keys.insert(thumbprint, algorithm, key);
     }
-    // The token may have taken a while, until keys were fetched.
+    // As with the token: it may have waited.
     let now = config.clock.now();
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
@@ -230,8 +231,17 @@ fn prove_possession(
     ))
 }
 
+/// The token was found active when the request came, but its keys may have had to be fetched since.
+fn check_still_active(config: &DpopConfig, token: &VerifiedToken) -> Result<(), Refusal> {
+    if token.claims().expires_at() <= config.clock.now() {
+        return Err(TokenErrorKind::Expired.into());
+    }
+    Ok(())
+}
+
 /// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
-fn admit_bearer(token: &VerifiedToken) -> Result<Admission, Refusal> {
+fn admit_bearer(config: &DpopConfig, token: &VerifiedToken) -> Result<Admission, Refusal> {
+    check_still_active(config, token)?;
     match token.confirmation() {
         Confirmation::Unbound => Ok(Admission::Bearer(BearerToken::new(token.claims().clone()))),
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
@@ -277,7 +287,7 @@ impl Future for Verification {
                 Step::Refused(refusal) => return Poll::Ready(Err(finished(refusal.take()))),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
-                    return Poll::Ready(admit_bearer(&token));
+                    return Poll::Ready(admit_bearer(&this.config, &token));
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;

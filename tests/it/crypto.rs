@@ -349,7 +349,7 @@ fn rfc_8017_section_8_2_2_an_rsa_signature_keeps_its_leading_zeros() {
     let verifier = prepared(&key);
     // One signature in 256 begins with a zero.
     let (message, signature) = (0_u32..5_000)
-        .map(|i| i.to_be_bytes())
+        .map(u32::to_be_bytes)
         .map(|message| (message, key.sign(&message)))
         .find(|(_, signature)| signature[0] == 0)
         .unwrap();

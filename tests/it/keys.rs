@@ -1,1 +1,1421 @@
-//! Being written.
+//! Where an issuer's keys come from, how long they are good for, and what happens if they cannot be
+//! had.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use dpop_tower::{
+    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, PublicOrigin, crypto::Algorithm,
+    test_util::TestIssuer,
+};
+use http::header;
+use serde_json::{Map, Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    crypto::{JoseKey, base64url, rsa},
+    support::{Api, ORIGIN, URL, Verdict, invalid_proof, invalid_token, send, unavailable},
+};
+
+const ISSUER: &str = "https://issuer.test";
+const OUT_OF_REACH: Verdict = unavailable("keys_unavailable");
+const UNKNOWN: Verdict = invalid_token("token_key_unknown");
+
+/// What a [`Server`] answers; for a path without one, 404.
+#[derive(Clone, Debug)]
+enum Page {
+    Json(String),
+    Status(u16),
+    Redirect(u16, String),
+    /// Promises the whole text and closes the connection in the middle of it.
+    CutOff(String),
+    /// The same with `Transfer-Encoding: chunked`.
+    CutOffInChunks(String),
+    /// Without any word about the length, so that half of the text looks like all of it.
+    Halved(String),
+    HangUp,
+}
+
+impl Page {
+    fn response(self) -> Vec<u8> {
+        let head = |status: u16, headers: &str| {
+            format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n")
+        };
+        let half = |text: &str| text[..text.len() / 2].to_owned();
+        match self {
+            Self::Json(text) => head(200, &format!("content-length: {}\r\n", text.len())) + &text,
+            Self::Status(status) => head(status, "content-length: 0\r\n"),
+            Self::Redirect(status, to) => {
+                head(status, &format!("content-length: 0\r\nlocation: {to}\r\n"))
+            }
+            Self::CutOff(text) => {
+                head(200, &format!("content-length: {}\r\n", text.len())) + &half(&text)
+            }
+            Self::CutOffInChunks(text) => {
+                let half = half(&text);
+                let chunk = format!("{:x}\r\n{half}\r\n", half.len());
+                head(200, "transfer-encoding: chunked\r\n") + &chunk
+            }
+            Self::Halved(text) => head(200, "") + &half(&text),
+            Self::HangUp => String::new(),
+        }
+        .into_bytes()
+    }
+}
+
+/// An issuer's web server that says what it was asked for.
+#[derive(Clone)]
+struct Server {
+    origin: String,
+    pages: Arc<Mutex<HashMap<String, Page>>>,
+    hits: Arc<Mutex<Vec<String>>>,
+    held: Arc<AtomicBool>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Self {
+            origin: format!("http://{}", listener.local_addr().unwrap()),
+            pages: Arc::default(),
+            hits: Arc::default(),
+            held: Arc::default(),
+        };
+        let running = server.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let server = running.clone();
+                tokio::spawn(async move { server.answer(stream).await });
+            }
+        });
+        server
+    }
+
+    async fn answer(&self, mut stream: TcpStream) {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(octet) => request.push(octet),
+                Err(_) => return,
+            }
+        }
+        let request = String::from_utf8(request).unwrap();
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        assert!(request.starts_with("GET "), "{request}");
+        self.hits.lock().unwrap().push(path.clone());
+        while self.held.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let page = self.pages.lock().unwrap().get(&path).cloned();
+        let response = page.unwrap_or(Page::Status(404)).response();
+        // The client may be gone.
+        let _ = stream.write_all(&response).await;
+        let _ = stream.shutdown().await;
+    }
+
+    fn put(&self, path: &str, page: Page) {
+        self.pages.lock().unwrap().insert(path.to_owned(), page);
+    }
+
+    fn put_keys(&self, issuers: &[&TestIssuer]) {
+        self.put("/jwks", Page::Json(merged(issuers)));
+    }
+
+    /// Makes requests wait, or lets them go on.
+    fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
+    }
+
+    fn hits(&self) -> Vec<String> {
+        self.hits.lock().unwrap().clone()
+    }
+
+    fn count(&self) -> usize {
+        self.hits.lock().unwrap().len()
+    }
+
+    async fn wait_for(&self, count: usize) {
+        let reached = async {
+            while self.count() < count {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), reached).await.unwrap();
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+}
+
+/// One JWK Set of several issuers' keys.
+fn merged(issuers: &[&TestIssuer]) -> String {
+    let keys: Vec<Value> = issuers
+        .iter()
+        .flat_map(|issuer| {
+            let set: Value = serde_json::from_str(&issuer.jwks()).unwrap();
+            set["keys"].as_array().unwrap().clone()
+        })
+        .collect();
+    json!({ "keys": keys }).to_string()
+}
+
+/// An API whose keys are at a server.
+struct Remote {
+    api: Api,
+    server: Server,
+}
+
+impl Remote {
+    /// The keys are at a URL.
+    async fn at_url() -> Self {
+        let server = Server::start().await;
+        let url = server.url("/jwks");
+        let api = Api::with(
+            |_| {
+                JwtTokens::jwks_url(ISSUER, url)
+                    .audience(ORIGIN)
+                    .danger_allow_plain_http()
+            },
+            |config| config,
+        );
+        server.put_keys(&[&api.issuer]);
+        Self { api, server }
+    }
+
+    /// The issuer is the server, at this path; its metadata is up to the test.
+    async fn discovered(path: &str) -> Self {
+        let server = Server::start().await;
+        let issuer = server.url(path);
+        let mut api = Api::with(
+            |_| {
+                JwtTokens::discover(issuer.as_str())
+                    .audience(ORIGIN)
+                    .danger_allow_plain_http()
+            },
+            |config| config,
+        );
+        api.issuer = api.issuer.clone().issuer(issuer);
+        server.put_keys(&[&api.issuer]);
+        Self { api, server }
+    }
+
+    fn put_metadata(&self, path: &str) {
+        let metadata = self.api.issuer.metadata(&self.server.url("/jwks"));
+        self.server.put(path, Page::Json(metadata));
+    }
+
+    /// Outlives every test.
+    fn token(&self) -> String {
+        let token = self.api.token();
+        token.claim("exp", self.api.now() + 100_000).mint()
+    }
+
+    /// Another key of the same issuer, and a token signed with it.
+    fn another_key(&self) -> (TestIssuer, String) {
+        let issuer = TestIssuer::new().clock(self.api.clock.clone());
+        let token = issuer
+            .token()
+            .subject("alice")
+            .bound_to(&self.api.client)
+            .claim("exp", self.api.now() + 100_000)
+            .mint();
+        (issuer, token)
+    }
+
+    async fn present(&self, token: &str) -> Verdict {
+        self.api.get(token, &self.api.proof(token).sign()).await
+    }
+
+    /// Presents the token in many requests at a time.
+    fn present_often(&self, count: usize, token: &str) -> JoinSet<Verdict> {
+        let mut requests = JoinSet::new();
+        for _ in 0..count {
+            let request = self.api.client.get(URL, token);
+            let router = self.api.router.clone();
+            requests.spawn(async move { Verdict::of(send(router, request).await) });
+        }
+        requests
+    }
+
+    async fn expect(&self, what: &str, token: &str, expected: Verdict, hits: usize) {
+        assert_eq!(self.present(token).await, expected, "{what}");
+        assert_eq!(self.server.count(), hits, "requests: {what}");
+    }
+}
+
+#[tokio::test]
+async fn keys_given_in_place_or_in_a_file_are_used() {
+    let issuer = TestIssuer::new();
+    let path = temporary_file("good", &issuer.jwks());
+    for tokens in [
+        JwtTokens::jwks(ISSUER, issuer.jwks()),
+        JwtTokens::jwks_file(ISSUER, &path),
+    ] {
+        let api = Api::with(|_| tokens.audience(ORIGIN), |config| config);
+        let token = issuer
+            .clone()
+            .clock(api.clock.clone())
+            .token()
+            .bound_to(&api.client)
+            .mint();
+        let proof = api.proof(&token).sign();
+        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        let other = api.token().mint();
+        let proof = api.proof(&other).sign();
+        assert_eq!(api.get(&other, &proof).await, UNKNOWN);
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_fetched_when_they_are_first_needed_and_kept() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    assert_eq!(remote.server.count(), 0);
+    remote.expect("first", &token, Verdict::LetIn, 1).await;
+    remote.expect("second", &token, Verdict::LetIn, 1).await;
+    let another = remote.token();
+    remote
+        .expect("another token", &another, Verdict::LetIn, 1)
+        .await;
+    remote.api.advance(299);
+    remote
+        .expect("before five minutes", &token, Verdict::LetIn, 1)
+        .await;
+}
+
+#[tokio::test]
+async fn rfc_8414_metadata_names_the_keys() {
+    let remote = Remote::discovered("").await;
+    let token = remote.token();
+    remote.put_metadata("/.well-known/oauth-authorization-server");
+    assert_eq!(remote.server.count(), 0);
+    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(
+        remote.server.hits(),
+        ["/.well-known/oauth-authorization-server", "/jwks"]
+    );
+}
+
+#[tokio::test]
+async fn openid_configuration_serves_if_there_is_no_rfc_8414_metadata() {
+    let remote = Remote::discovered("").await;
+    let token = remote.token();
+    remote.put_metadata("/.well-known/openid-configuration");
+    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(
+        remote.server.hits(),
+        [
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration",
+            "/jwks",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rfc_8414_section_3_1_an_issuer_may_have_a_path() {
+    for (path, metadata) in [
+        (
+            "/tenant/1",
+            "/.well-known/oauth-authorization-server/tenant/1",
+        ),
+        (
+            "/tenant/1/",
+            "/.well-known/oauth-authorization-server/tenant/1",
+        ),
+        ("/tenant/1", "/tenant/1/.well-known/openid-configuration"),
+        ("/tenant/1/", "/tenant/1/.well-known/openid-configuration"),
+    ] {
+        let remote = Remote::discovered(path).await;
+        // The host's other tenants are none of our business.
+        remote
+            .server
+            .put("/.well-known/oauth-authorization-server", Page::Status(500));
+        remote.put_metadata(metadata);
+        let token = remote.token();
+        assert_eq!(remote.present(&token).await, Verdict::LetIn, "{path}");
+        let hits = remote.server.hits();
+        assert_eq!(hits[hits.len() - 2..], [metadata, "/jwks"]);
+    }
+}
+
+#[tokio::test]
+async fn rfc_8414_section_3_3_metadata_of_another_issuer_is_refused() {
+    let at = "/.well-known/oauth-authorization-server";
+    let remote = Remote::discovered("").await;
+    // It would be found if the search went on.
+    remote.put_metadata("/.well-known/openid-configuration");
+    let token = remote.token();
+    let origin = &remote.server.origin;
+    let mut hits = 0;
+    for issuer in [
+        json!(format!("{origin}/")),
+        json!(origin.to_uppercase()),
+        json!(&origin[..origin.len() - 1]),
+        json!(format!("{origin}0")),
+        json!("https://evil.test"),
+        json!(""),
+        json!(null),
+        json!(7),
+        json!([origin]),
+        json!({ origin: origin }),
+    ] {
+        let metadata = json!({"issuer": issuer, "jwks_uri": remote.server.url("/jwks")});
+        remote.server.put(at, Page::Json(metadata.to_string()));
+        hits += 1;
+        remote
+            .expect(&issuer.to_string(), &token, OUT_OF_REACH, hits)
+            .await;
+        remote.api.advance(5);
+    }
+    let twice =
+        format!(r#"{{"issuer":"{origin}","issuer":"{origin}","jwks_uri":"{origin}/jwks"}}"#);
+    let missing = json!({"jwks_uri": remote.server.url("/jwks")}).to_string();
+    for metadata in [twice, missing, "[]".to_owned(), String::new()] {
+        remote.server.put(at, Page::Json(metadata.clone()));
+        hits += 1;
+        remote.expect(&metadata, &token, OUT_OF_REACH, hits).await;
+        remote.api.advance(5);
+    }
+    remote.put_metadata(at);
+    remote
+        .expect("its own", &token, Verdict::LetIn, hits + 2)
+        .await;
+}
+
+#[tokio::test]
+async fn metadata_without_a_usable_jwks_uri_is_refused() {
+    let remote = Remote::discovered("").await;
+    let token = remote.token();
+    let origin = &remote.server.origin;
+    for (i, jwks_uri) in [
+        json!(null),
+        json!(7),
+        json!(""),
+        json!("/jwks"),
+        json!("jwks"),
+        json!(format!("//{origin}/jwks")),
+        json!([format!("{origin}/jwks")]),
+        json!("file:///etc/passwd"),
+        json!(format!("ftp{}/jwks", &origin[4..])),
+        json!("data:application/json,{\"keys\":[]}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let metadata = json!({"issuer": origin, "jwks_uri": jwks_uri}).to_string();
+        remote.server.put(
+            "/.well-known/oauth-authorization-server",
+            Page::Json(metadata),
+        );
+        remote
+            .expect(&jwks_uri.to_string(), &token, OUT_OF_REACH, i + 1)
+            .await;
+        remote.api.advance(5);
+    }
+}
+
+#[tokio::test]
+async fn any_other_status_makes_the_search_go_on_and_no_answer_does_not() {
+    let (first, second) = (
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    );
+    for (page, expected) in [
+        (Page::Status(400), Verdict::LetIn),
+        (Page::Status(403), Verdict::LetIn),
+        (Page::Status(404), Verdict::LetIn),
+        (Page::Status(500), Verdict::LetIn),
+        (Page::Status(204), Verdict::LetIn),
+        (Page::Redirect(302, "/elsewhere".to_owned()), Verdict::LetIn),
+        // There may be metadata, and it may name other keys than the second document.
+        (Page::HangUp, OUT_OF_REACH),
+        (Page::CutOff("{}".to_owned()), OUT_OF_REACH),
+        (Page::Json("{}".to_owned()), OUT_OF_REACH),
+        (Page::Json(String::new()), OUT_OF_REACH),
+    ] {
+        let remote = Remote::discovered("").await;
+        let what = format!("{page:?}");
+        remote.server.put(first, page);
+        remote.put_metadata(second);
+        let token = remote.token();
+        assert_eq!(remote.present(&token).await, expected, "{what}");
+        let hits = remote.server.hits();
+        if expected == Verdict::LetIn {
+            assert_eq!(hits, [first, second, "/jwks"], "{what}");
+        } else {
+            assert!(hits.iter().all(|path| path == first), "{hits:?}");
+        }
+    }
+    let nothing = Remote::discovered("").await;
+    let token = nothing.token();
+    nothing.expect("no metadata", &token, OUT_OF_REACH, 2).await;
+}
+
+#[tokio::test]
+async fn a_jwks_uri_that_moves_is_followed() {
+    let remote = Remote::discovered("").await;
+    let at = "/.well-known/oauth-authorization-server";
+    remote.put_metadata(at);
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::LetIn, 2).await;
+    let keys = Page::Json(remote.api.issuer.jwks());
+    remote.server.put("/moved", keys);
+    remote.server.put("/jwks", Page::Status(410));
+    let metadata = remote.api.issuer.metadata(&remote.server.url("/moved"));
+    remote.server.put(at, Page::Json(metadata));
+    remote.api.advance(300);
+    remote.expect("after", &token, Verdict::LetIn, 4).await;
+    assert_eq!(remote.server.hits()[2..], [at, "/moved"]);
+}
+
+#[tokio::test]
+async fn many_first_requests_make_one_fetch() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.hold(true);
+    let mut requests = remote.present_often(50, &token);
+    remote.server.wait_for(1).await;
+    sleep(Duration::from_millis(20)).await;
+    remote.server.hold(false);
+    while let Some(verdict) = requests.join_next().await {
+        assert_eq!(verdict.unwrap(), Verdict::LetIn);
+    }
+    assert_eq!(remote.server.count(), 1);
+}
+
+#[tokio::test]
+async fn many_first_requests_make_one_fetch_if_it_fails_too() {
+    let remote = Remote::at_url().await;
+    remote.server.put("/jwks", Page::Status(500));
+    let token = remote.token();
+    remote.server.hold(true);
+    let mut requests = remote.present_often(50, &token);
+    remote.server.wait_for(1).await;
+    sleep(Duration::from_millis(20)).await;
+    remote.server.hold(false);
+    while let Some(verdict) = requests.join_next().await {
+        assert_eq!(verdict.unwrap(), OUT_OF_REACH);
+    }
+    assert_eq!(remote.server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_for_this_api_makes_nobody_fetch_keys() {
+    let remote = Remote::at_url().await;
+    let api = &remote.api;
+    for (what, token, reason) in [
+        ("junk", "junk".to_owned(), "token_malformed"),
+        (
+            "another audience",
+            api.token().claim("aud", "x").mint(),
+            "token_audience_mismatch",
+        ),
+        (
+            "another issuer",
+            api.token().claim("iss", "x").mint(),
+            "token_issuer_mismatch",
+        ),
+        (
+            "expired",
+            api.token().claim("exp", 1).mint(),
+            "token_expired",
+        ),
+        (
+            "not signed",
+            api.token().header("alg", "none").mint(),
+            "token_alg_not_allowed",
+        ),
+        (
+            "another typ",
+            api.token().header("typ", "JWT").mint(),
+            "token_typ_invalid",
+        ),
+        (
+            "critical",
+            api.token().header("crit", json!(["x"])).mint(),
+            "token_crit_not_supported",
+        ),
+        (
+            "odd kid",
+            api.token().header("kid", 7).mint(),
+            "token_malformed",
+        ),
+    ] {
+        remote.expect(what, &token, invalid_token(reason), 0).await;
+    }
+    // Nor does a request whose proof is not good.
+    let token = remote.token();
+    let proof = api.proof(&token).claim("htm", "POST").sign();
+    assert_ne!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(remote.server.count(), 0);
+    remote.expect("a good one", &token, Verdict::LetIn, 1).await;
+}
+
+#[tokio::test]
+async fn rfc_8725_section_3_10_urls_in_a_token_are_never_fetched() {
+    let remote = Remote::at_url().await;
+    let (evil, _) = remote.another_key();
+    remote.server.put("/evil", Page::Json(evil.jwks()));
+    let url = remote.server.url("/evil");
+    let kids = [json!(url), json!(evil.token().header_json()), json!("1")];
+    for kid in kids {
+        for name in ["jku", "x5u", "jwk", "iss", "jwks_uri"] {
+            let token = remote
+                .api
+                .token()
+                .header("kid", kid.clone())
+                .header(name, url.as_str())
+                .signed_by(&evil)
+                .mint();
+            assert_eq!(remote.present(&token).await, UNKNOWN, "{name}");
+        }
+    }
+    assert_eq!(remote.server.hits(), ["/jwks"]);
+}
+
+#[tokio::test]
+async fn an_unknown_kid_makes_one_fetch_in_30_seconds() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    let (_, unknown) = remote.another_key();
+    remote.expect("first", &unknown, UNKNOWN, 1).await;
+    remote.expect("at once", &unknown, UNKNOWN, 1).await;
+    remote.api.advance(29);
+    remote.expect("after 29 s", &unknown, UNKNOWN, 1).await;
+    remote.api.advance(1);
+    // A known key needs nothing new.
+    remote.expect("known", &token, Verdict::LetIn, 1).await;
+    remote.expect("after 30 s", &unknown, UNKNOWN, 2).await;
+    for _ in 0..10 {
+        let (_, unknown) = remote.another_key();
+        remote.expect("and again", &unknown, UNKNOWN, 2).await;
+    }
+    remote.api.advance(30);
+    let mut requests = remote.present_often(50, &unknown);
+    while let Some(verdict) = requests.join_next().await {
+        assert_eq!(verdict.unwrap(), UNKNOWN);
+    }
+    assert_eq!(remote.server.count(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_signature_makes_nobody_fetch() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("good", &token, Verdict::LetIn, 1).await;
+    remote.api.advance(60);
+    let (other, _) = remote.another_key();
+    let token = remote.api.token().signed_by(&other).mint();
+    remote
+        .expect(
+            "known kid",
+            &token,
+            invalid_token("token_signature_invalid"),
+            1,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_found() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("old key", &token, Verdict::LetIn, 1).await;
+    let (new, rotated) = remote.another_key();
+    remote.server.put_keys(&[&remote.api.issuer, &new]);
+    remote.expect("too early", &rotated, UNKNOWN, 1).await;
+    remote.api.advance(30);
+    remote.expect("new key", &rotated, Verdict::LetIn, 2).await;
+    remote.expect("old key", &token, Verdict::LetIn, 2).await;
+}
+
+/// CVE-2025-22149 and like it: a verdict that is kept must not outlive the key.
+#[tokio::test]
+async fn a_withdrawn_key_stops_working_for_tokens_that_were_accepted_before() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    let (new, rotated) = remote.another_key();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.server.put_keys(&[&new]);
+    remote.api.advance(299);
+    remote.expect("at 299 s", &token, Verdict::LetIn, 1).await;
+    remote.api.advance(1);
+    remote.expect("at 300 s", &token, UNKNOWN, 2).await;
+    remote.expect("again", &token, UNKNOWN, 2).await;
+    remote
+        .expect("its successor", &rotated, Verdict::LetIn, 2)
+        .await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_stops_working_as_soon_as_that_is_known() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    let (new, rotated) = remote.another_key();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.server.put_keys(&[&new]);
+    remote.api.advance(30);
+    remote.expect("unknown", &rotated, Verdict::LetIn, 2).await;
+    remote.expect("withdrawn", &token, UNKNOWN, 2).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_under_its_kid_stops_working() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    let mut old: Value = serde_json::from_str(&remote.api.issuer.jwks()).unwrap();
+    let new: Value = serde_json::from_str(&TestIssuer::new().jwks()).unwrap();
+    for name in ["x", "y"] {
+        old["keys"][0][name] = new["keys"][0][name].clone();
+    }
+    remote.server.put("/jwks", Page::Json(old.to_string()));
+    remote.api.advance(300);
+    remote
+        .expect("after", &token, invalid_token("token_signature_invalid"), 2)
+        .await;
+}
+
+#[tokio::test]
+async fn without_keys_requests_get_503_and_soon_another_chance() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.put("/jwks", Page::Status(500));
+    let response = send(
+        remote.api.router.clone(),
+        remote.api.client.get(URL, &token),
+    )
+    .await;
+    assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    assert_eq!(Verdict::of(response), OUT_OF_REACH);
+    assert_eq!(remote.server.count(), 1);
+
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.expect("at once", &token, OUT_OF_REACH, 1).await;
+    remote.api.advance(4);
+    remote.expect("after 4 s", &token, OUT_OF_REACH, 1).await;
+    remote.api.advance(1);
+    remote.expect("after 5 s", &token, Verdict::LetIn, 2).await;
+}
+
+#[tokio::test]
+async fn a_proof_that_met_an_outage_is_not_used_up() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.put("/jwks", Page::HangUp);
+    let proof = remote.api.proof(&token).sign();
+    assert_eq!(remote.api.get(&token, &proof).await, OUT_OF_REACH);
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(5);
+    assert_eq!(remote.api.get(&token, &proof).await, Verdict::LetIn);
+}
+
+#[tokio::test]
+async fn keys_survive_an_outage_of_less_than_an_hour() {
+    let remote = Remote::at_url().await;
+    let (token, another) = (remote.token(), remote.token());
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.server.put("/jwks", Page::Status(500));
+    remote.api.advance(300);
+    remote.expect("at 300 s", &token, Verdict::LetIn, 2).await;
+    // It is tried again after a pause, not by every request.
+    remote
+        .expect("another token", &another, Verdict::LetIn, 2)
+        .await;
+    remote.api.advance(5);
+    remote.expect("at 305 s", &token, Verdict::LetIn, 3).await;
+    remote.api.advance(3599 - 305);
+    remote.expect("at 3599 s", &token, Verdict::LetIn, 4).await;
+    remote.api.advance(1);
+    // A failure was just now.
+    remote.expect("at 3600 s", &token, OUT_OF_REACH, 4).await;
+    remote.api.advance(5);
+    remote.expect("at 3605 s", &token, OUT_OF_REACH, 5).await;
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(5);
+    remote.expect("at 3610 s", &token, Verdict::LetIn, 6).await;
+}
+
+#[tokio::test]
+async fn an_outage_does_not_make_an_unknown_key_an_error_of_ours() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.server.put("/jwks", Page::Status(500));
+    remote.api.advance(30);
+    let (_, unknown) = remote.another_key();
+    remote.expect("unknown", &unknown, UNKNOWN, 2).await;
+    remote.expect("known", &token, Verdict::LetIn, 2).await;
+}
+
+#[tokio::test]
+async fn a_set_without_a_usable_key_counts_as_an_outage() {
+    let private = Value::Object(JoseKey::new(Algorithm::Es256).private());
+    for text in [
+        String::new(),
+        "null".to_owned(),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        json!({"keys": []}).to_string(),
+        json!({"keys": {}}).to_string(),
+        json!({"keys": null}).to_string(),
+        json!({"keys": [private]}).to_string(),
+        "<html>".to_owned(),
+    ] {
+        let remote = Remote::at_url().await;
+        remote.server.put("/jwks", Page::Json(text.clone()));
+        let token = remote.token();
+        remote.expect(&text, &token, OUT_OF_REACH, 1).await;
+        remote.server.put_keys(&[&remote.api.issuer]);
+        remote.api.advance(5);
+        remote.expect(&text, &token, Verdict::LetIn, 2).await;
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_withdraws_every_key_is_believed_at_once() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote
+        .server
+        .put("/jwks", Page::Json(json!({"keys": []}).to_string()));
+    remote.api.advance(300);
+    remote.expect("withdrawn", &token, OUT_OF_REACH, 2).await;
+    remote.expect("and still", &token, OUT_OF_REACH, 2).await;
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(5);
+    let token = remote.token();
+    remote.expect("back again", &token, Verdict::LetIn, 3).await;
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let remote = Remote::at_url().await;
+        let keys = Page::Json(remote.api.issuer.jwks());
+        remote.server.put("/elsewhere", keys);
+        remote.server.put(
+            "/jwks",
+            Page::Redirect(status, remote.server.url("/elsewhere")),
+        );
+        let token = remote.token();
+        assert_eq!(remote.present(&token).await, OUT_OF_REACH, "{status}");
+        assert_eq!(remote.server.hits(), ["/jwks"], "{status}");
+    }
+    let remote = Remote::discovered("").await;
+    remote.put_metadata("/elsewhere");
+    remote.server.put(
+        "/.well-known/oauth-authorization-server",
+        Page::Redirect(302, remote.server.url("/elsewhere")),
+    );
+    let token = remote.token();
+    assert_eq!(remote.present(&token).await, OUT_OF_REACH);
+    assert!(!remote.server.hits().contains(&"/elsewhere".to_owned()));
+}
+
+#[tokio::test]
+async fn a_document_has_at_most_512_kib() {
+    let remote = Remote::at_url().await;
+    let padded = |len: usize| {
+        let jwks = remote.api.issuer.jwks();
+        let padding = " ".repeat(len - jwks.len());
+        Page::Json(jwks + &padding)
+    };
+    let token = remote.token();
+    remote.server.put("/jwks", padded(512 * 1024 + 1));
+    remote.expect("too long", &token, OUT_OF_REACH, 1).await;
+    remote.api.advance(5);
+    remote.server.put("/jwks", padded(16 * 1024 * 1024));
+    remote.expect("far too long", &token, OUT_OF_REACH, 2).await;
+    remote.api.advance(5);
+    remote.server.put("/jwks", padded(512 * 1024));
+    remote.expect("long", &token, Verdict::LetIn, 3).await;
+
+    let remote = Remote::discovered("").await;
+    let at = "/.well-known/oauth-authorization-server";
+    let metadata = remote.api.issuer.metadata(&remote.server.url("/jwks"));
+    let padding = " ".repeat(512 * 1024);
+    remote.server.put(at, Page::Json(metadata + &padding));
+    let token = remote.token();
+    remote.expect("metadata", &token, OUT_OF_REACH, 1).await;
+}
+
+#[tokio::test]
+async fn half_of_a_document_is_no_key_set() {
+    let pages: [fn(String) -> Page; 3] = [Page::CutOff, Page::CutOffInChunks, Page::Halved];
+    for page in pages {
+        let remote = Remote::at_url().await;
+        let (second, _) = remote.another_key();
+        let (third, by_third) = remote.another_key();
+        // The first key is in the half that arrives.
+        let set = merged(&[&remote.api.issuer, &second, &third]);
+        let first = remote.api.issuer.jwks();
+        let whole_first_key = &first[..first.len() - 2];
+        assert!(set[..set.len() / 2].starts_with(whole_first_key));
+        remote.server.put("/jwks", page(set));
+        let token = remote.token();
+        assert_eq!(remote.present(&token).await, OUT_OF_REACH);
+
+        // Nor does it replace the keys there are.
+        remote.server.put_keys(&[&remote.api.issuer, &second]);
+        remote.api.advance(5);
+        assert_eq!(remote.present(&token).await, Verdict::LetIn);
+        let set = merged(&[&third, &third, &third]);
+        remote.server.put("/jwks", page(set));
+        remote.api.advance(300);
+        assert_eq!(remote.present(&token).await, Verdict::LetIn);
+        assert_eq!(remote.present(&by_third).await, UNKNOWN);
+    }
+}
+
+#[tokio::test]
+async fn white_space_cut_off_is_still_half_a_document() {
+    // What arrives is valid JSON with a good key, so only the length can tell.
+    let remote = Remote::at_url().await;
+    let jwks = remote.api.issuer.jwks();
+    let padding = " ".repeat(jwks.len() + 10);
+    let token = remote.token();
+    for (i, page) in [
+        Page::CutOff(jwks.clone() + &padding),
+        Page::CutOffInChunks(jwks + &padding),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        remote.server.put("/jwks", page);
+        assert_eq!(remote.present(&token).await, OUT_OF_REACH, "{i}");
+        remote.api.advance(5);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_during_the_fetch_wedges_nobody() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.hold(true);
+    let mut first = remote.present_often(1, &token);
+    remote.server.wait_for(1).await;
+    let mut waiting = remote.present_often(20, &token);
+    sleep(Duration::from_millis(20)).await;
+    assert_eq!(remote.server.count(), 1);
+    first.abort_all();
+    assert!(first.join_next().await.unwrap().unwrap_err().is_cancelled());
+    // One of those that waited starts over.
+    remote.server.wait_for(2).await;
+    remote.server.hold(false);
+    let all = async {
+        while let Some(verdict) = waiting.join_next().await {
+            assert_eq!(verdict.unwrap(), Verdict::LetIn);
+        }
+    };
+    timeout(Duration::from_secs(5), all).await.unwrap();
+    assert_eq!(remote.server.count(), 2);
+}
+
+#[tokio::test]
+async fn while_keys_are_refreshed_the_old_ones_serve() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.api.advance(300);
+    remote.server.hold(true);
+    let mut first = remote.present_often(1, &token);
+    remote.server.wait_for(2).await;
+    // The server answers nothing, and yet:
+    remote.expect("meanwhile", &token, Verdict::LetIn, 2).await;
+
+    remote.server.hold(false);
+    assert_eq!(first.join_next().await.unwrap().unwrap(), Verdict::LetIn);
+    assert_eq!(remote.server.count(), 2);
+}
+
+#[tokio::test]
+async fn whoever_misses_a_key_waits_for_the_fetch_that_is_under_way() {
+    for age in [30, 300] {
+        let remote = Remote::at_url().await;
+        let token = remote.token();
+        remote.expect("before", &token, Verdict::LetIn, 1).await;
+        let (new, rotated) = remote.another_key();
+        remote.server.put_keys(&[&remote.api.issuer, &new]);
+        remote.api.advance(age);
+        remote.server.hold(true);
+        let mut first = remote.present_often(1, &rotated);
+        remote.server.wait_for(2).await;
+        let mut others = remote.present_often(20, &rotated);
+        sleep(Duration::from_millis(20)).await;
+        remote.server.hold(false);
+        assert_eq!(first.join_next().await.unwrap().unwrap(), Verdict::LetIn);
+        while let Some(verdict) = others.join_next().await {
+            assert_eq!(verdict.unwrap(), Verdict::LetIn, "keys of {age} s");
+        }
+        assert_eq!(remote.server.count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_gets_too_old_while_keys_are_fetched_is_refused() {
+    for (secs, expected) in [(70, Verdict::LetIn), (71, invalid_proof("proof_too_old"))] {
+        let remote = Remote::at_url().await;
+        let token = remote.token();
+        remote.server.hold(true);
+        let mut first = remote.present_often(1, &token);
+        remote.server.wait_for(1).await;
+        remote.api.advance(secs);
+        remote.server.hold(false);
+        assert_eq!(first.join_next().await.unwrap().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_expires_while_keys_are_fetched_is_refused() {
+    let remote = Remote::at_url().await;
+    let token = remote.api.token();
+    let token = token.claim("exp", remote.api.now() + 5).mint();
+    remote.server.hold(true);
+    let mut first = remote.present_often(1, &token);
+    remote.server.wait_for(1).await;
+    remote.api.advance(5);
+    remote.server.hold(false);
+    assert_eq!(
+        first.join_next().await.unwrap().unwrap(),
+        invalid_token("token_expired")
+    );
+}
+
+fn with(mut jwk: Map<String, Value>, members: &[(&str, Value)]) -> Value {
+    for (name, value) in members {
+        jwk.insert((*name).to_owned(), value.clone());
+    }
+    Value::Object(jwk)
+}
+
+/// Spellings of `key` that nothing may be verified with, and other such keys, with the `kid` `1`.
+fn unusable_keys(key: &JoseKey) -> Vec<(&'static str, Value)> {
+    let kid = ("kid", json!("1"));
+    let ec = |members: &[(&str, Value)]| {
+        let mut all = vec![kid.clone()];
+        all.extend_from_slice(members);
+        with(key.public(), &all)
+    };
+    let flipped = {
+        let mut y = crate::crypto::from_base64url(key.public()["y"].as_str().unwrap());
+        y[31] ^= 1;
+        base64url(y)
+    };
+    let padded = format!("{}=", key.public()["x"].as_str().unwrap());
+    let weak = JoseKey::from_private(Algorithm::Rs256, rsa(1024));
+    vec![
+        ("private", with(key.private(), std::slice::from_ref(&kid))),
+        ("use is enc", ec(&[("use", json!("enc"))])),
+        ("use is no text", ec(&[("use", json!(null))])),
+        (
+            "key_ops without verify",
+            ec(&[("key_ops", json!(["sign"]))]),
+        ),
+        ("key_ops is empty", ec(&[("key_ops", json!([]))])),
+        ("key_ops is no list", ec(&[("key_ops", json!("verify"))])),
+        ("unknown alg", ec(&[("alg", json!("ES257"))])),
+        ("alg is for encryption", ec(&[("alg", json!("ECDH-ES"))])),
+        ("alg of another key", ec(&[("alg", json!("RS256"))])),
+        ("alg is no text", ec(&[("alg", json!(7))])),
+        ("kid is no text", ec(&[("kid", json!(1))])),
+        ("off the curve", ec(&[("y", json!(flipped))])),
+        ("short coordinate", ec(&[("x", json!("AQAB"))])),
+        ("padded coordinate", ec(&[("x", json!(padded))])),
+        ("no coordinate", ec(&[("x", json!(null))])),
+        ("unknown curve", ec(&[("crv", json!("P-256K"))])),
+        ("unknown kty", ec(&[("kty", json!("AKP"))])),
+        ("kty is no text", ec(&[("kty", json!(7))])),
+        ("weak", with(weak.public(), std::slice::from_ref(&kid))),
+        (
+            "symmetric",
+            json!({"kty": "oct", "k": "AQAB", "kid": "1", "alg": "HS256"}),
+        ),
+        ("empty", json!({})),
+        ("null", json!(null)),
+        ("a text", json!("1")),
+        ("a list", json!([])),
+    ]
+}
+
+/// An API with these keys in place.
+fn api_with_keys(keys: &[Value]) -> Api {
+    let set = json!({"keys": keys, "other": 1}).to_string();
+    Api::with(
+        |_| JwtTokens::jwks(ISSUER, set).audience(ORIGIN),
+        |config| config,
+    )
+}
+
+/// A token of the configured issuer for the API's client.
+fn jose_token(api: &Api, key: &JoseKey, kid: Option<&str>) -> String {
+    let mut header = json!({"typ": "at+jwt", "alg": key.algorithm.as_str()});
+    if let Some(kid) = kid {
+        header["kid"] = kid.into();
+    }
+    key.jws(&header.to_string(), &api.token().payload_json())
+}
+
+async fn present(api: &Api, token: &str) -> Verdict {
+    api.get(token, &api.proof(token).sign()).await
+}
+
+#[tokio::test]
+async fn rfc_7517_section_5_keys_that_cannot_be_used_are_skipped() {
+    let (bad, good) = (
+        JoseKey::new(Algorithm::Es256),
+        JoseKey::new(Algorithm::Es256),
+    );
+    let usable = with(good.public(), &[("kid", json!("2"))]);
+    let unusable = unusable_keys(&bad);
+    for (what, key) in &unusable {
+        for keys in [[key.clone(), usable.clone()], [usable.clone(), key.clone()]] {
+            let api = api_with_keys(&keys);
+            let token = jose_token(&api, &good, Some("2"));
+            assert_eq!(present(&api, &token).await, Verdict::LetIn, "{what}");
+            let token = jose_token(&api, &bad, Some("1"));
+            assert_eq!(present(&api, &token).await, UNKNOWN, "{what}");
+        }
+    }
+    let mut all: Vec<_> = unusable.into_iter().map(|(_, key)| key).collect();
+    all.push(usable);
+    let api = api_with_keys(&all);
+    let token = jose_token(&api, &good, None);
+    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    // The key is fine: it is what is said about it.
+    let fine = with(bad.public(), &[("kid", json!("1"))]);
+    let api = api_with_keys(&[fine]);
+    let token = jose_token(&api, &bad, Some("1"));
+    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+}
+
+#[tokio::test]
+async fn what_a_key_says_in_favour_of_signatures_does_no_harm() {
+    let key = JoseKey::new(Algorithm::Es256);
+    for members in [
+        vec![("use", json!("sig"))],
+        vec![("key_ops", json!(["verify"]))],
+        vec![("key_ops", json!(["encrypt", "verify"]))],
+        vec![("alg", json!("ES256"))],
+        vec![
+            ("x5c", json!(["MIIB"])),
+            ("x5t", json!("x")),
+            ("ext", json!(true)),
+        ],
+        vec![("http://example.com/x", json!(null))],
+    ] {
+        let api = api_with_keys(&[with(key.public(), &members)]);
+        let token = jose_token(&api, &key, None);
+        assert_eq!(present(&api, &token).await, Verdict::LetIn, "{members:?}");
+    }
+}
+
+#[tokio::test]
+async fn several_keys_may_share_a_kid() {
+    let keys = [
+        JoseKey::new(Algorithm::Es256),
+        JoseKey::new(Algorithm::Es256),
+        JoseKey::new(Algorithm::Ed25519),
+    ];
+    let set: Vec<_> = keys
+        .iter()
+        .map(|key| with(key.public(), &[("kid", json!("1"))]))
+        .collect();
+    let api = api_with_keys(&set);
+    for key in &keys {
+        let token = jose_token(&api, key, Some("1"));
+        assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    }
+    let stranger = jose_token(&api, &JoseKey::new(Algorithm::Es256), Some("1"));
+    assert_eq!(
+        present(&api, &stranger).await,
+        invalid_token("token_signature_invalid")
+    );
+}
+
+#[tokio::test]
+async fn a_token_without_kid_is_tried_against_the_first_four_keys_of_its_algorithm() {
+    let keys: Vec<_> = (0..5).map(|_| JoseKey::new(Algorithm::Es256)).collect();
+    let ed25519 = JoseKey::new(Algorithm::Ed25519);
+    // Keys for other algorithms do not count.
+    let mut set = vec![with(ed25519.public(), &[])];
+    for (i, key) in keys.iter().enumerate() {
+        set.push(with(key.public(), &[("kid", json!(i.to_string()))]));
+    }
+    let api = api_with_keys(&set);
+    for (i, key) in keys.iter().enumerate() {
+        let named = jose_token(&api, key, Some(&i.to_string()));
+        assert_eq!(present(&api, &named).await, Verdict::LetIn, "{i}, named");
+        let expected = if i < 4 {
+            Verdict::LetIn
+        } else {
+            invalid_token("token_signature_invalid")
+        };
+        let token = jose_token(&api, key, None);
+        assert_eq!(present(&api, &token).await, expected, "{i}");
+    }
+    let token = jose_token(&api, &ed25519, None);
+    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    // A key without a name is no key of that name.
+    let token = jose_token(&api, &ed25519, Some("ed25519"));
+    assert_eq!(present(&api, &token).await, UNKNOWN);
+    let token = jose_token(&api, &ed25519, Some(""));
+    assert_eq!(present(&api, &token).await, UNKNOWN);
+}
+
+#[tokio::test]
+async fn a_kid_names_one_key_and_not_another() {
+    let keys = [
+        JoseKey::new(Algorithm::Es256),
+        JoseKey::new(Algorithm::Es256),
+    ];
+    let set: Vec<_> = keys
+        .iter()
+        .zip(["0", "1"])
+        .map(|(key, kid)| with(key.public(), &[("kid", json!(kid))]))
+        .collect();
+    let api = api_with_keys(&set);
+    for (i, key) in keys.iter().enumerate() {
+        for (j, kid) in ["0", "1"].into_iter().enumerate() {
+            let token = jose_token(&api, key, Some(kid));
+            let expected = if i == j {
+                Verdict::LetIn
+            } else {
+                invalid_token("token_signature_invalid")
+            };
+            assert_eq!(present(&api, &token).await, expected, "key {i} as {kid}");
+        }
+    }
+}
+
+fn temporary_file(name: &str, text: &str) -> PathBuf {
+    let file = format!("dpop-tower-{}-{name}.json", std::process::id());
+    let path = std::env::temp_dir().join(file);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn config_error(
+    tokens: JwtTokens,
+    config: impl FnOnce(dpop_tower::DpopConfigBuilder) -> dpop_tower::DpopConfigBuilder,
+) -> ConfigError {
+    let origin = PublicOrigin::new(ORIGIN).unwrap();
+    config(DpopConfig::builder(origin, tokens))
+        .build()
+        .unwrap_err()
+}
+
+#[test]
+fn mistakes_in_the_settings_of_tokens_are_named() {
+    let jwks = || TestIssuer::new().jwks();
+    let kind = ConfigErrorKind::AccessTokens;
+    for (tokens, text) in [
+        (
+            JwtTokens::jwks(ISSUER, jwks()),
+            "no audience: name this API with `JwtTokens::audience`",
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, "https://issuer.test/jwks"),
+            "no audience: name this API with `JwtTokens::audience`",
+        ),
+        (
+            JwtTokens::jwks(ISSUER, jwks()).audience(""),
+            "an audience is empty",
+        ),
+        (
+            JwtTokens::jwks(ISSUER, jwks())
+                .audience(ORIGIN)
+                .audience(""),
+            "an audience is empty",
+        ),
+        (
+            JwtTokens::jwks("", jwks()).audience(ORIGIN),
+            "the issuer is empty",
+        ),
+        (
+            JwtTokens::discover("").audience(ORIGIN),
+            "the issuer is empty",
+        ),
+        (
+            JwtTokens::discover("http://issuer.test").audience(ORIGIN),
+            "the issuer must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`",
+        ),
+        (
+            JwtTokens::discover("ftp://issuer.test")
+                .audience(ORIGIN)
+                .danger_allow_plain_http(),
+            "the issuer must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`",
+        ),
+        (
+            JwtTokens::discover("issuer.test").audience(ORIGIN),
+            "the issuer is not a URL",
+        ),
+        (
+            JwtTokens::discover("https://issuer.test?tenant=1").audience(ORIGIN),
+            "the issuer must not have a query or fragment",
+        ),
+        (
+            JwtTokens::discover("https://user:secret@issuer.test").audience(ORIGIN),
+            "the issuer must not contain credentials",
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, "http://issuer.test/jwks").audience(ORIGIN),
+            "the URL of the JWK Set must be an https URL; for tests, see \
+             `JwtTokens::danger_allow_plain_http`",
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, "/jwks").audience(ORIGIN),
+            "the URL of the JWK Set is not a URL",
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, "https://user:secret@issuer.test/jwks").audience(ORIGIN),
+            "the URL of the JWK Set must not contain credentials",
+        ),
+    ] {
+        let error = config_error(tokens, |config| config);
+        assert_eq!((error.kind(), &error.to_string()[..]), (kind, text));
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
+#[test]
+fn keys_in_place_have_to_be_usable_at_once() {
+    let es384 = Value::Object(JoseKey::new(Algorithm::Es384).public());
+    let es256 = JoseKey::new(Algorithm::Es256);
+    let unusable: Vec<_> = unusable_keys(&es256)
+        .into_iter()
+        .map(|(_, key)| json!({"keys": [key]}).to_string())
+        .collect();
+    let not_a_set =
+        "the issuer's JWK Set cannot be used: it is not a JSON object with an array `keys`";
+    let empty = "the issuer's JWK Set cannot be used: none of its keys can be used";
+    let too_many = "the issuer's JWK Set cannot be used: it has more than 100 keys";
+    let twice = format!(r#"{{"keys":[],"keys":[{es384}]}}"#);
+    let mut table = vec![
+        (String::new(), not_a_set),
+        ("{".to_owned(), not_a_set),
+        ("null".to_owned(), not_a_set),
+        ("[]".to_owned(), not_a_set),
+        ("{}".to_owned(), not_a_set),
+        (json!({"keys": {}}).to_string(), not_a_set),
+        (json!({"keys": "x"}).to_string(), not_a_set),
+        (json!({"Keys": [es256.public()]}).to_string(), not_a_set),
+        (Value::Object(es256.public()).to_string(), not_a_set),
+        (twice, not_a_set),
+        (json!({"keys": []}).to_string(), empty),
+        // Not an algorithm that is allowed by default.
+        (json!({"keys": [es384]}).to_string(), empty),
+        (
+            json!({"keys": vec![Value::Object(es256.public()); 101]}).to_string(),
+            too_many,
+        ),
+    ];
+    table.extend(unusable.into_iter().map(|set| (set, empty)));
+    for (set, text) in table {
+        let tokens = JwtTokens::jwks(ISSUER, set.as_str()).audience(ORIGIN);
+        let error = config_error(tokens, |config| config);
+        assert_eq!(
+            (error.kind(), &error.to_string()[..]),
+            (ConfigErrorKind::Keys, text),
+            "{set}"
+        );
+        // From a file it is the same.
+        let path = temporary_file("unusable", &set);
+        let tokens = JwtTokens::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let error = config_error(tokens, |config| config);
+        assert_eq!(error.to_string(), text, "{set}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_set_may_have_a_hundred_keys() {
+    let key = JoseKey::new(Algorithm::Es256);
+    let set: Vec<_> = (0..100)
+        .map(|i| with(key.public(), &[("kid", json!(i.to_string()))]))
+        .collect();
+    let api = api_with_keys(&set);
+    let token = jose_token(&api, &key, Some("99"));
+    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+}
+
+#[test]
+fn a_key_file_that_cannot_be_read_is_named() {
+    let missing = std::env::temp_dir().join("dpop-tower-there-is-no-such-file.json");
+    for path in [missing, std::env::temp_dir()] {
+        let tokens = JwtTokens::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let error = config_error(tokens, |config| config);
+        assert_eq!(error.kind(), ConfigErrorKind::Keys);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the issuer's JWK Set cannot be read from {}",
+                path.display()
+            )
+        );
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.is::<std::io::Error>(), "{source:?}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_settings_of_proofs_are_named() {
+    let tokens = || TestIssuer::new().tokens();
+    let secs = Duration::from_secs;
+    let too_short = "the maximum age of a proof is less than a second";
+    let too_long = "the maximum age of a proof is more than a day, or the leeway more than an hour";
+    for (max_age, leeway, text) in [
+        (Duration::ZERO, secs(10), too_short),
+        (Duration::from_millis(999), secs(10), too_short),
+        (secs(86_401), secs(10), too_long),
+        (Duration::MAX, secs(10), too_long),
+        (secs(60), secs(3_601), too_long),
+        (secs(60), Duration::MAX, too_long),
+    ] {
+        let error = config_error(tokens(), |config| config.max_age(max_age).leeway(leeway));
+        assert_eq!(
+            (error.kind(), &error.to_string()[..]),
+            (ConfigErrorKind::Window, text)
+        );
+    }
+    let none = "no algorithm is allowed";
+    let error = config_error(tokens(), |config| config.algorithms([]));
+    assert_eq!(
+        (error.kind(), &error.to_string()[..]),
+        (ConfigErrorKind::Algorithms, none)
+    );
+    let error = config_error(tokens().algorithms([]), |config| config);
+    assert_eq!(
+        (error.kind(), &error.to_string()[..]),
+        (ConfigErrorKind::Algorithms, none)
+    );
+}
+
+#[test]
+fn the_widest_settings_that_are_allowed_are_allowed() {
+    let origin = PublicOrigin::new(ORIGIN).unwrap();
+    for (max_age, leeway) in [(1, 0), (86_400, 3_600)] {
+        DpopConfig::builder(origin.clone(), TestIssuer::new().tokens())
+            .max_age(Duration::from_secs(max_age))
+            .leeway(Duration::from_secs(leeway))
+            .build()
+            .unwrap();
+    }
+}

@@ -110,6 +110,10 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// Also checks what every refusal has to have.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a response has no further use, and tests read better without the borrow"
+    )]
     pub(crate) fn of(response: Response<Body>) -> Self {
         let Some(rejection) = response.extensions().get::<Rejection>() else {
             assert_eq!(response.status(), StatusCode::OK);

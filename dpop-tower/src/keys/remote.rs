@@ -130,6 +130,10 @@ impl RemoteKeys {
             }
             Err(error) => {
                 gate.failed_at = Some(now);
+                if matches!(error, FetchError::KeySet(KeySetError::NoUsableKey)) {
+                    // Not an outage: the issuer says that none of its keys is good any more.
+                    self.fetched.store(None);
+                }
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     in_use = usable().is_some(),

@@ -52,24 +52,38 @@ impl TokenVerifier for JwtVerifier {
         };
         if let Some(keys) = &current {
             let verdict = shared.verify(ath, &unverified, keys);
-            let key_is_unknown = matches!(&verdict,
-                Err(error) if error.kind() == TokenErrorKind::KeyUnknown);
-            if !(key_is_unknown && shared.keys.may_have_newer(now)) {
+            if !shared.may_be_decided_otherwise(&verdict, now) {
                 return Check::ready(verdict);
             }
         }
         let shared = Arc::clone(shared);
         Check::pending(async move {
             let keys = shared.keys.load(current, now).await?;
-            match shared.cached(ath, &keys, now) {
+            let verdict = match shared.cached(ath, &keys, now) {
                 Some(verdict) => verdict,
                 None => shared.verify(ath, &unverified, &keys),
+            };
+            // Those may be old keys that serve while another request fetches new ones.
+            if !shared.may_be_decided_otherwise(&verdict, now) {
+                return verdict;
             }
+            let keys = shared.keys.load(Some(keys), now).await?;
+            shared.verify(ath, &unverified, &keys)
         })
     }
 }
 
 impl Shared {
+    /// Whether the token names a key that newer keys may have.
+    fn may_be_decided_otherwise(
+        &self,
+        verdict: &Result<VerifiedToken, TokenError>,
+        now: UnixTime,
+    ) -> bool {
+        matches!(verdict, Err(error) if error.kind() == TokenErrorKind::KeyUnknown)
+            && self.keys.may_have_newer(now)
+    }
+
     /// The verdict on a token that was seen before, if it still holds.
     fn cached(
         &self,
