@@ -7,7 +7,6 @@
 mod credentials;
 
 use std::{
-    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,6 +27,7 @@ use crate::{
     proof::{Ath, NonceStatus, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
     replay::{Freshness, ReplayKey, StoreError},
     target::TargetRequest,
+    time::UnixTime,
     token::{
         BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
         VerifiedToken,
@@ -150,7 +150,7 @@ fn check_proof(
     config: &DpopConfig,
     request: RequestHead<'_>,
     ath: Ath,
-) -> Result<PendingProof, Refusal> {
+) -> Result<UnverifiedProof, Refusal> {
     let proof = credentials::proof(request.headers)?;
     let htu = config
         .target
@@ -158,40 +158,27 @@ fn check_proof(
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
     let now = config.clock.now();
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
-    let Some(nonces) = &config.nonces else {
-        let proof = config.proof.check(proof, &context)?;
-        return Ok(PendingProof {
-            proof,
-            nonce_retires: false,
-        });
+    let proof = match &config.nonces {
+        None => config.proof.check(proof, &context)?,
+        Some(nonces) => {
+            let check_nonce = |nonce: &str| nonces.check(nonce, now);
+            let context = context.require_nonce(&check_nonce);
+            config.proof.check(proof, &context)?
+        }
     };
-    let retires = Cell::new(false);
-    let check_nonce = |nonce: &str| {
-        let status = nonces.check(nonce, now);
-        retires.set(status == NonceStatus::Retiring);
-        status
-    };
-    let proof = config
-        .proof
-        .check(proof, &context.require_nonce(&check_nonce))?;
-    Ok(PendingProof {
-        proof,
-        nonce_retires: retires.get(),
-    })
+    Ok(proof)
 }
 
 /// Binding, signature, and then the replay store.
 fn prove_possession(
     config: &DpopConfig,
-    pending: PendingProof,
+    proof: UnverifiedProof,
     token: &VerifiedToken,
 ) -> Result<Step, Refusal> {
-    let PendingProof {
-        proof,
-        nonce_retires,
-    } = pending;
+    // Token and proof were looked at when the request came; it may have waited for keys since.
+    let now = config.clock.now();
+    check_still_active(token, now)?;
     let thumbprint = *proof.thumbprint();
-    check_still_active(config, token)?;
     match token.confirmation() {
         Confirmation::Key(bound_to) if bound_to == thumbprint => {}
         Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
@@ -211,8 +198,6 @@ fn prove_possession(
     if is_new {
         config.proof_keys.insert(thumbprint, algorithm, key);
     }
-    // As with the token: it may have waited.
-    let now = config.clock.now();
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
     }
@@ -221,19 +206,15 @@ fn prove_possession(
         proof.expires_at().saturating_add(REPLAY_MARGIN),
         now,
     );
-    let token = BoundToken::new(thumbprint, token.claims().clone());
-    Ok(Step::Replay(
-        Some(Admission::Bound {
-            token,
-            nonce_retires,
-        }),
-        check,
-    ))
+    let admission = Admission::Bound {
+        token: BoundToken::new(thumbprint, token.claims().clone()),
+        nonce_retires: proof.nonce_status() == Some(NonceStatus::Retiring),
+    };
+    Ok(Step::Replay(Some(admission), check))
 }
 
-/// The token was found active when the request came, but its keys may have had to be fetched since.
-fn check_still_active(config: &DpopConfig, token: &VerifiedToken) -> Result<(), Refusal> {
-    if token.claims().expires_at() <= config.clock.now() {
+fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Refusal> {
+    if token.claims().expires_at() <= now {
         return Err(TokenErrorKind::Expired.into());
     }
     Ok(())
@@ -241,7 +222,7 @@ fn check_still_active(config: &DpopConfig, token: &VerifiedToken) -> Result<(), 
 
 /// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
 fn admit_bearer(config: &DpopConfig, token: &VerifiedToken) -> Result<Admission, Refusal> {
-    check_still_active(config, token)?;
+    check_still_active(token, config.clock.now())?;
     match token.confirmation() {
         Confirmation::Unbound => Ok(Admission::Bearer(BearerToken::new(token.claims().clone()))),
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
@@ -249,11 +230,6 @@ fn admit_bearer(config: &DpopConfig, token: &VerifiedToken) -> Result<Admission,
             Err(TokenErrorKind::ConfirmationNotSupported.into())
         }
     }
-}
-
-struct PendingProof {
-    proof: UnverifiedProof,
-    nonce_retires: bool,
 }
 
 /// A request on its way through the checks. It waits in two places only: for the issuer's keys if
@@ -271,7 +247,7 @@ enum Step {
     Refused(Option<Refusal>),
     Bearer(Check<Result<VerifiedToken, TokenError>>),
     Token(
-        Option<PendingProof>,
+        Option<UnverifiedProof>,
         Check<Result<VerifiedToken, TokenError>>,
     ),
     Replay(Option<Admission>, Check<Result<Freshness, StoreError>>),
