@@ -7,6 +7,8 @@ set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+# One build per run gains nothing from incremental compilation, and cannot meet its bugs.
+export CARGO_INCREMENTAL=0
 
 passed=0 failed=0 skipped=0
 log=$(mktemp)
