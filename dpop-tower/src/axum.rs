@@ -52,7 +52,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     middleware::Admitted,
-    rejection::{Challenge, NO_STORE, write_challenges},
+    rejection::{Challenge, NO_STORE, nonce_header, write_challenges},
     token::{BearerToken, BoundToken, TokenErrorKind},
 };
 
@@ -63,33 +63,39 @@ pub struct TokenRejection(Reason);
 #[derive(Clone, Debug)]
 enum Reason {
     LayerMissing,
-    OtherKind(Challenge),
-    ClaimsMismatch(Challenge),
+    Refused {
+        description: &'static str,
+        challenge: Challenge,
+        nonce: Option<String>,
+    },
 }
 
 impl TokenRejection {
+    fn refused(admitted: &Admitted, only_bound: bool, description: &'static str) -> Self {
+        Self(Reason::Refused {
+            description,
+            challenge: admitted.challenge(only_bound),
+            nonce: admitted.current_nonce(),
+        })
+    }
+
     /// The status of the response: 500 if no [`DpopLayer`](crate::DpopLayer) was in front of the
     /// handler, 401 if the token is not of the kind, or does not have the claims, that the handler
     /// asks for.
     pub const fn status(&self) -> StatusCode {
         match self.0 {
             Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::OtherKind(_) | Reason::ClaimsMismatch(_) => StatusCode::UNAUTHORIZED,
-        }
-    }
-
-    const fn description(&self) -> &'static str {
-        match self.0 {
-            Reason::LayerMissing => "no DpopLayer in front of the handler",
-            Reason::OtherKind(_) => TokenErrorKind::SchemeNotAccepted.description(),
-            Reason::ClaimsMismatch(_) => TokenErrorKind::InvalidClaim.description(),
+            Reason::Refused { .. } => StatusCode::UNAUTHORIZED,
         }
     }
 }
 
 impl fmt::Display for TokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.description())
+        f.write_str(match self.0 {
+            Reason::LayerMissing => "no DpopLayer in front of the handler",
+            Reason::Refused { description, .. } => description,
+        })
     }
 }
 
@@ -98,15 +104,17 @@ impl std::error::Error for TokenRejection {}
 impl IntoResponse for TokenRejection {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        let description = self.description();
-        match &self.0 {
-            // What is wrong here is none of the client's business.
-            Reason::LayerMissing => {}
-            Reason::OtherKind(challenge) | Reason::ClaimsMismatch(challenge) => {
-                let headers = response.headers_mut();
-                headers.insert(header::CACHE_CONTROL, NO_STORE);
-                write_challenges(headers, challenge, Some("invalid_token"), description);
-            }
+        // That the layer is missing is none of the client's business.
+        if let Reason::Refused {
+            description,
+            challenge,
+            nonce,
+        } = &self.0
+        {
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+            write_challenges(headers, challenge, Some("invalid_token"), description);
+            headers.extend(nonce.as_deref().and_then(nonce_header));
         }
         response
     }
@@ -130,27 +138,37 @@ fn extension<T: Clone + Send + Sync + 'static>(
     }
 }
 
-fn claims_mismatch<C>(admitted: &Admitted) -> TokenRejection {
+fn other_kind(admitted: &Admitted, only_bound: bool) -> TokenRejection {
+    let description = if only_bound {
+        TokenErrorKind::SchemeNotAccepted.description()
+    } else {
+        "only tokens that are bound to nothing are accepted"
+    };
+    TokenRejection::refused(admitted, only_bound, description)
+}
+
+fn claims_mismatch<C>(admitted: &Admitted, only_bound: bool) -> TokenRejection {
     // The error itself could quote a claim's value.
     tracing::warn!(
         claims = type_name::<C>(),
         "the token's claims do not fit the type that the handler asks for"
     );
-    TokenRejection(Reason::ClaimsMismatch(admitted.challenge().clone()))
+    let description = TokenErrorKind::InvalidClaim.description();
+    TokenRejection::refused(admitted, only_bound, description)
 }
 
 macro_rules! extractor {
-    ($token:ident) => {
+    ($token:ident, only_bound: $only_bound:literal) => {
         /// Gives the token that the layer has verified, its claims read into `C`.
         impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
                 let (admitted, token) = extension::<$token>(&parts.extensions)?;
-                let token = token.ok_or_else(|| {
-                    TokenRejection(Reason::OtherKind(admitted.challenge().clone()))
-                })?;
-                token.typed().map_err(|_| claims_mismatch::<C>(admitted))
+                let token = token.ok_or_else(|| other_kind(admitted, $only_bound))?;
+                token
+                    .typed()
+                    .map_err(|_| claims_mismatch::<C>(admitted, $only_bound))
             }
         }
 
@@ -165,7 +183,11 @@ macro_rules! extractor {
             ) -> Result<Option<Self>, TokenRejection> {
                 let (admitted, token) = extension::<$token>(&parts.extensions)?;
                 token
-                    .map(|token| token.typed().map_err(|_| claims_mismatch::<C>(admitted)))
+                    .map(|token| {
+                        token
+                            .typed()
+                            .map_err(|_| claims_mismatch::<C>(admitted, $only_bound))
+                    })
                     .transpose()
             }
         }
@@ -178,7 +200,7 @@ macro_rules! extractor {
                 let (admitted, token) = extension::<$token>(&parts.extensions)?;
                 token
                     .cloned()
-                    .ok_or_else(|| TokenRejection(Reason::OtherKind(admitted.challenge().clone())))
+                    .ok_or_else(|| other_kind(admitted, $only_bound))
             }
         }
 
@@ -198,5 +220,5 @@ macro_rules! extractor {
     };
 }
 
-extractor!(BoundToken);
-extractor!(BearerToken);
+extractor!(BoundToken, only_bound: true);
+extractor!(BearerToken, only_bound: false);

@@ -60,6 +60,14 @@ impl DpopConfig {
     }
 }
 
+impl DpopConfig {
+    /// The nonce to hand out now, if nonces are on.
+    pub(crate) fn current_nonce(&self) -> Option<String> {
+        let nonces = self.nonces.as_ref()?;
+        Some(nonces.current(self.clock.now()))
+    }
+}
+
 impl fmt::Debug for DpopConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopConfig")

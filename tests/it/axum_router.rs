@@ -204,6 +204,8 @@ async fn a_token_of_the_kind_that_the_handler_does_not_ask_for_is_refused() {
         .layer(optional(&api));
     let unbound = send(router.clone(), bearer(&api.issuer.token().mint())).await;
     assert_eq!(refused_by_extractor(&unbound), "invalid_token");
+    // No bearer token would do.
+    assert_eq!(Challenge::all(unbound.headers()).len(), 1);
     let bound = api
         .client
         .get("https://api.test/bearer", &api.token().mint());

@@ -281,6 +281,27 @@ async fn every_challenge_brings_a_nonce_that_is_good() {
 }
 
 #[tokio::test]
+async fn a_challenge_of_an_extractor_brings_a_nonce_too() {
+    let api = Api::with(
+        |tokens| tokens,
+        |config| {
+            config
+                .nonces(nonces(1))
+                .policy(dpop_tower::Policy::optional())
+        },
+    );
+    let bearer = Request::get("/orders").header(
+        "authorization",
+        format!("Bearer {}", api.issuer.token().mint()),
+    );
+    let response = send(api.router.clone(), bearer.body(()).unwrap()).await;
+    assert_eq!(response.status(), 401);
+    let nonce = nonce_of(&response).expect("a nonce");
+    let verdict = Verdict::of(get(&api, Some(&nonce)).await);
+    assert_eq!(verdict, Verdict::LetIn);
+}
+
+#[tokio::test]
 async fn without_nonces_no_response_has_one() {
     let api = Api::new();
     let passed = get(&api, Some("some nonce")).await;

@@ -590,6 +590,8 @@ async fn other_content_types_are_not_taken_for_grpc() {
     for other in [
         "application/json",
         "application/grp",
+        "application/grpcx",
+        "application/grpc-webx",
         "application/x-grpc",
         "text/plain; application/grpc",
         "",

@@ -175,17 +175,12 @@ fn taken<T>(value: Option<T>) -> T {
 }
 
 impl Shared {
-    fn current_nonce(&self) -> Option<String> {
-        let nonces = self.config.nonces.as_ref()?;
-        Some(nonces.current(self.config.clock.now()))
-    }
-
     fn new_nonce(&self, admission: &Admission) -> Option<String> {
         match admission {
             Admission::Bound {
                 nonce_retires: true,
                 ..
-            } => self.current_nonce(),
+            } => self.config.current_nonce(),
             Admission::Bound { .. } | Admission::Bearer(_) => None,
         }
     }
@@ -206,7 +201,7 @@ impl<R> Refused<R> {
                 response
             }
         };
-        let nonce = self.shared.current_nonce();
+        let nonce = self.shared.config.current_nonce();
         rejection.write_headers(response.headers_mut(), nonce.as_deref());
         response.extensions_mut().insert(rejection);
         response

@@ -15,8 +15,12 @@ pub(super) fn response_type(headers: &HeaderMap) -> Option<HeaderValue> {
     .into_iter()
     .find(|known| {
         requested
-            .get(..known.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
+            .split_at_checked(known.len())
+            .is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(known.as_bytes())
+                    // A message format, a parameter, or nothing.
+                    && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+            })
     })
     .map(HeaderValue::from_static)
 }

@@ -76,9 +76,19 @@ impl Admitted {
         }
     }
 
-    /// How to ask for a bound token, for extractors.
+    /// How an extractor asks for another token, or, where only a bound one will do, for that.
     #[cfg(feature = "axum")]
-    pub(crate) const fn challenge(&self) -> &Challenge {
-        &self.challenge
+    pub(crate) fn challenge(&self, only_bound: bool) -> Challenge {
+        if only_bound {
+            self.challenge.without_bearer()
+        } else {
+            self.challenge.clone()
+        }
+    }
+
+    /// What goes with the challenge if nonces are on.
+    #[cfg(feature = "axum")]
+    pub(crate) fn current_nonce(&self) -> Option<String> {
+        self.config.current_nonce()
     }
 }

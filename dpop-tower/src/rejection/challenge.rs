@@ -7,7 +7,7 @@ use crate::crypto::Algorithm;
 /// What a refused client is asked for: the parameters of `WWW-Authenticate` that do not depend on
 /// the error.
 #[derive(Clone)]
-pub struct Challenge {
+pub(crate) struct Challenge {
     algs: Arc<str>,
     bearer: Bearer,
 }
@@ -24,6 +24,12 @@ pub(crate) enum Bearer {
 impl Challenge {
     pub(crate) const fn new(algs: Arc<str>, bearer: Bearer) -> Self {
         Self { algs, bearer }
+    }
+
+    /// The same for a handler that no bearer token will do for.
+    #[cfg(feature = "axum")]
+    pub(crate) fn without_bearer(&self) -> Self {
+        Self::new(Arc::clone(&self.algs), Bearer::NotAccepted)
     }
 
     /// The `algs` parameter (RFC 9449 section 7.1).

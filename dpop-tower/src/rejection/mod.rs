@@ -3,13 +3,10 @@
 mod challenge;
 mod response;
 
+pub use self::response::{DefaultRejectionResponse, RejectionResponse};
 pub(crate) use self::{
-    challenge::Bearer,
+    challenge::{Bearer, Challenge},
     response::{NO_STORE, nonce_header, write_challenges},
-};
-pub use self::{
-    challenge::Challenge,
-    response::{DefaultRejectionResponse, RejectionResponse},
 };
 pub use crate::verifier::RequestErrorKind;
 
@@ -225,11 +222,6 @@ impl Rejection {
             Refusal::Store(error) => Some(error),
             _ => None,
         }
-    }
-
-    /// The challenge that goes with it.
-    pub const fn challenge(&self) -> &Challenge {
-        &self.challenge
     }
 
     /// Writes what a client must get whatever the response looks like otherwise.
