@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use dashmap::{DashMap, mapref::one::RefMut};
@@ -25,6 +26,9 @@ pub(super) struct Parts<T> {
     hasher: RandomState,
     count: usize,
     parts: DashMap<usize, T>,
+    /// The earliest expiry in each part, side by side: a search that had to lock every part of a
+    /// big store would take milliseconds.
+    earliest: Box<[AtomicI64]>,
 }
 
 /// A part, locked.
@@ -39,6 +43,7 @@ impl<T: Default> Parts<T> {
             hasher: RandomState::new(),
             count,
             parts: DashMap::with_capacity_and_shard_amount(count, count),
+            earliest: (0..count).map(|_| AtomicI64::new(i64::MAX)).collect(),
         }
     }
 
@@ -47,13 +52,21 @@ impl<T: Default> Parts<T> {
         self.parts.entry(self.index_of(key)).or_default()
     }
 
-    /// Locks one part after the other, beginning with the one `key` belongs to. A part must be let
-    /// go before the next one is asked for.
-    pub(super) fn each_from(&self, key: &Short) -> impl Iterator<Item = Part<'_, T>> {
-        let start = self.index_of(key);
-        (start..self.count)
-            .chain(0..start)
-            .filter_map(|index| self.parts.get_mut(&index))
+    /// Locks one part after the other in which something expired before `now`, beginning with the
+    /// one `key` belongs to. A part must be let go before the next one is asked for.
+    pub(super) fn due_from(&self, key: &Short, now: UnixTime) -> impl Iterator<Item = Part<'_, T>> {
+        let (before, from) = self.earliest.split_at(self.index_of(key));
+        (before.len()..)
+            .zip(from)
+            .chain((0..).zip(before))
+            .filter(move |(_, earliest)| earliest.load(Ordering::Relaxed) < now.as_secs())
+            .filter_map(|(index, _)| self.parts.get_mut(&index))
+    }
+
+    /// Locks one part after the other.
+    #[cfg(test)]
+    pub(super) fn each(&self) -> impl Iterator<Item = Part<'_, T>> {
+        (0..self.count).filter_map(|index| self.parts.get_mut(&index))
     }
 
     /// The hash is keyed at random; see [`MemoryReplayStore`](super::MemoryReplayStore).
@@ -64,6 +77,15 @@ impl<T: Default> Parts<T> {
     fn index_of(&self, key: &Short) -> usize {
         // `count` is a power of two.
         self.hasher.hash_one(key) as usize & self.count.saturating_sub(1)
+    }
+}
+
+impl<V: Expires> Parts<ExpiringMap<V>> {
+    /// Makes the earliest expiry of `part` known to [`due_from`](Self::due_from).
+    pub(super) fn publish(&self, part: &Part<'_, ExpiringMap<V>>) {
+        if let Some(earliest) = self.earliest.get(*part.key()) {
+            earliest.store(part.earliest.as_secs(), Ordering::Relaxed);
+        }
     }
 }
 

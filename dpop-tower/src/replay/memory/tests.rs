@@ -37,9 +37,8 @@ fn check(
 
 /// Entries that are stored, for proofs and for clients.
 fn stored(store: &MemoryReplayStore) -> (usize, usize) {
-    let any = [0; 16];
-    let seen = store.seen.each_from(&any);
-    let clients = store.clients.each_from(&any);
+    let seen = store.seen.each();
+    let clients = store.clients.each();
     (
         seen.map(|part| part.entries.len()).sum(),
         clients.map(|part| part.entries.len()).sum(),
@@ -48,10 +47,11 @@ fn stored(store: &MemoryReplayStore) -> (usize, usize) {
 
 fn sweep(store: &MemoryReplayStore, now: i64) {
     let now = UnixTime::from_secs(now);
-    for mut part in store.seen.each_from(&[0; 16]) {
+    for mut part in store.seen.each() {
         store.release(part.purge(now));
+        store.seen.publish(&part);
     }
-    for mut part in store.clients.each_from(&[0; 16]) {
+    for mut part in store.clients.each() {
         part.purge(now);
     }
 }
@@ -297,7 +297,7 @@ fn expiries_may_come_in_any_order() {
         for jti in live.step_by(17) {
             assert_eq!(check(&store, key(1, jti), 999, now), Ok(Replayed));
         }
-        for part in store.seen.each_from(&[0; 16]) {
+        for part in store.seen.each() {
             let earliest = part.entries.values().min().copied();
             let never = UnixTime::from_secs(i64::MAX);
             assert_eq!(part.earliest, earliest.unwrap_or(never));
