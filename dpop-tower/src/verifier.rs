@@ -138,7 +138,7 @@ fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Resul
         (Scheme::Bearer, Mode::Strict) => Err(TokenErrorKind::SchemeNotAccepted.into()),
         (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
         (Scheme::Dpop, Mode::Strict | Mode::Optional) => {
-            let proof = check_proof(config, request, ath)?;
+            let proof = check_proof(config, request, ath, now)?;
             let token = config.tokens.verify(token, now);
             Ok(Step::Token(Some(proof), token))
         }
@@ -150,13 +150,13 @@ fn check_proof(
     config: &DpopConfig,
     request: RequestHead<'_>,
     ath: Ath,
+    now: UnixTime,
 ) -> Result<UnverifiedProof, Refusal> {
     let proof = credentials::proof(request.headers)?;
     let htu = config
         .target
         .expected(TargetRequest::new(request.uri, request.headers))
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
-    let now = config.clock.now();
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
     let proof = match &config.nonces {
         None => config.proof.check(proof, &context)?,

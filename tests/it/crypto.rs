@@ -360,19 +360,21 @@ fn rfc_8017_section_8_2_2_an_rsa_signature_keeps_its_leading_zeros() {
     );
 }
 
+/// Kinds of keys, and the algorithms that each can be used with.
+pub(crate) const FITTING: [(Algorithm, &[&str]); 5] = [
+    (Algorithm::Es256, &["ES256"]),
+    (Algorithm::Es384, &["ES384"]),
+    (Algorithm::Es512, &["ES512"]),
+    (Algorithm::Ed25519, &["Ed25519", "EdDSA"]),
+    (
+        Algorithm::Rs256,
+        &["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
+    ),
+];
+
 #[test]
 fn a_key_is_prepared_for_the_algorithms_it_fits_and_for_no_other() {
-    let fitting = [
-        (Algorithm::Es256, &["ES256"][..]),
-        (Algorithm::Es384, &["ES384"]),
-        (Algorithm::Es512, &["ES512"]),
-        (Algorithm::Ed25519, &["Ed25519", "EdDSA"]),
-        (
-            Algorithm::Rs256,
-            &["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
-        ),
-    ];
-    for (kind, names) in fitting {
+    for (kind, names) in FITTING {
         let jwk = JoseKey::new(kind).public_jwk();
         for algorithm in Algorithm::ALL {
             assert_eq!(

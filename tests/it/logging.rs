@@ -11,14 +11,16 @@ use dpop_tower::{
     BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
-    replay::{Freshness, ReplayKey, ReplayStore, StoreError},
-    time::UnixTime,
+    replay::StoreError,
 };
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{Api, ORIGIN, URL, Verdict, invalid_proof, send};
+use crate::{
+    support::{Api, ORIGIN, URL, Verdict, invalid_proof, send},
+    wire::outage,
+};
 
 thread_local! {
     /// What this thread, and so this test, has logged since it began to listen.
@@ -221,25 +223,10 @@ async fn a_refusal_is_one_line_with_its_reason_at_a_level_that_fits() {
     assert!(line.contains("invalid: jti"), "the claim is named: {line}");
 }
 
-/// A store that is out of reach.
-#[derive(Debug)]
-struct Outage;
-
-impl ReplayStore for Outage {
-    fn check_and_insert(
-        &self,
-        _: ReplayKey,
-        _: UnixTime,
-        _: UnixTime,
-    ) -> dpop_tower::Check<Result<Freshness, StoreError>> {
-        dpop_tower::Check::ready(Err(StoreError::unavailable("no route to store")))
-    }
-}
-
 #[tokio::test]
 async fn an_outage_of_the_store_is_a_warning_with_its_cause() {
     let log = Log::listen();
-    let api = Api::with(|tokens| tokens, |config| config.replay_store(Outage));
+    let api = outage(|| StoreError::unavailable("no route to store"));
     let token = api.token().mint();
     api.get(&token, &api.proof(&token).sign()).await;
     let line = log.line();

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::to_bytes, routing::get};
+use axum::{
+    Router,
+    body::to_bytes,
+    routing::{MethodRouter, get},
+};
 use dpop_tower::{
     BoundToken, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
     crypto::{
@@ -950,6 +954,17 @@ async fn tokens_are_not_mixed_up_however_small_the_cache_is() {
     }
 }
 
+/// The resource of [`Api`] with a handler of the test's own.
+fn protected(api: &Api, handler: MethodRouter) -> Router {
+    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
+        .clock(api.clock.clone())
+        .build()
+        .unwrap();
+    Router::new()
+        .route("/orders", handler)
+        .layer(DpopLayer::new(config))
+}
+
 #[tokio::test]
 async fn a_handler_sees_the_scopes_of_the_token() {
     async fn scopes(token: BoundToken) -> String {
@@ -962,13 +977,7 @@ async fn a_handler_sees_the_scopes_of_the_token() {
         scopes.join("|")
     }
     let api = Api::new();
-    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .build()
-        .unwrap();
-    let router = Router::new()
-        .route("/orders", get(scopes))
-        .layer(DpopLayer::new(config));
+    let router = protected(&api, get(scopes));
     for (scope, expected) in [
         (None, ""),
         (Some(""), ""),
@@ -1006,13 +1015,7 @@ async fn a_handler_sees_what_the_token_says() {
         .to_string()
     }
     let api = Api::new();
-    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .build()
-        .unwrap();
-    let router = Router::new()
-        .route("/orders", get(claims))
-        .layer(DpopLayer::new(config));
+    let router = protected(&api, get(claims));
     let token = api.token().claim("z", json!({"y": [1, null]})).mint();
     // The second time, from what was kept.
     for _ in 0..2 {

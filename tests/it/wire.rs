@@ -184,7 +184,8 @@ impl TokenVerifier for NoKeys {
     }
 }
 
-fn outage(error: fn() -> StoreError) -> Api {
+/// An API whose replay store answers with this error.
+pub(crate) fn outage(error: fn() -> StoreError) -> Api {
     Api::with(|tokens| tokens, |config| config.replay_store(Outage(error)))
 }
 

@@ -110,7 +110,7 @@ pub(super) struct ExpiringMap<V> {
     pub(super) entries: HashMap<Short, V>,
     /// No entry that expired later than this has been removed.
     pub(super) forgotten_until: UnixTime,
-    /// No entry expires earlier: to see at once that there is nothing to remove.
+    /// No entry expires earlier; see [`Parts::publish`].
     pub(super) earliest: UnixTime,
     purge_at: usize,
 }
