@@ -89,7 +89,12 @@ fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
     Some(Arc::new(crate::crypto::Josekit))
 }
 
-#[cfg(not(feature = "josekit"))]
+#[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
+fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
+    Some(Arc::new(crate::crypto::AwsLcRs))
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
 fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
     None
 }

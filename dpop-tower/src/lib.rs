@@ -60,6 +60,7 @@
 //! | name | description | default |
 //! |---|---|---|
 //! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
+//! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
 //! | `axum` | Extractors, and the full path inside of `Router::nest` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |

@@ -1,14 +1,18 @@
 //! Signature algorithms and the backends that verify them.
 //!
-//! A backend is a value given to the configuration, never a build-time switch: a feature such as
-//! `josekit` only adds one. Nothing here implements cryptography.
+//! A backend is a value given to the configuration, never a build-time switch: the features `josekit`
+//! and `aws-lc-rs` only add one each. With both, `Josekit` is the default. Nothing here implements cryptography.
 
 mod algorithm;
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc_rs;
 mod cache;
 #[cfg(feature = "josekit")]
 mod josekit;
 
 pub use self::algorithm::Algorithm;
+#[cfg(feature = "aws-lc-rs")]
+pub use self::aws_lc_rs::AwsLcRs;
 pub(crate) use self::cache::KeyCache;
 #[cfg(feature = "josekit")]
 pub use self::josekit::Josekit;

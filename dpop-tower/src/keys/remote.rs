@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use tokio::sync::Mutex;
 
 use super::{
@@ -50,13 +50,23 @@ struct Gate {
     failed_at: Option<UnixTime>,
 }
 
+/// One process, one crypto library: TLS is that of the default backend, whatever else some other
+/// crate of the build has turned on in reqwest. Without a backend there is no TLS.
+fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
+    #[cfg(feature = "josekit")]
+    let builder = builder.tls_backend_native();
+    #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
+    let builder = builder.tls_backend_rustls();
+    builder
+}
+
 impl RemoteKeys {
     pub(crate) fn new(
         endpoint: Endpoint,
         algorithms: Vec<Algorithm>,
         crypto: Arc<dyn SignatureVerifier>,
     ) -> Result<Self, ConfigError> {
-        let http = Client::builder()
+        let http = tls_of_the_crypto_backend(Client::builder())
             // A redirect would let whoever controls one page choose another place for the keys.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
