@@ -108,7 +108,7 @@ pub use self::{
     check::Check,
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
-    middleware::{Dpop, DpopLayer, ResponseFuture},
+    middleware::{Dpop, DpopLayer, Report, ResponseFuture},
     policy::{Mode, Policy},
     target::PublicOrigin,
     token::{BearerToken, BoundToken, JwtTokens},

@@ -23,6 +23,7 @@ pub(crate) use self::credentials::{Scheme, presented_scheme};
 use crate::{
     check::Check,
     config::DpopConfig,
+    nonce::NonceSource,
     policy::{Mode, Policy},
     proof::{Ath, NonceStatus, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
     replay::{Freshness, ReplayKey, StoreError},
@@ -135,10 +136,14 @@ fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Resul
     let ath = Ath::of(credentials.token);
     let token = PresentedToken::new(credentials.token, ath);
     match (credentials.scheme, policy.mode()) {
-        (Scheme::Bearer, Mode::Strict) => Err(TokenErrorKind::SchemeNotAccepted.into()),
         (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
-        (Scheme::Dpop, Mode::Strict | Mode::Optional) => {
-            let proof = check_proof(config, request, ath, now)?;
+        (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off) => {
+            Err(TokenErrorKind::SchemeNotAccepted.into())
+        }
+        (Scheme::Dpop, mode) => {
+            // Who only reports never hands out a nonce.
+            let nonces = config.nonces.as_ref().filter(|_| mode != Mode::ReportOnly);
+            let proof = check_proof(config, nonces, request, ath, now)?;
             let token = config.tokens.verify(token, now);
             Ok(Step::Token(Some(proof), token))
         }
@@ -148,6 +153,7 @@ fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Resul
 /// Everything about the proof but its signature.
 fn check_proof(
     config: &DpopConfig,
+    nonces: Option<&Arc<dyn NonceSource>>,
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
@@ -158,7 +164,7 @@ fn check_proof(
         .expected(TargetRequest::new(request.uri, request.headers))
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
-    let proof = match &config.nonces {
+    let proof = match nonces {
         None => config.proof.check(proof, &context)?,
         Some(nonces) => {
             let check_nonce = |nonce: &str| nonces.check(nonce, now);

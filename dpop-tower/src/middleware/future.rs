@@ -9,8 +9,9 @@ use http::{HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Admitted, grpc, service::Shared};
+use super::{Admitted, Report, grpc, service::Shared};
 use crate::{
+    policy::Mode,
     rejection::{Challenge, NO_STORE, Rejection, RejectionResponse, nonce_header},
     verifier::{Admission, Refusal, Verification},
 };
@@ -135,8 +136,15 @@ where
                                 refused.challenge.clone(),
                             );
                             State::Inner {
-                                future: inner.call(request),
+                                future: inner.call(refused.reported(request, None)),
                                 new_nonce,
+                            }
+                        }
+                        Err(refusal) if refused.only_reports() => {
+                            let request = refused.reported(request, Some(refusal));
+                            State::Inner {
+                                future: inner.call(request),
+                                new_nonce: None,
                             }
                         }
                         Err(refusal) => {
@@ -187,6 +195,32 @@ impl Shared {
 }
 
 impl<R> Refused<R> {
+    pub(super) fn only_reports(&self) -> bool {
+        self.shared.policy.mode() == Mode::ReportOnly
+    }
+
+    /// The request with a report of what became of it, where the policy is to report.
+    pub(super) fn reported<B>(
+        &self,
+        mut request: Request<B>,
+        refusal: Option<Refusal>,
+    ) -> Request<B> {
+        if self.only_reports() {
+            let extensions = request.extensions_mut();
+            match refusal {
+                None => Report::let_in(extensions),
+                Some(refusal) => {
+                    let rejection = Rejection::new(refusal, self.challenge.clone());
+                    Report::refused(extensions, rejection);
+                    Admitted::record_nothing(extensions, &self.shared.config, || {
+                        self.challenge.clone()
+                    });
+                }
+            }
+        }
+        request
+    }
+
     fn response<B: Default>(&self, refusal: Refusal) -> Response<B>
     where
         R: RejectionResponse<B>,

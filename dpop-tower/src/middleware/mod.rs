@@ -3,9 +3,10 @@
 mod future;
 mod grpc;
 mod layer;
+mod report;
 mod service;
 
-pub use self::{future::ResponseFuture, layer::DpopLayer, service::Dpop};
+pub use self::{future::ResponseFuture, layer::DpopLayer, report::Report, service::Dpop};
 
 use std::sync::Arc;
 
@@ -19,17 +20,26 @@ use crate::{
     verifier::Admission,
 };
 
-/// Left in the extensions of a request that a layer has let through, for layers and extractors
-/// further in.
+/// Left in the extensions of a request that a layer has passed on, for layers and extractors further
+/// in.
 #[derive(Clone)]
 pub(crate) struct Admitted {
     config: Arc<DpopConfig>,
-    is_bound: bool,
+    found: Found,
     #[cfg_attr(
         not(feature = "axum"),
         expect(dead_code, reason = "only extractors ask for another token")
     )]
     challenge: Challenge,
+}
+
+/// What the request was let in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Bound,
+    Bearer,
+    /// Nothing: the layer refuses nobody.
+    Nothing,
 }
 
 impl Admitted {
@@ -43,21 +53,37 @@ impl Admitted {
     ) {
         extensions.remove::<BoundToken>();
         extensions.remove::<BearerToken>();
-        let is_bound = match admission {
+        let found = match admission {
             Admission::Bound { token, .. } => {
                 extensions.insert(token);
-                true
+                Found::Bound
             }
             Admission::Bearer(token) => {
                 extensions.insert(token);
-                false
+                Found::Bearer
             }
         };
         extensions.insert(Self {
             config: Arc::clone(config),
-            is_bound,
+            found,
             challenge,
         });
+    }
+
+    /// Records that a layer was there and let the request pass for no merit of its own. What a layer
+    /// further out has found stays as it is.
+    fn record_nothing(
+        extensions: &mut Extensions,
+        config: &Arc<DpopConfig>,
+        challenge: impl FnOnce() -> Challenge,
+    ) {
+        if extensions.get::<Self>().is_none() {
+            extensions.insert(Self {
+                config: Arc::clone(config),
+                found: Found::Nothing,
+                challenge: challenge(),
+            });
+        }
     }
 
     /// The verdict of an outer layer with the same configuration, if there is one: the request is
@@ -66,13 +92,16 @@ impl Admitted {
         extensions
             .get::<Self>()
             .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
+            .filter(|admitted| admitted.found != Found::Nothing)
     }
 
     /// Whether what was let in there is let in here too. An inner layer can only be stricter.
     fn satisfies(&self, policy: Policy) -> Result<(), TokenErrorKind> {
         match policy.mode() {
-            Mode::Strict if !self.is_bound => Err(TokenErrorKind::SchemeNotAccepted),
-            Mode::Strict | Mode::Optional => Ok(()),
+            Mode::Strict | Mode::ReportOnly if self.found != Found::Bound => {
+                Err(TokenErrorKind::SchemeNotAccepted)
+            }
+            Mode::Strict | Mode::ReportOnly | Mode::Optional | Mode::Off => Ok(()),
         }
     }
 

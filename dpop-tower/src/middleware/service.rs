@@ -40,7 +40,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn challenge(&self, presented: Option<Scheme>) -> Challenge {
         let bearer = match (self.policy.mode(), presented) {
-            (Mode::Strict, _) => Bearer::NotAccepted,
+            (Mode::Strict | Mode::ReportOnly | Mode::Off, _) => Bearer::NotAccepted,
             (Mode::Optional, Some(Scheme::Bearer)) => Bearer::Presented,
             (Mode::Optional, _) => Bearer::Accepted,
         };
@@ -88,6 +88,13 @@ where
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
 
+        if self.shared.policy.mode() == Mode::Off {
+            let Shared { config, .. } = &self.shared;
+            Admitted::record_nothing(request.extensions_mut(), config, || {
+                self.shared.challenge(None)
+            });
+            return ResponseFuture::admitted(inner, request);
+        }
         let presented = verifier::presented_scheme(request.headers());
         let refused = Refused {
             responder: self.responder.clone(),
@@ -97,7 +104,11 @@ where
         };
         if let Some(admitted) = Admitted::find(request.extensions(), &self.shared.config) {
             return match admitted.satisfies(self.shared.policy) {
-                Ok(()) => ResponseFuture::admitted(inner, request),
+                Ok(()) => ResponseFuture::admitted(inner, refused.reported(request, None)),
+                Err(kind) if refused.only_reports() => {
+                    let request = refused.reported(request, Some(kind.into()));
+                    ResponseFuture::admitted(inner, request)
+                }
                 Err(kind) => ResponseFuture::refused(inner, request, refused, kind.into()),
             };
         }

@@ -242,6 +242,18 @@ impl Rejection {
         }
     }
 
+    /// The same for a request that passes all the same. It never contains a token, a proof or what the
+    /// caller wrote.
+    pub(crate) fn log_reported(&self) {
+        let (reason, detail) = (self.reason(), &*self.refusal);
+        tracing::info!(
+            target: "dpop_tower::rejection",
+            reason,
+            %detail,
+            "would refuse request"
+        );
+    }
+
     /// One line per refusal. It never contains a token, a proof or what the caller wrote.
     pub(crate) fn log(&self) {
         let (reason, detail) = (self.reason(), &*self.refusal);

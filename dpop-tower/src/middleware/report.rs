@@ -1,0 +1,40 @@
+use http::Extensions;
+
+use crate::rejection::Rejection;
+
+/// What a layer with [`Policy::report_only`](crate::Policy::report_only) found out about a request.
+/// It is in the request's extensions.
+///
+/// ```
+/// use dpop_tower::Report;
+///
+/// fn count<B>(request: &http::Request<B>) -> &'static str {
+///     match request.extensions().get::<Report>().map(Report::rejection) {
+///         None => "not looked at",
+///         Some(None) => "ready for strict",
+///         Some(Some(rejection)) => rejection.reason(),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Report {
+    rejection: Option<Rejection>,
+}
+
+impl Report {
+    /// How the request would have been refused; `None` if it would have been let in.
+    pub const fn rejection(&self) -> Option<&Rejection> {
+        self.rejection.as_ref()
+    }
+
+    pub(super) fn let_in(extensions: &mut Extensions) {
+        extensions.insert(Self { rejection: None });
+    }
+
+    pub(super) fn refused(extensions: &mut Extensions, rejection: Rejection) {
+        rejection.log_reported();
+        extensions.insert(Self {
+            rejection: Some(rejection),
+        });
+    }
+}
