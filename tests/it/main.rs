@@ -9,6 +9,7 @@ mod keys;
 mod layer;
 mod logging;
 mod nonces;
+mod policies;
 mod proof;
 mod replay;
 mod support;
