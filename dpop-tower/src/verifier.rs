@@ -295,13 +295,3 @@ impl Future for Verification {
 fn finished<T>(value: Option<T>) -> T {
     value.expect("`Verification` polled after completion")
 }
-
-impl fmt::Debug for Verification {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.step {
-            Step::Refused(_) => "Verification(refused)",
-            Step::Bearer(_) | Step::Token(..) => "Verification(token)",
-            Step::Replay(..) => "Verification(replay)",
-        })
-    }
-}

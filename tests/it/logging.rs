@@ -3,22 +3,24 @@
 use std::{
     cell::RefCell,
     io,
-    sync::{Arc, Once},
+    sync::{Arc, Mutex, Once},
 };
 
 use axum::{Router, body::Body, routing};
 use dpop_tower::{
-    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    BoundToken, Check, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
     replay::StoreError,
+    time::UnixTime,
+    token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    support::{Api, ORIGIN, URL, Verdict, invalid_proof, send},
+    support::{Api, ORIGIN, URL, Verdict, invalid_proof, invalid_token, send},
     wire::outage,
 };
 
@@ -432,6 +434,35 @@ async fn no_debug_text_of_a_refusal_quotes_what_the_caller_wrote() {
             leaky.secrets.assert_not_in(&text);
         }
     }
+}
+
+/// Writes down what a verifier of the user's own would log of a token.
+#[derive(Debug, Default)]
+struct DebugOfToken(Mutex<String>);
+
+impl TokenVerifier for DebugOfToken {
+    fn verify(
+        &self,
+        token: PresentedToken<'_>,
+        _: UnixTime,
+    ) -> Check<Result<VerifiedToken, TokenError>> {
+        *self.0.lock().unwrap() = format!("{token:?}");
+        Check::ready(Err(TokenErrorKind::Malformed.into()))
+    }
+}
+
+#[tokio::test]
+async fn no_debug_text_of_a_presented_token_shows_it() {
+    let api = Api::new();
+    let verifier = Arc::new(DebugOfToken::default());
+    let origin = PublicOrigin::new(ORIGIN).unwrap();
+    let config = DpopConfig::builder(origin, Arc::clone(&verifier)).clock(api.clock.clone());
+    let token = api.token().mint();
+    let router = crate::support::router(config.build().unwrap());
+    let refused = send(router, api.client.get(URL, &token)).await;
+    assert_eq!(Verdict::of(refused), invalid_token("token_malformed"));
+    let text = verifier.0.lock().unwrap().clone();
+    assert_eq!(text, "PresentedToken(..)");
 }
 
 #[tokio::test]
