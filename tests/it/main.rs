@@ -4,6 +4,7 @@ mod architecture;
 mod axum_router;
 mod crypto;
 mod downgrade;
+mod downgrade_matrix;
 mod hostile;
 mod keys;
 mod layer;
