@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, Uri};
 
 use self::credentials::Credentials;
 pub use self::credentials::RequestErrorKind;
-pub(crate) use self::credentials::{Scheme, presented_scheme};
+pub(crate) use self::credentials::{Presented, Scheme};
 use crate::{
     check::Check,
     config::DpopConfig,

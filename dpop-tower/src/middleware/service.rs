@@ -16,7 +16,7 @@ use crate::{
     config::DpopConfig,
     policy::{Mode, Policy},
     rejection::{Bearer, Challenge, RejectionResponse},
-    verifier::{self, RequestHead, Scheme},
+    verifier::{self, Presented, RequestHead, Scheme},
 };
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
@@ -38,11 +38,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn challenge(&self, presented: Option<Scheme>) -> Challenge {
+    pub(super) fn challenge(&self, presented: Presented) -> Challenge {
         let bearer = match (self.policy.mode(), presented) {
             (Mode::Strict | Mode::ReportOnly | Mode::Off, _) => Bearer::NotAccepted,
-            (Mode::Optional, Some(Scheme::Bearer)) => Bearer::Presented,
-            (Mode::Optional, _) => Bearer::Accepted,
+            (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
+            (Mode::Optional, Presented::Several) => Bearer::Ambiguous,
+            (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
         };
         Challenge::new(Arc::clone(&self.algs), bearer)
     }
@@ -91,11 +92,11 @@ where
         if self.shared.policy.mode() == Mode::Off {
             let Shared { config, .. } = &self.shared;
             Admitted::record_nothing(request.extensions_mut(), config, || {
-                self.shared.challenge(None)
+                self.shared.challenge(Presented::Nothing)
             });
             return ResponseFuture::admitted(inner, request);
         }
-        let presented = verifier::presented_scheme(request.headers());
+        let presented = Presented::in_headers(request.headers());
         let refused = Refused {
             responder: self.responder.clone(),
             grpc: grpc::response_type(request.headers()),

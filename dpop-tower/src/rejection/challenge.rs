@@ -12,13 +12,16 @@ pub(crate) struct Challenge {
     bearer: Bearer,
 }
 
-/// Whether the route takes bearer tokens too.
+/// Whether the route takes bearer tokens too, and which challenge then brings the error: that of the
+/// scheme which the client used (RFC 9449 section 7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearer {
     NotAccepted,
     Accepted,
-    /// Accepted, and the client sent one, so the error is about that.
+    /// Accepted, and the client sent one.
     Presented,
+    /// Accepted, and the client used more than one scheme, or one of them twice.
+    Ambiguous,
 }
 
 impl Challenge {
@@ -45,12 +48,14 @@ impl Challenge {
         error: Option<&'static str>,
         description: &'static str,
     ) -> impl Iterator<Item = HeaderValue> {
-        let bearer = match self.bearer {
-            Bearer::NotAccepted => None,
-            Bearer::Accepted => Some(value("Bearer", None, "", None)),
-            Bearer::Presented => Some(value("Bearer", error, description, None)),
+        let (of_dpop, of_bearer) = match self.bearer {
+            Bearer::NotAccepted => (error, None),
+            Bearer::Accepted => (error, Some(None)),
+            Bearer::Presented => (None, Some(error)),
+            Bearer::Ambiguous => (error, Some(error)),
         };
-        std::iter::once(value("DPoP", error, description, Some(&self.algs))).chain(bearer)
+        let bearer = of_bearer.map(|error| value("Bearer", error, description, None));
+        std::iter::once(value("DPoP", of_dpop, description, Some(&self.algs))).chain(bearer)
     }
 }
 
@@ -113,20 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn the_error_stands_where_the_client_looks_for_it() {
+    fn rfc_9449_section_7_2_the_error_is_in_the_challenge_of_the_scheme_that_was_used() {
+        let plain = "DPoP algs=\"ES256 Ed25519\"";
         let dpop = "DPoP error=\"invalid_token\", error_description=\"what is wrong\", \
                     algs=\"ES256 Ed25519\"";
-        assert_eq!(values(Bearer::NotAccepted, Some("invalid_token")), [dpop]);
-        assert_eq!(
-            values(Bearer::Accepted, Some("invalid_token")),
-            [dpop, "Bearer"]
-        );
-        assert_eq!(
-            values(Bearer::Presented, Some("invalid_token")),
-            [
-                dpop,
-                "Bearer error=\"invalid_token\", error_description=\"what is wrong\""
-            ]
-        );
+        let bearer = "Bearer error=\"invalid_token\", error_description=\"what is wrong\"";
+        for (case, expected) in [
+            (Bearer::NotAccepted, &[dpop][..]),
+            (Bearer::Accepted, &[dpop, "Bearer"]),
+            (Bearer::Presented, &[plain, bearer]),
+            (Bearer::Ambiguous, &[dpop, bearer]),
+        ] {
+            assert_eq!(values(case, Some("invalid_token")), expected, "{case:?}");
+        }
     }
 }

@@ -100,9 +100,23 @@ impl Scheme {
 }
 
 /// The scheme that the client used, for the wording of a challenge.
-pub(crate) fn presented_scheme(headers: &HeaderMap) -> Option<Scheme> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    Scheme::parse(value.split(' ').next()?)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presented {
+    Nothing,
+    One(Scheme),
+    Several,
+}
+
+impl Presented {
+    pub(crate) fn in_headers(headers: &HeaderMap) -> Self {
+        match single(headers, header::AUTHORIZATION.as_str()) {
+            Err(Several) => Self::Several,
+            Ok(value) => value
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| Scheme::parse(value.split(' ').next()?))
+                .map_or(Self::Nothing, Self::One),
+        }
+    }
 }
 
 /// RFC 9110 section 11.2.
