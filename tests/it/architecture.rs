@@ -168,27 +168,6 @@ fn no_file_grows_beyond_what_can_be_read_at_a_sitting() {
     }
 }
 
-#[test]
-fn every_test_that_the_conformance_table_names_exists() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = fs::read_to_string(folder.join("../docs/conformance.md")).unwrap();
-    let (mut named, mut missing) = (0, Vec::new());
-    for name in table.split('`').skip(1).step_by(2) {
-        let Some((module, test)) = name.split_once("::") else {
-            continue;
-        };
-        let Ok(code) = fs::read_to_string(folder.join(format!("it/{module}.rs"))) else {
-            continue;
-        };
-        named += 1;
-        if !code.contains(&format!("fn {test}()")) {
-            missing.push(name);
-        }
-    }
-    assert!(named > 50, "the table was read: {named}");
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
 /// The compiler of the declared version is not always at hand; what its dependencies declare is.
 #[test]
 fn every_dependency_of_the_library_supports_the_declared_rust_version() {

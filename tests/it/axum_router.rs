@@ -20,9 +20,9 @@ use tokio::{
 use tower_http::cors::CorsLayer;
 
 use crate::{
+    challenge::Challenge,
     logging::Log,
     support::{Api, ORIGIN, URL, Verdict, invalid_proof, send},
-    wire::Challenge,
 };
 
 fn config(api: &Api) -> DpopConfigBuilder {
@@ -155,7 +155,8 @@ fn refused_by_extractor(response: &Response<Body>) -> String {
     let challenges = Challenge::all(response.headers());
     assert_eq!(challenges[0].scheme, "DPoP");
     assert!(challenges[0].get("algs").is_some());
-    challenges[0].get("error").unwrap().to_owned()
+    let mut errors = challenges.iter().filter_map(|c| c.get("error"));
+    errors.next().unwrap().to_owned()
 }
 
 #[tokio::test]

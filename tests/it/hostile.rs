@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::{
     axum_router::{serve, write_head},
+    challenge::Challenge,
     support::{Api, ORIGIN, URL, Verdict, invalid_proof, router, send},
-    wire::Challenge,
 };
 
 /// What came back over a socket.

@@ -33,7 +33,7 @@ use tower::{
 };
 
 use crate::{
-    replay::CountingStore,
+    stores::CountingStore,
     support::{Api, ORIGIN, URL, Verdict},
 };
 

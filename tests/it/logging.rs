@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
+    stores::Outage,
     support::{Api, ORIGIN, URL, Verdict, invalid_proof, invalid_token, send},
-    wire::outage,
 };
 
 thread_local! {
@@ -228,7 +228,10 @@ async fn a_refusal_is_one_line_with_its_reason_at_a_level_that_fits() {
 #[tokio::test]
 async fn an_outage_of_the_store_is_a_warning_with_its_cause() {
     let log = Log::listen();
-    let api = outage(|| StoreError::unavailable("no route to store"));
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.replay_store(Outage(|| StoreError::unavailable("no route to store"))),
+    );
     let token = api.token().mint();
     api.get(&token, &api.proof(&token).sign()).await;
     let line = log.line();

@@ -2,17 +2,15 @@
 
 mod architecture;
 mod axum_router;
+mod challenge;
 mod crypto;
-mod downgrade;
-mod downgrade_matrix;
+mod documentation;
 mod hostile;
 mod keys;
 mod layer;
 mod logging;
-mod nonces;
 mod policies;
-mod proof;
-mod replay;
+mod rfc9449;
+mod stores;
 mod support;
 mod token;
-mod wire;

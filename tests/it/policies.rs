@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt as _, service_fn};
 
 use crate::{
     logging::Log,
-    replay::CountingStore,
+    stores::CountingStore,
     support::{Api, ORIGIN, URL, Verdict, invalid_token, send},
 };
 

@@ -1,15 +1,18 @@
-//! One protected API with an issuer, a client and a clock, in process.
+//! One protected API with an issuer, a client and a clock, and the ways to run a test against it.
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duration};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
     BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PublicOrigin,
+    crypto::{AwsLcRs, Josekit, SignatureVerifier},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
     time::{ManualClock, TimeSource, UnixTime},
 };
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 /// What clients call the API.
@@ -17,7 +20,117 @@ pub(crate) const ORIGIN: &str = "https://api.test";
 /// Its one resource, for `GET` and `POST`.
 pub(crate) const URL: &str = "https://api.test/orders";
 
+/// How a test is run: with which crypto backend, and over what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) backend: Backend,
+    pub(crate) over: Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    AwsLcRs,
+    Josekit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The router is called.
+    Process,
+    /// HTTP/1.1 through the loopback interface, written and read by hyper.
+    Socket,
+}
+
+/// Makes four tests of each of these functions, which take a [`Way`]: its name and then
+/// `aws_lc_rs_in_process`, and so on. A function that is not listed is dead code, which does not
+/// pass the lints.
+macro_rules! each_way {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use crate::support::{Backend, Over, Way};
+
+            const fn way(backend: Backend, over: Over) -> Way {
+                Way { backend, over }
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn aws_lc_rs_in_process() {
+                super::$test(way(Backend::AwsLcRs, Over::Process)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn aws_lc_rs_over_a_socket() {
+                super::$test(way(Backend::AwsLcRs, Over::Socket)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn josekit_in_process() {
+                super::$test(way(Backend::Josekit, Over::Process)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn josekit_over_a_socket() {
+                super::$test(way(Backend::Josekit, Over::Socket)).await;
+            }
+        }
+    )+};
+}
+
+pub(crate) use each_way;
+
+impl Way {
+    /// An API with every default but the clock, which stands still.
+    pub(crate) fn api(self) -> Api {
+        self.api_with(|tokens| tokens, |config| config)
+    }
+
+    /// An API with settings of the test's own.
+    pub(crate) fn api_with(
+        self,
+        tokens: impl FnOnce(JwtTokens) -> JwtTokens,
+        config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
+    ) -> Api {
+        let clock = ManualClock::new(UnixTime::from_secs(1_800_000_000));
+        let issuer = TestIssuer::new().clock(clock.clone());
+        let client = TestClient::new().clock(clock.clone());
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        let builder = DpopConfig::builder(origin, tokens(issuer.tokens())).clock(clock.clone());
+        Api {
+            way: self,
+            router: router(config(self.backend.chosen(builder)).build().unwrap()),
+            issuer,
+            client,
+            clock,
+        }
+    }
+
+    /// What the router answers.
+    pub(crate) async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
+        match self.over {
+            Over::Process => send(router, request).await,
+            Over::Socket => send_over_a_socket(router, request).await,
+        }
+    }
+}
+
+impl Backend {
+    pub(crate) fn verifier(self) -> &'static dyn SignatureVerifier {
+        match self {
+            Self::AwsLcRs => &AwsLcRs,
+            Self::Josekit => &Josekit,
+        }
+    }
+
+    pub(crate) fn chosen(self, config: DpopConfigBuilder) -> DpopConfigBuilder {
+        match self {
+            Self::AwsLcRs => config.crypto(AwsLcRs),
+            Self::Josekit => config.crypto(Josekit),
+        }
+    }
+}
+
 pub(crate) struct Api {
+    pub(crate) way: Way,
     pub(crate) issuer: TestIssuer,
     pub(crate) client: TestClient,
     pub(crate) clock: ManualClock,
@@ -35,17 +148,11 @@ impl Api {
         tokens: impl FnOnce(JwtTokens) -> JwtTokens,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
     ) -> Self {
-        let clock = ManualClock::new(UnixTime::from_secs(1_800_000_000));
-        let issuer = TestIssuer::new().clock(clock.clone());
-        let client = TestClient::new().clock(clock.clone());
-        let origin = PublicOrigin::new(ORIGIN).unwrap();
-        let builder = DpopConfig::builder(origin, tokens(issuer.tokens())).clock(clock.clone());
-        Self {
-            router: router(config(builder).build().unwrap()),
-            issuer,
-            client,
-            clock,
-        }
+        let way = Way {
+            backend: Backend::Josekit,
+            over: Over::Process,
+        };
+        way.api_with(tokens, config)
     }
 
     /// A good token for the client's key, to break.
@@ -68,7 +175,18 @@ impl Api {
     }
 
     pub(crate) async fn send(&self, request: Request<()>) -> Verdict {
-        Verdict::of(send(self.router.clone(), request).await)
+        Verdict::of(self.response(request).await)
+    }
+
+    pub(crate) async fn response(&self, request: Request<()>) -> Response<Body> {
+        self.way.send(self.router.clone(), request).await
+    }
+
+    /// A configuration of the same issuer, clock and backend, for another router.
+    pub(crate) fn config(&self) -> DpopConfigBuilder {
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        let config = DpopConfig::builder(origin, self.issuer.tokens()).clock(self.clock.clone());
+        self.way.backend.chosen(config)
     }
 
     pub(crate) fn advance(&self, secs: u64) {
@@ -95,6 +213,83 @@ pub(crate) async fn send(router: Router, request: Request<()>) -> Response<Body>
     response.unwrap()
 }
 
+/// Over a connection of its own. What the response's extensions hold travels in headers.
+async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Body> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(router.layer(map_response(Why::into_headers)));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let connection = hyper::server::conn::http1::Builder::new();
+        // What is wrong with a connection, the client sees.
+        let _ = connection
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+    });
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let response = sender.send_request(request.map(|()| Body::empty())).await;
+    response.unwrap().map(Body::new)
+}
+
+/// The operator's side of a refusal: what the layer leaves in the response's extensions.
+pub(crate) struct Why {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
+    /// What the client is told in words.
+    pub(crate) description: &'static str,
+}
+
+const REASON: &str = "x-test-reason";
+const DETAIL: &str = "x-test-detail";
+const DESCRIPTION: &str = "x-test-description";
+
+impl Why {
+    pub(crate) fn of(response: &Response<Body>) -> Option<Self> {
+        if let Some(rejection) = response.extensions().get::<Rejection>() {
+            return Some(Self {
+                reason: rejection.reason(),
+                detail: rejection.to_string(),
+                description: rejection.description(),
+            });
+        }
+        let text = |name| {
+            response
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap())
+        };
+        Some(Self {
+            reason: constant(text(REASON)?),
+            detail: text(DETAIL)?.to_owned(),
+            description: constant(text(DESCRIPTION)?),
+        })
+    }
+
+    async fn into_headers(mut response: Response<Body>) -> Response<Body> {
+        if let Some(why) = Self::of(&response) {
+            let headers = response.headers_mut();
+            headers.insert(REASON, HeaderValue::from_static(why.reason));
+            headers.insert(DETAIL, why.detail.parse().unwrap());
+            headers.insert(DESCRIPTION, HeaderValue::from_static(why.description));
+        }
+        response
+    }
+}
+
+/// The same text for as long as the tests run: reasons and error codes are few.
+fn constant(text: &str) -> &'static str {
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut known = KNOWN.lock().unwrap();
+    if let Some(known) = known.get(text) {
+        return known;
+    }
+    let new: &'static str = text.to_owned().leak();
+    known.insert(new);
+    new
+}
+
 /// What came of a request: let in, or refused with this error code for this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -115,35 +310,41 @@ impl Verdict {
         reason = "a response has no further use, and tests read better without the borrow"
     )]
     pub(crate) fn of(response: Response<Body>) -> Self {
-        let Some(rejection) = response.extensions().get::<Rejection>() else {
+        let Some(why) = Why::of(&response) else {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
             return Self::LetIn;
         };
-        assert_eq!(response.status(), rejection.status());
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
-        let error = rejection.kind().error_code().unwrap_or_default();
         let challenges: Vec<_> = response
             .headers()
             .get_all(header::WWW_AUTHENTICATE)
             .iter()
             .map(|value| value.to_str().unwrap())
             .collect();
-        match (rejection.status().as_u16(), challenges.first()) {
+        match (response.status().as_u16(), challenges.first()) {
             (503, None) => assert!(response.headers().contains_key(header::RETRY_AFTER)),
             (400 | 401, Some(first)) => {
                 assert!(first.starts_with("DPoP "), "{first}");
                 assert!(first.contains("algs=\""), "{first}");
-                let code = format!("error=\"{error}\"");
-                assert_eq!(first.contains("error="), !error.is_empty(), "{first}");
-                assert!(error.is_empty() || first.contains(&code), "{first}");
             }
             (status, first) => panic!("{status} with {first:?}"),
         }
+        let mut errors: Vec<_> = challenges
+            .iter()
+            .filter_map(|challenge| challenge.split_once("error=\"")?.1.split('"').next())
+            .collect();
+        errors.dedup();
+        assert!(errors.len() <= 1, "{challenges:?}");
+        let error = errors.first().map_or("", |error| constant(error));
+        if let Some(rejection) = response.extensions().get::<Rejection>() {
+            assert_eq!(response.status(), rejection.status());
+            assert_eq!(error, rejection.kind().error_code().unwrap_or_default());
+        }
         Self::Refused {
-            status: rejection.status().as_u16(),
+            status: response.status().as_u16(),
             error,
-            reason: rejection.reason(),
+            reason: why.reason,
         }
     }
 }

@@ -1,17 +1,14 @@
-//! What a token says of its binding, how it is sent, and the policy of the route: every combination,
-//! as docs/downgrade.md has it.
+//! Section 7.2: what a token says of its binding, how it is sent, and the policy of the route: every
+//! combination, as docs/downgrade.md has it.
 
-use std::{collections::BTreeMap, fs};
-
+use crate::support::{Api, URL, Verdict, Way, Why, each_way};
 use axum::{Router, body::to_bytes, extract::Request, routing::get};
-use dpop_tower::{
-    BearerToken, BoundToken, DpopConfig, DpopLayer, Policy, PublicOrigin, Report,
-    rejection::Rejection, test_util::TestClient,
-};
+use dpop_tower::{BearerToken, BoundToken, DpopLayer, Policy, Report, test_util::TestClient};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use std::{collections::BTreeMap, fs};
 
-use crate::support::{Api, ORIGIN, URL, Verdict, send};
+each_way!(rfc_9449_section_7_2_the_downgrade_matrix,);
 
 /// How a token is sent, in the order of the columns.
 fn requests(api: &Api, thief: &TestClient, token: &str) -> [HeaderMap; 6] {
@@ -150,35 +147,29 @@ fn router(api: &Api, policy: Policy) -> Router {
             None => tokens.to_owned(),
         }
     }
-    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .policy(policy)
-        .build()
-        .unwrap();
+    let config = api.config().policy(policy).build().unwrap();
     Router::new()
         .route("/orders", get(how))
         .layer(DpopLayer::new(config))
 }
 
 /// What came of a request, in the words of the page.
-async fn outcome(router: &Router, headers: HeaderMap) -> String {
+async fn outcome(way: Way, router: &Router, headers: HeaderMap) -> String {
     let mut request = http::Request::new(());
     *request.uri_mut() = "/orders".parse().unwrap();
     *request.headers_mut() = headers;
-    let response = send(router.clone(), request).await;
-    if let Some(rejection) = response.extensions().get::<Rejection>() {
-        let reason = rejection.reason().to_owned();
+    let response = way.send(router.clone(), request).await;
+    if let Some(why) = Why::of(&response) {
         assert_ne!(Verdict::of(response), Verdict::LetIn);
-        return reason;
+        return why.reason.to_owned();
     }
     assert_eq!(response.status(), StatusCode::OK);
     let body = to_bytes(response.into_body(), 100).await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-#[tokio::test]
-async fn rfc_9449_section_7_2_the_downgrade_matrix() {
-    let api = Api::new();
+async fn rfc_9449_section_7_2_the_downgrade_matrix(way: Way) {
+    let api = way.api();
     let thief = TestClient::new().clock(api.clock.clone());
     let jkt = api.client.thumbprint().to_string();
     let tables = page();
@@ -209,7 +200,7 @@ async fn rfc_9449_section_7_2_the_downgrade_matrix() {
                 for round in 0..2 {
                     let mut found = Vec::new();
                     for headers in requests(&api, &thief, &token) {
-                        found.push(outcome(&router, headers).await);
+                        found.push(outcome(way, &router, headers).await);
                     }
                     assert_eq!(found, expected, "{name}, {row}, {cnf:?}, round {round}");
                 }

@@ -1,56 +1,32 @@
-//! Each proof counts once (RFC 9449 section 11.1), and only an accepted one counts.
+//! Section 11.1: each proof counts once, and only an accepted one counts.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-
-use dpop_tower::{
-    Check,
-    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
-    test_util::TestClient,
-    time::UnixTime,
-};
+use crate::stores::CountingStore;
+use crate::support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable};
+use dpop_tower::{replay::MemoryReplayStore, test_util::TestClient, time::UnixTime};
 use http::Method;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::sync::Barrier;
 
-use crate::support::{Api, URL, Verdict, invalid_proof, unavailable};
-
-/// A store in memory that tells what it was asked.
-#[derive(Debug, Default)]
-pub(crate) struct CountingStore {
-    pub(crate) store: MemoryReplayStore,
-    asked: AtomicUsize,
-}
-
-impl CountingStore {
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-impl ReplayStore for CountingStore {
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.store.check_and_insert(key, expires_at, now)
-    }
-}
+each_way!(
+    a_proof_passes_once,
+    of_64_concurrent_copies_of_a_proof_exactly_one_passes,
+    a_jti_counts_once_however_often_its_client_signs_it,
+    a_client_cannot_use_up_the_jti_of_another,
+    a_proof_is_remembered_for_as_long_as_it_is_acceptable,
+    a_clock_that_goes_back_lets_no_proof_pass_twice,
+    a_refused_request_never_gets_to_the_store,
+    a_refused_proof_does_not_use_up_its_jti,
+    a_full_store_refuses_what_is_new_and_knows_what_is_old,
+    a_full_store_serves_again_when_its_proofs_are_too_old,
+    a_client_that_has_used_up_its_share_does_not_lock_out_the_others,
+);
 
 fn size(entries: usize) -> NonZeroUsize {
     NonZeroUsize::new(entries).unwrap()
 }
 
-fn api_with(store: MemoryReplayStore) -> Api {
-    Api::with(|tokens| tokens, |config| config.replay_store(store))
+fn api_with(way: Way, store: MemoryReplayStore) -> Api {
+    way.api_with(|tokens| tokens, |config| config.replay_store(store))
 }
 
 /// What becomes of a fresh request of this client.
@@ -59,9 +35,8 @@ async fn fresh(api: &Api, client: &TestClient) -> Verdict {
     api.send(client.get(URL, &token)).await
 }
 
-#[tokio::test]
-async fn section_11_1_a_proof_passes_once() {
-    let api = Api::new();
+async fn a_proof_passes_once(way: Way) {
+    let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
     assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
@@ -73,10 +48,9 @@ async fn section_11_1_a_proof_passes_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes() {
+async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes(way: Way) {
     const COPIES: usize = 64;
-    let api = Api::new();
+    let api = way.api();
     for _ in 0..5 {
         let token = api.token().mint();
         let proof = api.proof(&token).sign();
@@ -89,7 +63,7 @@ async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes() {
                 let (router, start) = (api.router.clone(), start.clone());
                 tokio::spawn(async move {
                     start.wait().await;
-                    Verdict::of(crate::support::send(router, request).await)
+                    Verdict::of(way.send(router, request).await)
                 })
             })
             .collect();
@@ -104,9 +78,8 @@ async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes() {
     }
 }
 
-#[tokio::test]
-async fn a_jti_counts_once_however_often_its_client_signs_it() {
-    let api = Api::new();
+async fn a_jti_counts_once_however_often_its_client_signs_it(way: Way) {
+    let api = way.api();
     let (one, other) = (api.token().mint(), api.token().scope("x").mint());
     let proof = api.proof(&one).claim("jti", "same").sign();
     assert_eq!(api.get(&one, &proof).await, Verdict::LetIn);
@@ -127,9 +100,8 @@ async fn a_jti_counts_once_however_often_its_client_signs_it() {
     );
 }
 
-#[tokio::test]
-async fn a_client_cannot_use_up_the_jti_of_another() {
-    let api = Api::new();
+async fn a_client_cannot_use_up_the_jti_of_another(way: Way) {
+    let api = way.api();
     for _ in 0..3 {
         let client = TestClient::new().clock(api.clock.clone());
         let token = api.issuer.token().subject("bob").bound_to(&client).mint();
@@ -142,8 +114,7 @@ async fn a_client_cannot_use_up_the_jti_of_another() {
     }
 }
 
-#[tokio::test]
-async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable() {
+async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable(way: Way) {
     // (maximum age, leeway, iat of the proof minus the clock of the server)
     for (max_age, leeway, ahead) in [
         (60, 10, 10),
@@ -152,7 +123,7 @@ async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable() {
         (1, 0, 0),
         (5, 30, 30),
     ] {
-        let api = Api::with(
+        let api = way.api_with(
             |tokens| tokens,
             |config| {
                 config
@@ -180,9 +151,8 @@ async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable() {
     }
 }
 
-#[tokio::test]
-async fn a_clock_that_goes_back_lets_no_proof_pass_twice() {
-    let api = Api::new();
+async fn a_clock_that_goes_back_lets_no_proof_pass_twice(way: Way) {
+    let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
     assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
@@ -193,10 +163,9 @@ async fn a_clock_that_goes_back_lets_no_proof_pass_twice() {
     );
 }
 
-#[tokio::test]
-async fn a_refused_request_never_gets_to_the_store() {
+async fn a_refused_request_never_gets_to_the_store(way: Way) {
     let store = Arc::new(CountingStore::default());
-    let api = Api::with(
+    let api = way.api_with(
         |tokens| tokens,
         |config| config.replay_store(Arc::clone(&store)),
     );
@@ -236,9 +205,8 @@ async fn a_refused_request_never_gets_to_the_store() {
     assert_eq!((store.asked(), store.store.len()), (1, 1));
 }
 
-#[tokio::test]
-async fn a_refused_proof_does_not_use_up_its_jti() {
-    let api = Api::new();
+async fn a_refused_proof_does_not_use_up_its_jti(way: Way) {
+    let api = way.api();
     let token = api.token().mint();
     let same = || api.proof(&token).claim("jti", "same");
     for (broken, reason) in [
@@ -254,9 +222,11 @@ async fn a_refused_proof_does_not_use_up_its_jti() {
     assert_eq!(api.get(&token, &same().sign()).await, Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn a_full_store_refuses_what_is_new_and_knows_what_is_old() {
-    let api = api_with(MemoryReplayStore::with_capacity(size(3)).capacity_per_client(size(3)));
+async fn a_full_store_refuses_what_is_new_and_knows_what_is_old(way: Way) {
+    let api = api_with(
+        way,
+        MemoryReplayStore::with_capacity(size(3)).capacity_per_client(size(3)),
+    );
     let token = api.token().mint();
     let proofs: Vec<_> = (0..3).map(|_| api.proof(&token).sign()).collect();
     for proof in &proofs {
@@ -274,9 +244,8 @@ async fn a_full_store_refuses_what_is_new_and_knows_what_is_old() {
     }
 }
 
-#[tokio::test]
-async fn a_full_store_serves_again_when_its_proofs_are_too_old() {
-    let api = api_with(MemoryReplayStore::with_capacity(size(1)));
+async fn a_full_store_serves_again_when_its_proofs_are_too_old(way: Way) {
+    let api = api_with(way, MemoryReplayStore::with_capacity(size(1)));
     assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
     let other = TestClient::new().clock(api.clock.clone());
     api.advance(70);
@@ -286,9 +255,11 @@ async fn a_full_store_serves_again_when_its_proofs_are_too_old() {
     assert_eq!(fresh(&api, &other).await, Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn a_client_that_has_used_up_its_share_does_not_lock_out_the_others() {
-    let api = api_with(MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(2)));
+async fn a_client_that_has_used_up_its_share_does_not_lock_out_the_others(way: Way) {
+    let api = api_with(
+        way,
+        MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(2)),
+    );
     for _ in 0..2 {
         assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
     }

@@ -1,7 +1,9 @@
-//! Nonces of the resource server (RFC 9449 section 9), turned on and off.
+//! Section 9 (with 8.1 and 8.2): nonces of the resource server, turned on and off.
 
-use std::{sync::Arc, time::Duration};
-
+use crate::{
+    stores::CountingStore,
+    support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable},
+};
 use axum::{Router, body::Body};
 use dpop_tower::{
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
@@ -9,11 +11,27 @@ use dpop_tower::{
 };
 use http::{Method, Request, Response, header};
 use serde_json::json;
+use std::{sync::Arc, time::Duration};
 
-use crate::{
-    replay::CountingStore,
-    support::{Api, URL, Verdict, invalid_proof, send, unavailable},
-};
+each_way!(
+    a_proof_without_nonce_is_challenged_and_passes_with_the_nonce_it_got,
+    a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one,
+    a_nonce_that_is_no_string_is_an_invalid_claim,
+    a_nonce_may_be_used_with_many_proofs,
+    a_nonce_does_not_make_a_proof_pass_twice,
+    a_refused_nonce_does_not_use_up_the_jti,
+    a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire,
+    a_renewed_nonce_replaces_the_headers_of_the_handler,
+    a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in_all,
+    every_challenge_brings_a_nonce_that_is_good,
+    a_challenge_of_an_extractor_brings_a_nonce_too,
+    without_nonces_no_response_has_one,
+    a_503_brings_no_nonce,
+    who_is_not_let_in_leaves_no_trace,
+    nodes_that_share_a_secret_accept_each_others_nonces,
+    a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed,
+    a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come,
+);
 
 const PERIOD: u64 = 120;
 
@@ -22,8 +40,8 @@ fn nonces(secret: u8) -> StatelessNonces {
         .period(Duration::from_secs(PERIOD))
 }
 
-fn api() -> Api {
-    Api::with(|tokens| tokens, |config| config.nonces(nonces(1)))
+fn api(way: Way) -> Api {
+    way.api_with(|tokens| tokens, |config| config.nonces(nonces(1)))
 }
 
 const fn use_nonce(reason: &'static str) -> Verdict {
@@ -52,7 +70,7 @@ fn request(api: &Api, nonce: Option<&str>) -> Request<()> {
 }
 
 async fn get(api: &Api, nonce: Option<&str>) -> Response<Body> {
-    send(api.router.clone(), request(api, nonce)).await
+    api.response(request(api, nonce)).await
 }
 
 /// The nonce that a challenge brings.
@@ -60,18 +78,16 @@ async fn fetch(api: &Api) -> String {
     nonce_of(&get(api, None).await).unwrap()
 }
 
-#[tokio::test]
-async fn section_9_a_proof_without_nonce_is_challenged_and_passes_with_the_nonce_it_got() {
-    let api = api();
+async fn a_proof_without_nonce_is_challenged_and_passes_with_the_nonce_it_got(way: Way) {
+    let api = api(way);
     let response = get(&api, None).await;
     let nonce = nonce_of(&response).unwrap();
     assert_eq!(Verdict::of(response), use_nonce("proof_nonce_missing"));
     assert_eq!(Verdict::of(get(&api, Some(&nonce)).await), Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn section_8_2_a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one() {
-    let api = api();
+async fn a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one(way: Way) {
+    let api = api(way);
     let old = fetch(&api).await;
     api.advance(2 * PERIOD);
     let of_another_secret = nonces(2).current(api.clock.now());
@@ -93,9 +109,8 @@ async fn section_8_2_a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_go
     }
 }
 
-#[tokio::test]
-async fn a_nonce_that_is_no_string_is_an_invalid_claim() {
-    let api = api();
+async fn a_nonce_that_is_no_string_is_an_invalid_claim(way: Way) {
+    let api = api(way);
     let token = api.token().mint();
     for nonce in [json!(null), json!(7), json!(true), json!([]), json!({})] {
         let proof = api.proof(&token).claim("nonce", nonce.clone()).sign();
@@ -107,18 +122,16 @@ async fn a_nonce_that_is_no_string_is_an_invalid_claim() {
     }
 }
 
-#[tokio::test]
-async fn a_nonce_may_be_used_with_many_proofs() {
-    let api = api();
+async fn a_nonce_may_be_used_with_many_proofs(way: Way) {
+    let api = api(way);
     let nonce = fetch(&api).await;
     for _ in 0..5 {
         assert_eq!(Verdict::of(get(&api, Some(&nonce)).await), Verdict::LetIn);
     }
 }
 
-#[tokio::test]
-async fn a_nonce_does_not_make_a_proof_pass_twice() {
-    let api = api();
+async fn a_nonce_does_not_make_a_proof_pass_twice(way: Way) {
+    let api = api(way);
     let nonce = fetch(&api).await;
     let token = api.token().mint();
     let proof = api.proof(&token).nonce(&nonce).sign();
@@ -129,9 +142,8 @@ async fn a_nonce_does_not_make_a_proof_pass_twice() {
     );
 }
 
-#[tokio::test]
-async fn a_refused_nonce_does_not_use_up_the_jti() {
-    let api = api();
+async fn a_refused_nonce_does_not_use_up_the_jti(way: Way) {
+    let api = api(way);
     let nonce = fetch(&api).await;
     let token = api.token().mint();
     let proof = || api.proof(&token).claim("jti", "same");
@@ -143,9 +155,8 @@ async fn a_refused_nonce_does_not_use_up_the_jti() {
     assert_eq!(api.get(&token, &good).await, Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire() {
-    let api = api();
+async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire(way: Way) {
+    let api = api(way);
     // The beginning of a step, so that the period is a period.
     let into_step = u64::try_from(api.now()).unwrap() % PERIOD;
     api.advance((PERIOD - into_step) % PERIOD);
@@ -180,15 +191,14 @@ async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_ret
     );
 }
 
-#[tokio::test]
-async fn a_renewed_nonce_replaces_the_headers_of_the_handler() {
+async fn a_renewed_nonce_replaces_the_headers_of_the_handler(way: Way) {
     async fn handler() -> [(header::HeaderName, &'static str); 2] {
         [
             (header::CACHE_CONTROL, "public, max-age=60"),
             (header::HeaderName::from_static("dpop-nonce"), "of-handler"),
         ]
     }
-    let api = Api::new();
+    let api = way.api();
     let origin = dpop_tower::PublicOrigin::new(crate::support::ORIGIN).unwrap();
     let config = dpop_tower::DpopConfig::builder(origin, api.issuer.tokens())
         .clock(api.clock.clone())
@@ -198,7 +208,7 @@ async fn a_renewed_nonce_replaces_the_headers_of_the_handler() {
         .layer(dpop_tower::DpopLayer::new(config.build().unwrap()));
     let nonce = nonces(1).current(api.clock.now());
     api.advance(PERIOD);
-    let response = send(router, request(&api, Some(&nonce))).await;
+    let response = way.send(router, request(&api, Some(&nonce))).await;
     assert_eq!(response.status(), 200);
     let expected = nonces(1).current(api.clock.now());
     assert_eq!(nonce_of(&response), Some(expected));
@@ -206,9 +216,8 @@ async fn a_renewed_nonce_replaces_the_headers_of_the_handler() {
     assert_eq!(cache.iter().collect::<Vec<_>>(), ["no-store"]);
 }
 
-#[tokio::test]
-async fn a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in_all() {
-    let api = api();
+async fn a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in_all(way: Way) {
+    let api = api(way);
     let mut nonce = fetch(&api).await;
     for call in 0..50 {
         let response = get(&api, Some(&nonce)).await;
@@ -264,11 +273,10 @@ fn refused(api: &Api) -> Vec<(&'static str, Request<()>)> {
     ]
 }
 
-#[tokio::test]
-async fn every_challenge_brings_a_nonce_that_is_good() {
-    let api = api();
+async fn every_challenge_brings_a_nonce_that_is_good(way: Way) {
+    let api = api(way);
     for (reason, request) in refused(&api) {
-        let response = send(api.router.clone(), request).await;
+        let response = api.response(request).await;
         let nonce = nonce_of(&response);
         let Verdict::Refused { reason: found, .. } = Verdict::of(response) else {
             panic!("{reason}");
@@ -280,9 +288,8 @@ async fn every_challenge_brings_a_nonce_that_is_good() {
     }
 }
 
-#[tokio::test]
-async fn a_challenge_of_an_extractor_brings_a_nonce_too() {
-    let api = Api::with(
+async fn a_challenge_of_an_extractor_brings_a_nonce_too(way: Way) {
+    let api = way.api_with(
         |tokens| tokens,
         |config| {
             config
@@ -294,31 +301,29 @@ async fn a_challenge_of_an_extractor_brings_a_nonce_too() {
         "authorization",
         format!("Bearer {}", api.issuer.token().mint()),
     );
-    let response = send(api.router.clone(), bearer.body(()).unwrap()).await;
+    let response = api.response(bearer.body(()).unwrap()).await;
     assert_eq!(response.status(), 401);
     let nonce = nonce_of(&response).expect("a nonce");
     let verdict = Verdict::of(get(&api, Some(&nonce)).await);
     assert_eq!(verdict, Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn without_nonces_no_response_has_one() {
-    let api = Api::new();
+async fn without_nonces_no_response_has_one(way: Way) {
+    let api = way.api();
     let passed = get(&api, Some("some nonce")).await;
     assert_eq!(nonce_of(&passed), None);
     assert_eq!(passed.headers().get(header::CACHE_CONTROL), None);
     assert_eq!(Verdict::of(passed), Verdict::LetIn);
     for (reason, request) in refused(&api) {
-        let response = send(api.router.clone(), request).await;
+        let response = api.response(request).await;
         assert_eq!(nonce_of(&response), None, "{reason}");
         assert_ne!(Verdict::of(response), Verdict::LetIn, "{reason}");
     }
 }
 
-#[tokio::test]
-async fn a_503_brings_no_nonce() {
+async fn a_503_brings_no_nonce(way: Way) {
     let one = std::num::NonZeroUsize::MIN;
-    let api = Api::with(
+    let api = way.api_with(
         |tokens| tokens,
         |config| {
             config
@@ -333,16 +338,15 @@ async fn a_503_brings_no_nonce() {
     assert_eq!(Verdict::of(response), unavailable("store_full"));
 }
 
-#[tokio::test]
-async fn who_is_not_let_in_leaves_no_trace() {
+async fn who_is_not_let_in_leaves_no_trace(way: Way) {
     let store = Arc::new(CountingStore::default());
-    let api = Api::with(
+    let api = way.api_with(
         |tokens| tokens,
         |config| config.nonces(nonces(1)).replay_store(Arc::clone(&store)),
     );
     for _ in 0..20 {
         for (_, request) in refused(&api) {
-            send(api.router.clone(), request).await;
+            api.response(request).await;
         }
         fetch(&api).await;
         get(&api, Some("x")).await;
@@ -353,17 +357,15 @@ async fn who_is_not_let_in_leaves_no_trace() {
     assert_eq!((store.asked(), store.store.len()), (1, 1));
 }
 
-#[tokio::test]
-async fn nodes_that_share_a_secret_accept_each_others_nonces() {
-    let (one, two) = (api(), api());
+async fn nodes_that_share_a_secret_accept_each_others_nonces(way: Way) {
+    let (one, two) = (api(way), api(way));
     let nonce = fetch(&one).await;
     assert_eq!(Verdict::of(get(&two, Some(&nonce)).await), Verdict::LetIn);
 }
 
-#[tokio::test]
-async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed() {
+async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed(way: Way) {
     let change = nonces(2).also_accept(NonceSecret::new([1; 32]).unwrap());
-    let api = Api::with(|tokens| tokens, |config| config.nonces(change));
+    let api = way.api_with(|tokens| tokens, |config| config.nonces(change));
     let old = nonces(1).current(api.clock.now());
     assert_eq!(Verdict::of(get(&api, Some(&old)).await), Verdict::LetIn);
     let new = nonces(2).current(api.clock.now());
@@ -371,9 +373,8 @@ async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed() {
 }
 
 /// The reason to have nonces (RFC 9449 section 11.2).
-#[tokio::test]
-async fn a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come() {
-    let api = api();
+async fn a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come(way: Way) {
+    let api = api(way);
     let later = api.now() + 3 * i64::try_from(PERIOD).unwrap();
     let token = api.token().claim("exp", later + 60).mint();
     let nonce = fetch(&api).await;

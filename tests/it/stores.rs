@@ -1,0 +1,49 @@
+//! Replay stores that tell what they were asked, or are out of reach.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dpop_tower::{
+    Check,
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+    time::UnixTime,
+};
+
+/// A store in memory that tells what it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct CountingStore {
+    pub(crate) store: MemoryReplayStore,
+    asked: AtomicUsize,
+}
+
+impl CountingStore {
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl ReplayStore for CountingStore {
+    fn check_and_insert(
+        &self,
+        key: ReplayKey,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.store.check_and_insert(key, expires_at, now)
+    }
+}
+
+/// An outage of the replay store.
+#[derive(Debug)]
+pub(crate) struct Outage(pub(crate) fn() -> StoreError);
+
+impl ReplayStore for Outage {
+    fn check_and_insert(
+        &self,
+        _: ReplayKey,
+        _: UnixTime,
+        _: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        Check::ready(Err(self.0()))
+    }
+}
