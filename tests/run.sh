@@ -82,8 +82,10 @@ node_is_new_enough() {
     node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'
 }
 
-# Debian's Node.js may be too old for the end-to-end tests; npm has newer ones.
-node_tools() {
+# Debian's Node.js may be too old for the end-to-end tests; npm has newer ones. They make certificates
+# with openssl.
+end_to_end_tools() {
+  needs openssl openssl || return 1
   node_is_new_enough && return
   needs node nodejs && needs npm npm || return 1
   node_is_new_enough && return
@@ -100,11 +102,44 @@ rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 # Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
 each_feature() {
   local features
-  for features in "" axum jwks test-util axum,jwks,test-util josekit,vendored; do
+  for features in "" axum jwks test-util axum,jwks,test-util josekit,vendored aws-lc-rs \
+    aws-lc-rs,axum,jwks,test-util; do
     echo "features: ${features:-none}"
     cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
       --features "$features" -- -D warnings || return 1
   done
+}
+
+# one_crypto_library PACKAGE FEATURES HAS HAS_NOT: what PACKAGE is built from with these features. HAS
+# is there so that an empty or broken list of crates is a failure.
+one_crypto_library() {
+  local crates found
+  crates=$(cargo tree --locked -p "$1" -e normal,build --prefix none \
+    --no-default-features --features "$2") || return 1
+  grep -qE "^($3) v" <<<"$crates" || {
+    echo "$1 with $2 has no $3" >&2
+    return 1
+  }
+  ! found=$(grep -E "^($4) v" <<<"$crates") || {
+    printf '%s with %s has\n%s\n' "$1" "$2" "$found" >&2
+    return 1
+  }
+}
+
+WITHOUT_OPENSSL=aws-lc-rs,axum,jwks,test-util
+
+one_crypto_library_each() {
+  local openssl='openssl|openssl-src|openssl-sys|native-tls' aws_lc='aws-lc-rs|aws-lc-sys|rustls'
+  one_crypto_library dpop-tower "$WITHOUT_OPENSSL" aws-lc-sys "$openssl|ring" &&
+    one_crypto_library quickstart aws-lc-rs aws-lc-sys "$openssl|ring" &&
+    one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
+    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring"
+}
+
+# The usual one is built after it, to the same place.
+quickstart_without_openssl() {
+  cargo build --locked -p quickstart --no-default-features --features aws-lc-rs &&
+    cp target/debug/quickstart target/debug/quickstart-aws-lc-rs
 }
 
 docs() {
@@ -134,11 +169,17 @@ suite "unit, integration and documentation tests" cargo \
 suite "unit tests with serde_json's arbitrary_precision" cargo \
   cargo test --locked -p dpop-tower --lib --no-default-features \
   --features test-util,serde_json/arbitrary_precision
+check "one crypto library in a program" one_crypto_library_each
+suite "the library's own tests without OpenSSL" cargo \
+  cargo test --locked -p dpop-tower --no-default-features --features "$WITHOUT_OPENSSL" --no-fail-fast
 check "documentation" docs
+check "quickstart without OpenSSL is built" quickstart_without_openssl
+check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
-check "node tools" node_tools
+check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
+suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
 
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))

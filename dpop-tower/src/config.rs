@@ -22,7 +22,7 @@ const PROOF_KEYS: usize = 10_000;
 /// ```
 /// use dpop_tower::{DpopConfig, JwtTokens, PublicOrigin};
 ///
-/// # #[cfg(all(feature = "josekit", feature = "jwks"))] {
+/// # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "jwks"))] {
 /// let config = DpopConfig::builder(
 ///     PublicOrigin::new("https://api.example.com")?,
 ///     JwtTokens::discover("https://idp.example.com").audience("https://api.example.com"),
@@ -146,7 +146,7 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// The crypto backend; with the feature `josekit`, that one unless set.
+    /// The crypto backend. Unless set, it is `Josekit` if its feature is on, and otherwise `AwsLcRs`.
     pub fn crypto(mut self, backend: impl SignatureVerifier) -> Self {
         self.crypto = Some(Arc::new(backend));
         self
@@ -173,7 +173,7 @@ impl DpopConfigBuilder {
         let crypto = self.crypto.ok_or_else(|| {
             ConfigError::new(
                 ConfigErrorKind::Crypto,
-                "no crypto backend: enable the feature `josekit` or give one with `crypto`",
+                "no crypto backend: enable the feature `josekit` or `aws-lc-rs`, or give one with `crypto`",
             )
         })?;
         check_algorithms(self.proof.allowed_algorithms(), &*crypto)?;

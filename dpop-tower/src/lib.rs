@@ -2,7 +2,7 @@
 //! holds the key it is bound to.
 //!
 //! ```
-//! # #[cfg(all(feature = "axum", feature = "josekit", feature = "jwks"))]
+//! # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "axum", feature = "jwks"))]
 //! # fn app() -> Result<axum::Router, dpop_tower::ConfigError> {
 //! use axum::{Router, routing::get};
 //! use dpop_tower::{BoundToken, DpopConfig, DpopLayer, JwtTokens, PublicOrigin};
@@ -19,7 +19,7 @@
 //! let app = Router::new().route("/orders", get(orders)).layer(DpopLayer::new(config));
 //! # Ok(app)
 //! # }
-//! # #[cfg(all(feature = "axum", feature = "josekit", feature = "jwks"))]
+//! # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "axum", feature = "jwks"))]
 //! # app().unwrap();
 //! ```
 //!

@@ -17,7 +17,7 @@ async function freePort() {
   return port;
 }
 
-export async function startServer({ issuer, nonces, publicOrigin }) {
+export async function startServer({ issuer, nonces, publicOrigin, env }) {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   publicOrigin ??= origin;
@@ -31,6 +31,7 @@ export async function startServer({ issuer, nonces, publicOrigin }) {
       DPOP_AUDIENCE: AUDIENCE,
       DPOP_PUBLIC_ORIGIN: publicOrigin,
       ...(nonces && { DPOP_NONCE: 'required' }),
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

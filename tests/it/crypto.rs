@@ -1,9 +1,11 @@
-//! The default backend through the seam that every backend has to fit.
+//! Every backend, through the seam that it has to fit.
 
 use std::sync::LazyLock;
 
 use dpop_tower::{
-    crypto::{Algorithm, InvalidKey, InvalidSignature, Josekit, PreparedKey, SignatureVerifier},
+    crypto::{
+        Algorithm, AwsLcRs, InvalidKey, InvalidSignature, Josekit, PreparedKey, SignatureVerifier,
+    },
     jwk::{JwkError, PublicJwk},
 };
 use josekit::{
@@ -17,6 +19,10 @@ use josekit::{
     },
 };
 use serde_json::{Map, Value, json};
+
+/// Every backend there is, by its name in assertions.
+pub(crate) const BACKENDS: [(&str, &dyn SignatureVerifier); 2] =
+    [("josekit", &Josekit), ("aws-lc-rs", &AwsLcRs)];
 
 /// base64url without padding. Not the library's own, so that both have to be right.
 pub(crate) fn base64url(octets: impl AsRef<[u8]>) -> String {
@@ -173,9 +179,24 @@ pub(crate) fn parse(jwk: &Map<String, Value>) -> PublicJwk {
     PublicJwk::from_json(&Value::Object(jwk.clone()).to_string()).unwrap()
 }
 
-fn prepared(key: &JoseKey) -> PreparedKey {
-    Josekit.prepare(&key.public_jwk(), key.algorithm).unwrap()
+fn prepared(backend: &dyn SignatureVerifier, key: &JoseKey) -> PreparedKey {
+    backend.prepare(&key.public_jwk(), key.algorithm).unwrap()
 }
+
+/// What each backend says of a signature, and of the key before that.
+pub(crate) fn verdicts(
+    key: &PublicJwk,
+    algorithm: Algorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> [(&'static str, Verdict); BACKENDS.len()] {
+    BACKENDS.map(|(name, backend)| {
+        let prepared = backend.prepare(key, algorithm);
+        (name, prepared.map(|key| key.verify(message, signature)))
+    })
+}
+
+pub(crate) type Verdict = Result<Result<(), InvalidSignature>, InvalidKey>;
 
 #[test]
 fn the_examples_of_rfc_7515_and_rfc_8037_verify() {
@@ -226,59 +247,70 @@ fn the_examples_of_rfc_7515_and_rfc_8037_verify() {
         ),
     ];
     for (clause, algorithm, jwk, message, signature) in table {
-        let key = Josekit
-            .prepare(&parse(jwk.as_object().unwrap()), algorithm)
-            .unwrap();
+        let key = parse(jwk.as_object().unwrap());
         let signature = from_base64url(signature);
-        assert_eq!(
-            key.verify(message.as_bytes(), &signature),
-            Ok(()),
-            "{clause}"
-        );
-        assert_eq!(
-            key.verify(&message.as_bytes()[1..], &signature),
-            Err(InvalidSignature),
-            "{clause}"
-        );
+        for (name, backend) in BACKENDS {
+            let key = backend.prepare(&key, algorithm).unwrap();
+            assert_eq!(
+                key.verify(message.as_bytes(), &signature),
+                Ok(()),
+                "{name}: {clause}"
+            );
+            assert_eq!(
+                key.verify(&message.as_bytes()[1..], &signature),
+                Err(InvalidSignature),
+                "{name}: {clause}"
+            );
+        }
     }
 }
 
 #[test]
 fn every_algorithm_verifies_its_own_signatures_and_no_changed_ones() {
     let message = b"what is signed";
-    for algorithm in Algorithm::ALL {
-        assert!(Josekit.supports(algorithm), "{algorithm}");
-        let key = JoseKey::new(algorithm);
-        let (good, verifier) = (key.sign(message), prepared(&key));
-        assert_eq!(verifier.verify(message, &good), Ok(()), "{algorithm}");
-        assert_eq!(good.len(), key.public_jwk().signature_len(), "{algorithm}");
+    for (name, backend) in BACKENDS {
+        for algorithm in Algorithm::ALL {
+            assert!(backend.supports(algorithm), "{name}: {algorithm}");
+            let key = JoseKey::new(algorithm);
+            let (good, verifier) = (key.sign(message), prepared(backend, &key));
+            assert_eq!(
+                verifier.verify(message, &good),
+                Ok(()),
+                "{name}: {algorithm}"
+            );
+            assert_eq!(
+                good.len(),
+                key.public_jwk().signature_len(),
+                "{name}: {algorithm}"
+            );
 
-        for at in [0, good.len() / 2 - 1, good.len() / 2, good.len() - 1] {
-            for bit in [0x01, 0x80] {
-                let mut changed = good.clone();
-                changed[at] ^= bit;
+            for at in [0, good.len() / 2 - 1, good.len() / 2, good.len() - 1] {
+                for bit in [0x01, 0x80] {
+                    let mut changed = good.clone();
+                    changed[at] ^= bit;
+                    assert_eq!(
+                        verifier.verify(message, &changed),
+                        Err(InvalidSignature),
+                        "{name}: {algorithm}: octet {at}, bit {bit}"
+                    );
+                }
+            }
+            for at in 0..message.len() {
+                let mut changed = *message;
+                changed[at] ^= 0x01;
                 assert_eq!(
-                    verifier.verify(message, &changed),
+                    verifier.verify(&changed, &good),
                     Err(InvalidSignature),
-                    "{algorithm}: octet {at}, bit {bit}"
+                    "{name}: {algorithm}: octet {at} of the message"
                 );
             }
-        }
-        for at in 0..message.len() {
-            let mut changed = *message;
-            changed[at] ^= 0x01;
+            let other = JoseKey::other(algorithm);
             assert_eq!(
-                verifier.verify(&changed, &good),
+                prepared(backend, &other).verify(message, &good),
                 Err(InvalidSignature),
-                "{algorithm}: octet {at} of the message"
+                "{name}: {algorithm}: another key"
             );
         }
-        let other = JoseKey::other(algorithm);
-        assert_eq!(
-            prepared(&other).verify(message, &good),
-            Err(InvalidSignature),
-            "{algorithm}: another key"
-        );
     }
 }
 
@@ -304,13 +336,12 @@ fn a_key_with_a_flipped_bit_verifies_nothing() {
                 let mut jwk = key.public();
                 jwk.insert(name.to_owned(), base64url(&changed).into());
                 // A changed point is off its curve; a changed modulus is another modulus.
-                let verified = Josekit
-                    .prepare(&parse(&jwk), algorithm)
-                    .map(|prepared| prepared.verify(message, &good));
-                assert!(
-                    matches!(verified, Err(InvalidKey) | Ok(Err(InvalidSignature))),
-                    "{algorithm}: {name}, octet {at}"
-                );
+                for (backend, verdict) in verdicts(&parse(&jwk), algorithm, message, &good) {
+                    assert!(
+                        matches!(verdict, Err(InvalidKey) | Ok(Err(InvalidSignature))),
+                        "{backend}: {algorithm}: {name}, octet {at}"
+                    );
+                }
             }
         }
     }
@@ -319,26 +350,28 @@ fn a_key_with_a_flipped_bit_verifies_nothing() {
 #[test]
 fn a_signature_has_one_length_per_key() {
     let message = b"what is signed";
-    for algorithm in Algorithm::ALL {
-        let key = JoseKey::new(algorithm);
-        let (good, verifier) = (key.sign(message), prepared(&key));
-        let wrong = [
-            Vec::new(),
-            good[..1].to_vec(),
-            good[..good.len() - 1].to_vec(),
-            good[1..].to_vec(),
-            [&good[..], &[0]].concat(),
-            [&[0], &good[..]].concat(),
-            [&good[..], &good[..]].concat(),
-            vec![0; 100_000],
-        ];
-        for signature in wrong {
-            assert_eq!(
-                verifier.verify(message, &signature),
-                Err(InvalidSignature),
-                "{algorithm}: {} octets",
-                signature.len()
-            );
+    for (name, backend) in BACKENDS {
+        for algorithm in Algorithm::ALL {
+            let key = JoseKey::new(algorithm);
+            let (good, verifier) = (key.sign(message), prepared(backend, &key));
+            let wrong = [
+                Vec::new(),
+                good[..1].to_vec(),
+                good[..good.len() - 1].to_vec(),
+                good[1..].to_vec(),
+                [&good[..], &[0]].concat(),
+                [&[0], &good[..]].concat(),
+                [&good[..], &good[..]].concat(),
+                vec![0; 100_000],
+            ];
+            for signature in wrong {
+                assert_eq!(
+                    verifier.verify(message, &signature),
+                    Err(InvalidSignature),
+                    "{name}: {algorithm}: {} octets",
+                    signature.len()
+                );
+            }
         }
     }
 }
@@ -346,18 +379,21 @@ fn a_signature_has_one_length_per_key() {
 #[test]
 fn rfc_8017_section_8_2_2_an_rsa_signature_keeps_its_leading_zeros() {
     let key = JoseKey::new(Algorithm::Rs256);
-    let verifier = prepared(&key);
     // One signature in 256 begins with a zero.
     let (message, signature) = (0_u32..5_000)
         .map(u32::to_be_bytes)
         .map(|message| (message, key.sign(&message)))
         .find(|(_, signature)| signature[0] == 0)
         .unwrap();
-    assert_eq!(verifier.verify(&message, &signature), Ok(()));
-    assert_eq!(
-        verifier.verify(&message, &signature[1..]),
-        Err(InvalidSignature)
-    );
+    for (name, backend) in BACKENDS {
+        let verifier = prepared(backend, &key);
+        assert_eq!(verifier.verify(&message, &signature), Ok(()), "{name}");
+        assert_eq!(
+            verifier.verify(&message, &signature[1..]),
+            Err(InvalidSignature),
+            "{name}"
+        );
+    }
 }
 
 /// Kinds of keys, and the algorithms that each can be used with.
@@ -377,15 +413,17 @@ fn a_key_is_prepared_for_the_algorithms_it_fits_and_for_no_other() {
     for (kind, names) in FITTING {
         let jwk = JoseKey::new(kind).public_jwk();
         for algorithm in Algorithm::ALL {
-            assert_eq!(
-                Josekit.prepare(&jwk, algorithm).map(|_| ()),
-                if names.contains(&algorithm.as_str()) {
-                    Ok(())
-                } else {
-                    Err(InvalidKey)
-                },
-                "a key for {kind} with {algorithm}"
-            );
+            for (name, backend) in BACKENDS {
+                assert_eq!(
+                    backend.prepare(&jwk, algorithm).map(|_| ()),
+                    if names.contains(&algorithm.as_str()) {
+                        Ok(())
+                    } else {
+                        Err(InvalidKey)
+                    },
+                    "{name}: a key for {kind} with {algorithm}"
+                );
+            }
         }
     }
 }
@@ -401,15 +439,17 @@ fn a_prepared_key_verifies_its_one_algorithm() {
     for signed in &rsa {
         let signature = JoseKey::new(*signed).sign(message);
         for verified in &rsa {
-            assert_eq!(
-                prepared(&JoseKey::new(*verified)).verify(message, &signature),
-                if signed == verified {
-                    Ok(())
-                } else {
-                    Err(InvalidSignature)
-                },
-                "{signed} as {verified}"
-            );
+            for (name, backend) in BACKENDS {
+                assert_eq!(
+                    prepared(backend, &JoseKey::new(*verified)).verify(message, &signature),
+                    if signed == verified {
+                        Ok(())
+                    } else {
+                        Err(InvalidSignature)
+                    },
+                    "{name}: {signed} as {verified}"
+                );
+            }
         }
     }
 }
@@ -419,8 +459,14 @@ fn both_names_of_ed25519_verify_the_same_signatures() {
     let key = JoseKey::new(Algorithm::Ed25519);
     let signature = key.sign(b"m");
     for algorithm in [Algorithm::Ed25519, Algorithm::EdDsa] {
-        let verifier = Josekit.prepare(&key.public_jwk(), algorithm).unwrap();
-        assert_eq!(verifier.verify(b"m", &signature), Ok(()), "{algorithm}");
+        for (name, backend) in BACKENDS {
+            let verifier = backend.prepare(&key.public_jwk(), algorithm).unwrap();
+            assert_eq!(
+                verifier.verify(b"m", &signature),
+                Ok(()),
+                "{name}: {algorithm}"
+            );
+        }
     }
 }
 
@@ -451,13 +497,15 @@ fn points_off_their_curve_are_refused() {
             ("y is too large", x, max),
         ] {
             let jwk = json!({"kty": "EC", "crv": curve, "x": x, "y": y});
-            assert_eq!(
-                Josekit
-                    .prepare(&parse(jwk.as_object().unwrap()), algorithm)
-                    .map(|_| ()),
-                Err(InvalidKey),
-                "{curve}: {what}"
-            );
+            for (name, backend) in BACKENDS {
+                assert_eq!(
+                    backend
+                        .prepare(&parse(jwk.as_object().unwrap()), algorithm)
+                        .map(|_| ()),
+                    Err(InvalidKey),
+                    "{name}: {curve}: {what}"
+                );
+            }
         }
     }
 }
@@ -472,39 +520,44 @@ fn a_point_of_another_curve_is_not_a_point_of_this_one() {
         "y": "SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg",
     });
     let key = parse(jwk.as_object().unwrap());
-    assert_eq!(
-        Josekit.prepare(&key, Algorithm::Es256).map(|_| ()),
-        Err(InvalidKey)
-    );
+    for (name, backend) in BACKENDS {
+        assert_eq!(
+            backend.prepare(&key, Algorithm::Es256).map(|_| ()),
+            Err(InvalidKey),
+            "{name}"
+        );
+    }
 }
 
 #[test]
 fn an_ecdsa_signature_is_r_and_s_in_range_and_not_der() {
     let message = b"what is signed";
-    for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
-        let key = JoseKey::new(algorithm);
-        let (good, verifier) = (key.sign(message), prepared(&key));
-        let (r, s) = good.split_at(good.len() / 2);
-        let (zero, max) = (vec![0; r.len()], vec![0xff; r.len()]);
-        for (what, r, s) in [
-            ("all zero (CVE-2022-21449)", &zero[..], &zero[..]),
-            ("r is zero", &zero, s),
-            ("s is zero", r, &zero),
-            ("r is too large", &max, s),
-            ("s is too large", r, &max),
-            ("swapped", s, r),
-        ] {
+    for (name, backend) in BACKENDS {
+        for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
+            let key = JoseKey::new(algorithm);
+            let (good, verifier) = (key.sign(message), prepared(backend, &key));
+            let (r, s) = good.split_at(good.len() / 2);
+            let (zero, max) = (vec![0; r.len()], vec![0xff; r.len()]);
+            for (what, r, s) in [
+                ("all zero (CVE-2022-21449)", &zero[..], &zero[..]),
+                ("r is zero", &zero, s),
+                ("s is zero", r, &zero),
+                ("r is too large", &max, s),
+                ("s is too large", r, &max),
+                ("swapped", s, r),
+            ] {
+                assert_eq!(
+                    verifier.verify(message, &[r, s].concat()),
+                    Err(InvalidSignature),
+                    "{name}: {algorithm}: {what}"
+                );
+            }
             assert_eq!(
-                verifier.verify(message, &[r, s].concat()),
+                verifier.verify(message, &der_signature(&good)),
                 Err(InvalidSignature),
-                "{algorithm}: {what}"
+                "{name}: {algorithm}: DER"
             );
         }
-        assert_eq!(
-            verifier.verify(message, &der_signature(&good)),
-            Err(InvalidSignature),
-            "{algorithm}: DER"
-        );
     }
 }
 
@@ -535,8 +588,8 @@ fn rfc_8032_section_5_1_7_an_ed25519_signature_has_one_s() {
         0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let key = JoseKey::new(Algorithm::Ed25519);
-    let (mut signature, verifier) = (key.sign(b"m"), prepared(&key));
-    assert_eq!(verifier.verify(b"m", &signature), Ok(()));
+    let good = key.sign(b"m");
+    let mut signature = good.clone();
     let mut carry = 0;
     for (octet, order) in signature[32..].iter_mut().zip(ORDER) {
         let sum = u16::from(*octet) + u16::from(order) + carry;
@@ -544,25 +597,39 @@ fn rfc_8032_section_5_1_7_an_ed25519_signature_has_one_s() {
         carry = sum >> 8;
     }
     assert_eq!(carry, 0);
-    assert_eq!(verifier.verify(b"m", &signature), Err(InvalidSignature));
+    for (name, backend) in BACKENDS {
+        let verifier = prepared(backend, &key);
+        assert_eq!(verifier.verify(b"m", &good), Ok(()), "{name}");
+        assert_eq!(
+            verifier.verify(b"m", &signature),
+            Err(InvalidSignature),
+            "{name}"
+        );
+    }
 }
 
 #[test]
 fn one_prepared_key_serves_many_threads() {
-    for algorithm in [Algorithm::Es256, Algorithm::Ed25519, Algorithm::Ps256] {
-        let key = JoseKey::new(algorithm);
-        let verifier = prepared(&key);
-        let (good, bad) = (key.sign(b"good"), key.sign(b"bad"));
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        assert_eq!(verifier.verify(b"good", &good), Ok(()));
-                        assert_eq!(verifier.verify(b"good", &bad), Err(InvalidSignature));
-                    }
-                });
-            }
-        });
+    for (name, backend) in BACKENDS {
+        for algorithm in [Algorithm::Es256, Algorithm::Ed25519, Algorithm::Ps256] {
+            let key = JoseKey::new(algorithm);
+            let verifier = prepared(backend, &key);
+            let (good, bad) = (key.sign(b"good"), key.sign(b"bad"));
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            assert_eq!(verifier.verify(b"good", &good), Ok(()), "{name}");
+                            assert_eq!(
+                                verifier.verify(b"good", &bad),
+                                Err(InvalidSignature),
+                                "{name}"
+                            );
+                        }
+                    });
+                }
+            });
+        }
     }
 }
 
@@ -623,8 +690,11 @@ fn a_damaged_key_is_refused_or_a_public_key_that_can_be_prepared_or_refused() {
             continue;
         };
         assert_eq!(jwk.thumbprint().to_string().len(), 43);
-        match Josekit.prepare(&jwk, key.algorithm) {
-            Ok(_) => usable += 1,
+        let [first, second] =
+            BACKENDS.map(|(_, backend)| backend.prepare(&jwk, key.algorithm).map(|_| ()));
+        assert_eq!(first, second, "{jwk:?}");
+        match first {
+            Ok(()) => usable += 1,
             Err(InvalidKey) => unusable += 1,
         }
     }

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod axum_router;
+mod backends;
 mod challenge;
 mod crypto;
 mod documentation;
@@ -14,3 +15,4 @@ mod rfc9449;
 mod stores;
 mod support;
 mod token;
+mod wycheproof;

@@ -15,7 +15,8 @@ use crate::jwk::{KeyParameters, PublicJwk};
 /// The `aws-lc-rs` backend: AWS-LC.
 ///
 /// It supports every [`Algorithm`], and verifies faster than OpenSSL. AWS-LC checks when a key is
-/// parsed that a point lies on its NIST curve; a point that is not on Ed25519 verifies nothing.
+/// parsed that a point lies on its NIST curve; an Ed25519 key that is no point can be prepared and
+/// verifies nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AwsLcRs;
 

@@ -17,7 +17,7 @@ use crate::{
 /// The `josekit` backend: OpenSSL.
 ///
 /// It supports every [`Algorithm`]. OpenSSL checks when a key is parsed that a point lies on its
-/// curve.
+/// NIST curve; an Ed25519 key that is no point can be prepared and verifies nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Josekit;
 

@@ -1,7 +1,8 @@
 //! Signature algorithms and the backends that verify them.
 //!
 //! A backend is a value given to the configuration, never a build-time switch: the features `josekit`
-//! and `aws-lc-rs` only add one each. With both, `Josekit` is the default. Nothing here implements cryptography.
+//! and `aws-lc-rs` only add one each. With both, `Josekit` is the default. Nothing here implements
+//! cryptography.
 
 mod algorithm;
 #[cfg(feature = "aws-lc-rs")]
@@ -42,7 +43,8 @@ pub trait SignatureVerifier: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`InvalidKey`] if the key does not [fit](PublicJwk::fits) the algorithm, is not a valid key
-    /// (such as a point that is not on its curve), or the backend does not support it.
+    /// (such as a point that is not on its curve), or the backend does not support it. A backend that
+    /// cannot tell whether the key is valid must verify nothing with one that is not.
     fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey>;
 }
 

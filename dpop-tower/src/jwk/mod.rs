@@ -166,6 +166,9 @@ impl PublicJwk {
                 if has_small_order(x) {
                     return Err(JwkError::WeakKey);
                 }
+                if !is_below_the_prime(&x) {
+                    return Err(JwkError::InvalidMember);
+                }
                 Ok(Self {
                     parameters: KeyParameters::Ed25519 { x },
                     thumbprint: Thumbprint::of(&[("crv", "Ed25519"), ("kty", "OKP"), ("x", text)]),
@@ -276,6 +279,13 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
     }
 }
 
+/// RFC 8032 section 5.1.3 step 1: the coordinate y is below the prime, 2^255 - 19. OpenSSL would
+/// reduce one that is not, and take two keys with different thumbprints for one.
+fn is_below_the_prime(x: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = x;
+    *low < 0xed || *high & 0x7f != 0x7f || middle.iter().any(|octet| *octet != 0xff)
+}
+
 /// Whether `x` encodes one of the eight points of small order, for which a signature can be made
 /// that fits many messages. Verifiers differ in what they do with them (RFC 8032 leaves it open), so
 /// no backend gets to see one.
@@ -306,7 +316,7 @@ fn has_small_order(mut x: [u8; 32]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwkError {
-    /// A parameter is missing, of another JSON type, of the wrong length or not canonical base64url.
+    /// A parameter is missing, of another JSON type, of the wrong length, or not in its one encoding.
     InvalidMember,
     /// Not a JSON object with a `kty`, or one with duplicate members.
     Malformed,

@@ -188,6 +188,36 @@ fn ed25519_keys_of_small_order_are_refused() {
     assert!(seen >= 8, "all eight points were tried: {seen}");
 }
 
+/// OpenSSL would reduce such a coordinate, AWS-LC refuses it when it verifies; so no backend gets it.
+#[test]
+fn rfc_8032_section_5_1_3_an_ed25519_key_has_its_y_below_the_prime() {
+    let key = |x: [u8; 32]| {
+        let x = base64url::encode(&x);
+        parse(&format!(r#""kty":"OKP","crv":"Ed25519","x":"{x}""#)).map(|_| ())
+    };
+    for sign in [0, 0x80] {
+        let mut x = [0xff; 32];
+        x[31] = 0x7f | sign;
+        // The prime ends in 0xed. Below it is -1; it is 0, and above it is 1: all of small order.
+        for (low, expected) in [
+            (0xeb, Ok(())),
+            (0xec, Err(JwkError::WeakKey)),
+            (0xed, Err(JwkError::WeakKey)),
+            (0xee, Err(JwkError::WeakKey)),
+            (0xef, Err(JwkError::InvalidMember)),
+            (0xff, Err(JwkError::InvalidMember)),
+        ] {
+            x[0] = low;
+            assert_eq!(key(x), expected, "{low:02x}, sign {sign:02x}");
+        }
+        for at in 1..32 {
+            let mut below = x;
+            below[at] ^= 0x01;
+            assert_eq!(key(below), Ok(()), "octet {at}, sign {sign:02x}");
+        }
+    }
+}
+
 #[test]
 fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
     let text = format!("{:?}", parse(EC).unwrap());

@@ -61,7 +61,7 @@ pub(crate) fn config(
         Nonces::Off => config,
         Nonces::Required => config.nonces(StatelessNonces::new(NonceSecret::random()?)),
     };
-    config.build().map_err(explain)
+    config.build().map_err(|error| explain(&error))
 }
 
 /// Nobody is on the path to an issuer on the same machine.
@@ -71,9 +71,12 @@ fn is_loopback(issuer: &str) -> bool {
     host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
 }
 
-fn explain(error: ConfigError) -> Box<dyn Error> {
-    match error.source() {
-        Some(source) => format!("{error}: {source}").into(),
-        None => error.into(),
+fn explain(error: &ConfigError) -> Box<dyn Error> {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
     }
+    text.into()
 }

@@ -10,8 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+#[cfg(not(feature = "josekit"))]
+use dpop_tower::crypto::AwsLcRs as Backend;
+#[cfg(feature = "josekit")]
+use dpop_tower::crypto::Josekit as Backend;
 use dpop_tower::{
-    crypto::Josekit,
     proof::{Htu, ProofContext, ProofPolicy},
     test_util::{TestClient, TestIssuer},
     time::{SystemClock, TimeSource},
@@ -63,7 +66,7 @@ async fn token(State(provider): State<Provider>, headers: HeaderMap) -> Response
         .and_then(|(proof, htu)| {
             let context = ProofContext::new(&Method::POST, &htu, SystemClock.now());
             ProofPolicy::default()
-                .verify(proof, &context, &Josekit)
+                .verify(proof, &context, &Backend)
                 .ok()
         });
     match verified {

@@ -5,6 +5,8 @@
 //! cargo run -p quickstart -- --demo    the story only; fails if anything came out otherwise
 //! ```
 //!
+//! `--no-default-features --features aws-lc-rs` builds it without OpenSSL.
+//!
 //! With `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN` set (and, if you like, `PORT` and
 //! `DPOP_NONCE=required`), it serves the same API for tokens of that issuer instead.
 
