@@ -189,6 +189,16 @@ fn ed25519_keys_of_small_order_are_refused() {
 }
 
 #[test]
+fn a_text_is_refused_by_its_length_before_anything_else() {
+    let padded = |len: usize| {
+        let key = format!("{{{EC}}}");
+        PublicJwk::from_json(&format!("{key}{}", " ".repeat(len - key.len())))
+    };
+    assert!(padded(MAX_JWK_LEN).is_ok());
+    assert_eq!(padded(MAX_JWK_LEN + 1), Err(JwkError::TooLong));
+}
+
+#[test]
 fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
     let text = format!("{:?}", parse(EC).unwrap());
     assert!(
