@@ -14,3 +14,4 @@ mod rfc9449;
 mod stores;
 mod support;
 mod token;
+mod worst_case;
