@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # One build per run gains nothing from incremental compilation, and cannot meet its bugs.
 export CARGO_INCREMENTAL=0
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 remedies=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -27,6 +27,13 @@ check() {
     echo "FAILED: $name" >&2
     failed=$((failed + 1))
   fi
+}
+
+# skip NAME REMEDY: one test that cannot be run here, and what it would take.
+skip() {
+  title "$1"
+  echo "SKIPPED: $1; $2" >&2
+  skipped=$((skipped + 1)) remedies+=("skipped: $1; $2")
 }
 
 # suite NAME KIND COMMAND...: adds up what the command's summary says. A command that fails without
@@ -73,8 +80,8 @@ build_tools() {
     echo "please install Rust $(rust_version) or newer" >&2
     return 1
   }
-  # What it takes to build OpenSSL from source.
-  needs cc gcc && needs make make && needs perl perl
+  # What it takes to build OpenSSL and libFuzzer from source.
+  needs cc gcc && needs c++ g++ && needs make make && needs perl perl
 }
 
 node_is_new_enough() {
@@ -158,11 +165,25 @@ oldest_compiler() {
   fi
 }
 
+has_nightly() {
+  command -v rustup >/dev/null && rustup toolchain list | grep -q '^nightly'
+}
+
+fuzz_tools() {
+  cargo fuzz --version 2>/dev/null || cargo install --locked cargo-fuzz
+}
+
+fuzz_sources() {
+  cargo fmt --manifest-path dpop-tower/fuzz/Cargo.toml --check &&
+    cargo clippy --locked --manifest-path dpop-tower/fuzz/Cargo.toml --all-targets -- -D warnings
+}
+
 check "build tools" build_tools
 check "formatting" cargo fmt --all --check
 check "lints" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 check "each feature by itself" each_feature
 check "oldest compiler" oldest_compiler
+check "instruction counter" needs valgrind valgrind
 suite "unit, integration and documentation tests" cargo \
   cargo test --locked --workspace --all-features --no-fail-fast
 # Any crate in a user's build can turn this on, and serde_json then hands over numbers as maps.
@@ -180,6 +201,15 @@ check "quickstart --demo" target/debug/quickstart --demo
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
+check "sources of the fuzz targets" fuzz_sources
+# Too short to find anything new; it shows that the targets work and that the seeds pass.
+if has_nightly; then
+  check "fuzz tools" fuzz_tools
+  check "fuzz targets" dpop-tower/fuzz/run.sh 5
+else
+  skip "fuzz targets" "please install a nightly compiler (rustup toolchain install nightly)"
+fi
 
+((${#remedies[@]} == 0)) || printf '\n%s' "${remedies[@]}"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))

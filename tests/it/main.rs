@@ -15,4 +15,5 @@ mod rfc9449;
 mod stores;
 mod support;
 mod token;
+mod worst_case;
 mod wycheproof;

@@ -14,6 +14,9 @@ use crate::time::UnixTime;
 const MAX_DEPTH: u8 = 16;
 const MAX_MEMBERS: usize = 256;
 
+/// Names of up to so many members are compared each with each, which needs no memory.
+const FEW_MEMBERS: usize = 16;
+
 /// A JSON value that borrows its strings from the text where they need no unescaping.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
@@ -81,7 +84,9 @@ pub(crate) fn numeric_date(number: &Number) -> Option<UnixTime> {
 
 /// A JSON object without duplicate members, in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+pub(crate) struct Object<'a>(Vec<Member<'a>>);
+
+type Member<'a> = (Cow<'a, str>, Value<'a>);
 
 impl<'a> Object<'a> {
     /// Parses a text that is one JSON object and nothing else.
@@ -205,19 +210,36 @@ impl<'de> Visitor<'de> for Strict<'de> {
             return number(&map.next_value::<String>()?).map(Value::Number);
         }
         let inner = self.deeper()?;
-        let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(8);
+        // Room for a whole header or payload, but not for each of the objects in it: those can be as
+        // many as fit the text.
+        let is_outermost = self.depth == MAX_DEPTH;
+        let mut members: Vec<Member<'de>> = Vec::with_capacity(if is_outermost { 8 } else { 0 });
         while let Some(name) = next {
             if members.len() == MAX_MEMBERS {
                 return Err(A::Error::custom("too many members"));
             }
-            if members.iter().any(|(seen, _)| *seen == name) {
-                return Err(A::Error::custom("duplicate member"));
-            }
             members.push((name, map.next_value_seed(inner)?));
             next = map.next_key_seed(MemberName)?;
         }
+        if has_duplicate(&members) {
+            return Err(A::Error::custom("duplicate member"));
+        }
         Ok(Value::Object(Object(members)))
     }
+}
+
+/// Takes no more than `n log n` comparisons, since a stranger says how many members there are.
+fn has_duplicate(members: &[Member<'_>]) -> bool {
+    let names = members.iter().map(|(name, _)| &**name);
+    if members.len() <= FEW_MEMBERS {
+        let has_twin = |(i, name)| names.clone().skip(i + 1).any(|other| other == name);
+        return names.clone().enumerate().any(has_twin);
+    }
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names
+        .windows(2)
+        .any(|pair| matches!(pair, [one, two] if one == two))
 }
 
 fn number<E: Error>(text: &str) -> Result<Number, E> {
@@ -272,6 +294,24 @@ mod tests {
             r#"{"x":[{"a":1,"a":2}]}"#,
         ] {
             assert!(!parses(twice), "{twice}");
+        }
+    }
+
+    #[test]
+    fn duplicate_members_are_refused_wherever_they_stand_and_however_many_there_are() {
+        let with = |names: &[usize]| {
+            let members: Vec<String> = names.iter().map(|name| format!("\"{name}\":0")).collect();
+            format!("{{\"o\":{{{}}}}}", members.join(","))
+        };
+        for count in [2, FEW_MEMBERS, FEW_MEMBERS + 1, MAX_MEMBERS] {
+            let names: Vec<usize> = (0..count).collect();
+            assert!(parses(&with(&names)), "{count}");
+            let (first, middle, last) = (0, (count - 1) / 2, count - 1);
+            for (from, to) in [(first, last), (last, first), (middle, last), (last, middle)] {
+                let mut twice = names.clone();
+                twice[to] = twice[from];
+                assert!(!parses(&with(&twice)), "{count}: {from} also at {to}");
+            }
         }
     }
 

@@ -20,6 +20,10 @@ use crate::{
 /// The private members of RFC 7518 section 6 (`k` is a symmetric key) and of RFC 9964 (`priv`).
 const SECRET_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
+/// An RSA-4096 key with a chain of certificates has less than 12 KiB. In a proof, a key is no longer
+/// than the proof.
+const MAX_JWK_LEN: usize = 16 * 1024;
+
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// A public key of a kind that proofs and access tokens may be signed with.
@@ -107,13 +111,17 @@ impl PublicJwk {
     /// Parses the JSON of one key.
     ///
     /// Members beside the key's own parameters, such as `kid` or `alg`, are allowed and ignored;
-    /// they do not enter the thumbprint (RFC 7638 section 3.2).
+    /// they do not enter the thumbprint (RFC 7638 section 3.2). A text of more than 16 KiB is not
+    /// looked at.
     ///
     /// # Errors
     ///
     /// [`JwkError`] for anything but a well-formed public key of a supported kind; duplicate members
     /// are not well-formed.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
+        if text.len() > MAX_JWK_LEN {
+            return Err(JwkError::TooLong);
+        }
         let object = Object::parse(text.as_bytes()).ok_or(JwkError::Malformed)?;
         Self::from_object(&object)
     }
@@ -324,6 +332,8 @@ pub enum JwkError {
     Private,
     /// It is a symmetric key.
     Symmetric,
+    /// Its text is longer than 16 KiB.
+    TooLong,
     /// Its curve is not supported.
     UnsupportedCurve,
     /// Its `kty` is not supported.
@@ -339,6 +349,7 @@ impl fmt::Display for JwkError {
             Self::Malformed => "not a JSON Web Key",
             Self::Private => "the key has a private member",
             Self::Symmetric => "the key is symmetric",
+            Self::TooLong => "the key is too long",
             Self::UnsupportedCurve => "the key's curve is not supported",
             Self::UnsupportedKeyType => "the key's type is not supported",
             Self::WeakKey => "the key is too weak or too large",

@@ -219,6 +219,16 @@ fn rfc_8032_section_5_1_3_an_ed25519_key_has_its_y_below_the_prime() {
 }
 
 #[test]
+fn a_text_is_refused_by_its_length_before_anything_else() {
+    let padded = |len: usize| {
+        let key = format!("{{{EC}}}");
+        PublicJwk::from_json(&format!("{key}{}", " ".repeat(len - key.len())))
+    };
+    assert!(padded(MAX_JWK_LEN).is_ok());
+    assert_eq!(padded(MAX_JWK_LEN + 1), Err(JwkError::TooLong));
+}
+
+#[test]
 fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
     let text = format!("{:?}", parse(EC).unwrap());
     assert!(

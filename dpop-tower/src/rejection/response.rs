@@ -7,8 +7,13 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that fits no header.
+/// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that is no nonce (RFC 9449
+/// section 8.1, RFC 6749 appendix A), which clients need not be able to read.
 pub(crate) fn nonce_header(nonce: &str) -> Option<(HeaderName, HeaderValue)> {
+    let is_nqchar = |octet| matches!(octet, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if nonce.is_empty() || !nonce.bytes().all(is_nqchar) {
+        return None;
+    }
     Some((NONCE, HeaderValue::try_from(nonce).ok()?))
 }
 
@@ -47,5 +52,35 @@ pub struct DefaultRejectionResponse;
 impl<B: Default> RejectionResponse<B> for DefaultRejectionResponse {
     fn response(&self, _rejection: &Rejection) -> Response<B> {
         Response::new(B::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_9449_section_8_1_what_is_no_nonce_is_not_sent_as_one() {
+        let sent = |nonce| nonce_header(nonce).map(|(_, value)| value);
+        for good in ["!", "#[", "]~", "eyJ7S_zG.eyJH0-Z.HX4w-7v"] {
+            assert_eq!(
+                sent(good).as_ref().map(HeaderValue::as_bytes),
+                Some(good.as_bytes())
+            );
+        }
+        for wrong in [
+            "",
+            " n",
+            "n ",
+            "n n",
+            "n\t",
+            "\"n\"",
+            "n\\",
+            "n\x7f",
+            "n\u{fc}",
+            "n\r\nx: y",
+        ] {
+            assert_eq!(sent(wrong), None, "{wrong:?}");
+        }
     }
 }

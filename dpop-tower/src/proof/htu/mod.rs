@@ -53,7 +53,8 @@ impl Htu {
     /// Parses an absolute `http` or `https` URI as a client wrote it in the claim. A query and a
     /// fragment are cut off unread.
     ///
-    /// The work is linear in the length of `uri`; limiting that length is the caller's business.
+    /// Work and memory are linear in the length of `uri`. There is no limit to that length here; a
+    /// `htu` claim is shorter than its proof, which is limited to 16 KiB.
     ///
     /// # Errors
     ///

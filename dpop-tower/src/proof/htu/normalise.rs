@@ -144,9 +144,9 @@ pub(super) fn push_path(text: &mut String, path: &str) -> Result<(), HtuError> {
             Some("/.") => text.truncate(start),
             Some("/..") => {
                 text.truncate(start);
-                if let Some(parent) = text.rfind('/').filter(|slash| *slash >= root) {
-                    text.truncate(parent);
-                }
+                // Not in the whole text: every segment at the root would search a long host again.
+                let parent = text.get(root..).and_then(|path| path.rfind('/'));
+                text.truncate(root.saturating_add(parent.unwrap_or_default()));
             }
             _ => continue,
         }

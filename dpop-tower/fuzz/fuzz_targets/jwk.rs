@@ -1,0 +1,33 @@
+//! The JSON of a key.
+//!
+//! What `PublicJwk::from_json` accepts is a public key by a second reading, has the thumbprint that
+//! RFC 7638 gives it, and the backend makes a key of it or says no.
+#![no_main]
+
+use dpop_tower::{
+    crypto::{Algorithm, AwsLcRs, SignatureVerifier as _},
+    jwk::PublicJwk,
+};
+use dpop_tower_fuzz::reading;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| {
+    let Ok(key) = PublicJwk::from_json(input) else {
+        return;
+    };
+    let read = reading::object(input.as_bytes()).expect("it is a JSON object");
+    assert!(!reading::has_secret_member(&read));
+    assert_eq!(
+        reading::thumbprint(&read).as_ref(),
+        Some(key.thumbprint().as_bytes())
+    );
+    for algorithm in Algorithm::ALL {
+        let prepared = AwsLcRs.prepare(&key, algorithm);
+        assert!(key.fits(algorithm) || prepared.is_err());
+        if let Ok(prepared) = prepared {
+            for len in [0, key.signature_len(), key.signature_len() + 1] {
+                assert!(prepared.verify(b"message", &vec![0; len]).is_err());
+            }
+        }
+    }
+});

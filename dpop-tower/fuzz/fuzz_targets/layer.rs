@@ -1,0 +1,21 @@
+//! A sequence of requests to one layer, each a good one with a few things changed.
+//!
+//! The lines of the input change the next request, and an empty line sends it. Every signature is
+//! taken for valid, so the code behind them is reached. A second implementation of the rules says
+//! who may be let in; whoever is let in against it is a finding, and so is an unchanged request that
+//! is refused.
+#![no_main]
+
+use dpop_tower_fuzz::session::Session;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| {
+    let mut session = Session::new(input.starts_with("nonces\n"));
+    for line in input.split('\n') {
+        session.line(line);
+        if session.sent() == 8 {
+            return;
+        }
+    }
+    session.line("");
+});
