@@ -52,7 +52,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     middleware::Admitted,
-    rejection::{Challenge, NO_STORE, nonce_header, write_challenges},
+    rejection::{Challenge, NO_STORE, RejectionKind, nonce_header, write_challenges},
     token::{BearerToken, BoundToken, TokenErrorKind},
 };
 
@@ -113,7 +113,7 @@ impl IntoResponse for TokenRejection {
         {
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, NO_STORE);
-            write_challenges(headers, challenge, Some("invalid_token"), description);
+            write_challenges(headers, challenge, RejectionKind::InvalidToken, description);
             headers.extend(nonce.as_deref().and_then(nonce_header));
         }
         response

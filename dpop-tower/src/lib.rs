@@ -92,7 +92,7 @@ pub mod jwk;
 mod keys;
 mod middleware;
 pub mod nonce;
-mod policy;
+pub mod policy;
 pub mod proof;
 pub mod rejection;
 pub mod replay;
@@ -109,7 +109,7 @@ pub use self::{
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{Dpop, DpopLayer, Report, ResponseFuture},
-    policy::{Mode, Policy},
+    policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
     token::{BearerToken, BoundToken, JwtTokens},
 };

@@ -4,6 +4,7 @@ mod architecture;
 mod axum_router;
 mod challenge;
 mod crypto;
+mod demands;
 mod documentation;
 mod hostile;
 mod keys;

@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use super::{HtuDifference, HtuError};
-use crate::jwk::JwkError;
+use crate::{jwk::JwkError, time::UnixTime};
 
 /// Why a proof was refused, for the operator. What the client learns is much less.
 ///
@@ -179,6 +179,10 @@ impl ProofError {
             kind,
             detail: Detail::Clock { offset },
         }
+    }
+
+    pub(crate) const fn too_old(issued_at: UnixTime, now: UnixTime) -> Self {
+        Self::clock(ProofErrorKind::TooOld, issued_at.seconds_since(now))
     }
 
     pub(super) fn htu(difference: HtuDifference) -> Self {

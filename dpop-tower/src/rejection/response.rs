@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::{Challenge, Rejection};
+use super::{Challenge, Rejection, RejectionKind};
 
 /// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -15,11 +15,11 @@ pub(crate) fn nonce_header(nonce: &str) -> Option<(HeaderName, HeaderValue)> {
 pub(crate) fn write_challenges(
     headers: &mut HeaderMap,
     challenge: &Challenge,
-    error: Option<&'static str>,
+    kind: RejectionKind,
     description: &'static str,
 ) {
     headers.remove(header::WWW_AUTHENTICATE);
-    for value in challenge.values(error, description) {
+    for value in challenge.values(kind, description) {
         headers.append(header::WWW_AUTHENTICATE, value);
     }
 }
