@@ -9,6 +9,7 @@ mod credentials;
 use std::{
     fmt,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -46,6 +47,8 @@ pub(crate) struct RequestHead<'a> {
     /// As the client sent it, not as a router left it.
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
+    /// Where the connection comes from, if that is known.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// Who is let in.
@@ -165,9 +168,10 @@ fn check_proof(
     now: UnixTime,
 ) -> Result<UnverifiedProof, Refusal> {
     let proof = credentials::proof(request.headers)?;
+    let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
         .target
-        .expected(TargetRequest::new(request.uri, request.headers))
+        .expected(target)
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
     let check_nonce = |nonce: &str| config.nonces.check(nonce, now);
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
@@ -177,7 +181,10 @@ fn check_proof(
         // A layer further in may ask for one.
         context.observe_nonce(&check_nonce)
     };
-    let proof = config.proof.check(proof, &context)?;
+    let proof = config
+        .proof
+        .check(proof, &context)
+        .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
     let (_, leeway) = config.proof.window();
     policy
         .demands()

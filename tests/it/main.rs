@@ -11,6 +11,7 @@ mod keys;
 mod layer;
 mod logging;
 mod policies;
+mod proxies;
 mod rfc9449;
 mod stores;
 mod support;

@@ -1,5 +1,6 @@
 use std::{
     fmt, mem,
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,6 +18,7 @@ use crate::{
     config::DpopConfig,
     policy::Mode,
     rejection::RejectionResponse,
+    target::PeerAddr,
     verifier::{self, Presented, RequestHead},
 };
 
@@ -113,6 +115,7 @@ where
                 method: request.method(),
                 uri,
                 headers: request.headers(),
+                peer: peer_address(request.extensions()),
             },
         );
         mark_sensitive(request.headers_mut());
@@ -131,6 +134,17 @@ fn original_uri(extensions: &Extensions) -> Option<&Uri> {
 #[cfg(not(feature = "axum"))]
 fn original_uri(_extensions: &Extensions) -> Option<&Uri> {
     None
+}
+
+/// Where the connection comes from, if the server says so.
+fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
+    let told = extensions.get::<PeerAddr>().map(|peer| peer.0);
+    #[cfg(feature = "axum")]
+    let told = told.or_else(|| {
+        let info = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        info.map(|info| info.0.ip())
+    });
+    told
 }
 
 /// Services further in may log headers; these two they shall not.

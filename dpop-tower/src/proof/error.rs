@@ -185,6 +185,14 @@ impl ProofError {
         Self::clock(ProofErrorKind::TooOld, issued_at.seconds_since(now))
     }
 
+    /// Adds what may be the reason that the URI is another one.
+    pub(crate) fn with_hint(mut self, hint: impl FnOnce() -> Option<&'static str>) -> Self {
+        if let Detail::Htu(difference) = &mut self.detail {
+            difference.set_hint(hint());
+        }
+        self
+    }
+
     pub(super) fn htu(difference: HtuDifference) -> Self {
         Self {
             kind: ProofErrorKind::HtuMismatch,
