@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body, extract::Request as AxumRequest, routing::get};
 use dpop_tower::{
     DpopConfigBuilder, DpopLayer, Policy, PolicyTable, Report,
+    axum::{ProofKey, Scopes},
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    rejection::ProblemDetails,
     test_util::{KeyKind, TestClient, TokenBuilder},
     time::TimeSource as _,
 };
@@ -34,6 +36,8 @@ each_way!(
     a_table_chooses_by_path_and_method,
     a_table_sees_the_path_as_the_client_sent_it,
     a_scope_that_is_missing_is_permission_denied_in_grpc,
+    handlers_can_ask_for_the_scopes_and_the_key_alone,
+    rfc_9457_a_refusal_can_have_problem_details,
 );
 
 async fn hello() -> &'static str {
@@ -602,4 +606,96 @@ async fn a_scope_that_is_missing_is_permission_denied_in_grpc(way: Way) {
     open.headers_mut().insert(header::CONTENT_TYPE, value);
     let response = way.send(router, open).await;
     assert!(!response.headers().contains_key("grpc-status"));
+}
+
+async fn handlers_can_ask_for_the_scopes_and_the_key_alone(way: Way) {
+    async fn scopes(scopes: Scopes) -> String {
+        let known = scopes.contains("b") && !scopes.contains("c");
+        format!("{scopes:?} {known}")
+    }
+    async fn key(ProofKey(thumbprint): ProofKey) -> String {
+        thumbprint.to_string()
+    }
+    async fn optional_key(key: Option<ProofKey>) -> &'static str {
+        key.map_or("none", |_| "some")
+    }
+    let api = way.api();
+    let layer = DpopLayer::new(api.config().policy(Policy::optional()).build().unwrap());
+    let router = Router::new()
+        .route("/scopes", get(scopes))
+        .route("/key", get(key))
+        .route("/optional", get(optional_key))
+        .layer(layer);
+    let bound = api.token().scope("a b").mint();
+    let open = api.issuer.token().scope("a b").mint();
+    let thumbprint = api.client.thumbprint().to_string();
+    for (path, of_bound, of_open) in [
+        (
+            "/scopes",
+            "[\"a\", \"b\"] true",
+            Some("[\"a\", \"b\"] true"),
+        ),
+        ("/key", &thumbprint, None),
+        ("/optional", "some", Some("none")),
+    ] {
+        let mut open = bearer(&open);
+        *open.uri_mut() = path.parse().unwrap();
+        let bound = api.client.get(&format!("{ORIGIN}{path}"), &bound);
+        for (request, expected) in [(bound, Some(of_bound)), (open, of_open)] {
+            let response = way.send(router.clone(), request).await;
+            let status = response.status();
+            let body = axum::body::to_bytes(response.into_body(), 100)
+                .await
+                .unwrap();
+            assert_eq!(status, if expected.is_some() { 200 } else { 401 }, "{path}");
+            assert_eq!(&body[..], expected.unwrap_or_default().as_bytes(), "{path}");
+        }
+    }
+    let bare = Router::new()
+        .route("/scopes", get(scopes))
+        .route("/key", get(key));
+    for path in ["/scopes", "/key"] {
+        let request = Request::get(path).body(()).unwrap();
+        assert_eq!(way.send(bare.clone(), request).await.status(), 500);
+    }
+}
+
+async fn rfc_9457_a_refusal_can_have_problem_details(way: Way) {
+    let api = way.api();
+    let layer = DpopLayer::new(api.config().build().unwrap())
+        .with_policy(Policy::strict().scope("b"))
+        .with_rejection_response(ProblemDetails);
+    let router = Router::new().route("/orders", get(hello)).layer(layer);
+    let token = api.token().scope("a").mint();
+    let nothing = Request::get("/orders").body(()).unwrap();
+    for (request, expected) in [
+        (
+            api.client.get(URL, &token),
+            json!({
+                "status": 403,
+                "title": "Forbidden",
+                "detail": "the token lacks a scope",
+                "error": "insufficient_scope",
+            }),
+        ),
+        (
+            nothing,
+            json!({
+                "status": 401,
+                "title": "Unauthorized",
+                "detail": "no access token was sent",
+            }),
+        ),
+    ] {
+        let response = way.send(router.clone(), request).await;
+        assert_eq!(json!(response.status().as_u16()), expected["status"]);
+        let media_type = &response.headers()[header::CONTENT_TYPE];
+        assert_eq!(media_type, "application/problem+json");
+        assert!(!Challenge::all(response.headers()).is_empty());
+        let body = axum::body::to_bytes(response.into_body(), 1000)
+            .await
+            .unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body, expected);
+    }
 }

@@ -1,12 +1,16 @@
 //! What a refused client learns, and what it does not.
 
 mod challenge;
+mod problem;
 mod response;
 
-pub use self::response::{DefaultRejectionResponse, RejectionResponse};
 pub(crate) use self::{
     challenge::{Bearer, Challenge, Terms},
     response::{NO_STORE, nonce_header, write_challenges},
+};
+pub use self::{
+    problem::ProblemDetails,
+    response::{DefaultRejectionResponse, RejectionResponse},
 };
 pub use crate::verifier::RequestErrorKind;
 
