@@ -31,6 +31,9 @@ each_way!(
     what_a_policy_asks_for_it_asks_of_bearer_tokens_too,
     of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once,
     an_inner_layer_that_wants_a_nonce_renews_it,
+    an_inner_layer_asks_of_bearer_tokens_too,
+    a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_good_for_the_inner_one,
+    asking_twice_takes_nothing_back,
     a_request_that_lacks_a_scope_does_not_use_up_its_proof,
     a_policy_that_only_reports_tells_what_is_missing,
     a_table_chooses_by_path_and_method,
@@ -447,6 +450,85 @@ async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
         assert_eq!(Verdict::of(response), Verdict::LetIn);
         assert_eq!(new, is_renewed, "after {secs} s");
     }
+}
+
+async fn an_inner_layer_asks_of_bearer_tokens_too(way: Way) {
+    let api = way.api();
+    let layer = DpopLayer::new(api.config().policy(Policy::optional()).build().unwrap());
+    let inner = layer.clone().with_policy(Policy::optional().scope("b"));
+    let router = with_layer(inner).layer(layer);
+    for (granted, expected) in [
+        ("b", Verdict::LetIn),
+        ("a", insufficient_scope("policy_scope_missing")),
+    ] {
+        let token = api.issuer.token().scope(granted).mint();
+        let verdict = Verdict::of(way.send(router.clone(), bearer(&token)).await);
+        assert_eq!(verdict, expected, "{granted}");
+    }
+}
+
+async fn a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_good_for_the_inner_one(
+    way: Way,
+) {
+    let api = way.api();
+    let config = api.config().nonces_where_required(nonces());
+    let layer = DpopLayer::new(config.build().unwrap());
+    let inner = layer.clone().with_policy(Policy::strict().require_nonce());
+    let router = with_layer(inner).layer(layer);
+    let good = nonces().current(api.clock.now());
+    for (nonce, expected) in [
+        (good.as_str(), Verdict::LetIn),
+        ("x", use_nonce("proof_nonce_unknown")),
+        ("", use_nonce("proof_nonce_unknown")),
+    ] {
+        let request = with_nonce(&api, Some(nonce));
+        let verdict = Verdict::of(way.send(router.clone(), request).await);
+        assert_eq!(verdict, expected, "{nonce}");
+    }
+}
+
+async fn asking_twice_takes_nothing_back(way: Way) {
+    let api = way.api();
+    let secs = Duration::from_secs;
+    let twice = |first: u64, second: u64| {
+        let policy = Policy::strict().max_age(secs(first)).max_age(secs(second));
+        policy.max_auth_age(secs(first)).max_auth_age(secs(second))
+    };
+    for policy in [twice(5, 30), twice(30, 5)] {
+        let router = protected(&api, policy);
+        for (age, since_login, expected) in [
+            (15, 5, Verdict::LetIn),
+            (16, 5, invalid_proof("proof_too_old")),
+            (15, 6, step_up("policy_auth_too_old")),
+        ] {
+            let token = api.token().claim("auth_time", api.now() - since_login);
+            let token = token.mint();
+            let proof = api.proof(&token).claim("iat", api.now() - age).sign();
+            let client = &api.client;
+            let request = client.request_with_proof(Method::GET, URL, &token, &proof);
+            let verdict = Verdict::of(way.send(router.clone(), request).await);
+            assert_eq!(verdict, expected, "{age} s, {since_login} s");
+        }
+    }
+    let policy = Policy::strict()
+        .algorithms([Algorithm::Es256, Algorithm::Ed25519])
+        .algorithms([Algorithm::Ed25519, Algorithm::Rs256])
+        .acr(["a", "b"])
+        .acr(["b", "c"]);
+    let router = protected(&api, policy);
+    let client = TestClient::with_key(KeyKind::Ed25519).clock(api.clock.clone());
+    for (acr, expected) in [
+        ("b", Verdict::LetIn),
+        ("a", step_up("policy_acr_insufficient")),
+        ("c", step_up("policy_acr_insufficient")),
+    ] {
+        let token = api.issuer.token().bound_to(&client).claim("acr", acr);
+        let request = client.get(URL, &token.mint());
+        let verdict = Verdict::of(way.send(router.clone(), request).await);
+        assert_eq!(verdict, expected, "{acr}");
+    }
+    let verdict = present(&api, &router, &api.token().claim("acr", "b").mint()).await;
+    assert_eq!(verdict, invalid_proof("proof_alg_not_allowed"));
 }
 
 async fn a_request_that_lacks_a_scope_does_not_use_up_its_proof(way: Way) {
