@@ -6,6 +6,7 @@ mod challenge;
 mod crypto;
 mod demands;
 mod documentation;
+mod grpc;
 mod hostile;
 mod keys;
 mod layer;
