@@ -130,6 +130,10 @@ check "each feature by itself" each_feature
 check "oldest compiler" oldest_compiler
 suite "unit, integration and documentation tests" cargo \
   cargo test --locked --workspace --all-features --no-fail-fast
+# Any crate in a user's build can turn this on, and serde_json then hands over numbers as maps.
+suite "unit tests with serde_json's arbitrary_precision" cargo \
+  cargo test --locked -p dpop-tower --lib --no-default-features \
+  --features test-util,serde_json/arbitrary_precision
 check "documentation" docs
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo

@@ -9,9 +9,11 @@ use axum::{
 };
 use dpop_tower::{
     BearerToken, BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    nonce::{NonceSecret, StatelessNonces},
 };
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -576,6 +578,32 @@ async fn over_a_socket_a_body_is_streamed_not_collected() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n").await.unwrap();
     read_until(&mut stream, "second").await;
+}
+
+/// docs/wire.md says which spellings a client meets, because there are some that look for one only.
+#[tokio::test]
+async fn over_a_socket_dpop_nonce_is_written_in_lower_case_or_in_title_case() {
+    let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
+    let api = Api::with(|tokens| tokens, |config| config.nonces(nonces));
+    for (title_case, spelling) in [(false, "\r\ndpop-nonce: "), (true, "\r\nDpop-Nonce: ")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = TowerToHyperService::new(api.router.clone());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut server = hyper::server::conn::http1::Builder::new();
+            server.title_case_headers(title_case);
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = write_head(&api.client.get(URL, "token"));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.contains(spelling), "{answer}");
+        // A value keeps its case.
+        assert!(answer.contains(": DPoP error="), "{answer}");
+    }
 }
 
 /// A request line and headers as HTTP/1.1 has them, without the empty line at their end.

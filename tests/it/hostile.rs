@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::http::StatusCode;
-use dpop_tower::{DpopConfig, Policy, PublicOrigin, nonce::NonceSecret, nonce::StatelessNonces};
+use dpop_tower::{Policy, nonce::NonceSecret, nonce::StatelessNonces};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,8 +14,23 @@ use tokio::{
 use crate::{
     axum_router::{serve, write_head},
     challenge::Challenge,
-    support::{Api, ORIGIN, URL, Verdict, invalid_proof, router, send},
+    support::{Api, Backend, URL, Verdict, each_backend, invalid_proof, router, send},
 };
+
+each_backend!(
+    junk_in_a_header_is_refused_with_a_challenge,
+    what_is_there_twice_is_refused,
+    no_header_and_no_form_of_the_target_moves_the_expected_htu,
+    forged_headers_do_not_spoil_a_good_request_either,
+    odd_paths_are_never_served_without_a_proof_for_just_them,
+    targets_that_are_no_paths_are_refused,
+    a_token_counts_in_the_authorization_header_alone,
+    what_is_no_http_is_answered_by_the_server_and_changes_nothing,
+    requests_on_one_connection_are_judged_each_by_itself,
+    of_thousands_of_mutated_requests_none_is_let_in_and_none_fails,
+    signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_request,
+    an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof,
+);
 
 /// What came back over a socket.
 #[derive(Debug)]
@@ -55,8 +70,8 @@ struct Target {
 }
 
 impl Target {
-    async fn new() -> Self {
-        let api = Api::new();
+    async fn new(backend: Backend) -> Self {
+        let api = backend.api();
         let address = serve(api.router.clone()).await;
         Self { api, address }
     }
@@ -116,9 +131,8 @@ fn written(line: &str, headers: &[(&str, Vec<u8>)]) -> Vec<u8> {
     request
 }
 
-#[tokio::test]
-async fn junk_in_a_header_is_refused_with_a_challenge() {
-    let target = Target::new().await;
+async fn junk_in_a_header_is_refused_with_a_challenge(backend: Backend) {
+    let target = Target::new(backend).await;
     let every_octet = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
     for (what, junk) in [
         ("64 KiB", vec![b'a'; 64 * 1024]),
@@ -152,9 +166,8 @@ async fn junk_in_a_header_is_refused_with_a_challenge() {
     }
 }
 
-#[tokio::test]
-async fn what_is_there_twice_is_refused() {
-    let target = Target::new().await;
+async fn what_is_there_twice_is_refused(backend: Backend) {
+    let target = Target::new(backend).await;
     let joined = |value: &[u8], separator: &[u8]| [value, value].join(separator);
     for (what, error) in [
         ("two Authorization headers", "invalid_request"),
@@ -204,9 +217,8 @@ async fn what_is_there_twice_is_refused() {
 }
 
 /// A malicious API that got a proof made for it cannot pass it on.
-#[tokio::test]
-async fn no_header_and_no_form_of_the_target_moves_the_expected_htu() {
-    let target = Target::new().await;
+async fn no_header_and_no_form_of_the_target_moves_the_expected_htu(backend: Backend) {
+    let target = Target::new(backend).await;
     let api = &target.api;
     let evil_proof = |token: &str| {
         let proof = api.client.proof("GET", "https://evil.test/orders");
@@ -267,9 +279,8 @@ async fn no_header_and_no_form_of_the_target_moves_the_expected_htu() {
     }
 }
 
-#[tokio::test]
-async fn forged_headers_do_not_spoil_a_good_request_either() {
-    let target = Target::new().await;
+async fn forged_headers_do_not_spoil_a_good_request_either(backend: Backend) {
+    let target = Target::new(backend).await;
     for forged in [
         ("x-forwarded-host", "evil.test"),
         ("x-forwarded-proto", "http"),
@@ -284,9 +295,8 @@ async fn forged_headers_do_not_spoil_a_good_request_either() {
     }
 }
 
-#[tokio::test]
-async fn odd_paths_are_never_served_without_a_proof_for_just_them() {
-    let target = Target::new().await;
+async fn odd_paths_are_never_served_without_a_proof_for_just_them(backend: Backend) {
+    let target = Target::new(backend).await;
     for path in [
         "//",
         "//orders",
@@ -331,9 +341,8 @@ async fn odd_paths_are_never_served_without_a_proof_for_just_them() {
     }
 }
 
-#[tokio::test]
-async fn targets_that_are_no_paths_are_refused() {
-    let target = Target::new().await;
+async fn targets_that_are_no_paths_are_refused(backend: Backend) {
+    let target = Target::new(backend).await;
     for (line, method) in [
         ("OPTIONS *", "OPTIONS"),
         ("CONNECT api.test:443", "CONNECT"),
@@ -362,9 +371,8 @@ async fn targets_that_are_no_paths_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_token_counts_in_the_authorization_header_alone() {
-    let target = Target::new().await;
+async fn a_token_counts_in_the_authorization_header_alone(backend: Backend) {
+    let target = Target::new(backend).await;
     let form = "application/x-www-form-urlencoded";
     for (what, scheme) in [
         ("query", None),
@@ -401,9 +409,8 @@ async fn a_token_counts_in_the_authorization_header_alone() {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing() {
-    let target = Target::new().await;
+async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing(backend: Backend) {
+    let target = Target::new(backend).await;
     let [_, authorization, proof] = target.good();
     let authorization = String::from_utf8(authorization.1).unwrap();
     let proof = String::from_utf8(proof.1).unwrap();
@@ -459,9 +466,8 @@ async fn next_answer(stream: &mut TcpStream) -> Answer {
     }
 }
 
-#[tokio::test]
-async fn requests_on_one_connection_are_judged_each_by_itself() {
-    let target = Target::new().await;
+async fn requests_on_one_connection_are_judged_each_by_itself(backend: Backend) {
+    let target = Target::new(backend).await;
     let api = &target.api;
     let token = api.token().mint();
     let get = || write_head(&api.client.get(URL, &token)) + "\r\n";
@@ -542,16 +548,11 @@ fn meaning(authorization: &[u8]) -> Vec<u8> {
     meaning
 }
 
-#[tokio::test]
-async fn of_thousands_of_mutated_requests_none_is_let_in_and_none_fails() {
-    let api = Api::new();
-    let optional = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .policy(Policy::optional());
+async fn of_thousands_of_mutated_requests_none_is_let_in_and_none_fails(backend: Backend) {
+    let api = backend.api();
+    let optional = api.config().policy(Policy::optional());
     let secret = NonceSecret::new([3; 32]).unwrap();
-    let with_nonces = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .nonces(StatelessNonces::new(secret));
+    let with_nonces = api.config().nonces(StatelessNonces::new(secret));
     let routers = [
         api.router.clone(),
         router(optional.build().unwrap()),
@@ -600,9 +601,10 @@ async fn of_thousands_of_mutated_requests_none_is_let_in_and_none_fails() {
 }
 
 /// With a valid signature, so that what is behind its check is reached as well.
-#[tokio::test]
-async fn signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_request() {
-    let api = Api::new();
+async fn signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_request(
+    backend: Backend,
+) {
+    let api = backend.api();
     let token = api.token().mint();
     let header = api.proof(&token).header_json().into_bytes();
     let payload = api.proof(&token).payload_json().into_bytes();
@@ -633,9 +635,8 @@ async fn signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_req
     }
 }
 
-#[tokio::test]
-async fn an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof() {
-    let api = Api::new();
+async fn an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof(backend: Backend) {
+    let api = backend.api();
     let token = api.token().mint();
     let zero = "A".repeat(43);
     for (x, y) in [

@@ -78,6 +78,28 @@ macro_rules! each_way {
 
 pub(crate) use each_way;
 
+/// Makes two tests of each of these functions, which take a [`Backend`]: its name and then
+/// `aws_lc_rs` and `josekit`. For tests that bring a way of their own to send requests.
+macro_rules! each_backend {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use crate::support::Backend;
+
+            #[tokio::test]
+            async fn aws_lc_rs() {
+                super::$test(Backend::AwsLcRs).await;
+            }
+
+            #[tokio::test]
+            async fn josekit() {
+                super::$test(Backend::Josekit).await;
+            }
+        }
+    )+};
+}
+
+pub(crate) use each_backend;
+
 impl Way {
     /// An API with every default but the clock, which stands still.
     pub(crate) fn api(self) -> Api {
@@ -114,6 +136,16 @@ impl Way {
 }
 
 impl Backend {
+    /// An API with every default but the clock, which stands still.
+    pub(crate) fn api(self) -> Api {
+        let over = Over::Process;
+        Way {
+            backend: self,
+            over,
+        }
+        .api()
+    }
+
     pub(crate) fn verifier(self) -> &'static dyn SignatureVerifier {
         match self {
             Self::AwsLcRs => &AwsLcRs,

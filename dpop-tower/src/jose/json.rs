@@ -88,9 +88,11 @@ impl<'a> Object<'a> {
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let value = Strict { depth: MAX_DEPTH }
-            .deserialize(&mut deserializer)
-            .ok()?;
+        let strict = Strict {
+            text,
+            depth: MAX_DEPTH,
+        };
+        let value = strict.deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
         match value {
             Value::Object(object) => Some(object),
@@ -117,20 +119,31 @@ impl<'a> Object<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'de> {
+    text: &'de str,
     depth: u8,
 }
 
-impl Strict {
+impl Strict<'_> {
     fn deeper<E: Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth }),
+            Some(depth) => Ok(Self { depth, ..self }),
             None => Err(E::custom("nested too deeply")),
         }
     }
+
+    /// Whether a borrowed name is a part of the text, or one that `serde_json` made up.
+    ///
+    /// Any crate in the build can turn on its feature `arbitrary_precision`. Fractions and large
+    /// integers then come as maps of one member, which holds the number's text. Nobody can write
+    /// such a map, because all that is written is in the text.
+    fn is_written(self, name: &str) -> bool {
+        let text = self.text.as_bytes().as_ptr_range();
+        text.contains(&name.as_ptr())
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'de> {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
@@ -138,7 +151,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'de> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,9 +198,15 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut next = map.next_key_seed(MemberName)?;
+        if let Some(Cow::Borrowed(name)) = next
+            && !self.is_written(name)
+        {
+            return number(&map.next_value::<String>()?).map(Value::Number);
+        }
         let inner = self.deeper()?;
         let mut members: Vec<(Cow<'de, str>, Value<'de>)> = Vec::with_capacity(8);
-        while let Some(name) = map.next_key_seed(MemberName)? {
+        while let Some(name) = next {
             if members.len() == MAX_MEMBERS {
                 return Err(A::Error::custom("too many members"));
             }
@@ -195,9 +214,17 @@ impl<'de> Visitor<'de> for Strict {
                 return Err(A::Error::custom("duplicate member"));
             }
             members.push((name, map.next_value_seed(inner)?));
+            next = map.next_key_seed(MemberName)?;
         }
         Ok(Value::Object(Object(members)))
     }
+}
+
+fn number<E: Error>(text: &str) -> Result<Number, E> {
+    text.parse()
+        .ok()
+        .filter(|number: &Number| number.as_f64().is_some())
+        .ok_or_else(|| E::custom("not a finite number"))
 }
 
 /// serde's own `Cow<str>` always copies; this one borrows.
@@ -319,6 +346,39 @@ mod tests {
             "NaN",
         ] {
             assert_eq!(date(wrong), None, "{wrong}");
+        }
+    }
+
+    /// `tests/run.sh` runs these tests with `arbitrary_precision` too.
+    #[test]
+    fn a_number_has_one_spelling_whatever_serde_json_makes_of_it() {
+        let token = "$serde_json::private::Number";
+        let escaped = token.replacen('$', "\\u0024", 1);
+        for name in [token, &escaped] {
+            let text = format!("{{\"t\":{{\"{name}\":\"1700000000\"}}}}");
+            let object = Object::parse(text.as_bytes()).unwrap();
+            let written = object.get("t").unwrap();
+            assert_eq!(written.as_numeric_date(), None);
+            let member = written.as_object().and_then(|object| object.get(token));
+            assert_eq!(member.and_then(Value::as_str), Some("1700000000"));
+        }
+        let largest = "9".repeat(300);
+        for good in ["1.5", "1.7e9", "-1E-2", "18446744073709551616", &largest] {
+            let text = format!("{{\"t\":[{good}]}}");
+            let object = Object::parse(text.as_bytes()).unwrap();
+            let Some(Value::Array(values)) = object.get("t") else {
+                panic!("an array");
+            };
+            assert!(matches!(values[..], [Value::Number(_)]), "{good}");
+        }
+        // At the greatest depth a number is still no deeper than another value.
+        let depth = usize::from(MAX_DEPTH);
+        let text = format!("{}1.5{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert!(parses(&text));
+        for wrong in [
+            "1e999", "-1e999", "1.", ".5", "1e", "+1", "01", "0x1", "1_0",
+        ] {
+            assert!(!parses(&format!("{{\"t\":{wrong}}}")), "{wrong}");
         }
     }
 

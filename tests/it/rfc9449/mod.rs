@@ -3,6 +3,7 @@
 
 mod case;
 mod downgrade_matrix;
+mod known_bugs;
 mod section_11_1;
 mod section_4_2;
 mod section_4_3;
