@@ -109,7 +109,7 @@ rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 # Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
 each_feature() {
   local features
-  for features in "" axum jwks test-util axum,jwks,test-util josekit,vendored aws-lc-rs \
+  for features in "" axum tonic jwks test-util axum,tonic,jwks,test-util josekit,vendored aws-lc-rs \
     aws-lc-rs,axum,jwks,test-util; do
     echo "features: ${features:-none}"
     cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
@@ -198,6 +198,7 @@ check "quickstart without OpenSSL is built" quickstart_without_openssl
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
+check "policies" cargo run --locked --quiet -p policies
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs

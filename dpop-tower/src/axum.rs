@@ -1,4 +1,5 @@
-//! Extractors for axum: [`BoundToken`] and [`BearerToken`], with claims of your own type.
+//! Extractors for axum: [`BoundToken`] and [`BearerToken`], with claims of your own type, and
+//! [`Scopes`] and [`ProofKey`] for handlers that need no more than that.
 //!
 //! ```
 //! # #[cfg(feature = "test-util")]
@@ -51,9 +52,10 @@ use http::{Extensions, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    jwk::Thumbprint,
     middleware::Admitted,
-    rejection::{Challenge, NO_STORE, nonce_header, write_challenges},
-    token::{BearerToken, BoundToken, TokenErrorKind},
+    rejection::{Challenge, NO_STORE, RejectionKind, nonce_header, write_challenges},
+    token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
 };
 
 /// Why a handler did not get the token it asked for.
@@ -113,7 +115,7 @@ impl IntoResponse for TokenRejection {
         {
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, NO_STORE);
-            write_challenges(headers, challenge, Some("invalid_token"), description);
+            write_challenges(headers, challenge, RejectionKind::InvalidToken, description);
             headers.extend(nonce.as_deref().and_then(nonce_header));
         }
         response
@@ -222,3 +224,67 @@ macro_rules! extractor {
 
 extractor!(BoundToken, only_bound: true);
 extractor!(BearerToken, only_bound: false);
+
+/// The scopes of the token that the request was let in with, bound or not.
+///
+/// A route that needs a scope is better given a policy with [`Policy::scope`](crate::Policy::scope),
+/// which also tells the client what is missing.
+#[derive(Clone)]
+pub struct Scopes(ClaimSet);
+
+impl Scopes {
+    /// The scopes, in the order of the token.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.scopes()
+    }
+
+    /// Whether the token has this scope.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.iter().any(|granted| granted == scope)
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The thumbprint of the key that the client has proved to hold: the same for all of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProofKey(pub Thumbprint);
+
+impl<S: Send + Sync> FromRequestParts<S> for Scopes {
+    type Rejection = TokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+        let (admitted, bound) = extension::<BoundToken>(&parts.extensions)?;
+        let bearer = parts.extensions.get::<BearerToken>();
+        bound
+            .map(BoundToken::claims)
+            .or(bearer.map(BearerToken::claims))
+            .map(|claims| Self(claims.clone()))
+            .ok_or_else(|| other_kind(admitted, true))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ProofKey {
+    type Rejection = TokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+        let (admitted, token) = extension::<BoundToken>(&parts.extensions)?;
+        token
+            .map(|token| Self(*token.thumbprint()))
+            .ok_or_else(|| other_kind(admitted, true))
+    }
+}
+
+/// `None` if the request was let in with a token that is bound to nothing.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for ProofKey {
+    type Rejection = TokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, TokenRejection> {
+        let (_, token) = extension::<BoundToken>(&parts.extensions)?;
+        Ok(token.map(|token| Self(*token.thumbprint())))
+    }
+}

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     crypto::{Algorithm, KeyCache, SignatureVerifier, check_algorithms},
     error::{ConfigError, ConfigErrorKind},
-    nonce::NonceSource,
-    policy::Policy,
+    nonce::{NonceSecret, NonceSource, StatelessNonces},
+    policy::{Mode, Policy},
     proof::ProofPolicy,
     replay::{MemoryReplayStore, ReplayStore},
     target::{Target, TargetUri},
@@ -38,7 +38,9 @@ pub struct DpopConfig {
     pub(crate) crypto: Arc<dyn SignatureVerifier>,
     pub(crate) proof_keys: KeyCache,
     pub(crate) replay: Arc<dyn ReplayStore>,
-    pub(crate) nonces: Option<Arc<dyn NonceSource>>,
+    pub(crate) nonces: Arc<dyn NonceSource>,
+    /// Whether every proof needs a nonce, and not only where a policy says so.
+    pub(crate) nonces_everywhere: bool,
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) policy: Policy,
 }
@@ -54,6 +56,7 @@ impl DpopConfig {
             crypto: default_crypto(),
             replay: None,
             nonces: None,
+            nonces_everywhere: false,
             clock: Arc::new(SystemClock),
             policy: Policy::strict(),
         }
@@ -61,10 +64,15 @@ impl DpopConfig {
 }
 
 impl DpopConfig {
-    /// The nonce to hand out now, if nonces are on.
-    pub(crate) fn current_nonce(&self) -> Option<String> {
-        let nonces = self.nonces.as_ref()?;
-        Some(nonces.current(self.clock.now()))
+    /// Whether a proof needs a nonce. Who only reports never hands one out, so does not ask for one.
+    pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
+        policy.mode() != Mode::ReportOnly && (self.nonces_everywhere || policy.demands().nonce())
+    }
+
+    /// The nonce to hand out now, where this policy needs one.
+    pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
+        self.needs_nonce(policy)
+            .then(|| self.nonces.current(self.clock.now()))
     }
 }
 
@@ -78,6 +86,7 @@ impl fmt::Debug for DpopConfig {
             .field("proof_keys", &self.proof_keys)
             .field("replay", &self.replay)
             .field("nonces", &self.nonces)
+            .field("nonces_everywhere", &self.nonces_everywhere)
             .field("clock", &self.clock)
             .field("policy", &self.policy)
             .finish()
@@ -108,6 +117,7 @@ pub struct DpopConfigBuilder {
     crypto: Option<Arc<dyn SignatureVerifier>>,
     replay: Option<Arc<dyn ReplayStore>>,
     nonces: Option<Arc<dyn NonceSource>>,
+    nonces_everywhere: bool,
     clock: Arc<dyn TimeSource>,
     policy: Policy,
 }
@@ -136,6 +146,14 @@ impl DpopConfigBuilder {
     /// Turns nonces on: every proof needs one that `nonces` has made (RFC 9449 section 9). Clients
     /// get them with challenges, and with responses before the one they have expires.
     pub fn nonces(mut self, nonces: impl NonceSource) -> Self {
+        self.nonces_everywhere = true;
+        self.nonces_where_required(nonces)
+    }
+
+    /// Where the nonces come from that [`Policy::require_nonce`] asks for. Unless it is set, they are
+    /// [`StatelessNonces`] with a secret of this process: clients of several nodes would go from one
+    /// challenge to the next.
+    pub fn nonces_where_required(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
         self
     }
@@ -188,6 +206,10 @@ impl DpopConfigBuilder {
                 "the maximum age of a proof is more than a day, or the leeway more than an hour",
             );
         }
+        let nonces = match self.nonces {
+            Some(nonces) => nonces,
+            None => Arc::new(StatelessNonces::new(NonceSecret::random()?)),
+        };
         Ok(DpopConfig {
             target: self.target.0,
             tokens: self.tokens.build(&crypto)?,
@@ -197,7 +219,8 @@ impl DpopConfigBuilder {
             replay: self
                 .replay
                 .unwrap_or_else(|| Arc::new(MemoryReplayStore::new())),
-            nonces: self.nonces,
+            nonces,
+            nonces_everywhere: self.nonces_everywhere,
             clock: self.clock,
             policy: self.policy,
         })
@@ -213,6 +236,7 @@ impl fmt::Debug for DpopConfigBuilder {
             .field("crypto", &self.crypto)
             .field("replay", &self.replay)
             .field("nonces", &self.nonces)
+            .field("nonces_everywhere", &self.nonces_everywhere)
             .field("clock", &self.clock)
             .field("policy", &self.policy)
             .finish()

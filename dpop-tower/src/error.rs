@@ -27,6 +27,8 @@ pub enum ConfigErrorKind {
     Keys,
     /// The nonces: their secret or period.
     Nonces,
+    /// A policy: it can never be met, or is for a path that does not occur.
+    Policy,
     /// The replay store: its bounds.
     Replay,
     /// The public origin.

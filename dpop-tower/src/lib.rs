@@ -64,6 +64,7 @@
 //! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
 //! | `axum` | Extractors, and the full path inside of `Router::nest` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
+//! | `tonic` | The layer on single services, and the token of a `tonic::Request`: `tonic` | |
 //! | `vendored` | Builds OpenSSL from source | |
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
@@ -92,7 +93,7 @@ pub mod jwk;
 mod keys;
 mod middleware;
 pub mod nonce;
-mod policy;
+pub mod policy;
 pub mod proof;
 pub mod rejection;
 pub mod replay;
@@ -102,6 +103,9 @@ pub mod target;
 pub mod test_util;
 pub mod time;
 pub mod token;
+#[cfg(feature = "tonic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+pub mod tonic;
 mod verifier;
 
 pub use self::{
@@ -109,7 +113,7 @@ pub use self::{
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{Dpop, DpopLayer, Report, ResponseFuture},
-    policy::{Mode, Policy},
+    policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
     token::{BearerToken, BoundToken, JwtTokens},
 };

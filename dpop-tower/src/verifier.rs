@@ -9,6 +9,7 @@ mod credentials;
 use std::{
     fmt,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,9 +24,8 @@ pub(crate) use self::credentials::{Presented, Scheme};
 use crate::{
     check::Check,
     config::DpopConfig,
-    nonce::NonceSource,
-    policy::{Mode, Policy},
-    proof::{Ath, NonceStatus, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
+    policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
+    proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
     replay::{Freshness, ReplayKey, StoreError},
     target::TargetRequest,
     time::UnixTime,
@@ -47,14 +47,15 @@ pub(crate) struct RequestHead<'a> {
     /// As the client sent it, not as a router left it.
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
+    /// Where the connection comes from, if that is known.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// Who is let in.
 pub(crate) enum Admission {
     Bound {
         token: BoundToken,
-        /// The client should get a new nonce with the response.
-        nonce_retires: bool,
+        facts: ProofFacts,
     },
     Bearer(BearerToken),
 }
@@ -65,6 +66,7 @@ pub(crate) enum Refusal {
     Request(RequestErrorKind),
     Proof(ProofError),
     Token(TokenError),
+    Policy(PolicyErrorKind),
     Store(StoreError),
 }
 
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Request(kind) => kind.as_str(),
             Self::Proof(error) => error.kind().as_str(),
             Self::Token(error) => error.kind().as_str(),
+            Self::Policy(kind) => kind.as_str(),
             Self::Store(error) => error.kind().as_str(),
         }
     }
@@ -86,6 +89,7 @@ impl fmt::Display for Refusal {
             Self::Request(kind) => kind.fmt(f),
             Self::Proof(error) => error.fmt(f),
             Self::Token(error) => error.fmt(f),
+            Self::Policy(kind) => kind.fmt(f),
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -94,6 +98,12 @@ impl fmt::Display for Refusal {
 impl From<RequestErrorKind> for Refusal {
     fn from(kind: RequestErrorKind) -> Self {
         Self::Request(kind)
+    }
+}
+
+impl From<PolicyErrorKind> for Refusal {
+    fn from(kind: PolicyErrorKind) -> Self {
+        Self::Policy(kind)
     }
 }
 
@@ -118,19 +128,20 @@ impl From<TokenErrorKind> for Refusal {
 /// Starts to verify a request.
 pub(crate) fn verify(
     config: &Arc<DpopConfig>,
-    policy: Policy,
+    policy: &Policy,
     request: RequestHead<'_>,
 ) -> Verification {
     let step =
         begin(config, policy, request).unwrap_or_else(|refusal| Step::Refused(Some(refusal)));
     Verification {
         config: Arc::clone(config),
+        policy: policy.clone(),
         step,
     }
 }
 
 /// Everything before the access token is looked into.
-fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Result<Step, Refusal> {
+fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Refusal> {
     let credentials = Credentials::from_headers(request.headers)?;
     let now = config.clock.now();
     let ath = Ath::of(credentials.token);
@@ -140,10 +151,8 @@ fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Resul
         (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off) => {
             Err(TokenErrorKind::SchemeNotAccepted.into())
         }
-        (Scheme::Dpop, mode) => {
-            // Who only reports never hands out a nonce.
-            let nonces = config.nonces.as_ref().filter(|_| mode != Mode::ReportOnly);
-            let proof = check_proof(config, nonces, request, ath, now)?;
+        (Scheme::Dpop, _) => {
+            let proof = check_proof(config, policy, request, ath, now)?;
             let token = config.tokens.verify(token, now);
             Ok(Step::Token(Some(proof), token))
         }
@@ -153,31 +162,40 @@ fn begin(config: &DpopConfig, policy: Policy, request: RequestHead<'_>) -> Resul
 /// Everything about the proof but its signature.
 fn check_proof(
     config: &DpopConfig,
-    nonces: Option<&Arc<dyn NonceSource>>,
+    policy: &Policy,
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
 ) -> Result<UnverifiedProof, Refusal> {
     let proof = credentials::proof(request.headers)?;
+    let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
         .target
-        .expected(TargetRequest::new(request.uri, request.headers))
+        .expected(target)
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
+    let check_nonce = |nonce: &str| config.nonces.check(nonce, now);
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
-    let proof = match nonces {
-        None => config.proof.check(proof, &context)?,
-        Some(nonces) => {
-            let check_nonce = |nonce: &str| nonces.check(nonce, now);
-            let context = context.require_nonce(&check_nonce);
-            config.proof.check(proof, &context)?
-        }
+    let context = if config.needs_nonce(policy) {
+        context.require_nonce(&check_nonce)
+    } else {
+        // A layer further in may ask for one.
+        context.observe_nonce(&check_nonce)
     };
+    let proof = config
+        .proof
+        .check(proof, &context)
+        .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
+    let (_, leeway) = config.proof.window();
+    policy
+        .demands()
+        .check_proof(proof.algorithm(), proof.issued_at(), now, leeway)?;
     Ok(proof)
 }
 
-/// Binding, signature, and then the replay store.
+/// Binding, signature, what the policy asks of the token, and then the replay store.
 fn prove_possession(
     config: &DpopConfig,
+    policy: &Policy,
     proof: UnverifiedProof,
     token: &VerifiedToken,
 ) -> Result<Step, Refusal> {
@@ -204,6 +222,7 @@ fn prove_possession(
     if is_new {
         config.proof_keys.insert(thumbprint, algorithm, key);
     }
+    policy.demands().check_token(token.claims(), now)?;
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
     }
@@ -214,7 +233,11 @@ fn prove_possession(
     );
     let admission = Admission::Bound {
         token: BoundToken::new(thumbprint, token.claims().clone()),
-        nonce_retires: proof.nonce_status() == Some(NonceStatus::Retiring),
+        facts: ProofFacts {
+            algorithm,
+            issued_at: proof.issued_at(),
+            nonce: proof.nonce_status(),
+        },
     };
     Ok(Step::Replay(Some(admission), check))
 }
@@ -227,10 +250,18 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Refusa
 }
 
 /// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
-fn admit_bearer(config: &DpopConfig, token: &VerifiedToken) -> Result<Admission, Refusal> {
-    check_still_active(token, config.clock.now())?;
+fn admit_bearer(
+    config: &DpopConfig,
+    policy: &Policy,
+    token: &VerifiedToken,
+) -> Result<Admission, Refusal> {
+    let now = config.clock.now();
+    check_still_active(token, now)?;
     match token.confirmation() {
-        Confirmation::Unbound => Ok(Admission::Bearer(BearerToken::new(token.claims().clone()))),
+        Confirmation::Unbound => {
+            policy.demands().check_token(token.claims(), now)?;
+            Ok(Admission::Bearer(BearerToken::new(token.claims().clone())))
+        }
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
         Confirmation::Certificate | Confirmation::Unknown => {
             Err(TokenErrorKind::ConfirmationNotSupported.into())
@@ -246,6 +277,7 @@ fn admit_bearer(config: &DpopConfig, token: &VerifiedToken) -> Result<Admission,
 /// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
 pub(crate) struct Verification {
     config: Arc<DpopConfig>,
+    policy: Policy,
     step: Step,
 }
 
@@ -269,11 +301,11 @@ impl Future for Verification {
                 Step::Refused(refusal) => return Poll::Ready(Err(finished(refusal.take()))),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
-                    return Poll::Ready(admit_bearer(&this.config, &token));
+                    return Poll::Ready(admit_bearer(&this.config, &this.policy, &token));
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
-                    prove_possession(&this.config, finished(proof.take()), &token)?
+                    prove_possession(&this.config, &this.policy, finished(proof.take()), &token)?
                 }
                 Step::Replay(admission, check) => {
                     return Poll::Ready(match ready!(Pin::new(check).poll(cx)) {

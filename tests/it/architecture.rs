@@ -17,6 +17,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (3, &["config", "policy", "target", "verifier"]),
     (4, &["middleware", "rejection"]),
     (5, &["axum"]),
+    (5, &["tonic"]),
 ];
 
 /// What [`TestIssuer`](dpop_tower::test_util::TestIssuer) and its like are made of.

@@ -356,7 +356,7 @@ impl Verdict {
             .collect();
         match (response.status().as_u16(), challenges.first()) {
             (503, None) => assert!(response.headers().contains_key(header::RETRY_AFTER)),
-            (400 | 401, Some(first)) => {
+            (400 | 401 | 403, Some(first)) => {
                 assert!(first.starts_with("DPoP "), "{first}");
                 assert!(first.contains("algs=\""), "{first}");
             }

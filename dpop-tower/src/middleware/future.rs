@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -9,11 +10,12 @@ use http::{HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Admitted, Report, grpc, service::Shared};
+use super::{Admitted, Report, grpc};
 use crate::{
-    policy::Mode,
+    config::DpopConfig,
+    policy::{Mode, Policy},
     rejection::{Challenge, NO_STORE, Rejection, RejectionResponse, nonce_header},
-    verifier::{Admission, Refusal, Verification},
+    verifier::{Refusal, Verification},
 };
 
 pin_project! {
@@ -59,7 +61,8 @@ pub(super) struct Refused<R> {
     /// The content type of the response, if the request is a gRPC one.
     pub(super) grpc: Option<HeaderValue>,
     pub(super) challenge: Challenge,
-    pub(super) shared: Shared,
+    pub(super) config: Arc<DpopConfig>,
+    pub(super) policy: Policy,
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -81,11 +84,11 @@ where
         }
     }
 
-    pub(super) fn admitted(mut inner: S, request: Request<B>) -> Self {
+    pub(super) fn admitted(mut inner: S, request: Request<B>, new_nonce: Option<String>) -> Self {
         Self {
             state: State::Inner {
                 future: inner.call(request),
-                new_nonce: None,
+                new_nonce,
             },
         }
     }
@@ -128,11 +131,11 @@ where
                     let (mut inner, mut request) = taken(held.take());
                     match verdict {
                         Ok(admission) => {
-                            let new_nonce = refused.shared.new_nonce(&admission);
-                            Admitted::record(
+                            let new_nonce = Admitted::record(
                                 request.extensions_mut(),
                                 admission,
-                                &refused.shared.config,
+                                &refused.config,
+                                &refused.policy,
                                 refused.challenge.clone(),
                             );
                             State::Inner {
@@ -182,21 +185,9 @@ fn taken<T>(value: Option<T>) -> T {
     value.expect("`ResponseFuture` polled after completion")
 }
 
-impl Shared {
-    fn new_nonce(&self, admission: &Admission) -> Option<String> {
-        match admission {
-            Admission::Bound {
-                nonce_retires: true,
-                ..
-            } => self.config.current_nonce(),
-            Admission::Bound { .. } | Admission::Bearer(_) => None,
-        }
-    }
-}
-
 impl<R> Refused<R> {
     pub(super) fn only_reports(&self) -> bool {
-        self.shared.policy.mode() == Mode::ReportOnly
+        self.policy.mode() == Mode::ReportOnly
     }
 
     /// The request with a report of what became of it, where the policy is to report.
@@ -212,7 +203,7 @@ impl<R> Refused<R> {
                 Some(refusal) => {
                     let rejection = Rejection::new(refusal, self.challenge.clone());
                     Report::refused(extensions, rejection);
-                    Admitted::record_nothing(extensions, &self.shared.config, || {
+                    Admitted::record_nothing(extensions, &self.config, &self.policy, || {
                         self.challenge.clone()
                     });
                 }
@@ -235,7 +226,7 @@ impl<R> Refused<R> {
                 response
             }
         };
-        let nonce = self.shared.config.current_nonce();
+        let nonce = self.config.current_nonce(&self.policy);
         rejection.write_headers(response.headers_mut(), nonce.as_deref());
         response.extensions_mut().insert(rejection);
         response

@@ -2,9 +2,14 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::service::{Dpop, Shared};
+use super::{
+    rules::Rules,
+    service::{Dpop, Shared},
+};
 use crate::{
-    config::DpopConfig, policy::Policy, rejection::Challenge, rejection::DefaultRejectionResponse,
+    config::DpopConfig,
+    policy::{Policy, PolicyTable},
+    rejection::DefaultRejectionResponse,
 };
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
@@ -41,8 +46,7 @@ impl DpopLayer {
         let config = config.into();
         Self {
             shared: Shared {
-                policy: config.policy,
-                algs: Challenge::algs(config.proof.allowed_algorithms()),
+                rules: Rules::one(config.policy.clone(), &config),
                 config,
             },
             responder: DefaultRejectionResponse,
@@ -57,7 +61,15 @@ impl<R> DpopLayer<R> {
     /// inner one can only be stricter.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.shared.policy = policy;
+        self.shared.rules = Rules::one(policy, &self.shared.config);
+        self
+    }
+
+    /// Has the policy depend on the path and the method of the request, as the client sent them: inside
+    /// of axum's `nest` patterns begin with the prefix.
+    #[must_use]
+    pub fn with_policies(mut self, table: PolicyTable) -> Self {
+        self.shared.rules = Rules::table(table, &self.shared.config);
         self
     }
 

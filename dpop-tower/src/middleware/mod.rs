@@ -4,6 +4,7 @@ mod future;
 mod grpc;
 mod layer;
 mod report;
+mod rules;
 mod service;
 
 pub use self::{future::ResponseFuture, layer::DpopLayer, report::Report, service::Dpop};
@@ -14,10 +15,11 @@ use http::Extensions;
 
 use crate::{
     config::DpopConfig,
-    policy::{Mode, Policy},
+    policy::{Mode, Policy, ProofFacts},
+    proof::NonceStatus,
     rejection::Challenge,
-    token::{BearerToken, BoundToken, TokenErrorKind},
-    verifier::Admission,
+    token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
+    verifier::{Admission, Refusal},
 };
 
 /// Left in the extensions of a request that a layer has passed on, for layers and extractors further
@@ -30,44 +32,56 @@ pub(crate) struct Admitted {
         not(feature = "axum"),
         expect(dead_code, reason = "only extractors ask for another token")
     )]
+    policy: Policy,
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(dead_code, reason = "only extractors ask for another token")
+    )]
     challenge: Challenge,
 }
 
 /// What the request was let in with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 enum Found {
-    Bound,
-    Bearer,
+    Bound(ClaimSet, ProofFacts),
+    Bearer(ClaimSet),
     /// Nothing: the layer refuses nobody.
     Nothing,
 }
 
 impl Admitted {
-    /// Records who was let in. What an outer layer of another configuration found is replaced as a
+    /// Records who was let in, and gives the nonce that the response is to bring. What an outer layer of another configuration found is replaced as a
     /// whole, so that the tokens in the extensions are always those of the innermost verdict.
     fn record(
         extensions: &mut Extensions,
         admission: Admission,
         config: &Arc<DpopConfig>,
+        policy: &Policy,
         challenge: Challenge,
-    ) {
+    ) -> Option<String> {
         extensions.remove::<BoundToken>();
         extensions.remove::<BearerToken>();
         let found = match admission {
-            Admission::Bound { token, .. } => {
+            Admission::Bound { token, facts } => {
+                let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bound
+                Found::Bound(claims, facts)
             }
             Admission::Bearer(token) => {
+                let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bearer
+                Found::Bearer(claims)
             }
         };
-        extensions.insert(Self {
+        let admitted = Self {
             config: Arc::clone(config),
             found,
+            policy: policy.clone(),
             challenge,
-        });
+        };
+        let new_nonce = admitted.new_nonce(policy);
+        extensions.insert(admitted);
+        new_nonce
     }
 
     /// Records that a layer was there and let the request pass for no merit of its own. What a layer
@@ -75,12 +89,14 @@ impl Admitted {
     fn record_nothing(
         extensions: &mut Extensions,
         config: &Arc<DpopConfig>,
+        policy: &Policy,
         challenge: impl FnOnce() -> Challenge,
     ) {
         if extensions.get::<Self>().is_none() {
             extensions.insert(Self {
                 config: Arc::clone(config),
                 found: Found::Nothing,
+                policy: policy.clone(),
                 challenge: challenge(),
             });
         }
@@ -92,16 +108,34 @@ impl Admitted {
         extensions
             .get::<Self>()
             .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
-            .filter(|admitted| admitted.found != Found::Nothing)
+            .filter(|admitted| !matches!(admitted.found, Found::Nothing))
     }
 
     /// Whether what was let in there is let in here too. An inner layer can only be stricter.
-    fn satisfies(&self, policy: Policy) -> Result<(), TokenErrorKind> {
-        match policy.mode() {
-            Mode::Strict | Mode::ReportOnly if self.found != Found::Bound => {
-                Err(TokenErrorKind::SchemeNotAccepted)
+    fn satisfies(&self, policy: &Policy) -> Result<(), Refusal> {
+        let now = self.config.clock.now();
+        let demands = policy.demands();
+        match (&self.found, policy.mode()) {
+            (_, Mode::Off) => Ok(()),
+            (Found::Bound(claims, facts), _) => {
+                let (_, leeway) = self.config.proof.window();
+                demands.check_facts(*facts, now, leeway)?;
+                Ok(demands.check_token(claims, now)?)
             }
-            Mode::Strict | Mode::ReportOnly | Mode::Optional | Mode::Off => Ok(()),
+            (Found::Bearer(claims), Mode::Optional) => Ok(demands.check_token(claims, now)?),
+            (Found::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Found::Nothing, _) => {
+                Err(TokenErrorKind::SchemeNotAccepted.into())
+            }
+        }
+    }
+
+    /// The next nonce, if this policy asks for one and that of the proof is about to retire.
+    fn new_nonce(&self, policy: &Policy) -> Option<String> {
+        match &self.found {
+            Found::Bound(_, facts) if facts.nonce == Some(NonceStatus::Retiring) => {
+                self.config.current_nonce(policy)
+            }
+            Found::Bound(..) | Found::Bearer(_) | Found::Nothing => None,
         }
     }
 
@@ -118,6 +152,6 @@ impl Admitted {
     /// What goes with the challenge if nonces are on.
     #[cfg(feature = "axum")]
     pub(crate) fn current_nonce(&self) -> Option<String> {
-        self.config.current_nonce()
+        self.config.current_nonce(&self.policy)
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     fmt, mem,
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -11,12 +12,14 @@ use super::{
     Admitted,
     future::{Refused, ResponseFuture},
     grpc,
+    rules::Rules,
 };
 use crate::{
     config::DpopConfig,
-    policy::{Mode, Policy},
-    rejection::{Bearer, Challenge, RejectionResponse},
-    verifier::{self, Presented, RequestHead, Scheme},
+    policy::Mode,
+    rejection::RejectionResponse,
+    target::PeerAddr,
+    verifier::{self, Presented, RequestHead},
 };
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
@@ -33,20 +36,7 @@ pub struct Dpop<S, R = crate::rejection::DefaultRejectionResponse> {
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) config: Arc<DpopConfig>,
-    pub(super) policy: Policy,
-    pub(super) algs: Arc<str>,
-}
-
-impl Shared {
-    pub(super) fn challenge(&self, presented: Presented) -> Challenge {
-        let bearer = match (self.policy.mode(), presented) {
-            (Mode::Strict | Mode::ReportOnly | Mode::Off, _) => Bearer::NotAccepted,
-            (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
-            (Mode::Optional, Presented::Several) => Bearer::Ambiguous,
-            (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
-        };
-        Challenge::new(Arc::clone(&self.algs), bearer)
-    }
+    pub(super) rules: Rules,
 }
 
 impl<S, R> Dpop<S, R> {
@@ -89,37 +79,43 @@ where
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
 
-        if self.shared.policy.mode() == Mode::Off {
-            let Shared { config, .. } = &self.shared;
-            Admitted::record_nothing(request.extensions_mut(), config, || {
-                self.shared.challenge(Presented::Nothing)
+        let Shared { config, rules } = &self.shared;
+        let uri = original_uri(request.extensions()).unwrap_or(request.uri());
+        let rule = rules.choose(request.method(), uri.path()).clone();
+        if rule.policy.mode() == Mode::Off {
+            Admitted::record_nothing(request.extensions_mut(), config, &rule.policy, || {
+                rule.challenge(Presented::Nothing)
             });
-            return ResponseFuture::admitted(inner, request);
+            return ResponseFuture::admitted(inner, request, None);
         }
-        let presented = Presented::in_headers(request.headers());
         let refused = Refused {
             responder: self.responder.clone(),
             grpc: grpc::response_type(request.headers()),
-            challenge: self.shared.challenge(presented),
-            shared: self.shared.clone(),
+            challenge: rule.challenge(Presented::in_headers(request.headers())),
+            config: Arc::clone(config),
+            policy: rule.policy,
         };
-        if let Some(admitted) = Admitted::find(request.extensions(), &self.shared.config) {
-            return match admitted.satisfies(self.shared.policy) {
-                Ok(()) => ResponseFuture::admitted(inner, refused.reported(request, None)),
-                Err(kind) if refused.only_reports() => {
-                    let request = refused.reported(request, Some(kind.into()));
-                    ResponseFuture::admitted(inner, request)
+        if let Some(admitted) = Admitted::find(request.extensions(), config) {
+            return match admitted.satisfies(&refused.policy) {
+                Ok(()) => {
+                    let new_nonce = admitted.new_nonce(&refused.policy);
+                    ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
-                Err(kind) => ResponseFuture::refused(inner, request, refused, kind.into()),
+                Err(refusal) if refused.only_reports() => {
+                    let request = refused.reported(request, Some(refusal));
+                    ResponseFuture::admitted(inner, request, None)
+                }
+                Err(refusal) => ResponseFuture::refused(inner, request, refused, refusal),
             };
         }
         let verification = verifier::verify(
-            &self.shared.config,
-            self.shared.policy,
+            config,
+            &refused.policy,
             RequestHead {
                 method: request.method(),
-                uri: original_uri(request.extensions()).unwrap_or(request.uri()),
+                uri,
                 headers: request.headers(),
+                peer: peer_address(request.extensions()),
             },
         );
         mark_sensitive(request.headers_mut());
@@ -138,6 +134,17 @@ fn original_uri(extensions: &Extensions) -> Option<&Uri> {
 #[cfg(not(feature = "axum"))]
 fn original_uri(_extensions: &Extensions) -> Option<&Uri> {
     None
+}
+
+/// Where the connection comes from, if the server says so.
+fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
+    let told = extensions.get::<PeerAddr>().map(|peer| peer.0);
+    #[cfg(feature = "axum")]
+    let told = told.or_else(|| {
+        let info = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        info.map(|info| info.0.ip())
+    });
+    told
 }
 
 /// Services further in may log headers; these two they shall not.

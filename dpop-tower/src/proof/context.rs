@@ -68,7 +68,13 @@ pub struct ProofContext<'a> {
     pub(super) htu: &'a Htu,
     pub(super) now: UnixTime,
     pub(super) ath: Option<Ath>,
-    pub(super) nonce: Option<&'a dyn Fn(&str) -> NonceStatus>,
+    pub(super) nonce: Option<NonceCheck<'a>>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct NonceCheck<'a> {
+    pub(super) status: &'a dyn Fn(&str) -> NonceStatus,
+    pub(super) is_required: bool,
 }
 
 impl<'a> ProofContext<'a> {
@@ -96,7 +102,20 @@ impl<'a> ProofContext<'a> {
     /// item 10).
     #[must_use]
     pub const fn require_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
-        self.nonce = Some(check);
+        self.nonce = Some(NonceCheck {
+            status: check,
+            is_required: true,
+        });
+        self
+    }
+
+    /// The proof may have a nonce. What `check` says of it is recorded, whatever it is.
+    #[must_use]
+    pub(crate) const fn observe_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
+        self.nonce = Some(NonceCheck {
+            status: check,
+            is_required: false,
+        });
         self
     }
 }

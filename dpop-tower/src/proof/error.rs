@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use super::{HtuDifference, HtuError};
-use crate::jwk::JwkError;
+use crate::{jwk::JwkError, time::UnixTime};
 
 /// Why a proof was refused, for the operator. What the client learns is much less.
 ///
@@ -179,6 +179,18 @@ impl ProofError {
             kind,
             detail: Detail::Clock { offset },
         }
+    }
+
+    pub(crate) const fn too_old(issued_at: UnixTime, now: UnixTime) -> Self {
+        Self::clock(ProofErrorKind::TooOld, issued_at.seconds_since(now))
+    }
+
+    /// Adds what may be the reason that the URI is another one.
+    pub(crate) fn with_hint(mut self, hint: impl FnOnce() -> Option<&'static str>) -> Self {
+        if let Detail::Htu(difference) = &mut self.detail {
+            difference.set_hint(hint());
+        }
+        self
     }
 
     pub(super) fn htu(difference: HtuDifference) -> Self {

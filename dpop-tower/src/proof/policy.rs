@@ -181,7 +181,7 @@ impl ProofPolicy {
         if let Some(difference) = context.htu.difference(&htu) {
             return Err(ProofError::htu(difference));
         }
-        let expires_at = self.check_times(claims, context.now)?;
+        let (issued_at, expires_at) = self.check_times(claims, context.now)?;
         let nonce_status = check_nonce(claims, context)?;
         if let Some(expected) = context.ath {
             let ath = required_text(claims, "ath")?;
@@ -191,13 +191,18 @@ impl ProofPolicy {
         }
         Ok(Claims {
             jti: jti.to_owned(),
+            issued_at,
             expires_at,
             nonce_status,
         })
     }
 
-    /// The last instant at which the proof is acceptable.
-    fn check_times(&self, claims: &Object<'_>, now: UnixTime) -> Result<UnixTime, ProofError> {
+    /// When the proof was made, and the last instant at which it is acceptable.
+    fn check_times(
+        &self,
+        claims: &Object<'_>,
+        now: UnixTime,
+    ) -> Result<(UnixTime, UnixTime), ProofError> {
         let iat = optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?;
         let latest = now.saturating_add(self.leeway);
         if iat > latest {
@@ -206,8 +211,7 @@ impl ProofPolicy {
         }
         let expires_at = iat.saturating_add(self.max_age).saturating_add(self.leeway);
         if expires_at < now {
-            let offset = iat.seconds_since(now);
-            return Err(ProofError::clock(ProofErrorKind::TooOld, offset));
+            return Err(ProofError::too_old(iat, now));
         }
         // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.
         if let Some(nbf) = optional_date(claims, "nbf")?.filter(|nbf| *nbf > latest) {
@@ -217,12 +221,13 @@ impl ProofPolicy {
         if optional_date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
             return Err(ProofErrorKind::Expired.into());
         }
-        Ok(expires_at)
+        Ok((iat, expires_at))
     }
 }
 
 struct Claims {
     jti: String,
+    issued_at: UnixTime,
     expires_at: UnixTime,
     nonce_status: Option<NonceStatus>,
 }
@@ -256,9 +261,10 @@ fn check_nonce(
     let Some(check) = context.nonce else {
         return Ok(None);
     };
-    match check(nonce.ok_or(ProofErrorKind::NonceMissing)?) {
-        NonceStatus::Unknown => Err(ProofErrorKind::NonceUnknown.into()),
-        status => Ok(Some(status)),
+    match (nonce.map(check.status), check.is_required) {
+        (None, true) => Err(ProofErrorKind::NonceMissing.into()),
+        (Some(NonceStatus::Unknown), true) => Err(ProofErrorKind::NonceUnknown.into()),
+        (status, _) => Ok(status),
     }
 }
 
@@ -281,6 +287,11 @@ impl UnverifiedProof {
     /// The algorithm that the proof claims to be made with; it is allowed and fits the key.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// When it claims to be made (`iat`); that is within the window.
+    pub const fn issued_at(&self) -> UnixTime {
+        self.claims.issued_at
     }
 
     /// Has `crypto` parse the proof's key.
@@ -344,13 +355,19 @@ impl VerifiedProof {
         &self.claims.jti
     }
 
+    /// When it was made (`iat`).
+    pub const fn issued_at(&self) -> UnixTime {
+        self.claims.issued_at
+    }
+
     /// The last instant at which it could still be accepted: until then its `jti` has to be
     /// remembered (RFC 9449 section 11.1).
     pub const fn expires_at(&self) -> UnixTime {
         self.claims.expires_at
     }
 
-    /// What became of its nonce, if one was [required](ProofContext::require_nonce).
+    /// What became of its nonce, if it has one and there was something to
+    /// [check](ProofContext::require_nonce) it with.
     pub const fn nonce_status(&self) -> Option<NonceStatus> {
         self.claims.nonce_status
     }

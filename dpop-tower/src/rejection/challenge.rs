@@ -2,14 +2,60 @@ use std::{fmt, fmt::Write as _, sync::Arc};
 
 use http::HeaderValue;
 
-use crate::crypto::Algorithm;
+use super::RejectionKind;
+use crate::{crypto::Algorithm, policy::Policy};
 
 /// What a refused client is asked for: the parameters of `WWW-Authenticate` that do not depend on
 /// the error.
 #[derive(Clone)]
 pub(crate) struct Challenge {
-    algs: Arc<str>,
+    terms: Arc<Terms>,
     bearer: Bearer,
+}
+
+/// What a policy asks for, as challenges say it.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    /// RFC 9449 section 7.1.
+    algs: String,
+    /// RFC 6750 section 3.
+    scope: Option<String>,
+    /// RFC 9470 section 3.
+    acr_values: Option<String>,
+    max_age: Option<String>,
+}
+
+impl Terms {
+    /// Of a policy, where the configuration allows these algorithms.
+    pub(crate) fn of(policy: &Policy, algorithms: &[Algorithm]) -> Self {
+        let demands = policy.demands();
+        let allowed = demands.allowed_algorithms(algorithms);
+        let names: Vec<&str> = allowed.iter().map(|alg| alg.as_str()).collect();
+        Self {
+            algs: names.join(" "),
+            scope: demands.scope(),
+            acr_values: demands.acr_values(),
+            max_age: demands
+                .max_auth_age()
+                .map(|max_age| max_age.as_secs().to_string()),
+        }
+    }
+
+    /// The parameters that go with a refusal of this kind, but for `algs`.
+    fn parameters(&self, kind: RejectionKind) -> impl Iterator<Item = (&'static str, &str)> {
+        let step_up = kind == RejectionKind::InsufficientUserAuthentication;
+        let scope = matches!(
+            kind,
+            RejectionKind::CredentialsMissing | RejectionKind::InsufficientScope
+        );
+        [
+            ("scope", self.scope.as_deref().filter(|_| scope)),
+            ("acr_values", self.acr_values.as_deref().filter(|_| step_up)),
+            ("max_age", self.max_age.as_deref().filter(|_| step_up)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
 }
 
 /// Whether the route takes bearer tokens too, and which challenge then brings the error: that of the
@@ -25,69 +71,94 @@ pub(crate) enum Bearer {
 }
 
 impl Challenge {
-    pub(crate) const fn new(algs: Arc<str>, bearer: Bearer) -> Self {
-        Self { algs, bearer }
+    pub(crate) const fn new(terms: Arc<Terms>, bearer: Bearer) -> Self {
+        Self { terms, bearer }
     }
 
     /// The same for a handler that no bearer token will do for.
     #[cfg(feature = "axum")]
     pub(crate) fn without_bearer(&self) -> Self {
-        Self::new(Arc::clone(&self.algs), Bearer::NotAccepted)
-    }
-
-    /// The `algs` parameter (RFC 9449 section 7.1).
-    pub(crate) fn algs(algorithms: &[Algorithm]) -> Arc<str> {
-        let names: Vec<&str> = algorithms.iter().map(|alg| alg.as_str()).collect();
-        names.join(" ").into()
+        Self::new(Arc::clone(&self.terms), Bearer::NotAccepted)
     }
 
     /// The values of `WWW-Authenticate`. `DPoP` comes first and in this spelling: there are clients
     /// that look no further.
     pub(crate) fn values(
         &self,
-        error: Option<&'static str>,
+        kind: RejectionKind,
         description: &'static str,
     ) -> impl Iterator<Item = HeaderValue> {
         let (of_dpop, of_bearer) = match self.bearer {
-            Bearer::NotAccepted => (error, None),
-            Bearer::Accepted => (error, Some(None)),
-            Bearer::Presented => (None, Some(error)),
-            Bearer::Ambiguous => (error, Some(error)),
+            Bearer::NotAccepted => (true, None),
+            Bearer::Accepted => (true, Some(false)),
+            Bearer::Presented => (false, Some(true)),
+            Bearer::Ambiguous => (true, Some(true)),
         };
-        let bearer = of_bearer.map(|error| value("Bearer", error, description, None));
-        std::iter::once(value("DPoP", of_dpop, description, Some(&self.algs))).chain(bearer)
+        let dpop = Value::new("DPoP")
+            .error(of_dpop.then_some(kind), description)
+            .terms(&self.terms, kind, of_dpop)
+            .parameter("algs", &self.terms.algs);
+        let bearer = of_bearer.map(|is_used| {
+            Value::new("Bearer")
+                .error(is_used.then_some(kind), description)
+                .terms(&self.terms, kind, is_used)
+        });
+        std::iter::once(dpop).chain(bearer).map(Value::finish)
     }
 }
 
-/// Every part is a constant of this crate without quotes, backslashes or controls.
-fn value(
+/// A challenge that is being written. Every part is a constant of this crate, or was found to be free
+/// of quotes, backslashes and controls.
+struct Value {
     scheme: &'static str,
-    error: Option<&'static str>,
-    description: &'static str,
-    algs: Option<&str>,
-) -> HeaderValue {
-    let mut text = String::with_capacity(128);
-    text.push_str(scheme);
-    let mut separator = " ";
-    let mut parameter = |name: &str, value: &str| {
+    text: String,
+    separator: &'static str,
+}
+
+impl Value {
+    fn new(scheme: &'static str) -> Self {
+        let mut text = String::with_capacity(128);
+        text.push_str(scheme);
+        Self {
+            scheme,
+            text,
+            separator: " ",
+        }
+    }
+
+    fn parameter(mut self, name: &str, value: &str) -> Self {
         // Writing to a `String` cannot fail.
-        let _ = write!(text, "{separator}{name}=\"{value}\"");
-        separator = ", ";
-    };
-    if let Some(error) = error {
-        parameter("error", error);
-        parameter("error_description", description);
+        let _ = write!(self.text, "{}{name}=\"{value}\"", self.separator);
+        self.separator = ", ";
+        self
     }
-    if let Some(algs) = algs {
-        parameter("algs", algs);
+
+    fn error(self, kind: Option<RejectionKind>, description: &str) -> Self {
+        match kind.and_then(RejectionKind::error_code) {
+            Some(error) => self
+                .parameter("error", error)
+                .parameter("error_description", description),
+            None => self,
+        }
     }
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(scheme))
+
+    fn terms(self, terms: &Terms, kind: RejectionKind, is_used: bool) -> Self {
+        let no_credentials = kind == RejectionKind::CredentialsMissing;
+        terms
+            .parameters(kind)
+            .filter(|_| is_used || no_credentials)
+            .fold(self, |value, (name, text)| value.parameter(name, text))
+    }
+
+    fn finish(self) -> HeaderValue {
+        HeaderValue::try_from(self.text).unwrap_or(HeaderValue::from_static(self.scheme))
+    }
 }
 
 impl fmt::Debug for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Challenge")
-            .field("algs", &self.algs)
+            .field("terms", &self.terms)
             .field("bearer", &self.bearer)
             .finish()
     }
@@ -95,26 +166,28 @@ impl fmt::Debug for Challenge {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn values(bearer: Bearer, error: Option<&'static str>) -> Vec<String> {
-        let algs = Challenge::algs(&[Algorithm::Es256, Algorithm::Ed25519]);
-        Challenge::new(algs, bearer)
-            .values(error, "what is wrong")
+    fn values(policy: &Policy, bearer: Bearer, kind: RejectionKind) -> Vec<String> {
+        let terms = Terms::of(policy, &[Algorithm::Es256, Algorithm::Ed25519]);
+        Challenge::new(Arc::new(terms), bearer)
+            .values(kind, "what is wrong")
             .map(|value| value.to_str().unwrap().to_owned())
             .collect()
     }
 
     #[test]
     fn a_challenge_without_error_has_no_error_code() {
-        assert_eq!(
-            values(Bearer::NotAccepted, None),
-            ["DPoP algs=\"ES256 Ed25519\""]
-        );
-        assert_eq!(
-            values(Bearer::Accepted, None),
-            ["DPoP algs=\"ES256 Ed25519\"", "Bearer"]
-        );
+        let plain = "DPoP algs=\"ES256 Ed25519\"";
+        for (bearer, expected) in [
+            (Bearer::NotAccepted, &[plain][..]),
+            (Bearer::Accepted, &[plain, "Bearer"]),
+        ] {
+            let kind = RejectionKind::CredentialsMissing;
+            assert_eq!(values(&Policy::strict(), bearer, kind), expected);
+        }
     }
 
     #[test]
@@ -129,7 +202,80 @@ mod tests {
             (Bearer::Presented, &[plain, bearer]),
             (Bearer::Ambiguous, &[dpop, bearer]),
         ] {
-            assert_eq!(values(case, Some("invalid_token")), expected, "{case:?}");
+            let kind = RejectionKind::InvalidToken;
+            assert_eq!(values(&Policy::strict(), case, kind), expected, "{case:?}");
         }
+    }
+
+    #[test]
+    fn what_the_policy_asks_for_stands_where_clients_look_for_it() {
+        let policy = Policy::optional()
+            .scope("a")
+            .any_scope(["b", "c"])
+            .algorithms([Algorithm::Ed25519])
+            .acr(["high", "higher"])
+            .max_auth_age(Duration::from_secs(300));
+        let error = |code: &str| format!("error=\"{code}\", error_description=\"what is wrong\"");
+        for (kind, bearer, expected) in [
+            (
+                RejectionKind::CredentialsMissing,
+                Bearer::Accepted,
+                [
+                    "DPoP scope=\"a b\", algs=\"Ed25519\"".to_owned(),
+                    "Bearer scope=\"a b\"".to_owned(),
+                ],
+            ),
+            (
+                RejectionKind::InsufficientScope,
+                Bearer::Accepted,
+                [
+                    format!(
+                        "DPoP {}, scope=\"a b\", algs=\"Ed25519\"",
+                        error("insufficient_scope")
+                    ),
+                    "Bearer".to_owned(),
+                ],
+            ),
+            (
+                RejectionKind::InsufficientUserAuthentication,
+                Bearer::Presented,
+                [
+                    "DPoP algs=\"Ed25519\"".to_owned(),
+                    format!(
+                        "Bearer {}, acr_values=\"high higher\", max_age=\"300\"",
+                        error("insufficient_user_authentication")
+                    ),
+                ],
+            ),
+            (
+                RejectionKind::InvalidToken,
+                Bearer::Accepted,
+                [
+                    format!("DPoP {}, algs=\"Ed25519\"", error("invalid_token")),
+                    "Bearer".to_owned(),
+                ],
+            ),
+        ] {
+            assert_eq!(values(&policy, bearer, kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_scope_does_not_get_into_a_header() {
+        let policy = Policy::strict()
+            .scope("a\", error=\"x")
+            .scope("b")
+            .scope("c d")
+            .scope("\r\n")
+            .acr(["\"", "e"]);
+        let scope = values(
+            &policy,
+            Bearer::NotAccepted,
+            RejectionKind::CredentialsMissing,
+        );
+        assert_eq!(scope, ["DPoP scope=\"b\", algs=\"ES256 Ed25519\""]);
+        let kind = RejectionKind::InsufficientUserAuthentication;
+        let acr = values(&policy, Bearer::NotAccepted, kind);
+        assert!(acr[0].contains("acr_values=\"e\""), "{acr:?}");
     }
 }

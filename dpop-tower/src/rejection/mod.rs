@@ -1,12 +1,16 @@
 //! What a refused client learns, and what it does not.
 
 mod challenge;
+mod problem;
 mod response;
 
-pub use self::response::{DefaultRejectionResponse, RejectionResponse};
 pub(crate) use self::{
-    challenge::{Bearer, Challenge},
+    challenge::{Bearer, Challenge, Terms},
     response::{NO_STORE, nonce_header, write_challenges},
+};
+pub use self::{
+    problem::ProblemDetails,
+    response::{DefaultRejectionResponse, RejectionResponse},
 };
 pub use crate::verifier::RequestErrorKind;
 
@@ -15,6 +19,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, StatusCode, header};
 
 use crate::{
+    policy::PolicyErrorKind,
     proof::{ProofError, ProofErrorKind},
     replay::StoreError,
     token::{TokenError, TokenErrorKind},
@@ -30,6 +35,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub enum RejectionKind {
     /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
     CredentialsMissing,
+    /// `insufficient_scope`, 403 (RFC 6750 section 3.1).
+    InsufficientScope,
+    /// `insufficient_user_authentication`, 401 (RFC 9470 section 3).
+    InsufficientUserAuthentication,
     /// `invalid_dpop_proof`, 401 (RFC 9449 section 7.1).
     InvalidDpopProof,
     /// `invalid_request`, 400 (RFC 6750 section 3.1).
@@ -48,7 +57,9 @@ impl RejectionKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::CredentialsMissing
+            | Self::InsufficientUserAuthentication
             | Self::InvalidDpopProof
             | Self::InvalidToken
             | Self::UseDpopNonce => StatusCode::UNAUTHORIZED,
@@ -60,6 +71,8 @@ impl RejectionKind {
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::CredentialsMissing | Self::Unavailable => None,
+            Self::InsufficientScope => Some("insufficient_scope"),
+            Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
             Self::InvalidDpopProof => Some("invalid_dpop_proof"),
             Self::InvalidRequest => Some("invalid_request"),
             Self::InvalidToken => Some("invalid_token"),
@@ -67,11 +80,13 @@ impl RejectionKind {
         }
     }
 
-    /// The `grpc-status`: UNAVAILABLE (14) or UNAUTHENTICATED (16).
+    /// The `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
     pub const fn grpc_status(self) -> u8 {
         match self {
+            Self::InsufficientScope => 7,
             Self::Unavailable => 14,
             Self::CredentialsMissing
+            | Self::InsufficientUserAuthentication
             | Self::InvalidDpopProof
             | Self::InvalidRequest
             | Self::InvalidToken
@@ -147,6 +162,19 @@ impl From<TokenErrorKind> for RejectionKind {
     }
 }
 
+impl From<PolicyErrorKind> for RejectionKind {
+    fn from(kind: PolicyErrorKind) -> Self {
+        match kind {
+            PolicyErrorKind::AcrInsufficient | PolicyErrorKind::AuthTooOld => {
+                Self::InsufficientUserAuthentication
+            }
+            PolicyErrorKind::ClaimInsufficient | PolicyErrorKind::ScopeMissing => {
+                Self::InsufficientScope
+            }
+        }
+    }
+}
+
 /// A refused request: what the client is told, and for the operator why.
 ///
 /// The layer puts it into the response's extensions, whatever the response looks like.
@@ -165,6 +193,7 @@ impl Rejection {
             Refusal::Request(kind) => (*kind).into(),
             Refusal::Proof(error) => error.kind().into(),
             Refusal::Token(error) => error.kind().into(),
+            Refusal::Policy(kind) => (*kind).into(),
             Refusal::Store(_) => RejectionKind::Unavailable,
         };
         Self {
@@ -196,6 +225,7 @@ impl Rejection {
             Refusal::Request(kind) => kind.description(),
             Refusal::Proof(error) => error.kind().description(),
             Refusal::Token(error) => error.kind().description(),
+            Refusal::Policy(kind) => kind.description(),
             Refusal::Store(_) => "the request cannot be checked at the moment",
         }
     }
@@ -216,6 +246,14 @@ impl Rejection {
         }
     }
 
+    /// What the policy asks for and the token does not have, if it was that.
+    pub fn policy_error(&self) -> Option<PolicyErrorKind> {
+        match &*self.refusal {
+            Refusal::Policy(kind) => Some(*kind),
+            _ => None,
+        }
+    }
+
     /// What is wrong with the replay store, if it was that.
     pub fn store_error(&self) -> Option<&StoreError> {
         match &*self.refusal {
@@ -231,12 +269,7 @@ impl Rejection {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
             return;
         }
-        write_challenges(
-            headers,
-            &self.challenge,
-            self.kind.error_code(),
-            self.description(),
-        );
+        write_challenges(headers, &self.challenge, self.kind, self.description());
         if let Some((name, value)) = nonce.and_then(nonce_header) {
             headers.insert(name, value);
         }

@@ -1,6 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::{Challenge, Rejection};
+use super::{Challenge, Rejection, RejectionKind};
+use crate::policy::is_nqchars;
 
 /// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -10,21 +11,18 @@ const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that is no nonce (RFC 9449
 /// section 8.1, RFC 6749 appendix A), which clients need not be able to read.
 pub(crate) fn nonce_header(nonce: &str) -> Option<(HeaderName, HeaderValue)> {
-    let is_nqchar = |octet| matches!(octet, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    if nonce.is_empty() || !nonce.bytes().all(is_nqchar) {
-        return None;
-    }
-    Some((NONCE, HeaderValue::try_from(nonce).ok()?))
+    let value = is_nqchars(nonce).then(|| HeaderValue::try_from(nonce))?;
+    Some((NONCE, value.ok()?))
 }
 
 pub(crate) fn write_challenges(
     headers: &mut HeaderMap,
     challenge: &Challenge,
-    error: Option<&'static str>,
+    kind: RejectionKind,
     description: &'static str,
 ) {
     headers.remove(header::WWW_AUTHENTICATE);
-    for value in challenge.values(error, description) {
+    for value in challenge.values(kind, description) {
         headers.append(header::WWW_AUTHENTICATE, value);
     }
 }

@@ -183,7 +183,7 @@ async fn rfc_9449_section_7_2_the_downgrade_matrix(way: Way) {
         tables
             .keys()
             .map(String::as_str)
-            .eq(policies.map(|(name, _)| name))
+            .eq(policies.iter().map(|(name, _)| *name))
     );
     for (name, policy) in policies {
         let router = router(&api, policy);

@@ -58,6 +58,7 @@ pub struct HtuDifference {
     /// The configured origin; clients do not choose it.
     origin: String,
     kind: Kind,
+    hint: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,10 @@ impl HtuDifference {
         }
     }
 
+    pub(in crate::proof) fn set_hint(&mut self, hint: Option<&'static str>) {
+        self.hint = hint;
+    }
+
     pub(super) fn between(expected: &Htu, received: &Htu) -> Option<Self> {
         if expected == received {
             return None;
@@ -111,6 +116,7 @@ impl HtuDifference {
         Some(Self {
             origin: expected.origin().to_owned(),
             kind,
+            hint: None,
         })
     }
 }
@@ -151,9 +157,18 @@ fn decoded(path: &str) -> impl Iterator<Item = u32> {
 
 impl fmt::Display for HtuDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = self.part();
+        write!(f, "htu differs in its {}: ", self.part())?;
+        self.explain(f)?;
+        match self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl HtuDifference {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = &self.origin;
-        write!(f, "htu differs in its {part}: ")?;
         match &self.kind {
             Kind::Scheme {
                 expected: Scheme::Https,

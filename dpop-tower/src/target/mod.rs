@@ -4,7 +4,11 @@
 //! API could replay a proof that was made for it, by sending it here with its own name as `Host`. So
 //! the expected URI comes from configuration.
 
-use std::{fmt, sync::Arc};
+mod forwarded;
+
+pub use self::forwarded::{ForwardedTarget, PeerAddr};
+
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header};
 
@@ -26,6 +30,12 @@ pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`HtuError`] if the request's target is nothing a proof could be made for.
     fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError>;
+
+    /// What may be the reason if a proof for a request is for another URI, for the log.
+    fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {
+        let _ = request;
+        None
+    }
 }
 
 /// What a [`TargetUri`] gets to see of a request.
@@ -33,11 +43,12 @@ pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
 pub struct TargetRequest<'a> {
     uri: &'a Uri,
     headers: &'a HeaderMap,
+    peer: Option<IpAddr>,
 }
 
 impl<'a> TargetRequest<'a> {
-    pub(crate) const fn new(uri: &'a Uri, headers: &'a HeaderMap) -> Self {
-        Self { uri, headers }
+    pub(crate) const fn new(uri: &'a Uri, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Self {
+        Self { uri, headers, peer }
     }
 
     /// The request's URI as the client sent it, before any router took a prefix off.
@@ -48,6 +59,11 @@ impl<'a> TargetRequest<'a> {
     /// The request's headers.
     pub const fn headers(&self) -> &'a HeaderMap {
         self.headers
+    }
+
+    /// The address that the connection comes from, if it is known; see [`ForwardedTarget`].
+    pub const fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// The host that the caller says it called: nothing to be trusted.
@@ -113,6 +129,12 @@ impl PublicOrigin {
     ///
     /// [`ConfigError`] if it does not begin with a slash, ends with one, or is no path.
     pub fn path_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.check_prefix(prefix)?;
+        prefix.clone_into(&mut self.prefix);
+        Ok(self)
+    }
+
+    fn check_prefix(&self, prefix: &str) -> Result<(), ConfigError> {
         if !prefix.starts_with('/') || prefix.ends_with('/') {
             return Err(refused(
                 "a path prefix begins with a slash and does not end with one",
@@ -121,22 +143,39 @@ impl PublicOrigin {
         self.first
             .with_path(prefix)
             .map_err(|error| refused("the path prefix is not a path").with_source(error))?;
-        prefix.clone_into(&mut self.prefix);
-        Ok(self)
+        Ok(())
     }
 
-    fn origin(&self, request: TargetRequest<'_>) -> &Origin {
+    /// The origin that the caller says it called, if it is listed.
+    fn called(&self, request: TargetRequest<'_>) -> &Origin {
         if self.others.is_empty() {
             return &self.first;
         }
         request
             .claimed_authority()
-            .and_then(|authority| {
-                self.others
-                    .iter()
-                    .find(|origin| origin.authority_matches(authority))
-            })
+            .and_then(|authority| self.named(authority, None))
             .unwrap_or(&self.first)
+    }
+
+    /// The listed origin with this authority and, if it is given, this scheme.
+    fn named(&self, authority: &str, scheme: Option<&str>) -> Option<&Origin> {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .filter(|origin| {
+                scheme.is_none_or(|scheme| origin.scheme().eq_ignore_ascii_case(scheme))
+            })
+            .find(|origin| origin.authority_matches(authority))
+    }
+
+    /// The URI of this path, behind what a proxy has taken off.
+    fn join(&self, origin: &Origin, prefix: Option<&str>, path: &str) -> Result<Htu, HtuError> {
+        let prefix = prefix.unwrap_or(&self.prefix);
+        if prefix.is_empty() {
+            return origin.with_path(path);
+        }
+        // Were the path taken as it is, `/../` in it could climb out of the prefix.
+        let inner = origin.with_path(path)?;
+        origin.with_path(&format!("{prefix}{}", inner.path()))
     }
 }
 
@@ -152,15 +191,14 @@ fn refused(message: &'static str) -> ConfigError {
 
 impl TargetUri for PublicOrigin {
     fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError> {
-        let origin = self.origin(request);
-        let path = request.uri.path();
-        if self.prefix.is_empty() {
-            origin.with_path(path)
-        } else {
-            // Were the path taken as it is, `/../` in it could climb out of the prefix.
-            let inner = origin.with_path(path)?;
-            origin.with_path(&format!("{}{}", self.prefix, inner.path()))
-        }
+        self.join(self.called(request), None, request.uri.path())
+    }
+
+    fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {
+        forwarded::has_forwarded_headers(request.headers).then_some(
+            "the request has forwarded headers, which do not count: the configured origin has to be \
+             what clients call (see also `ForwardedTarget`)",
+        )
     }
 }
 
@@ -212,7 +250,7 @@ mod tests {
             headers.insert(header::HOST, HeaderValue::from_static(host));
         }
         origin
-            .expected(TargetRequest::new(&uri, &headers))
+            .expected(TargetRequest::new(&uri, &headers, None))
             .map_or_else(|error| error.to_string(), |htu| htu.as_str().to_owned())
     }
 
@@ -290,6 +328,10 @@ mod tests {
         let uri = Uri::from_static("*");
         let origin = PublicOrigin::new("https://a.example").unwrap();
         let headers = HeaderMap::new();
-        assert!(origin.expected(TargetRequest::new(&uri, &headers)).is_err());
+        assert!(
+            origin
+                .expected(TargetRequest::new(&uri, &headers, None))
+                .is_err()
+        );
     }
 }

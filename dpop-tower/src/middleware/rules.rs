@@ -1,0 +1,81 @@
+//! Which policy counts for a request.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::{
+    config::DpopConfig,
+    policy::{Mode, Policy, PolicyTable},
+    rejection::{Bearer, Challenge, Terms},
+    verifier::{Presented, Scheme},
+};
+
+/// The policies of a layer; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) enum Rules {
+    One(Rule),
+    Table(Arc<Table>),
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    patterns: PolicyTable,
+    /// One for each of the table's policies.
+    rules: Vec<Rule>,
+    /// What counts if there is none for an index, which does not happen.
+    strict: Rule,
+}
+
+/// A policy, and how challenges put it; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) policy: Policy,
+    terms: Arc<Terms>,
+}
+
+impl Rules {
+    pub(super) fn one(policy: Policy, config: &DpopConfig) -> Self {
+        Self::One(Rule::new(policy, config))
+    }
+
+    pub(super) fn table(patterns: PolicyTable, config: &DpopConfig) -> Self {
+        let policies = patterns.policies().iter().cloned();
+        Self::Table(Arc::new(Table {
+            rules: policies.map(|policy| Rule::new(policy, config)).collect(),
+            patterns,
+            strict: Rule::new(Policy::strict(), config),
+        }))
+    }
+
+    /// That of a request with this method for this path, as the client sent it.
+    pub(super) fn choose(&self, method: &Method, path: &str) -> &Rule {
+        match self {
+            Self::One(rule) => rule,
+            Self::Table(table) => {
+                let index = table.patterns.choose(method, path);
+                table.rules.get(index).unwrap_or(&table.strict)
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn new(policy: Policy, config: &DpopConfig) -> Self {
+        let terms = Terms::of(&policy, config.proof.allowed_algorithms());
+        Self {
+            policy,
+            terms: Arc::new(terms),
+        }
+    }
+
+    pub(super) fn challenge(&self, presented: Presented) -> Challenge {
+        let bearer = match (self.policy.mode(), presented) {
+            (Mode::Strict | Mode::ReportOnly | Mode::Off, _) => Bearer::NotAccepted,
+            (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
+            (Mode::Optional, Presented::Several) => Bearer::Ambiguous,
+            (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
+        };
+        Challenge::new(Arc::clone(&self.terms), bearer)
+    }
+}

@@ -1,0 +1,279 @@
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::*;
+use crate::error::ConfigErrorKind;
+
+const PROXY: &str = "10.1.2.3";
+const STRANGER: &str = "192.0.2.1";
+
+fn origins() -> PublicOrigin {
+    PublicOrigin::new("https://api.example")
+        .and_then(|origin| origin.also("https://shop.example:8443"))
+        .and_then(|origin| origin.also("http://api.example"))
+        .unwrap()
+}
+
+fn x_forwarded() -> ForwardedTarget {
+    ForwardedTarget::x_forwarded(origins(), ["10.0.0.0/8", "fd00::/8", "203.0.113.7"])
+        .and_then(|target| target.prefixes(["/v1", "/v2/x"]))
+        .unwrap()
+}
+
+fn forwarded() -> ForwardedTarget {
+    ForwardedTarget::forwarded(origins(), ["10.0.0.0/8"]).unwrap()
+}
+
+fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    headers
+}
+
+fn expected(
+    target: &ForwardedTarget,
+    peer: Option<&str>,
+    lines: &[(&'static str, &'static str)],
+) -> String {
+    let (uri, headers) = (Uri::from_static("/x"), headers(lines));
+    let peer = peer.map(|peer| peer.parse().unwrap());
+    let htu = target.expected(TargetRequest::new(&uri, &headers, peer));
+    htu.unwrap().as_str().to_owned()
+}
+
+#[test]
+fn a_trusted_proxy_chooses_among_the_listed_origins_and_prefixes() {
+    for (lines, url) in [
+        (&[][..], "https://api.example/x"),
+        (
+            &[("x-forwarded-host", "shop.example:8443")],
+            "https://shop.example:8443/x",
+        ),
+        (
+            &[("x-forwarded-host", "SHOP.example:8443")],
+            "https://shop.example:8443/x",
+        ),
+        (
+            &[
+                ("x-forwarded-host", "shop.example"),
+                ("x-forwarded-port", "8443"),
+            ],
+            "https://shop.example:8443/x",
+        ),
+        (
+            &[
+                ("x-forwarded-host", "api.example"),
+                ("x-forwarded-proto", "http"),
+            ],
+            "http://api.example/x",
+        ),
+        (
+            &[
+                ("x-forwarded-host", "api.example"),
+                ("x-forwarded-proto", "HTTPS"),
+            ],
+            "https://api.example/x",
+        ),
+        (&[("x-forwarded-prefix", "/v1")], "https://api.example/v1/x"),
+        (
+            &[
+                ("x-forwarded-host", "shop.example:8443"),
+                ("x-forwarded-prefix", "/v2/x"),
+            ],
+            "https://shop.example:8443/v2/x/x",
+        ),
+        (
+            &[("host", "api.example"), ("x-forwarded-proto", "http")],
+            "http://api.example/x",
+        ),
+        // The host that the proxy was called under, where it names none.
+        (
+            &[("host", "shop.example:8443")],
+            "https://shop.example:8443/x",
+        ),
+    ] {
+        assert_eq!(
+            expected(&x_forwarded(), Some(PROXY), lines),
+            url,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_listed_chooses_nothing() {
+    for lines in [
+        &[("x-forwarded-host", "evil.example")][..],
+        &[("x-forwarded-host", "shop.example")],
+        &[("x-forwarded-host", "shop.example:8443:1")],
+        &[("x-forwarded-host", "user@shop.example:8443")],
+        &[("x-forwarded-host", "")],
+        &[
+            ("x-forwarded-host", "shop.example:8443"),
+            ("x-forwarded-proto", "http"),
+        ],
+        &[
+            ("x-forwarded-host", "shop.example:8443"),
+            ("x-forwarded-proto", "wss"),
+        ],
+        &[("x-forwarded-prefix", "/v3")],
+        &[("x-forwarded-prefix", "/V1")],
+        &[("x-forwarded-prefix", "/v1/")],
+        &[("x-forwarded-prefix", "v1")],
+        &[("x-forwarded-prefix", "/v1/../v2/x")],
+        // Another syntax, and names that only look alike.
+        &[("forwarded", "host=\"shop.example:8443\"")],
+        &[("x_forwarded_host", "shop.example:8443")],
+        &[("x-forwarded-host.", "shop.example:8443")],
+        &[("x-forwarded-server", "shop.example:8443")],
+        &[("x-original-host", "shop.example:8443")],
+    ] {
+        let url = expected(&x_forwarded(), Some(PROXY), lines);
+        assert_eq!(url, "https://api.example/x", "{lines:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_trusted_or_not_known_chooses_nothing_by_forwarded_headers() {
+    let lines = &[
+        ("x-forwarded-host", "shop.example:8443"),
+        ("x-forwarded-prefix", "/v1"),
+        ("forwarded", "host=\"shop.example:8443\""),
+    ];
+    for peer in [
+        None,
+        Some(STRANGER),
+        Some("11.0.0.1"),
+        Some("::1"),
+        Some("203.0.113.8"),
+    ] {
+        for target in [x_forwarded(), forwarded()] {
+            let url = expected(&target, peer, lines);
+            assert_eq!(url, "https://api.example/x", "{peer:?}");
+        }
+    }
+    for peer in ["10.255.0.1", "::ffff:10.0.0.1", "fd12::1", "203.0.113.7"] {
+        let url = expected(&x_forwarded(), Some(peer), lines);
+        assert_eq!(url, "https://shop.example:8443/v1/x", "{peer}");
+    }
+}
+
+#[test]
+fn of_several_values_the_last_counts_which_the_nearest_proxy_wrote() {
+    let (shop, api) = ("https://shop.example:8443/x", "https://api.example/x");
+    for (lines, url) in [
+        (
+            &[("x-forwarded-host", "evil.example, shop.example:8443")][..],
+            shop,
+        ),
+        (
+            &[("x-forwarded-host", "shop.example:8443, evil.example")],
+            api,
+        ),
+        (&[("x-forwarded-host", "shop.example:8443,")], api),
+        (
+            &[
+                ("x-forwarded-host", "evil.example"),
+                ("x-forwarded-host", "shop.example:8443"),
+            ],
+            shop,
+        ),
+        (
+            &[
+                ("x-forwarded-host", "shop.example:8443"),
+                ("x-forwarded-host", "evil.example"),
+            ],
+            api,
+        ),
+    ] {
+        assert_eq!(
+            expected(&x_forwarded(), Some(PROXY), lines),
+            url,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn rfc_7239_the_forwarded_header_is_read_by_its_grammar() {
+    let (shop, api) = ("https://shop.example:8443/x", "https://api.example/x");
+    for (value, url) in [
+        ("host=\"shop.example:8443\"", shop),
+        (
+            "for=192.0.2.60;proto=https;host=\"shop.example:8443\";by=203.0.113.43",
+            shop,
+        ),
+        (
+            "For=\"[2001:db8::1]:4711\";HOST=\"shop.example:8443\"",
+            shop,
+        ),
+        ("host=evil.example, for=x;host=\"shop.example:8443\"", shop),
+        ("host=api.example;proto=http", "http://api.example/x"),
+        ("host=\"shop.example:8443\", for=192.0.2.1", api),
+        ("for=\", host=\\\"\";host=\"shop.example:8443\"", shop),
+        ("host=\"shop.example:8443\";host=\"shop.example:8443\"", api),
+        ("host=\"shop.example:8443", api),
+        ("host=\"shop.example\\:8443\"", api),
+        ("host", api),
+        ("host=", api),
+        ("", api),
+        (";;;", api),
+        ("proto=http", api),
+    ] {
+        let lines: &[(&'static str, &'static str)] = &[("forwarded", value)];
+        assert_eq!(expected(&forwarded(), Some(PROXY), lines), url, "{value}");
+    }
+}
+
+#[test]
+fn a_prefix_cannot_be_climbed_out_of() {
+    let uri = Uri::from_static("/../../x");
+    let headers = headers(&[("x-forwarded-prefix", "/v1")]);
+    let peer = Some(PROXY.parse().unwrap());
+    let htu = x_forwarded().expected(TargetRequest::new(&uri, &headers, peer));
+    assert_eq!(htu.unwrap().as_str(), "https://api.example/v1/x");
+}
+
+#[test]
+fn the_hint_names_the_likely_cause() {
+    let hint = |target: &dyn TargetUri, peer: Option<&str>, lines| {
+        let (uri, headers) = (Uri::from_static("/x"), headers(lines));
+        let peer = peer.map(|peer| peer.parse().unwrap());
+        target
+            .hint(TargetRequest::new(&uri, &headers, peer))
+            .unwrap_or_default()
+    };
+    let lines: &[(&'static str, &'static str)] = &[("x-forwarded-host", "evil.example")];
+    let (plain, target) = (origins(), x_forwarded());
+    assert_eq!(hint(&plain, None, &[]), "");
+    assert!(hint(&plain, None, lines).contains("do not count"));
+    assert_eq!(hint(&target, None, &[]), "");
+    assert!(hint(&target, None, lines).contains("peer is not known"));
+    assert!(hint(&target, Some(STRANGER), lines).contains("none of the trusted"));
+    assert!(hint(&target, Some(PROXY), lines).contains("none of the public origins"));
+    let good: &[(&'static str, &'static str)] = &[("x-forwarded-host", "api.example")];
+    assert_eq!(hint(&target, Some(PROXY), good), "");
+}
+
+#[test]
+fn networks_and_prefixes_are_checked() {
+    for wrong in [
+        "",
+        "10.0.0.0/33",
+        "10.0.0",
+        "proxy.example",
+        "10.0.0.1:80",
+        "::/129",
+    ] {
+        let error = ForwardedTarget::x_forwarded(origins(), [wrong]).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Target, "{wrong}");
+    }
+    assert!(ForwardedTarget::x_forwarded(origins(), []).is_err());
+    for wrong in ["", "/", "v1", "/v1/", "/%zz"] {
+        assert!(x_forwarded().prefixes([wrong]).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,85 @@
+//! For tonic: the layer on single services, and the token of a request.
+//!
+//! The layer goes around a whole server (`Server::builder().layer(…)`), with a
+//! [`PolicyTable`](crate::PolicyTable) where health checks or reflection are to stay open, or around one
+//! service, as here. A proof is for `POST` and the configured origin followed by the path of the method,
+//! `/pkg.Service/Method`. It is checked when a call begins; a stream is one call.
+//!
+//! ```
+//! # use dpop_tower::DpopLayer;
+//! # fn example<S>(layer: &DpopLayer, orders: S) -> impl tonic::server::NamedService
+//! # where S: tonic::server::NamedService {
+//! use tower_layer::Layer as _;
+//!
+//! // Server::builder().add_service(
+//! layer.layer(orders)
+//! // )
+//! # }
+//! ```
+//!
+//! In a method, [`RequestExt`] gives the token:
+//!
+//! ```
+//! use dpop_tower::tonic::RequestExt as _;
+//! use tonic::{Request, Response, Status};
+//!
+//! async fn whoami(request: Request<()>) -> Result<Response<String>, Status> {
+//!     let token = request.bound_token()?;
+//!     Ok(Response::new(token.thumbprint().to_string()))
+//! }
+//! ```
+//!
+//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path.
+
+use ::tonic::{Request, Status, server::NamedService};
+
+use crate::{
+    middleware::Dpop,
+    token::{BearerToken, BoundToken, TokenErrorKind},
+};
+
+/// The routes of the service behind the layer are those of the service.
+impl<S: NamedService, R> NamedService for Dpop<S, R> {
+    const NAME: &'static str = S::NAME;
+}
+
+/// The tokens that a layer has verified, for methods of a service.
+pub trait RequestExt: sealed::Sealed {
+    /// The token, which is bound to the client's key.
+    ///
+    /// # Errors
+    ///
+    /// `UNAUTHENTICATED` if the request was let in without one, which only policies do that say so;
+    /// `INTERNAL` if no layer is in front of the service.
+    fn bound_token(&self) -> Result<&BoundToken, Status>;
+
+    /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer lets in
+    /// too.
+    fn bearer_token(&self) -> Option<&BearerToken>;
+}
+
+impl<T> RequestExt for Request<T> {
+    fn bound_token(&self) -> Result<&BoundToken, Status> {
+        let extensions = self.extensions();
+        if let Some(token) = extensions.get() {
+            return Ok(token);
+        }
+        if extensions.get::<crate::middleware::Admitted>().is_some() {
+            let description = TokenErrorKind::SchemeNotAccepted.description();
+            return Err(Status::unauthenticated(description));
+        }
+        tracing::error!("no DpopLayer in front of a service that asks for a token");
+        // That the layer is missing is none of the client's business.
+        Err(Status::internal("internal error"))
+    }
+
+    fn bearer_token(&self) -> Option<&BearerToken> {
+        self.extensions().get()
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T> Sealed for tonic::Request<T> {}
+}

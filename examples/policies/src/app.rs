@@ -1,0 +1,69 @@
+//! The app: this file is what an application needs.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use dpop_tower::{
+    BearerToken, BoundToken, ConfigError, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    axum::Scopes, rejection::ProblemDetails,
+};
+
+pub(crate) const ORIGIN: &str = "https://api.example.com";
+
+/// Runs for clients that have proved to hold the key of their token.
+async fn orders(token: BoundToken) -> String {
+    let subject = token.claims().subject().unwrap_or("someone");
+    format!("the orders of {subject}")
+}
+
+/// Runs for clients that do not know DPoP yet, too.
+async fn catalogue(bound: Option<BoundToken>, bearer: Option<BearerToken>) -> &'static str {
+    match (bound, bearer) {
+        (Some(_), _) => "the catalogue, with your prices",
+        (None, Some(_)) => "the catalogue",
+        (None, None) => "nothing for nobody",
+    }
+}
+
+async fn change(scopes: Scopes) -> String {
+    format!("changed, by someone with {scopes:?}")
+}
+
+pub(crate) fn router(tokens: JwtTokens) -> Result<Router, ConfigError> {
+    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens).build()?;
+    // Layers of one configuration share its replay store and caches.
+    let config = Arc::new(config);
+    let with = |policy| {
+        DpopLayer::new(Arc::clone(&config))
+            .with_policy(policy)
+            .with_rejection_response(ProblemDetails)
+    };
+
+    let staff = Router::new()
+        .route("/orders", post(change))
+        .route_layer(with(Policy::strict().scope("orders:write")));
+    let payments = Router::new()
+        .route("/", post(async || "paid"))
+        .route_layer(with(
+            Policy::strict()
+                .require_nonce()
+                .acr(["urn:example:mfa"])
+                .max_auth_age(Duration::from_secs(300)),
+        ));
+    Ok(Router::new()
+        .route("/orders", get(orders))
+        .merge(staff)
+        .nest("/payments", payments)
+        // Around all of the above, which can only ask for more.
+        .layer(with(Policy::strict()))
+        .merge(
+            Router::new()
+                .route("/catalogue", get(catalogue))
+                .route_layer(with(Policy::optional())),
+        )
+        // Behind no layer: open to everybody.
+        .route("/health", get(async || "fine")))
+}

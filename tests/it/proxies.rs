@@ -1,0 +1,158 @@
+//! Behind proxies: what was called is what a trusted peer says, and only among what is configured.
+
+use std::net::SocketAddr;
+
+use axum::{Router, routing::get};
+use dpop_tower::{
+    DpopConfig, DpopLayer, PublicOrigin,
+    target::{ForwardedTarget, PeerAddr},
+};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    logging::Log,
+    support::{Api, Verdict, invalid_proof, send},
+};
+
+const SHOP: &str = "https://shop.test:8443/v1/orders";
+
+fn router(api: &Api, trusted: &str) -> Router {
+    let origins = PublicOrigin::new("https://api.test")
+        .and_then(|origin| origin.also("https://shop.test:8443"))
+        .unwrap();
+    let target = ForwardedTarget::x_forwarded(origins, [trusted])
+        .and_then(|target| target.prefixes(["/v1"]))
+        .unwrap();
+    let config = DpopConfig::builder(std::sync::Arc::new(target), api.issuer.tokens());
+    let config = config.clock(api.clock.clone()).build().unwrap();
+    Router::new()
+        .route("/orders", get(|| async { "hello" }))
+        .layer(DpopLayer::new(config))
+}
+
+/// A proxy's request for what the client called as [`SHOP`].
+fn forwarded(api: &Api, htu: &str, more: &[(&'static str, &'static str)]) -> Request<()> {
+    let token = api.token().mint();
+    let proof = api.client.proof("GET", htu).access_token(&token).sign();
+    let mut request = api
+        .client
+        .request_with_proof(Method::GET, htu, &token, &proof);
+    *request.uri_mut() = "/orders".parse().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("host", HeaderValue::from_static("10.0.0.5:3000"));
+    for (name, value) in more {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    request
+}
+
+const BY_PROXY: [(&str, &str); 3] = [
+    ("x-forwarded-host", "shop.test:8443"),
+    ("x-forwarded-proto", "https"),
+    ("x-forwarded-prefix", "/v1"),
+];
+
+async fn over_a_socket(router: Router, request: Request<()>) -> Response<Incoming> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = request.map(|()| axum::body::Body::empty());
+    sender.send_request(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_known_by_its_socket() {
+    let api = Api::new();
+    for (trusted, htu, status) in [
+        ("127.0.0.0/8", SHOP, 200),
+        ("127.0.0.1", SHOP, 200),
+        ("127.0.0.0/8", "https://api.test/orders", 401),
+        ("10.0.0.0/8", SHOP, 401),
+        ("10.0.0.0/8", "https://api.test/orders", 200),
+    ] {
+        let request = forwarded(&api, htu, &BY_PROXY);
+        let response = over_a_socket(router(&api, trusted), request).await;
+        assert_eq!(response.status(), status, "{htu} with {trusted}");
+    }
+}
+
+#[tokio::test]
+async fn no_header_makes_a_peer_trusted() {
+    let api = Api::new();
+    for spoofed in [
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x-real-ip", "10.0.0.1"),
+        ("forwarded", "for=10.0.0.1;host=\"shop.test:8443\""),
+        ("connection", "x-forwarded-host, x-forwarded-for"),
+        ("x_forwarded_host", "shop.test:8443"),
+    ] {
+        let mut lines = BY_PROXY.to_vec();
+        lines.push(spoofed);
+        let request = forwarded(&api, SHOP, &lines);
+        let response = over_a_socket(router(&api, "10.0.0.0/8"), request).await;
+        assert_eq!(response.status(), 401, "{spoofed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_tell_the_peer_itself() {
+    let api = Api::new();
+    for (peer, expected) in [
+        (Some("10.0.0.1"), Verdict::LetIn),
+        (Some("::ffff:10.0.0.1"), Verdict::LetIn),
+        (Some("192.0.2.1"), invalid_proof("proof_htu_mismatch")),
+        (None, invalid_proof("proof_htu_mismatch")),
+    ] {
+        let mut request = forwarded(&api, SHOP, &BY_PROXY);
+        if let Some(peer) = peer {
+            let peer = PeerAddr(peer.parse().unwrap());
+            request.extensions_mut().insert(peer);
+        }
+        let response = send(router(&api, "10.0.0.0/8"), request).await;
+        assert_eq!(Verdict::of(response), expected, "{peer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_why_forwarded_headers_did_not_count() {
+    let api = Api::new();
+    let log = Log::listen();
+    for (peer, lines, told) in [
+        (None, &BY_PROXY[..], "its peer is not known"),
+        (Some("192.0.2.1"), &BY_PROXY, "none of the trusted networks"),
+        (
+            Some("10.0.0.1"),
+            &[("x-forwarded-host", "evil.test")],
+            "none of the public origins",
+        ),
+    ] {
+        let mut request = forwarded(&api, SHOP, lines);
+        if let Some(peer) = peer {
+            let peer = PeerAddr(peer.parse().unwrap());
+            request.extensions_mut().insert(peer);
+        }
+        send(router(&api, "10.0.0.0/8"), request).await;
+        let lines = log.take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(told), "{lines:?}");
+        assert!(!lines[0].contains("evil"), "{lines:?}");
+    }
+    let request = api
+        .client
+        .get("https://evil.test/orders", &api.token().mint());
+    let mut plain = request;
+    let value = HeaderValue::from_static("evil.test");
+    plain.headers_mut().insert("x-forwarded-host", value);
+    api.send(plain).await;
+    assert!(log.take()[0].contains("forwarded headers, which do not count"));
+}
