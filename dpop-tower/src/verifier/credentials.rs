@@ -236,7 +236,7 @@ mod tests {
                 .map(|_| ())
                 .map_err(|refusal| refusal.code())
         };
-        assert_eq!(with(MAX_TOKEN_LEN), Ok(()));
-        assert_eq!(with(MAX_TOKEN_LEN + 1), Err("token_too_long"));
+        assert_eq!(with(16_384), Ok(()));
+        assert_eq!(with(16_385), Err("token_too_long"));
     }
 }
