@@ -274,4 +274,10 @@ mod tests {
             None
         );
     }
+
+    #[test]
+    fn what_makes_a_target_no_uri_is_told() {
+        let text = ProofError::from(HtuError::UserInfo).to_string();
+        assert!(text.ends_with(": uri contains user information"), "{text}");
+    }
 }
