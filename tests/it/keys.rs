@@ -12,10 +12,10 @@ use std::{
 };
 
 use dpop_tower::{
-    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, PublicOrigin, crypto::Algorithm,
+    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, Policy, PublicOrigin, crypto::Algorithm,
     test_util::TestIssuer,
 };
-use http::header;
+use http::{Request, header};
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -997,6 +997,33 @@ async fn a_token_that_expires_while_keys_are_fetched_is_refused() {
         first.join_next().await.unwrap().unwrap(),
         invalid_token("token_expired")
     );
+}
+
+#[tokio::test]
+async fn a_bearer_token_that_expires_while_keys_are_fetched_is_refused() {
+    let server = Server::start().await;
+    let url = server.url("/jwks");
+    let api = Api::with(
+        |_| {
+            JwtTokens::jwks_url(ISSUER, url)
+                .audience(ORIGIN)
+                .danger_allow_plain_http()
+        },
+        |config| config.policy(Policy::optional()),
+    );
+    server.put_keys(&[&api.issuer]);
+    let token = api.issuer.token().claim("exp", api.now() + 5).mint();
+    server.hold(true);
+    let request = Request::get(URL)
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(())
+        .unwrap();
+    let router = api.router.clone();
+    let verdict = tokio::spawn(async move { Verdict::of(send(router, request).await) });
+    server.wait_for(1).await;
+    api.advance(5);
+    server.hold(false);
+    assert_eq!(verdict.await.unwrap(), invalid_token("token_expired"));
 }
 
 fn with(mut jwk: Map<String, Value>, members: &[(&str, Value)]) -> Value {

@@ -58,6 +58,7 @@ each_way!(
     rfc_8725_section_3_10_keys_in_the_header_are_never_used,
     unknown_header_parameters_and_claims_are_ignored,
     a_token_that_was_accepted_before_ends_at_exp_all_the_same,
+    a_token_that_was_accepted_before_begins_at_nbf_all_the_same,
     a_token_and_a_key_that_were_accepted_before_cost_less,
     a_token_that_was_accepted_before_still_needs_its_key,
     a_token_that_was_accepted_before_is_still_no_bearer_token,
@@ -823,6 +824,17 @@ async fn a_token_that_was_accepted_before_ends_at_exp_all_the_same(way: Way) {
     api.clock
         .set(dpop_tower::time::UnixTime::from_secs(api.now() - 1));
     api.accept("before exp", &token).await;
+}
+
+/// `exp` is looked at once more before the proof's signature; the other times only with the verdict.
+async fn a_token_that_was_accepted_before_begins_at_nbf_all_the_same(way: Way) {
+    let api = way.api();
+    let token = api.token().claim("nbf", api.now()).mint();
+    api.accept("at nbf", &token).await;
+    api.clock
+        .set(dpop_tower::time::UnixTime::from_secs(api.now() - 100));
+    api.refuse("before nbf", &token, "token_not_yet_valid")
+        .await;
 }
 
 /// The default backend, counting what it does.

@@ -95,3 +95,22 @@ impl fmt::Debug for Key {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AWS-LC is told the algorithm of an Ed25519 key by the key, so it would not notice.
+    #[test]
+    fn an_ed25519_key_is_prepared_for_its_two_names_only() {
+        let key = PublicJwk::from_json(
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+        )
+        .unwrap();
+        for algorithm in Algorithm::ALL {
+            let fits = matches!(algorithm, Algorithm::Ed25519 | Algorithm::EdDsa);
+            let prepared = AwsLcRs.prepare(&key, algorithm);
+            assert_eq!(prepared.is_ok(), fits, "{algorithm}");
+        }
+    }
+}

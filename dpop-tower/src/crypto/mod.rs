@@ -103,3 +103,38 @@ pub(crate) fn check_algorithms(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Es256Only;
+
+    impl SignatureVerifier for Es256Only {
+        fn supports(&self, algorithm: Algorithm) -> bool {
+            algorithm == Algorithm::Es256
+        }
+
+        fn prepare(&self, _: &PublicJwk, _: Algorithm) -> Result<PreparedKey, InvalidKey> {
+            Err(InvalidKey)
+        }
+    }
+
+    #[test]
+    fn a_list_of_algorithms_is_not_empty_and_what_the_backend_supports() {
+        let check = |algorithms: &[Algorithm]| {
+            check_algorithms(algorithms, &Es256Only).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&[Algorithm::Es256]), Ok(()));
+        assert!(check(&[]).is_err());
+        let error = check(&[Algorithm::Es256, Algorithm::Rs256]).unwrap_err();
+        assert!(error.contains("does not support RS256"), "{error}");
+    }
+
+    #[test]
+    fn errors_say_whether_it_is_the_key_or_the_signature() {
+        assert!(InvalidKey.to_string().contains("the key"));
+        assert!(InvalidSignature.to_string().contains("the signature"));
+    }
+}

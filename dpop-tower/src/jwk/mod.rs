@@ -275,11 +275,8 @@ fn bits(n: &[u8]) -> usize {
 /// are no good keys.
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
     let odd = |octets: &[u8]| octets.last().is_some_and(|last| last & 1 == 1);
-    let exponent = e
-        .iter()
-        .fold(0_u64, |value, octet| (value << 8) | u64::from(*octet));
-    let sound =
-        RSA_BITS.contains(&bits(n)) && odd(n) && e.len() <= 4 && odd(e) && exponent >= 65_537;
+    // 65537 is the least odd number of three octets, since there are no leading zeros.
+    let sound = RSA_BITS.contains(&bits(n)) && odd(n) && (3..=4).contains(&e.len()) && odd(e);
     if sound {
         Ok(())
     } else {

@@ -237,3 +237,9 @@ fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
     );
     assert!(!text.contains("l8tFrhx") && !text.contains("151"), "{text}");
 }
+
+#[test]
+fn a_text_that_is_no_thumbprint_is_refused_by_name() {
+    let error = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4".parse::<Thumbprint>();
+    assert!(error.unwrap_err().to_string().contains("thumbprint"));
+}

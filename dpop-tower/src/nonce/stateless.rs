@@ -206,6 +206,15 @@ mod tests {
         assert_eq!(nonces.check(&nonce, at(-121)), NonceStatus::Unknown);
     }
 
+    /// Nodes of two versions of this crate have to agree, and no other use of the secret may.
+    #[test]
+    fn a_nonce_is_the_step_and_half_an_hmac_of_context_period_and_step() {
+        // Python: step = (1700000040 // 120).to_bytes(8, "big"); base64.urlsafe_b64encode(step +
+        // hmac.digest(b"\x01" * 32, b"dpop-tower nonce 1" + (120).to_bytes(8, "big") + step,
+        // "sha256")[:16])
+        assert_eq!(nonces(1).current(START), "AAAAAADYKovr5EB30NLoa5lYi6UjWaIx");
+    }
+
     #[test]
     fn nonces_of_another_secret_or_period_are_unknown() {
         let nonce = nonces(1).current(START);

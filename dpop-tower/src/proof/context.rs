@@ -131,3 +131,17 @@ impl fmt::Debug for ProofContext<'_> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_9449_section_7_1_ath_is_the_base64url_of_the_hash_of_the_token() {
+        let ath = Ath::of("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+        let text = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
+        assert_eq!(ath.to_string(), text);
+        assert_eq!(base64url::encode(ath.as_bytes()), text);
+        assert_eq!(Ath::parse(text), Some(ath));
+    }
+}

@@ -234,7 +234,7 @@ impl fmt::Display for ProofError {
         match &self.detail {
             Detail::None => Ok(()),
             Detail::Claim(claim) => write!(f, ": {claim}"),
-            Detail::Clock { offset } if *offset < 0 => write!(
+            Detail::Clock { offset } if offset.is_negative() => write!(
                 f,
                 ": offset {offset:+} s, so the client's clock is behind this server's or the proof \
                  was kept for a while"
@@ -257,3 +257,39 @@ impl fmt::Debug for ProofError {
 }
 
 impl Error for ProofError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::Htu;
+
+    #[test]
+    fn the_offset_of_the_clock_is_told_with_its_sign_and_its_likely_cause() {
+        for (offset, told, cause) in [(-71, "-71 s", "is behind"), (11, "+11 s", "is ahead")] {
+            let error = ProofError::clock(ProofErrorKind::TooOld, offset);
+            assert_eq!(error.clock_offset(), Some(offset));
+            let text = error.to_string();
+            assert!(text.contains(told) && text.contains(cause), "{text}");
+        }
+        assert_eq!(ProofError::missing("iat").clock_offset(), None);
+    }
+
+    #[test]
+    fn the_difference_of_the_targets_is_kept_and_told() {
+        let htu = |uri| Htu::parse(uri).unwrap();
+        let difference = htu("https://a/b").difference(&htu("https://a/b/")).unwrap();
+        let error = ProofError::htu(difference.clone());
+        assert_eq!(error.htu_difference(), Some(&difference));
+        assert!(error.to_string().ends_with(&difference.to_string()));
+        assert_eq!(
+            ProofError::from(ProofErrorKind::HtuInvalid).htu_difference(),
+            None
+        );
+    }
+
+    #[test]
+    fn what_makes_a_target_no_uri_is_told() {
+        let text = ProofError::from(HtuError::UserInfo).to_string();
+        assert!(text.ends_with(": uri contains user information"), "{text}");
+    }
+}

@@ -382,3 +382,39 @@ impl fmt::Debug for VerifiedProof {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    /// RFC 9449 section 7.1.
+    const EXAMPLE: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\
+        VDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCR\
+        nMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JE\
+        QSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIj\
+        oiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0Z\
+        WRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNF\
+        c05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71E\
+        OptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
+
+    /// The layer looks at the age a second time before it asks the replay store, so its tests would
+    /// not miss this.
+    #[test]
+    fn rfc_9449_section_4_3_item_11_iat_lies_within_the_window_to_the_second() {
+        let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
+        let check_at = |after_iat: i64| {
+            let now = UnixTime::from_secs(1_562_262_618 + after_iat);
+            let context = ProofContext::new(&Method::GET, &htu, now);
+            let checked = ProofPolicy::default().check(EXAMPLE, &context);
+            checked
+                .map(|_| ())
+                .map_err(|e| (e.kind(), e.clock_offset()))
+        };
+        assert_eq!(check_at(-11), Err((ProofErrorKind::FromFuture, Some(11))));
+        assert_eq!(check_at(-10), Ok(()));
+        assert_eq!(check_at(70), Ok(()));
+        assert_eq!(check_at(71), Err((ProofErrorKind::TooOld, Some(-71))));
+    }
+}

@@ -192,7 +192,7 @@ impl MemoryReplayStore {
             .try_add(expires_at, now, self.capacity_per_client)
     }
 
-    /// Clears the next part, from that of `proof` on, which has expired entries. Tells whether
+    /// Clears the next part, from that of `proof` on, which may have expired entries. Tells whether
     /// there was one.
     fn make_room(&self, proof: &Short, now: UnixTime) -> bool {
         // Whatever is inserted at `now` lives on at `now`, so a second search would be in vain.
@@ -200,13 +200,10 @@ impl MemoryReplayStore {
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {
             return false;
         }
-        for mut part in self.seen.due_from(proof, now) {
-            let removed = part.purge(now);
+        if let Some(mut part) = self.seen.next_due(proof, now) {
+            self.release(part.purge(now));
             self.seen.publish(&part);
-            self.release(removed);
-            if removed > 0 {
-                return true;
-            }
+            return true;
         }
         self.full_at.store(now.as_secs(), Ordering::Relaxed);
         false

@@ -294,4 +294,17 @@ mod tests {
         let text = format!("{token:?}");
         assert!(text.contains("email") && !text.contains("alice") && !text.contains('@'));
     }
+
+    #[test]
+    fn a_mismatch_names_the_claim_and_its_debug_text_does_not() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Tenant {
+            #[expect(dead_code, reason = "it is missing")]
+            tenant: String,
+        }
+        let token = verified(json!({"sub": "alice"})).unwrap();
+        let error = token.claims().deserialize::<Tenant>().unwrap_err();
+        assert!(error.to_string().contains("`tenant`"), "{error}");
+        assert_eq!(format!("{error:?}"), "ClaimsMismatch(..)");
+    }
 }

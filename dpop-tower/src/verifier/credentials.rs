@@ -236,7 +236,24 @@ mod tests {
                 .map(|_| ())
                 .map_err(|refusal| refusal.code())
         };
-        assert_eq!(with(MAX_TOKEN_LEN), Ok(()));
-        assert_eq!(with(MAX_TOKEN_LEN + 1), Err("token_too_long"));
+        assert_eq!(with(16_384), Ok(()));
+        assert_eq!(with(16_385), Err("token_too_long"));
+    }
+
+    /// RFC 6750 section 3 has the characters of an `error_description`.
+    #[test]
+    fn every_kind_of_error_has_words_of_its_own_that_fit_a_challenge() {
+        let texts = [
+            RequestErrorKind::CredentialsMalformed,
+            RequestErrorKind::CredentialsMissing,
+            RequestErrorKind::CredentialsMultiple,
+            RequestErrorKind::TargetInvalid,
+        ]
+        .map(|kind| kind.to_string());
+        for (i, text) in texts.iter().enumerate() {
+            assert!(!text.is_empty() && !texts[..i].contains(text), "{text:?}");
+            let fits = |octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+            assert!(text.bytes().all(fits), "{text:?}");
+        }
     }
 }

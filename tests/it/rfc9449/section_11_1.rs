@@ -2,7 +2,11 @@
 
 use crate::stores::CountingStore;
 use crate::support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable};
-use dpop_tower::{replay::MemoryReplayStore, test_util::TestClient, time::UnixTime};
+use dpop_tower::{
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
+    test_util::TestClient,
+    time::UnixTime,
+};
 use http::Method;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::sync::Barrier;
@@ -13,6 +17,7 @@ each_way!(
     a_jti_counts_once_however_often_its_client_signs_it,
     a_client_cannot_use_up_the_jti_of_another,
     a_proof_is_remembered_for_as_long_as_it_is_acceptable,
+    a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable,
     a_clock_that_goes_back_lets_no_proof_pass_twice,
     a_refused_request_never_gets_to_the_store,
     a_refused_proof_does_not_use_up_its_jti,
@@ -148,6 +153,23 @@ async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable(way: Way) {
             invalid_proof("proof_too_old"),
             "{max_age} {leeway} {ahead}"
         );
+    }
+}
+
+async fn a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable(way: Way) {
+    let store = Arc::new(MemoryReplayStore::new());
+    let api = way.api_with(
+        |tokens| tokens,
+        |config| config.replay_store(Arc::clone(&store)),
+    );
+    let token = api.token().mint();
+    let proof = api.proof(&token).claim("jti", "once").sign();
+    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    let key = ReplayKey::new(*api.client.thumbprint().as_bytes(), "once");
+    for (after_iat, expected) in [(75, Freshness::Replayed), (76, Freshness::Fresh)] {
+        let now = UnixTime::from_secs(api.now() + after_iat);
+        let answer = store.check_and_insert(key, now, now).await.unwrap();
+        assert_eq!(answer, expected, "{after_iat}");
     }
 }
 

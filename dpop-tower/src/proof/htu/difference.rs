@@ -149,7 +149,7 @@ fn decoded(path: &str) -> impl Iterator<Item = u32> {
         '%' => {
             let high = chars.next()?.to_digit(16)?;
             let low = chars.next()?.to_digit(16)?;
-            Some((high << 4) | low)
+            Some(high * 16 + low)
         }
         plain => Some(u32::from(plain)),
     })

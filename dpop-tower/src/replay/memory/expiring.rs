@@ -52,15 +52,15 @@ impl<T: Default> Parts<T> {
         self.parts.entry(self.index_of(key)).or_default()
     }
 
-    /// Locks one part after the other in which something expired before `now`, beginning with the
-    /// one `key` belongs to. A part must be let go before the next one is asked for.
-    pub(super) fn due_from(&self, key: &Short, now: UnixTime) -> impl Iterator<Item = Part<'_, T>> {
+    /// Locks the first part in which something may have expired before `now`, beginning with the one
+    /// `key` belongs to.
+    pub(super) fn next_due(&self, key: &Short, now: UnixTime) -> Option<Part<'_, T>> {
         let (before, from) = self.earliest.split_at(self.index_of(key));
         (before.len()..)
             .zip(from)
             .chain((0..).zip(before))
-            .filter(move |(_, earliest)| earliest.load(Ordering::Relaxed) < now.as_secs())
-            .filter_map(|(index, _)| self.parts.get_mut(&index))
+            .filter(|(_, earliest)| earliest.load(Ordering::Relaxed) < now.as_secs())
+            .find_map(|(index, _)| self.parts.get_mut(&index))
     }
 
     /// Locks one part after the other.
@@ -81,7 +81,7 @@ impl<T: Default> Parts<T> {
 }
 
 impl<V: Expires> Parts<ExpiringMap<V>> {
-    /// Makes the earliest expiry of `part` known to [`due_from`](Self::due_from).
+    /// Makes the earliest expiry of `part` known to [`next_due`](Self::next_due).
     pub(super) fn publish(&self, part: &Part<'_, ExpiringMap<V>>) {
         if let Some(earliest) = self.earliest.get(*part.key()) {
             earliest.store(part.earliest.as_secs(), Ordering::Relaxed);

@@ -77,3 +77,21 @@ impl Expires for Tally {
         self.latest.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With one count per proof, a client's share of the store would take several times the memory.
+    #[test]
+    fn the_proofs_of_one_second_share_a_count() {
+        let at = UnixTime::from_secs;
+        let mut tally = Tally::default();
+        for expires_at in [150, 150, 160, 160, 160, 150, 155, 155] {
+            assert!(tally.try_add(at(expires_at), at(100), 8));
+            assert_eq!(tally.earlier.is_empty(), tally.latest.0 == at(150));
+        }
+        assert_eq!(tally.latest, (at(160), 3));
+        assert_eq!(tally.earlier, [(at(150), 3), (at(155), 2)]);
+    }
+}

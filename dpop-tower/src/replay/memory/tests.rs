@@ -81,6 +81,7 @@ fn the_second_use_is_a_replay() {
     assert_eq!(check(&store, key(1, 1), 160, 100), Ok(Replayed));
     assert_eq!(check(&store, key(1, 1), 160, 130), Ok(Replayed));
     assert_eq!(store.len(), 1);
+    assert!(!store.is_empty());
 }
 
 #[test]
@@ -324,6 +325,35 @@ fn insertions_alone_keep_expired_entries_and_clients_few() {
     );
     sweep(&store, 10_000);
     assert_eq!((store.len(), stored(&store)), (0, (0, 0)));
+}
+
+#[test]
+fn a_part_is_cleared_when_a_third_of_it_may_have_expired_and_not_before() {
+    let mut part = ExpiringMap::default();
+    let expires_at = UnixTime::from_secs(160);
+    for due_at in [16, 24, 36] {
+        for n in 0..due_at {
+            assert!(!part.is_due(), "{n} of {due_at}");
+            part.entries.insert([n; 16], expires_at);
+        }
+        assert!(part.is_due());
+        assert_eq!(part.purge(expires_at), 0);
+    }
+}
+
+#[test]
+fn entries_spread_over_the_parts() {
+    let store = store(10_000, 10_000);
+    for jti in 0..3_200 {
+        assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
+    }
+    let sizes: Vec<usize> = store.seen.each().map(|part| part.entries.len()).collect();
+    // A hundred on average in each of 32 parts.
+    assert_eq!(sizes.len(), 32);
+    assert!(
+        sizes.iter().all(|size| (20..=300).contains(size)),
+        "{sizes:?}"
+    );
 }
 
 #[test]
