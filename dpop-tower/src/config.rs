@@ -195,6 +195,10 @@ impl DpopConfigBuilder {
             )
         })?;
         check_algorithms(self.proof.allowed_algorithms(), &*crypto)?;
+        if let Some(why) = self.policy.demands().contradiction() {
+            let message = format!("the policy cannot be used: {why}");
+            return Err(ConfigError::new(ConfigErrorKind::Policy, message));
+        }
         let (max_age, leeway) = self.proof.window();
         let window_error = |message| Err(ConfigError::new(ConfigErrorKind::Window, message));
         if max_age < Duration::from_secs(1) {

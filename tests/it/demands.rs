@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::Request as AxumRequest, routing::get};
 use dpop_tower::{
-    DpopConfigBuilder, DpopLayer, Policy, PolicyTable, Report,
+    ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy, PolicyTable, Report,
     axum::{ProofKey, Scopes},
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
@@ -249,7 +249,6 @@ async fn a_policy_takes_algorithms_away_and_never_adds_any(way: Way) {
         (&[Algorithm::Ed25519][..], "Ed25519", false, true),
         (&[Algorithm::Rs256, Algorithm::Es256], "ES256", true, false),
         (&Algorithm::ALL, "ES256 Ed25519", true, true),
-        (&[Algorithm::Rs256], "", false, false),
     ] {
         let config = api
             .config()
@@ -267,9 +266,16 @@ async fn a_policy_takes_algorithms_away_and_never_adds_any(way: Way) {
         assert_eq!(verdict, expected(of_ed25519), "{allowed:?}");
         let nothing = Request::get("/orders").body(()).unwrap();
         let response = way.send(router, nothing).await;
-        let value = response.headers()[header::WWW_AUTHENTICATE].to_str();
-        assert_eq!(value.unwrap(), format!("DPoP algs=\"{told}\""));
+        let challenges = Challenge::all(response.headers());
+        assert_eq!(challenges[0].get("algs"), Some(told), "{allowed:?}");
     }
+    // Where none is left, nothing passes, and there is none to name.
+    let router = protected(&api, Policy::strict().algorithms([Algorithm::Es512]));
+    let response = respond(&api, &router, &api.token().mint()).await;
+    assert_eq!(response.status(), 401);
+    let challenges = Challenge::all(response.headers());
+    assert_eq!(challenges[0].get("error"), Some("invalid_dpop_proof"));
+    assert_eq!(challenges[0].get("algs"), None);
 }
 
 fn nonces() -> StatelessNonces {
@@ -780,4 +786,25 @@ async fn rfc_9457_a_refusal_can_have_problem_details(way: Way) {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body, expected);
     }
+}
+
+#[test]
+fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
+    let api = Api::new();
+    for (policy, told) in [
+        (Policy::strict().scope("a b"), "scope"),
+        (Policy::strict().any_scope([""; 0]), "scope"),
+        (Policy::strict().algorithms([]), "algorithm"),
+        (Policy::strict().acr([""; 0]), "authentication"),
+    ] {
+        let error = api.config().policy(policy).build().unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Policy);
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    assert!(
+        api.config()
+            .policy(Policy::strict().scope("a"))
+            .build()
+            .is_ok()
+    );
 }

@@ -155,7 +155,7 @@ impl Demands {
     }
 
     /// What can never be met, in the words of a start-up error.
-    pub(super) fn contradiction(&self) -> Option<&'static str> {
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
         let no_scope = |scopes: &Vec<String>| !scopes.iter().any(|scope| is_nqchars(scope));
         if self.scopes.iter().any(no_scope) {
             Some("it asks for a scope that no token can have")

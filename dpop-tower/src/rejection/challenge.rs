@@ -16,8 +16,8 @@ pub(crate) struct Challenge {
 /// What a policy asks for, as challenges say it.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
-    /// RFC 9449 section 7.1.
-    algs: String,
+    /// RFC 9449 section 7.1; `None` if no algorithm is left.
+    algs: Option<String>,
     /// RFC 6750 section 3.
     scope: Option<String>,
     /// RFC 9470 section 3.
@@ -32,7 +32,7 @@ impl Terms {
         let allowed = demands.allowed_algorithms(algorithms);
         let names: Vec<&str> = allowed.iter().map(|alg| alg.as_str()).collect();
         Self {
-            algs: names.join(" "),
+            algs: (!names.is_empty()).then(|| names.join(" ")),
             scope: demands.scope(),
             acr_values: demands.acr_values(),
             max_age: demands
@@ -96,8 +96,11 @@ impl Challenge {
         };
         let dpop = Value::new("DPoP")
             .error(of_dpop.then_some(kind), description)
-            .terms(&self.terms, kind, of_dpop)
-            .parameter("algs", &self.terms.algs);
+            .terms(&self.terms, kind, of_dpop);
+        let dpop = match &self.terms.algs {
+            Some(algs) => dpop.parameter("algs", algs),
+            None => dpop,
+        };
         let bearer = of_bearer.map(|is_used| {
             Value::new("Bearer")
                 .error(is_used.then_some(kind), description)
