@@ -86,7 +86,7 @@ impl Rules<'_> {
         let iat = date("iat")?.ok_or("an iat")?;
         require((now - 70..=now + 10).contains(&iat), "the window of iat")?;
         require(date("nbf")?.is_none_or(|nbf| nbf <= now + 10), "nbf")?;
-        require(date("exp")?.is_none_or(|exp| now < exp + 10), "exp")?;
+        require(date("exp")?.is_none_or(|exp| now - 10 < exp), "exp")?;
         let ath = reading::encode(reading::sha256(&token));
         require(payload_text("ath") == Some(&ath), "ath")?;
         if let Some(nonces) = self.nonces {
