@@ -243,3 +243,13 @@ fn a_text_that_is_no_thumbprint_is_refused_by_name() {
     let error = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4".parse::<Thumbprint>();
     assert!(error.unwrap_err().to_string().contains("thumbprint"));
 }
+
+/// The prime itself is 0 and so of small order, which would hide it from the test of whole keys.
+#[test]
+fn the_prime_is_not_below_itself() {
+    let mut y = [0xff; 32];
+    (y[0], y[31]) = (0xec, 0x7f);
+    assert!(is_below_the_prime(&y));
+    y[0] = 0xed;
+    assert!(!is_below_the_prime(&y));
+}
