@@ -4,19 +4,18 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{Router, body::Body, http::HeaderMap, routing::get};
 use dpop_tower::{
-    BearerToken, BoundToken, Check, DpopConfig, DpopConfigBuilder, DpopLayer, Mode, Policy,
-    PublicOrigin, Report,
+    BearerToken, BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Mode, Policy, PublicOrigin,
+    Report,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
-    replay::{Freshness, ReplayKey, ReplayStore, StoreError},
-    time::UnixTime,
+    replay::StoreError,
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt as _, service_fn};
 
 use crate::{
     logging::Log,
-    stores::CountingStore,
+    stores::{CountingStore, Outage},
     support::{Api, ORIGIN, URL, Verdict, invalid_token, send},
 };
 
@@ -169,25 +168,11 @@ async fn report_only_gives_the_handler_a_token_that_strict_would_accept() {
     assert_eq!(again.unwrap(), reported("proof_replayed"));
 }
 
-#[derive(Debug)]
-struct Full;
-
-impl ReplayStore for Full {
-    fn check_and_insert(
-        &self,
-        _: ReplayKey,
-        _: UnixTime,
-        _: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        Check::ready(Err(StoreError::full()))
-    }
-}
-
 #[tokio::test]
 async fn report_only_reports_an_outage_and_does_not_suffer_from_it() {
     let api = Api::new();
     let config = config(&api)
-        .replay_store(Full)
+        .replay_store(Outage(StoreError::full))
         .policy(Policy::report_only());
     let layer = DpopLayer::new(config.build().unwrap());
     let passed = seen(layer, api.client.get(URL, &api.token().mint())).await;
