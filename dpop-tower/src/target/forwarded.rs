@@ -186,7 +186,7 @@ impl Claimed {
             };
             // RFC 7239 section 4: each parameter once.
             match unquoted(value) {
-                Some(value) if slot.is_none() => *slot = Some(value),
+                Some(value) if slot.is_none() => *slot = Some(value.to_owned()),
                 _ => return Self::default(),
             }
         }
@@ -227,14 +227,12 @@ fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A token or a quoted string (RFC 9110 section 5.6.4). What would need an escape is no host.
-fn unquoted(value: &str) -> Option<String> {
-    let inner = match value.strip_prefix('"') {
-        None => value,
-        Some(rest) => rest.strip_suffix('"')?,
-    };
-    let is_plain = !inner.is_empty() && !inner.contains(['"', '\\']);
-    is_plain.then(|| inner.to_owned())
+/// A token or a quoted string (RFC 9110 section 5.6.4). Escapes stay, since no host or scheme has any.
+fn unquoted(value: &str) -> Option<&str> {
+    match value.strip_prefix('"') {
+        None => Some(value),
+        Some(rest) => rest.strip_suffix('"'),
+    }
 }
 
 impl TargetUri for ForwardedTarget {

@@ -10,6 +10,7 @@ fn origins() -> PublicOrigin {
     PublicOrigin::new("https://api.example")
         .and_then(|origin| origin.also("https://shop.example:8443"))
         .and_then(|origin| origin.also("http://api.example"))
+        .and_then(|origin| origin.also("https://[2001:db8::1]:8443"))
         .unwrap()
 }
 
@@ -89,6 +90,21 @@ fn a_trusted_proxy_chooses_among_the_listed_origins_and_prefixes() {
         (
             &[("host", "api.example"), ("x-forwarded-proto", "http")],
             "http://api.example/x",
+        ),
+        // The host has a port already, or looks as if it had.
+        (
+            &[
+                ("x-forwarded-host", "shop.example:8443"),
+                ("x-forwarded-port", "443"),
+            ],
+            "https://shop.example:8443/x",
+        ),
+        (
+            &[
+                ("x-forwarded-host", "[2001:db8::1]"),
+                ("x-forwarded-port", "8443"),
+            ],
+            "https://[2001:db8::1]:8443/x",
         ),
         // The host that the proxy was called under, where it names none.
         (
@@ -215,6 +231,9 @@ fn rfc_7239_the_forwarded_header_is_read_by_its_grammar() {
         ("host=api.example;proto=http", "http://api.example/x"),
         ("host=\"shop.example:8443\", for=192.0.2.1", api),
         ("for=\", host=\\\"\";host=\"shop.example:8443\"", shop),
+        ("for=\"a\\\\\";host=\"shop.example:8443\"", shop),
+        // Outside of a quoted string a backslash escapes nothing.
+        ("for=\\\";host=\"shop.example:8443\"", api),
         ("host=\"shop.example:8443\";host=\"shop.example:8443\"", api),
         ("host=\"shop.example:8443", api),
         ("host=\"shop.example\\:8443\"", api),
