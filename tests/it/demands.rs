@@ -516,25 +516,31 @@ async fn asking_twice_takes_nothing_back(way: Way) {
             assert_eq!(verdict, expected, "{age} s, {since_login} s");
         }
     }
-    let policy = Policy::strict()
-        .algorithms([Algorithm::Es256, Algorithm::Ed25519])
-        .algorithms([Algorithm::Ed25519, Algorithm::Rs256])
-        .acr(["a", "b"])
-        .acr(["b", "c"]);
-    let router = protected(&api, policy);
     let client = TestClient::with_key(KeyKind::Ed25519).clock(api.clock.clone());
-    for (acr, expected) in [
-        ("b", Verdict::LetIn),
-        ("a", step_up("policy_acr_insufficient")),
-        ("c", step_up("policy_acr_insufficient")),
-    ] {
-        let token = api.issuer.token().bound_to(&client).claim("acr", acr);
-        let request = client.get(URL, &token.mint());
-        let verdict = Verdict::of(way.send(router.clone(), request).await);
-        assert_eq!(verdict, expected, "{acr}");
+    let (one, two) = (
+        vec![Algorithm::Ed25519],
+        vec![Algorithm::Es256, Algorithm::Ed25519],
+    );
+    for (first, second) in [(&one, &two), (&two, &one)] {
+        let policy = Policy::strict()
+            .algorithms(first.iter().copied())
+            .algorithms(second.iter().copied())
+            .acr(["a", "b"])
+            .acr(["b", "c"]);
+        let router = protected(&api, policy);
+        for (acr, expected) in [
+            ("b", Verdict::LetIn),
+            ("a", step_up("policy_acr_insufficient")),
+            ("c", step_up("policy_acr_insufficient")),
+        ] {
+            let token = api.issuer.token().bound_to(&client).claim("acr", acr);
+            let request = client.get(URL, &token.mint());
+            let verdict = Verdict::of(way.send(router.clone(), request).await);
+            assert_eq!(verdict, expected, "{acr}");
+        }
+        let verdict = present(&api, &router, &api.token().claim("acr", "b").mint()).await;
+        assert_eq!(verdict, invalid_proof("proof_alg_not_allowed"));
     }
-    let verdict = present(&api, &router, &api.token().claim("acr", "b").mint()).await;
-    assert_eq!(verdict, invalid_proof("proof_alg_not_allowed"));
 }
 
 async fn a_request_that_lacks_a_scope_does_not_use_up_its_proof(way: Way) {
