@@ -12,8 +12,8 @@ use std::{
 };
 
 use dpop_tower::{
-    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, Policy, PublicOrigin, crypto::Algorithm,
-    test_util::TestIssuer,
+    ConfigError, ConfigErrorKind, DpopConfig, DpopConfigBuilder, JwtTokens, Policy, PublicOrigin,
+    crypto::Algorithm, test_util::TestIssuer,
 };
 use http::{Request, header};
 use serde_json::{Map, Value, json};
@@ -182,6 +182,10 @@ struct Remote {
 impl Remote {
     /// The keys are at a URL.
     async fn at_url() -> Self {
+        Self::at_url_with(|config| config).await
+    }
+
+    async fn at_url_with(config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder) -> Self {
         let server = Server::start().await;
         let url = server.url("/jwks");
         let api = Api::with(
@@ -190,7 +194,7 @@ impl Remote {
                     .audience(ORIGIN)
                     .danger_allow_plain_http()
             },
-            |config| config,
+            config,
         );
         server.put_keys(&[&api.issuer]);
         Self { api, server }
@@ -1001,17 +1005,8 @@ async fn a_token_that_expires_while_keys_are_fetched_is_refused() {
 
 #[tokio::test]
 async fn a_bearer_token_that_expires_while_keys_are_fetched_is_refused() {
-    let server = Server::start().await;
-    let url = server.url("/jwks");
-    let api = Api::with(
-        |_| {
-            JwtTokens::jwks_url(ISSUER, url)
-                .audience(ORIGIN)
-                .danger_allow_plain_http()
-        },
-        |config| config.policy(Policy::optional()),
-    );
-    server.put_keys(&[&api.issuer]);
+    let Remote { api, server } =
+        Remote::at_url_with(|config| config.policy(Policy::optional())).await;
     let token = api.issuer.token().claim("exp", api.now() + 5).mint();
     server.hold(true);
     let request = Request::get(URL)
@@ -1241,7 +1236,7 @@ fn temporary_file(name: &str, text: &str) -> PathBuf {
 
 fn config_error(
     tokens: JwtTokens,
-    config: impl FnOnce(dpop_tower::DpopConfigBuilder) -> dpop_tower::DpopConfigBuilder,
+    config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
 ) -> ConfigError {
     let origin = PublicOrigin::new(ORIGIN).unwrap();
     config(DpopConfig::builder(origin, tokens))

@@ -50,8 +50,9 @@ enum Found {
 }
 
 impl Admitted {
-    /// Records who was let in, and gives the nonce that the response is to bring. What an outer layer of another configuration found is replaced as a
-    /// whole, so that the tokens in the extensions are always those of the innermost verdict.
+    /// Records who was let in, and gives the nonce that the response is to bring. What an outer layer
+    /// of another configuration found is replaced as a whole, so that the tokens in the extensions are
+    /// always those of the innermost verdict.
     fn record(
         extensions: &mut Extensions,
         admission: Admission,

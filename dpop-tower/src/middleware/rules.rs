@@ -23,7 +23,7 @@ pub(super) struct Table {
     patterns: PolicyTable,
     /// One for each of the table's policies.
     rules: Vec<Rule>,
-    /// What counts if there is none for an index, which does not happen.
+    /// For what the table does not list.
     strict: Rule,
 }
 
@@ -53,8 +53,10 @@ impl Rules {
         match self {
             Self::One(rule) => rule,
             Self::Table(table) => {
-                let index = table.patterns.choose(method, path);
-                table.rules.get(index).unwrap_or(&table.strict)
+                let listed = table.patterns.choose(method, path);
+                listed
+                    .and_then(|index| table.rules.get(index))
+                    .unwrap_or(&table.strict)
             }
         }
     }

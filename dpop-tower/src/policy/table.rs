@@ -28,7 +28,6 @@ use crate::error::{ConfigError, ConfigErrorKind};
 #[derive(Clone, Debug)]
 pub struct PolicyTable {
     routes: matchit::Router<Route>,
-    /// The first is for requests that fit no pattern.
     policies: Vec<Policy>,
 }
 
@@ -63,17 +62,13 @@ impl PolicyTable {
         &self.policies
     }
 
-    /// Which of [`policies`](Self::policies) is for such a request.
-    pub(crate) fn choose(&self, method: &Method, path: &str) -> usize {
-        const STRICT: usize = 0;
+    /// Which of [`policies`](Self::policies) is for such a request; none of them is, if it gets
+    /// [`Policy::strict`].
+    pub(crate) fn choose(&self, method: &Method, path: &str) -> Option<usize> {
         if has_several_readings(path) {
-            return STRICT;
+            return None;
         }
-        self.routes
-            .at(path)
-            .ok()
-            .and_then(|found| found.value.policy(method))
-            .unwrap_or(STRICT)
+        self.routes.at(path).ok()?.value.policy(method)
     }
 }
 
@@ -142,7 +137,7 @@ impl PolicyTableBuilder {
     /// [`ConfigError`] names a pattern that is malformed or can never fit, one that contradicts another,
     /// and a policy that nothing can satisfy.
     pub fn build(self) -> Result<PolicyTable, ConfigError> {
-        let mut policies = vec![Policy::strict()];
+        let mut policies = Vec::new();
         let mut by_pattern: BTreeMap<String, Route> = BTreeMap::new();
         for Row {
             pattern,
@@ -237,7 +232,10 @@ mod tests {
 
     fn mode(method: &Method, path: &str) -> Mode {
         let table = table();
-        table.policies()[table.choose(method, path)].mode()
+        let chosen = table.choose(method, path);
+        chosen.map_or(Policy::strict().mode(), |index| {
+            table.policies()[index].mode()
+        })
     }
 
     #[test]
