@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Admitted, Report, grpc};
+use super::{Admitted, Report, count, grpc};
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy},
@@ -131,6 +131,7 @@ where
                     let (mut inner, mut request) = taken(held.take());
                     match verdict {
                         Ok(admission) => {
+                            count::let_in(refused.policy.mode());
                             let new_nonce = Admitted::record(
                                 request.extensions_mut(),
                                 admission,
@@ -181,7 +182,7 @@ where
     clippy::expect_used,
     reason = "polling a completed future is a bug in the caller, as with any future"
 )]
-fn taken<T>(value: Option<T>) -> T {
+pub(super) fn taken<T>(value: Option<T>) -> T {
     value.expect("`ResponseFuture` polled after completion")
 }
 
@@ -202,6 +203,7 @@ impl<R> Refused<R> {
                 None => Report::let_in(extensions),
                 Some(refusal) => {
                     let rejection = Rejection::new(refusal, self.challenge.clone());
+                    count::would_refuse(self.policy.mode(), rejection.reason());
                     Report::refused(extensions, rejection);
                     Admitted::record_nothing(extensions, &self.config, &self.policy, || {
                         self.challenge.clone()
@@ -212,12 +214,13 @@ impl<R> Refused<R> {
         request
     }
 
-    fn response<B: Default>(&self, refusal: Refusal) -> Response<B>
+    pub(super) fn response<B: Default>(&self, refusal: Refusal) -> Response<B>
     where
         R: RejectionResponse<B>,
     {
         let rejection = Rejection::new(refusal, self.challenge.clone());
         rejection.log();
+        count::refused(self.policy.mode(), rejection.reason());
         let mut response = match &self.grpc {
             Some(content_type) => grpc::trailers_only(content_type.clone(), &rejection),
             None => {

@@ -1,18 +1,28 @@
 //! The tower middleware: [`DpopLayer`] and the service it makes.
 
+mod count;
 mod future;
-mod grpc;
+pub(crate) mod grpc;
 mod layer;
 mod report;
 mod rules;
+mod scope;
 mod service;
 
-pub use self::{future::ResponseFuture, layer::DpopLayer, report::Report, service::Dpop};
+pub use self::{
+    future::ResponseFuture,
+    layer::DpopLayer,
+    report::Report,
+    scope::{RequireScope, ScopeFuture, ScopeRequired},
+    service::Dpop,
+};
 
 use std::sync::Arc;
 
 use http::Extensions;
 
+#[cfg(feature = "lifetime")]
+use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, ProofFacts},
@@ -28,16 +38,18 @@ use crate::{
 pub(crate) struct Admitted {
     config: Arc<DpopConfig>,
     found: Found,
-    #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "only extractors ask for another token")
-    )]
     policy: Policy,
     #[cfg_attr(
         not(feature = "axum"),
         expect(dead_code, reason = "only extractors ask for another token")
     )]
     challenge: Challenge,
+    /// Whether a layer so far wants streams ended when the token expires.
+    #[cfg_attr(
+        not(feature = "lifetime"),
+        expect(dead_code, reason = "only lifetimes ask for it")
+    )]
+    ends_streams: bool,
 }
 
 /// What the request was let in with.
@@ -62,6 +74,7 @@ impl Admitted {
     ) -> Option<String> {
         extensions.remove::<BoundToken>();
         extensions.remove::<BearerToken>();
+        let further_out = extensions.get::<Self>().is_some_and(|it| it.ends_streams);
         let found = match admission {
             Admission::Bound { token, facts } => {
                 let claims = token.claims().clone();
@@ -79,6 +92,7 @@ impl Admitted {
             found,
             policy: policy.clone(),
             challenge,
+            ends_streams: further_out || policy.ends_streams(),
         };
         let new_nonce = admitted.new_nonce(policy);
         extensions.insert(admitted);
@@ -99,6 +113,7 @@ impl Admitted {
                 found: Found::Nothing,
                 policy: policy.clone(),
                 challenge: challenge(),
+                ends_streams: false,
             });
         }
     }
@@ -109,7 +124,7 @@ impl Admitted {
         extensions
             .get::<Self>()
             .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
-            .filter(|admitted| !matches!(admitted.found, Found::Nothing))
+            .filter(|admitted| !admitted.found_nothing())
     }
 
     /// Whether what was let in there is let in here too. An inner layer can only be stricter.
@@ -128,6 +143,29 @@ impl Admitted {
                 Err(TokenErrorKind::SchemeNotAccepted.into())
             }
         }
+    }
+
+    /// Whether the request was let pass for no merit of its own.
+    const fn found_nothing(&self) -> bool {
+        matches!(self.found, Found::Nothing)
+    }
+
+    /// Records that a layer further in agrees.
+    fn record_inner(extensions: &mut Extensions, policy: &Policy) {
+        if let Some(admitted) = extensions.get_mut::<Self>() {
+            admitted.ends_streams |= policy.ends_streams();
+        }
+    }
+
+    /// When streams end, and the clock for it; `None` if they do not.
+    #[cfg(feature = "lifetime")]
+    pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
+        let expires_at = match &self.found {
+            Found::Bound(claims, _) | Found::Bearer(claims) => claims.expires_at(),
+            Found::Nothing => return None,
+        };
+        self.ends_streams
+            .then(|| (Arc::clone(&self.config), expires_at))
     }
 
     /// The next nonce, if this policy asks for one and that of the proof is about to retire.

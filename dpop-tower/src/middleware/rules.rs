@@ -63,7 +63,7 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(policy: Policy, config: &DpopConfig) -> Self {
+    pub(super) fn new(policy: Policy, config: &DpopConfig) -> Self {
         let terms = Terms::of(&policy, config.proof.allowed_algorithms());
         Self {
             policy,

@@ -99,6 +99,7 @@ where
             return match admitted.satisfies(&refused.policy) {
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(&refused.policy);
+                    Admitted::record_inner(request.extensions_mut(), &refused.policy);
                     ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
                 Err(refusal) if refused.only_reports() => {
