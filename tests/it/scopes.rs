@@ -130,25 +130,11 @@ async fn the_client_gets_a_nonce_where_the_layer_wants_one() {
     let token = api.token().mint();
     let refused = respond(&api, &router, http::Method::POST, &token).await;
     let nonce = refused.headers()["dpop-nonce"].to_str().unwrap();
-    let proof = api
-        .client
-        .proof("POST", URL)
-        .access_token(&token)
-        .nonce(nonce);
+    let proof = api.client.proof("POST", URL).access_token(&token);
+    let proof = proof.nonce(nonce).sign();
     let request = api
         .client
-        .request_with_proof(http::Method::POST, URL, &token, &proof.sign());
-    let refused = api.response(request.map(|()| ())).await;
-    // That was the API without the scope; now the one with it, and another proof.
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    let proof = api
-        .client
-        .proof("POST", URL)
-        .access_token(&token)
-        .nonce(nonce);
-    let request = api
-        .client
-        .request_with_proof(http::Method::POST, URL, &token, &proof.sign());
+        .request_with_proof(http::Method::POST, URL, &token, &proof);
     let refused = api.way.send(router, request).await;
     assert_eq!(refused.headers()["dpop-nonce"], nonce);
     assert_eq!(Verdict::of(refused), MISSING);
@@ -177,7 +163,7 @@ async fn without_a_layer_it_is_an_error_of_the_server() {
     let token = api.token().scope("orders:write").mint();
     let response = respond(&api, &router, http::Method::POST, &token).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(response.headers().is_empty());
+    assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
 }
 
 #[tokio::test]
