@@ -109,8 +109,9 @@ rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 # Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
 each_feature() {
   local features
-  for features in "" axum tonic jwks test-util axum,tonic,jwks,test-util josekit,vendored aws-lc-rs \
-    aws-lc-rs,axum,jwks,test-util; do
+  for features in "" axum cors jwks lifetime metrics test-util tonic \
+    axum,cors,jwks,lifetime,metrics,test-util,tonic josekit,vendored aws-lc-rs \
+    aws-lc-rs,axum,jwks,lifetime,test-util; do
     echo "features: ${features:-none}"
     cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
       --features "$features" -- -D warnings || return 1

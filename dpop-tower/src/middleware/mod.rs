@@ -45,10 +45,6 @@ pub(crate) struct Admitted {
     )]
     challenge: Challenge,
     /// Whether a layer so far wants streams ended when the token expires.
-    #[cfg_attr(
-        not(feature = "lifetime"),
-        expect(dead_code, reason = "only lifetimes ask for it")
-    )]
     ends_streams: bool,
 }
 
