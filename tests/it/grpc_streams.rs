@@ -28,15 +28,13 @@ use tonic::{Code, IntoStreamingRequest as _, metadata::MetadataMap};
 use crate::{
     challenge::Challenge,
     orders::{
-        KINDS, Kind, Sent, Service, call, challenge, quote, refused, service_that_needs_scope,
+        IN_VAIN, KINDS, Kind, Sent, Service, call, challenge, quote, refused,
+        service_that_needs_scope,
     },
     support::{Api, ORIGIN},
 };
 
 use Kind::{Bidirectional, ClientStreaming, ServerStreaming};
-
-/// Far longer than anything takes, so that a test which waits in vain ends.
-const IN_VAIN: Duration = Duration::from_secs(60);
 
 fn nonces() -> StatelessNonces {
     let secret = NonceSecret::new([3; 32]).unwrap();

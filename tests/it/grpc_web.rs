@@ -9,7 +9,11 @@ use grpc_example::{
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_stream::StreamExt as _;
 use tonic::{
     Request, Status,
@@ -21,7 +25,9 @@ use tower_http::cors::CorsLayer;
 
 use crate::{
     challenge::Challenge,
-    orders::{Kind, Sent, Service, challenge, needs_scope, refused, service_that_needs_scope},
+    orders::{
+        IN_VAIN, Kind, Sent, Service, challenge, needs_scope, refused, service_that_needs_scope,
+    },
     support::Api,
 };
 
@@ -167,4 +173,22 @@ async fn a_browser_may_ask_without_a_token_whether_it_may_call_and_may_read_refu
     assert_eq!(headers["access-control-allow-origin"], "https://app.test");
     let exposed = headers["access-control-expose-headers"].to_str().unwrap();
     assert_eq!(exposed, EXPOSED.join(","));
+}
+
+#[tokio::test]
+async fn over_http_1_a_refusal_does_not_wait_for_the_body_and_closes_the_connection() {
+    let api = Api::new();
+    let service = service_that_needs_scope(&api).await;
+    let mut stream = TcpStream::connect(&service.address).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: api.test\r\ncontent-type: application/grpc-web\r\ncontent-length: 5\r\n\r\n",
+        Kind::Unary.path()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    timeout(IN_VAIN, read).await.unwrap().unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\ngrpc-status: 16\r\n"), "{answer}");
 }

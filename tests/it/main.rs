@@ -8,6 +8,7 @@ mod crypto;
 mod demands;
 mod documentation;
 mod grpc;
+mod grpc_policies;
 mod grpc_streams;
 mod grpc_web;
 mod hostile;

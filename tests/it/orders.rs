@@ -1,8 +1,11 @@
 //! The example's gRPC service behind the layer, and calls of it that are good or wrong in one way.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use dpop_tower::{DpopConfig, DpopLayer, Policy, PolicyTable, test_util::TestClient};
@@ -25,6 +28,9 @@ use crate::{
     challenge::Challenge,
     support::{Api, ORIGIN},
 };
+
+/// Far longer than anything takes, so that a test which waits in vain ends.
+pub(crate) const IN_VAIN: Duration = Duration::from_secs(60);
 
 /// A method of each kind.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +128,7 @@ impl Sent {
     }
 
     /// A fresh token with this scope, and a fresh proof for the method.
-    fn with_scope(api: &Api, kind: Kind, scope: &str) -> Self {
+    pub(crate) fn with_scope(api: &Api, kind: Kind, scope: &str) -> Self {
         let token = api.token().scope(scope).mint();
         let proof = api.client.proof("POST", &kind.htu()).access_token(&token);
         Self::new(&token, &proof.sign())
