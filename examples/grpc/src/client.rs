@@ -36,7 +36,7 @@ impl Credentials {
         }
     }
 
-    /// A channel that uses them. It sees a call when its path is known, which an interceptor does not.
+    /// A channel that uses them. An interceptor would not see the nonces that come with answers.
     pub fn channel(&self, channel: Channel) -> ProvingChannel {
         let (calls, answers) = (self.clone(), self.clone());
         let proving = ServiceBuilder::new()
