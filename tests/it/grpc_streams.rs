@@ -2,6 +2,7 @@
 //! and what goes over the wire.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,13 +14,14 @@ use grpc_example::{
     client::{Credentials, error_code, with_nonce},
     proto::orders_client::OrdersClient,
 };
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body as _;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Body as _, Frame};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -187,6 +189,60 @@ async fn a_bidirectional_call_goes_on_in_both_directions_after_its_proof_has_bec
     }
     drop(sender);
     assert_eq!(offers.message().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_proof_sent_many_times_at_once_over_one_connection_one_is_served() {
+    let api = Api::new();
+    let service = service_that_needs_scope(&api).await;
+    let channel = service.channel().await;
+    for (before, kind) in KINDS.into_iter().enumerate() {
+        let sent = Sent::good(&api, kind);
+        let mut calls = JoinSet::new();
+        for _ in 0..32 {
+            let (channel, sent) = (channel.clone(), sent.clone());
+            calls.spawn(async move { call(channel, kind, &sent).await.map(|_| ()) });
+        }
+        let outcomes = calls.join_all().await;
+        let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused.len(), 31, "{kind:?}");
+        for status in refused {
+            assert_eq!(status.message(), "the proof was used before", "{kind:?}");
+        }
+        assert_eq!(service.served(), before + 1, "{kind:?}");
+    }
+}
+
+/// A proxy may have the calls of many clients on one connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_outlives_thousands_of_refused_streams() {
+    let api = Api::new();
+    let service = service_that_needs_scope(&api).await;
+    // Unlike a channel, this does not connect anew.
+    let stream = TokioIo::new(TcpStream::connect(&service.address).await.unwrap());
+    let (mut connection, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+    tokio::spawn(driver);
+    let request = |sent: &Sent| {
+        let uri = Bidirectional.htu().replace("https", "http");
+        let mut request = http::Request::post(uri).header("content-type", "application/grpc");
+        let headers = request.headers_mut().unwrap();
+        headers.extend(sent.metadata().into_headers());
+        // It never ends by itself.
+        let body = tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        request.body(StreamBody::new(body)).unwrap()
+    };
+    for _ in 0..5000 {
+        connection.ready().await.unwrap();
+        let response = connection.send_request(request(&Sent::default())).await;
+        assert_eq!(response.unwrap().headers()["grpc-status"], "16");
+    }
+    let good = request(&Sent::good(&api, Bidirectional));
+    let response = connection.send_request(good).await.unwrap();
+    assert_eq!(response.headers().get("grpc-status"), None);
+    assert_eq!(service.served(), 1);
 }
 
 /// Passes bytes on, and keeps what the server sent.
