@@ -27,6 +27,11 @@ use dpop_tower::{
     test_util::{TestClient, TestIssuer, TokenBuilder},
     time::{ManualClock, TimeSource, UnixTime},
 };
+use grpc_example::{
+    calls::pears,
+    orders::OrderDesk,
+    proto::{orders_client::OrdersClient, orders_server::OrdersServer},
+};
 use http::{Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -43,7 +48,10 @@ use tonic::{
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{ServiceExt as _, service_fn};
 
-use crate::support::{ORIGIN, Verdict};
+use crate::{
+    orders::quote,
+    support::{ORIGIN, Verdict},
+};
 
 /// How long the tokens of these tests are good for, in seconds.
 const LIFETIME: i64 = 100;
@@ -529,39 +537,54 @@ async fn a_handler_learns_when_its_token_ends() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// A client of tonic's health service, over a pipe in memory.
-async fn health(layer: DpopLayer) -> (HealthClient<Channel>, tonic_health::server::HealthReporter) {
-    let (reporter, service) = tonic_health::server::health_reporter();
+/// A connection to a server with these services, over a pipe in memory.
+async fn connected(layer: DpopLayer, services: tonic::service::Routes) -> Channel {
     let (client, server) = tokio::io::duplex(1 << 16);
     let (sender, incoming) = mpsc::unbounded_channel();
     sender.send(Ok::<_, io::Error>(server)).unwrap();
     tokio::spawn(async move {
         let mut server = Server::builder().layer(layer.end_streams_at_expiry());
         let incoming = UnboundedReceiverStream::new(incoming);
+        let server = server.add_routes(services).serve_with_incoming(incoming);
         // The client is gone when the test is over.
-        let _ = server
-            .add_service(service)
-            .serve_with_incoming(incoming)
-            .await;
+        let _ = server.await;
         drop(sender);
     });
     let mut client = Some(client);
     let connector = service_fn(move |_| {
-        let client = client
-            .take()
-            .ok_or_else(|| io::Error::other("one connection only"));
+        let client = client.take();
+        let client = client.ok_or_else(|| io::Error::other("one connection only"));
         async { Ok::<_, io::Error>(TokioIo::new(client?)) }
     });
     let endpoint = Endpoint::from_static("http://api.test");
-    let channel = endpoint.connect_with_connector(connector).await.unwrap();
-    (HealthClient::new(channel), reporter)
+    endpoint.connect_with_connector(connector).await.unwrap()
+}
+
+/// A client of tonic's health service.
+async fn health(layer: DpopLayer) -> (HealthClient<Channel>, tonic_health::server::HealthReporter) {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let services = tonic::service::Routes::new(service);
+    (
+        HealthClient::new(connected(layer, services).await),
+        reporter,
+    )
+}
+
+async fn orders(layer: DpopLayer) -> OrdersClient<Channel> {
+    let services = tonic::service::Routes::new(OrdersServer::new(OrderDesk));
+    OrdersClient::new(connected(layer, services).await)
 }
 
 fn call(api: &Api<PausedClock>, method: &str) -> tonic::Request<HealthCheckRequest> {
+    let path = format!("/grpc.health.v1.Health/{method}");
+    with_proof(api, &path, HealthCheckRequest::default())
+}
+
+fn with_proof<T>(api: &Api<PausedClock>, path: &str, message: T) -> tonic::Request<T> {
     let token = api.token();
-    let url = format!("{ORIGIN}/grpc.health.v1.Health/{method}");
+    let url = format!("{ORIGIN}{path}");
     let proof = api.client.proof("POST", &url).access_token(&token).sign();
-    let mut request = tonic::Request::new(HealthCheckRequest::default());
+    let mut request = tonic::Request::new(message);
     let metadata = request.metadata_mut();
     metadata.insert("authorization", format!("DPoP {token}").parse().unwrap());
     metadata.insert("dpop", proof.parse().unwrap());
@@ -600,6 +623,46 @@ async fn a_grpc_stream_ends_as_unauthenticated_when_the_token_does() {
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
     // The connection is as good as before.
     client.check(call(&api, "Check")).await.unwrap();
+}
+
+/// A message every second for ever.
+fn every_second<T: Send + 'static>(
+    message: impl Fn() -> T + Send + 'static,
+) -> UnboundedReceiverStream<T> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while sender.send(message()).is_ok() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    UnboundedReceiverStream::new(receiver)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_client_that_goes_on_sending_is_told_that_its_token_has_expired() {
+    let api = Api::new();
+    let mut client = orders(api.layer()).await;
+    let path = "/orders.v1.Orders/PlaceAll";
+    let began = Instant::now();
+    let request = with_proof(&api, path, every_second(|| pears(1)));
+    let status = client.place_all(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(status.message(), "the token has expired");
+    assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_conversation_ends_for_both_sides() {
+    let api = Api::new();
+    let mut client = orders(api.layer()).await;
+    let path = "/orders.v1.Orders/Quote";
+    let began = Instant::now();
+    let request = with_proof(&api, path, every_second(|| quote(1)));
+    let mut offers = client.quote(request).await.unwrap().into_inner();
+    let status = end(&mut offers).await.unwrap();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(status.message(), "the token has expired");
+    assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,8 +64,9 @@ enum Progress {
 pub(super) enum Ending {
     /// A request: with an error, and the response learns of it.
     Request(Arc<AtomicBool>),
-    /// A response of gRPC: with trailers.
-    Grpc,
+    /// A response of gRPC: with trailers, also in place of what the service made of a request that
+    /// was cut.
+    Grpc(Arc<AtomicBool>),
     /// Events, of which there need be no last one: as if there were no more.
     Events,
     /// With an error: it must not look complete.
@@ -117,6 +118,7 @@ where
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 *watch.progress == Progress::Begun && watch.ended.lifetime().is_over()
             }
+            Poll::Ready(Some(Ok(_trailers))) => watch.ending.request_was_cut(),
             // The end is near.
             Poll::Ready(_) => false,
         };
@@ -146,13 +148,21 @@ where
 }
 
 impl Ending {
+    /// Where it matters.
+    pub(super) fn request_was_cut(&self) -> bool {
+        match self {
+            Self::Grpc(was_cut) => was_cut.load(Ordering::Acquire),
+            Self::Request(_) | Self::Events | Self::Other => false,
+        }
+    }
+
     fn last_frame<D>(&self) -> Option<Result<Frame<D>, Box<dyn Error + Send + Sync>>> {
         match self {
             Self::Request(was_cut) => {
                 was_cut.store(true, Ordering::Release);
                 Some(Err(TokenExpired.into()))
             }
-            Self::Grpc => Some(Ok(Frame::trailers(grpc_trailers()))),
+            Self::Grpc(_) => Some(Ok(Frame::trailers(grpc_trailers()))),
             Self::Events => None,
             Self::Other => Some(Err(TokenExpired.into())),
         }

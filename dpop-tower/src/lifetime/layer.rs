@@ -4,10 +4,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, ready},
 };
 
@@ -131,9 +128,9 @@ where
                 was_cut,
             } => {
                 let response = ready!(future.poll(cx))?;
-                let ending = Ending::of(response.headers());
-                if matches!(ending, Ending::Grpc) && was_cut.load(Ordering::Acquire) {
-                    // What the service made of half a request is not what the client wants to know.
+                let ending = Ending::of(response.headers(), was_cut);
+                // What the service made of half a request is not what the client wants to know.
+                if ending.request_was_cut() {
                     return Poll::Ready(Ok(trailers_only(response.headers())));
                 }
                 Poll::Ready(Ok(
@@ -151,9 +148,9 @@ where
 
 impl Ending {
     /// That of a response.
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap, request_was_cut: &Arc<AtomicBool>) -> Self {
         if is_media_type(headers, "application/grpc") {
-            Self::Grpc
+            Self::Grpc(Arc::clone(request_was_cut))
         } else if is_media_type(headers, "text/event-stream") {
             Self::Events
         } else {
