@@ -42,7 +42,9 @@ pub async fn serve(
     config: DpopConfig,
     until: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let layer = DpopLayer::new(config).with_policies(policies()?);
+    let layer = DpopLayer::new(config)
+        .with_policies(policies()?)
+        .end_streams_at_expiry();
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<OrdersServer<OrderDesk>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
