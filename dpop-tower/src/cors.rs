@@ -34,14 +34,13 @@
 use ::tower_http::cors::{AllowOrigin, CorsLayer};
 use http::{HeaderName, header};
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+use crate::{rejection::NONCE, verifier::PROOF};
 
 /// The headers that a page has to be allowed to send: `Authorization` and `DPoP`.
-pub const REQUEST_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, DPOP];
+pub const REQUEST_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, PROOF];
 
 /// The headers that a page has to be allowed to read: `WWW-Authenticate` and `DPoP-Nonce`.
-pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, DPOP_NONCE];
+pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, NONCE];
 
 /// A layer of tower-http that lets pages of these origins use DPoP. It goes outside of the
 /// [`DpopLayer`](crate::DpopLayer), so that it answers preflights and marks refusals too.

@@ -21,15 +21,18 @@ use std::sync::Arc;
 
 use http::Extensions;
 
+use self::rules::Rule;
+
+#[cfg(feature = "axum")]
+use crate::rejection::Challenge;
 #[cfg(feature = "lifetime")]
 use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, ProofFacts},
     proof::NonceStatus,
-    rejection::Challenge,
     token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
-    verifier::{Admission, Refusal},
+    verifier::{Admission, Presented, Refusal, Scheme},
 };
 
 /// Left in the extensions of a request that a layer has passed on, for layers and extractors further
@@ -38,12 +41,12 @@ use crate::{
 pub(crate) struct Admitted {
     config: Arc<DpopConfig>,
     found: Found,
-    policy: Policy,
+    rule: Arc<Rule>,
     #[cfg_attr(
         not(feature = "axum"),
         expect(dead_code, reason = "only extractors ask for another token")
     )]
-    challenge: Challenge,
+    presented: Presented,
     /// Whether a layer so far wants streams ended when the token expires.
     ends_streams: bool,
 }
@@ -65,32 +68,31 @@ impl Admitted {
         extensions: &mut Extensions,
         admission: Admission,
         config: &Arc<DpopConfig>,
-        policy: &Policy,
-        challenge: Challenge,
+        rule: &Arc<Rule>,
     ) -> Option<String> {
         extensions.remove::<BoundToken>();
         extensions.remove::<BearerToken>();
         let further_out = extensions.get::<Self>().is_some_and(|it| it.ends_streams);
-        let found = match admission {
+        let (found, scheme) = match admission {
             Admission::Bound { token, facts } => {
                 let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bound(claims, facts)
+                (Found::Bound(claims, facts), Scheme::Dpop)
             }
             Admission::Bearer(token) => {
                 let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bearer(claims)
+                (Found::Bearer(claims), Scheme::Bearer)
             }
         };
         let admitted = Self {
             config: Arc::clone(config),
             found,
-            policy: policy.clone(),
-            challenge,
-            ends_streams: further_out || policy.ends_streams(),
+            rule: Arc::clone(rule),
+            presented: Presented::One(scheme),
+            ends_streams: further_out || rule.policy.ends_streams(),
         };
-        let new_nonce = admitted.new_nonce(policy);
+        let new_nonce = admitted.new_nonce(&rule.policy);
         extensions.insert(admitted);
         new_nonce
     }
@@ -100,15 +102,15 @@ impl Admitted {
     fn record_nothing(
         extensions: &mut Extensions,
         config: &Arc<DpopConfig>,
-        policy: &Policy,
-        challenge: impl FnOnce() -> Challenge,
+        rule: &Arc<Rule>,
+        presented: impl FnOnce() -> Presented,
     ) {
         if extensions.get::<Self>().is_none() {
             extensions.insert(Self {
                 config: Arc::clone(config),
                 found: Found::Nothing,
-                policy: policy.clone(),
-                challenge: challenge(),
+                rule: Arc::clone(rule),
+                presented: presented(),
                 ends_streams: false,
             });
         }
@@ -177,16 +179,17 @@ impl Admitted {
     /// How an extractor asks for another token, or, where only a bound one will do, for that.
     #[cfg(feature = "axum")]
     pub(crate) fn challenge(&self, only_bound: bool) -> Challenge {
+        let challenge = self.rule.challenge(self.presented);
         if only_bound {
-            self.challenge.without_bearer()
+            challenge.without_bearer()
         } else {
-            self.challenge.clone()
+            challenge
         }
     }
 
     /// What goes with the challenge if nonces are on.
     #[cfg(feature = "axum")]
     pub(crate) fn current_nonce(&self) -> Option<String> {
-        self.config.current_nonce(&self.policy)
+        self.config.current_nonce(&self.rule.policy)
     }
 }

@@ -12,11 +12,14 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Admitted, future::Refused, grpc, rules::Rule};
+use super::{
+    Admitted,
+    future::{Asker, Refused},
+    rules::Rule,
+};
 use crate::{
     policy::{Mode, Policy},
     rejection::{DefaultRejectionResponse, RejectionResponse},
-    verifier::Presented,
 };
 
 /// Lets those requests through whose token has a scope. It goes inside of a
@@ -147,7 +150,7 @@ where
             return ScopeFuture::answered(response);
         };
         // As strict as the layer further out, but never without a token.
-        let mode = match admitted.policy.mode() {
+        let mode = match admitted.rule.policy.mode() {
             Mode::Off => Mode::Strict,
             mode => mode,
         };
@@ -160,20 +163,17 @@ where
         }
         // The client learns of all that is asked for.
         let scopes = self.required.scopes.iter().cloned();
-        let policy = scopes.fold(admitted.policy.in_mode(mode), Policy::any_scope);
-        let config = Arc::clone(&admitted.config);
-        let rule = Rule::new(policy, &config);
+        let policy = scopes.fold(admitted.rule.policy.in_mode(mode), Policy::any_scope);
         let refused = Refused {
             responder: self.required.responder.clone(),
-            grpc: grpc::response_type(request.headers()),
-            challenge: rule.challenge(Presented::in_headers(request.headers())),
-            config,
-            policy: rule.policy,
+            rule: Arc::new(Rule::new(policy, &admitted.config)),
+            config: Arc::clone(&admitted.config),
         };
         if refused.only_reports() {
             return ScopeFuture::inner(inner.call(refused.reported(request, Some(refusal))));
         }
-        ScopeFuture::answered(refused.response(refusal))
+        let asker = Asker::of(request.headers());
+        ScopeFuture::answered(refused.response(refusal, asker))
     }
 }
 

@@ -82,10 +82,10 @@ impl World {
         }
     }
 
-    /// A configuration for this issuer, with room for every request of a measurement.
+    /// A configuration for this issuer, whose store is of the default size, and one client may fill it.
     pub fn config(&self, backend: Backend) -> DpopConfigBuilder {
         let origin = PublicOrigin::new("https://api.example.com").expect("it is one");
-        let room = std::num::NonZeroUsize::new(20_000_000).expect("it is more than nothing");
+        let room = std::num::NonZeroUsize::new(1_000_000).expect("it is more than nothing");
         let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
         let config = DpopConfig::builder(origin, self.issuer.tokens())
             // Proofs are made long before they are used.
