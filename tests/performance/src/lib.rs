@@ -1,6 +1,7 @@
 //! What the measurements have in common: a protected service, and requests for it that are made ahead.
 
 pub mod measure;
+pub mod results;
 
 use std::{
     convert::Infallible,
@@ -10,9 +11,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+#[cfg(feature = "josekit")]
+use dpop_tower::crypto::Josekit;
 use dpop_tower::{
     Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
-    crypto::{Algorithm, AwsLcRs, Josekit, PreparedKey, SignatureVerifier},
+    crypto::{Algorithm, AwsLcRs, PreparedKey, SignatureVerifier},
     jwk::PublicJwk,
     replay::MemoryReplayStore,
     test_util::{KeyKind, TestClient, TestIssuer},
@@ -26,23 +29,29 @@ pub const URL: &str = "https://api.example.com/orders/42";
 /// A service that does nothing.
 pub type Inner = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
 
-/// The crypto backends.
+/// The crypto backends that are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// AWS-LC.
     AwsLcRs,
     /// OpenSSL.
+    #[cfg(feature = "josekit")]
     Josekit,
 }
 
 impl Backend {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::AwsLcRs, Self::Josekit];
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AwsLcRs,
+        #[cfg(feature = "josekit")]
+        Self::Josekit,
+    ];
 
     /// The name of its feature.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AwsLcRs => "aws-lc-rs",
+            #[cfg(feature = "josekit")]
             Self::Josekit => "josekit",
         }
     }
@@ -50,6 +59,7 @@ impl Backend {
     fn verifier(self) -> &'static dyn SignatureVerifier {
         match self {
             Self::AwsLcRs => &AwsLcRs,
+            #[cfg(feature = "josekit")]
             Self::Josekit => &Josekit,
         }
     }
@@ -93,6 +103,7 @@ impl World {
             .replay_store(store);
         match backend {
             Backend::AwsLcRs => config.crypto(AwsLcRs),
+            #[cfg(feature = "josekit")]
             Backend::Josekit => config.crypto(Josekit),
         }
     }
@@ -117,7 +128,12 @@ impl World {
     /// They are all different, as those of requests are: a processor learns to predict the branches of a
     /// signature check that is repeated to the letter.
     pub fn raw(&self, backend: Backend, count: usize) -> Raw {
-        let proof = || self.client.proof("GET", URL).access_token(&self.token).sign();
+        let proof = || {
+            self.client
+                .proof("GET", URL)
+                .access_token(&self.token)
+                .sign()
+        };
         Raw::new(std::iter::repeat_with(proof).take(count), backend)
     }
 }

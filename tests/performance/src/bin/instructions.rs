@@ -9,8 +9,14 @@ fn main() {
     let mut arguments = env::args().skip(1);
     let backend = arguments.next().expect("a backend");
     let what = arguments.next().expect("what");
-    let count: usize = arguments.next().and_then(|n| n.parse().ok()).expect("a count");
-    let backend = Backend::ALL.into_iter().find(|b| b.name() == backend).expect("a backend");
+    let count: usize = arguments
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a count");
+    let backend = *Backend::ALL
+        .iter()
+        .find(|b| b.name() == backend)
+        .expect("a backend");
     let world = World::new(KeyKind::P256, KeyKind::P256);
     match what.as_str() {
         "raw" => {

@@ -9,14 +9,17 @@ use dpop_tower::{
 use dpop_tower_performance::{
     Backend, Inner, URL, World, call,
     measure::{Batch, Samples, side_by_side, time},
+    results,
 };
 use http::{Method, Request};
+use serde_json::{Value, json};
 
 const CALLS: usize = 50;
 const ROUNDS: usize = 200;
 
 fn main() {
-    for backend in Backend::ALL {
+    note(results::machine());
+    for &backend in Backend::ALL {
         for (name, kind) in [("ES256", KeyKind::P256), ("Ed25519", KeyKind::Ed25519)] {
             warm(backend, name, kind);
         }
@@ -26,16 +29,27 @@ fn main() {
     cheap();
 }
 
-fn print(what: &str, samples: &Samples, raw: Option<&Samples>) {
-    let ratio = raw.map_or_else(String::new, |raw| {
-        format!("  {:5.2} x raw", samples.median() / raw.median())
-    });
+fn print(backend: &str, case: &str, samples: &Samples, raw: Option<&Samples>) {
+    let ratio = raw.map(|raw| samples.median() / raw.median());
     println!(
-        "{what:42} {:8.2} us  (10 %: {:.2}, 90 %: {:.2}){ratio}",
+        "{case:42} {:8.2} us  (10 %: {:.2}, 90 %: {:.2}){}",
         samples.median(),
         samples.quantile(0.1),
         samples.quantile(0.9),
+        ratio.map_or_else(String::new, |ratio| format!("  {ratio:5.2} x raw")),
     );
+    note(json!({
+        "backend": backend,
+        "case": case,
+        "median_us": samples.median(),
+        "p10_us": samples.quantile(0.1),
+        "p90_us": samples.quantile(0.9),
+        "ratio": ratio,
+    }));
+}
+
+fn note(row: Value) {
+    results::record("targets", &row).expect("the results can be written");
 }
 
 /// One batch of these requests after the other.
@@ -63,13 +77,13 @@ fn warm(backend: Backend, name: &str, kind: KeyKind) {
     let raw: Batch<'_> = Box::new(move || time(|| (0..CALLS).for_each(|_| raw.verify())));
     let samples = side_by_side(ROUNDS, CALLS as u32, &mut [raw, layer]);
     println!("--- {} {name}", backend.name());
-    print("raw verification", &samples[0], None);
-    print("layer, key and token known", &samples[1], Some(&samples[0]));
-    println!(
-        "{:42} {:8.2} us",
-        "outside of the signature check",
-        samples[1].median() - samples[0].median()
-    );
+    let (raw, layer) = (&samples[0], &samples[1]);
+    let case = |what: &str| format!("{name}, {what}");
+    print(backend.name(), &case("raw check"), raw, None);
+    print(backend.name(), &case("all known"), layer, Some(raw));
+    let outside = layer.median() - raw.median();
+    println!("{:42} {outside:8.2} us", "outside of the signature check");
+    note(json!({ "backend": backend.name(), "algorithm": name, "outside_us": outside }));
 }
 
 /// Every request has a key that was not seen before. The token was, with a bad signature.
@@ -81,7 +95,11 @@ fn new_keys(backend: Backend) {
     for _ in 0..CALLS * ROUNDS {
         let client = TestClient::new();
         let token = world.issuer.token().bound_to(&client).mint();
-        let bad = client.proof("GET", URL).access_token(&token).corrupt_signature().sign();
+        let bad = client
+            .proof("GET", URL)
+            .access_token(&token)
+            .corrupt_signature()
+            .sign();
         let bad = client.request_with_proof(Method::GET, URL, &token, &bad);
         assert_eq!(call(&mut service, bad).status(), 401);
         requests.push(client.request(Method::GET, URL, &token));
@@ -89,7 +107,12 @@ fn new_keys(backend: Backend) {
     let layer = batches(&mut service, requests, 200);
     let raw: Batch<'_> = Box::new(move || time(|| (0..CALLS).for_each(|_| raw.verify())));
     let samples = side_by_side(ROUNDS, CALLS as u32, &mut [raw, layer]);
-    print("layer, key new and token known", &samples[1], Some(&samples[0]));
+    print(
+        backend.name(),
+        "ES256, key new",
+        &samples[1],
+        Some(&samples[0]),
+    );
 }
 
 /// The same work on one thread and on two.
@@ -109,18 +132,23 @@ fn threads(backend: Backend) {
         let batch = take();
         one.push(time(|| run(batch)).as_secs_f64());
         let (left, right) = (take(), take());
-        two.push(time(|| {
-            thread::scope(|scope| {
-                scope.spawn(|| run(left));
-                scope.spawn(|| run(right));
-            });
-        }).as_secs_f64());
+        two.push(
+            time(|| {
+                thread::scope(|scope| {
+                    scope.spawn(|| run(left));
+                    scope.spawn(|| run(right));
+                });
+            })
+            .as_secs_f64(),
+        );
     }
     for times in [&mut one, &mut two] {
         times.sort_by(f64::total_cmp);
     }
     let middle = one.len() / 2;
-    println!("{:42} {:8.2} x one", "throughput of two threads", 2.0 * one[middle] / two[middle]);
+    let times = 2.0 * one[middle] / two[middle];
+    println!("{:42} {times:8.2} x one", "throughput of two threads");
+    note(json!({ "backend": backend.name(), "two_threads": times }));
 }
 
 /// What needs no signature check.
@@ -131,19 +159,31 @@ fn cheap() {
     let bearer = world.issuer.token().subject("alice").mint();
     let bearer = || {
         let value = format!("Bearer {bearer}");
-        Request::get(URL).header("authorization", value).body(()).expect("it is a request")
+        Request::get(URL)
+            .header("authorization", value)
+            .body(())
+            .expect("it is a request")
     };
     let nothing = || Request::get(URL).body(()).expect("it is a request");
     let count = CALLS * (ROUNDS + 1);
     let mut optional = world.service(backend, Policy::optional());
     let mut strict = world.service(backend, Policy::strict());
     let mut off = world.service(backend, Policy::off());
-    let mut optional = batches(&mut optional, repeat_with(bearer).take(count).collect(), 200);
+    let mut optional = batches(
+        &mut optional,
+        repeat_with(bearer).take(count).collect(),
+        200,
+    );
     optional();
     let strict = batches(&mut strict, repeat_with(nothing).take(count).collect(), 401);
     let off = batches(&mut off, repeat_with(nothing).take(count).collect(), 200);
     let samples = side_by_side(ROUNDS, CALLS as u32, &mut [optional, strict, off]);
-    print("optional, bearer token known", &samples[0], None);
-    print("strict, no credentials", &samples[1], None);
-    print("off", &samples[2], None);
+    for (samples, case) in samples.iter().zip([
+        "optional, bearer token known",
+        "strict, no credentials",
+        "off",
+    ]) {
+        println!("{case:42} {:8.2} us", samples.median());
+        note(json!({ "without_a_check": case, "median_us": samples.median() }));
+    }
 }
