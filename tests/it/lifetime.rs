@@ -46,7 +46,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use tower::{ServiceExt as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::{
     orders::quote,
@@ -281,6 +281,62 @@ async fn a_body_of_unknown_length_does_not_look_complete() {
     let (_, end) = read(body).await;
     assert!(is_token_expired(&end.unwrap_err()));
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
+}
+
+/// A body that says it will have eight octets at least, and never has any.
+#[derive(Default)]
+struct Promise;
+
+impl http_body::Body for Promise {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(8);
+        hint
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_has_been_ended_stays_so_and_promised_nothing() {
+    let api = Api::new();
+    for (content_type, last) in [
+        ("application/grpc", "trailers"),
+        ("application/grpc+proto", "trailers"),
+        ("application/grpc-web+proto", "an error"),
+        ("text/event-stream; charset=utf-8", "nothing"),
+        ("text/event-streams", "an error"),
+        ("text/plain", "an error"),
+    ] {
+        let layer = api.layer().end_streams_at_expiry();
+        let service = layer.layer(service_fn(async |_| {
+            let response = Response::builder().header(header::CONTENT_TYPE, content_type);
+            Ok::<_, Infallible>(response.body(Promise).unwrap())
+        }));
+        let request = api.request(http::Method::GET, "/");
+        let request = request.map(|()| http_body_util::Empty::<Bytes>::new());
+        let body = service.oneshot(request).await.unwrap().into_body();
+        let mut body = pin!(body);
+        assert_eq!(body.size_hint().lower(), 0, "{content_type}");
+        assert!(!body.is_end_stream(), "{content_type}");
+        let ended = match body.frame().await {
+            None => "nothing",
+            Some(Err(error)) if error.is::<TokenExpired>() => "an error",
+            Some(Ok(frame)) if frame.is_trailers() => "trailers",
+            other => panic!("{content_type}: {other:?}"),
+        };
+        assert_eq!(ended, last, "{content_type}");
+        assert!(body.is_end_stream(), "{content_type}");
+        assert!(body.frame().await.is_none(), "{content_type}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
