@@ -8,13 +8,15 @@ use crate::{
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Mode, Policy},
     proof::ProofPolicy,
-    replay::{MemoryReplayStore, ReplayStore},
+    replay::{MemoryReplayStore, ReplayStore, SeenProofs},
     target::{Target, TargetUri},
     time::{SystemClock, TimeSource},
     token::{TokenVerifier, Tokens},
 };
 
 const PROOF_KEYS: usize = 10_000;
+
+const SEEN_PROOFS: usize = 100_000;
 
 /// What [`DpopLayer`](crate::DpopLayer)s enforce. It is immutable; layers share one in an [`Arc`],
 /// and with it the replay store and the caches.
@@ -38,6 +40,8 @@ pub struct DpopConfig {
     pub(crate) crypto: Arc<dyn SignatureVerifier>,
     pub(crate) proof_keys: KeyCache,
     pub(crate) replay: Arc<dyn ReplayStore>,
+    /// Where a proof may be used again, those whose signature need not be checked again.
+    pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
     /// Whether every proof needs a nonce, and not only where a policy says so.
     pub(crate) nonces_everywhere: bool,
@@ -55,6 +59,7 @@ impl DpopConfig {
             proof: ProofPolicy::default(),
             crypto: default_crypto(),
             replay: None,
+            allows_reuse: false,
             nonces: None,
             nonces_everywhere: false,
             clock: Arc::new(SystemClock),
@@ -85,6 +90,7 @@ impl fmt::Debug for DpopConfig {
             .field("crypto", &self.crypto)
             .field("proof_keys", &self.proof_keys)
             .field("replay", &self.replay)
+            .field("seen_proofs", &self.seen_proofs)
             .field("nonces", &self.nonces)
             .field("nonces_everywhere", &self.nonces_everywhere)
             .field("clock", &self.clock)
@@ -116,6 +122,7 @@ pub struct DpopConfigBuilder {
     proof: ProofPolicy,
     crypto: Option<Arc<dyn SignatureVerifier>>,
     replay: Option<Arc<dyn ReplayStore>>,
+    allows_reuse: bool,
     nonces: Option<Arc<dyn NonceSource>>,
     nonces_everywhere: bool,
     clock: Arc<dyn TimeSource>,
@@ -161,6 +168,20 @@ impl DpopConfigBuilder {
     /// Where used proofs are remembered; a [`MemoryReplayStore`] with its default bounds unless set.
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
+        self
+    }
+
+    /// Lets a proof be used any number of times as long as it is acceptable, for clients that send one
+    /// with several requests for the same method and URL. The replay store is not asked, and a proof
+    /// that was seen before costs no second signature check.
+    ///
+    /// # Security
+    ///
+    /// Whoever gets hold of a request can repeat it, until its proof is too old (RFC 9449 section
+    /// 11.1). That is at most [`max_age`](Self::max_age) and twice the [`leeway`](Self::leeway), which
+    /// should be as short as the clients bear.
+    pub fn danger_allow_reuse_within_lifetime(mut self) -> Self {
+        self.allows_reuse = true;
         self
     }
 
@@ -223,6 +244,7 @@ impl DpopConfigBuilder {
             replay: self
                 .replay
                 .unwrap_or_else(|| Arc::new(MemoryReplayStore::new())),
+            seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,
             nonces_everywhere: self.nonces_everywhere,
             clock: self.clock,
@@ -239,6 +261,7 @@ impl fmt::Debug for DpopConfigBuilder {
             .field("proof", &self.proof)
             .field("crypto", &self.crypto)
             .field("replay", &self.replay)
+            .field("allows_reuse", &self.allows_reuse)
             .field("nonces", &self.nonces)
             .field("nonces_everywhere", &self.nonces_everywhere)
             .field("clock", &self.clock)

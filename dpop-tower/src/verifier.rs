@@ -25,8 +25,8 @@ use crate::{
     check::Check,
     config::DpopConfig,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
-    proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof},
-    replay::{Freshness, ReplayKey, StoreError},
+    proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof, VerifiedProof},
+    replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
     target::TargetRequest,
     time::UnixTime,
     token::{
@@ -159,6 +159,13 @@ fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Resu
     }
 }
 
+/// A proof that is good if its signature is.
+struct Candidate {
+    proof: UnverifiedProof,
+    /// Known where proofs may be used again.
+    digest: Option<ProofDigest>,
+}
+
 /// Everything about the proof but its signature.
 fn check_proof(
     config: &DpopConfig,
@@ -166,8 +173,8 @@ fn check_proof(
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
-) -> Result<UnverifiedProof, Refusal> {
-    let proof = credentials::proof(request.headers)?;
+) -> Result<Candidate, Refusal> {
+    let text = credentials::proof(request.headers)?;
     let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
         .target
@@ -183,20 +190,24 @@ fn check_proof(
     };
     let proof = config
         .proof
-        .check(proof, &context)
+        .check(text, &context)
         .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
     let (_, leeway) = config.proof.window();
     policy
         .demands()
         .check_proof(proof.algorithm(), proof.issued_at(), now, leeway)?;
-    Ok(proof)
+    let digest = config
+        .seen_proofs
+        .as_ref()
+        .map(|_| SeenProofs::digest(text));
+    Ok(Candidate { proof, digest })
 }
 
 /// Binding, signature, what the policy asks of the token, and then the replay store.
 fn prove_possession(
     config: &DpopConfig,
     policy: &Policy,
-    proof: UnverifiedProof,
+    Candidate { proof, digest }: Candidate,
     token: &VerifiedToken,
 ) -> Result<Step, Refusal> {
     // Token and proof were looked at when the request came; it may have waited for keys since.
@@ -211,7 +222,45 @@ fn prove_possession(
             return Err(TokenErrorKind::ConfirmationNotSupported.into());
         }
     }
+    let reusable = config.seen_proofs.as_ref().zip(digest);
     let algorithm = proof.algorithm();
+    let is_known = reusable.is_some_and(|(seen, digest)| seen.contains(&digest));
+    let proof = if is_known {
+        proof.with_known_signature()
+    } else {
+        verify_signature(config, proof)?
+    };
+    policy.demands().check_token(token.claims(), now)?;
+    if proof.expires_at() < now {
+        return Err(ProofErrorKind::TooOld.into());
+    }
+    let check = match reusable {
+        Some((seen, digest)) => {
+            if !is_known {
+                seen.insert(digest);
+            }
+            Check::ready(Ok(Freshness::Fresh))
+        }
+        None => config.replay.check_and_insert(
+            ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
+            proof.expires_at().saturating_add(REPLAY_MARGIN),
+            now,
+        ),
+    };
+    let admission = Admission::Bound {
+        token: BoundToken::new(thumbprint, token.claims().clone()),
+        facts: ProofFacts {
+            algorithm,
+            issued_at: proof.issued_at(),
+            nonce: proof.nonce_status(),
+        },
+    };
+    Ok(Step::Replay(Some(admission), check))
+}
+
+/// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
+fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<VerifiedProof, Refusal> {
+    let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
     let known_key = config.proof_keys.get(&thumbprint, algorithm);
     let is_new = known_key.is_none();
     let key = match known_key {
@@ -222,24 +271,7 @@ fn prove_possession(
     if is_new {
         config.proof_keys.insert(thumbprint, algorithm, key);
     }
-    policy.demands().check_token(token.claims(), now)?;
-    if proof.expires_at() < now {
-        return Err(ProofErrorKind::TooOld.into());
-    }
-    let check = config.replay.check_and_insert(
-        ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
-        proof.expires_at().saturating_add(REPLAY_MARGIN),
-        now,
-    );
-    let admission = Admission::Bound {
-        token: BoundToken::new(thumbprint, token.claims().clone()),
-        facts: ProofFacts {
-            algorithm,
-            issued_at: proof.issued_at(),
-            nonce: proof.nonce_status(),
-        },
-    };
-    Ok(Step::Replay(Some(admission), check))
+    Ok(proof)
 }
 
 fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Refusal> {
@@ -284,10 +316,7 @@ pub(crate) struct Verification {
 enum Step {
     Refused(Option<Refusal>),
     Bearer(Check<Result<VerifiedToken, TokenError>>),
-    Token(
-        Option<UnverifiedProof>,
-        Check<Result<VerifiedToken, TokenError>>,
-    ),
+    Token(Option<Candidate>, Check<Result<VerifiedToken, TokenError>>),
     Replay(Option<Admission>, Check<Result<Freshness, StoreError>>),
 }
 

@@ -21,6 +21,7 @@ mod metrics;
 mod orders;
 mod policies;
 mod proxies;
+mod reuse;
 mod rfc9449;
 mod scopes;
 mod stores;

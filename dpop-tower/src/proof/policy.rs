@@ -315,11 +315,16 @@ impl UnverifiedProof {
     pub fn verify_signature(self, key: &PreparedKey) -> Result<VerifiedProof, ProofError> {
         key.verify(self.signing_input.as_bytes(), &self.signature)
             .map_err(|_| ProofErrorKind::SignatureInvalid)?;
-        Ok(VerifiedProof {
+        Ok(self.with_known_signature())
+    }
+
+    /// For a proof of which the signature was found to be valid earlier, to the last octet.
+    pub(crate) fn with_known_signature(self) -> VerifiedProof {
+        VerifiedProof {
             thumbprint: *self.key.thumbprint(),
             algorithm: self.algorithm,
             claims: self.claims,
-        })
+        }
     }
 }
 

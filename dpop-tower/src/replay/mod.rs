@@ -45,6 +45,9 @@ use crate::{check::Check, time::UnixTime};
 
 mod error;
 mod memory;
+mod seen;
+
+pub(crate) use self::seen::{ProofDigest, SeenProofs};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},

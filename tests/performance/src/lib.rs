@@ -110,8 +110,12 @@ impl World {
 
     /// A service behind the layer.
     pub fn service(&self, backend: Backend, policy: Policy) -> Dpop<Inner> {
-        let config = self.config(backend).build().expect("it is a good one");
-        DpopLayer::new(config)
+        Self::protected(self.config(backend), policy)
+    }
+
+    /// A service behind a layer of this configuration.
+    pub fn protected(config: DpopConfigBuilder, policy: Policy) -> Dpop<Inner> {
+        DpopLayer::new(config.build().expect("it is a good one"))
             .with_policy(policy)
             .layer(service_fn(answer))
     }

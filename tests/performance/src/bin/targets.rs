@@ -169,6 +169,11 @@ fn cheap() {
     let mut optional = world.service(backend, Policy::optional());
     let mut strict = world.service(backend, Policy::strict());
     let mut off = world.service(backend, Policy::off());
+    let seen = world.requests(1).remove(0);
+    let config = world.config(backend).danger_allow_reuse_within_lifetime();
+    let mut reuse = World::protected(config, Policy::strict());
+    let mut reuse = batches(&mut reuse, vec![seen; count], 200);
+    reuse();
     let mut optional = batches(
         &mut optional,
         repeat_with(bearer).take(count).collect(),
@@ -177,11 +182,12 @@ fn cheap() {
     optional();
     let strict = batches(&mut strict, repeat_with(nothing).take(count).collect(), 401);
     let off = batches(&mut off, repeat_with(nothing).take(count).collect(), 200);
-    let samples = side_by_side(ROUNDS, CALLS as u32, &mut [optional, strict, off]);
+    let samples = side_by_side(ROUNDS, CALLS as u32, &mut [optional, strict, off, reuse]);
     for (samples, case) in samples.iter().zip([
         "optional, bearer token known",
         "strict, no credentials",
         "off",
+        "reuse allowed, proof seen",
     ]) {
         println!("{case:42} {:8.2} us", samples.median());
         note(json!({ "without_a_check": case, "median_us": samples.median() }));
