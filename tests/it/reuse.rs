@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dpop_tower::test_util::TestClient;
+use dpop_tower::{DpopConfigBuilder, test_util::TestClient};
 use http::Method;
 
 use crate::{
@@ -19,7 +19,7 @@ each_way!(
 fn api(way: Way) -> Api {
     way.api_with(
         |tokens| tokens,
-        |config| config.danger_allow_reuse_within_lifetime(),
+        DpopConfigBuilder::danger_allow_reuse_within_lifetime,
     )
 }
 
