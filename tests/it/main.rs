@@ -15,6 +15,7 @@ mod grpc_web;
 mod hostile;
 mod keys;
 mod layer;
+mod layering;
 mod lifetime;
 mod logging;
 mod metrics;

@@ -1,0 +1,6 @@
+//! Layers around and inside of each other, and where they stand in a router.
+
+mod demands;
+mod modes;
+mod routing;
+mod upgrades;

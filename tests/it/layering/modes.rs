@@ -1,0 +1,294 @@
+//! Each pair of modes, and each kind of request.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::body::Body;
+use dpop_tower::{
+    BearerToken, BoundToken, Dpop, DpopLayer, Policy, Report,
+    rejection::{DefaultRejectionResponse, Rejection},
+};
+use http::{Method, Request, Response, header};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::support::{Api, Backend, URL, each_backend};
+
+each_backend!(
+    each_pair_of_modes_does_with_each_request_as_the_table_says,
+    the_table_holds_for_two_configurations_too,
+    a_pair_refuses_whatever_one_of_it_refuses,
+);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Bound,
+    Bearer,
+    BoundAsBearer,
+    OtherUrl,
+    Replayed,
+    Twice,
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::Nothing,
+    Kind::Bound,
+    Kind::Bearer,
+    Kind::BoundAsBearer,
+    Kind::OtherUrl,
+    Kind::Replayed,
+    Kind::Twice,
+];
+
+const STRICT: fn() -> Policy = Policy::strict;
+const OPTIONAL: fn() -> Policy = Policy::optional;
+const REPORT: fn() -> Policy = Policy::report_only;
+const OFF: fn() -> Policy = Policy::off;
+
+/// By [`KINDS`]: `!` and the reason if the request is refused; otherwise the token that the handler
+/// sees, and after the slash what the report says, if there is one.
+type Row = [&'static str; 7];
+
+/// What a strict layer refuses.
+const STRICTLY: Row = [
+    "!credentials_missing",
+    "bound",
+    "!token_scheme_not_accepted",
+    "!token_scheme_not_accepted",
+    "!proof_htu_mismatch",
+    "!proof_replayed",
+    "!credentials_multiple",
+];
+
+/// What an optional layer refuses.
+const OPTIONALLY: Row = [
+    "!credentials_missing",
+    "bound",
+    "bearer",
+    "!token_bound_as_bearer",
+    "!proof_htu_mismatch",
+    "!proof_replayed",
+    "!credentials_multiple",
+];
+
+/// What a layer that only reports says of it.
+const REPORTED: Row = [
+    "none/credentials_missing",
+    "bound/good",
+    "none/token_scheme_not_accepted",
+    "none/token_scheme_not_accepted",
+    "none/proof_htu_mismatch",
+    "none/proof_replayed",
+    "none/credentials_multiple",
+];
+
+const UNSEEN: Row = ["none"; 7];
+
+/// The same, but that a report goes with what is let in.
+const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
+    let mut row = row;
+    row[1] = bound;
+    row[2] = bearer;
+    row
+}
+
+/// Outer, inner, and what becomes of each kind of request.
+type Case = (fn() -> Policy, fn() -> Policy, Row);
+
+const REFUSES_BEARER: &str = "!token_scheme_not_accepted";
+
+/// It follows from three rules: a request that
+/// one of them refuses is refused; a report is about what a strict layer would have done; the handler
+/// sees what was verified.
+fn table() -> [Case; 16] {
+    [
+        (STRICT, STRICT, STRICTLY),
+        (STRICT, OPTIONAL, STRICTLY),
+        (STRICT, REPORT, with(STRICTLY, "bound/good", REFUSES_BEARER)),
+        (STRICT, OFF, STRICTLY),
+        // The token that the outer one lets in as a bearer token, the inner one does not.
+        (OPTIONAL, STRICT, with(OPTIONALLY, "bound", REFUSES_BEARER)),
+        (OPTIONAL, OPTIONAL, OPTIONALLY),
+        (
+            OPTIONAL,
+            REPORT,
+            with(OPTIONALLY, "bound/good", "bearer/token_scheme_not_accepted"),
+        ),
+        (OPTIONAL, OFF, OPTIONALLY),
+        (REPORT, STRICT, with(STRICTLY, "bound/good", REFUSES_BEARER)),
+        (
+            REPORT,
+            OPTIONAL,
+            with(OPTIONALLY, "bound/good", "bearer/token_scheme_not_accepted"),
+        ),
+        (REPORT, REPORT, REPORTED),
+        (REPORT, OFF, REPORTED),
+        (OFF, STRICT, STRICTLY),
+        (OFF, OPTIONAL, OPTIONALLY),
+        (OFF, REPORT, REPORTED),
+        (OFF, OFF, UNSEEN),
+    ]
+}
+
+/// A request of this kind.
+fn request(api: &Api, kind: Kind) -> Request<()> {
+    let token = api.token().mint();
+    let authorized = |value: String| {
+        let request = Request::get(URL).header(header::AUTHORIZATION, value);
+        request.body(()).unwrap()
+    };
+    match kind {
+        Kind::Nothing => Request::get(URL).body(()).unwrap(),
+        Kind::Bound | Kind::Replayed => api.client.get(URL, &token),
+        Kind::Bearer => authorized(format!("Bearer {}", api.issuer.token().mint())),
+        Kind::BoundAsBearer => authorized(format!("Bearer {token}")),
+        Kind::OtherUrl => {
+            let proof = api.client.proof("GET", "https://api.test/other");
+            let proof = proof.access_token(&token).sign();
+            api.client
+                .request_with_proof(Method::GET, URL, &token, &proof)
+        }
+        Kind::Twice => {
+            let mut request = api.client.get(URL, &token);
+            let again = request.headers()[header::AUTHORIZATION].clone();
+            request.headers_mut().append(header::AUTHORIZATION, again);
+            request
+        }
+    }
+}
+
+/// Tells what the handler sees.
+#[derive(Clone)]
+struct Seen(String);
+
+/// What becomes of a request of this kind, in the words of the table. Also counts the handler's calls.
+async fn outcome<S>(api: &Api, kind: Kind, service: S, calls: &AtomicUsize) -> String
+where
+    S: Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    let request = request(api, kind);
+    if kind == Kind::Replayed {
+        service.clone().oneshot(request.clone()).await.unwrap();
+    }
+    let before = calls.load(Ordering::SeqCst);
+    let response = service.oneshot(request).await.unwrap();
+    let called = calls.load(Ordering::SeqCst) - before;
+    match (
+        response.extensions().get::<Seen>(),
+        response.extensions().get::<Rejection>(),
+    ) {
+        (Some(Seen(seen)), None) => {
+            assert_eq!(called, 1, "{kind:?}");
+            seen.clone()
+        }
+        (None, Some(rejection)) => {
+            assert_eq!(called, 0, "{kind:?}");
+            format!("!{}", rejection.reason())
+        }
+        _ => panic!("{kind:?}: {response:?}"),
+    }
+}
+
+type Handler = tower::util::BoxCloneSyncService<Request<()>, Response<Body>, Infallible>;
+
+fn handler(calls: &Arc<AtomicUsize>) -> Handler {
+    let calls = Arc::clone(calls);
+    Handler::new(service_fn(move |request: Request<()>| {
+        calls.fetch_add(1, Ordering::SeqCst);
+        let extensions = request.extensions();
+        let tokens = (
+            extensions.get::<BoundToken>(),
+            extensions.get::<BearerToken>(),
+        );
+        let token = match tokens {
+            (Some(_), None) => "bound",
+            (None, Some(_)) => "bearer",
+            (None, None) => "none",
+            (Some(_), Some(_)) => "both",
+        };
+        let report = extensions.get::<Report>().map(Report::rejection);
+        let seen = match report {
+            None => token.to_owned(),
+            Some(None) => format!("{token}/good"),
+            Some(Some(rejection)) => format!("{token}/{}", rejection.reason()),
+        };
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(Seen(seen));
+        async { Ok(response) }
+    }))
+}
+
+type Pair = Dpop<Dpop<Handler, DefaultRejectionResponse>, DefaultRejectionResponse>;
+
+fn pair(outer: &DpopLayer, inner: &DpopLayer, calls: &Arc<AtomicUsize>) -> Pair {
+    outer.layer(inner.layer(handler(calls)))
+}
+
+async fn each_pair_of_modes_does_with_each_request_as_the_table_says(backend: Backend) {
+    for (outer, inner, row) in table() {
+        let api = backend.api();
+        let layer = DpopLayer::new(api.config().build().unwrap());
+        let calls = Arc::default();
+        let layers = (
+            layer.clone().with_policy(outer()),
+            layer.with_policy(inner()),
+        );
+        let service = pair(&layers.0, &layers.1, &calls);
+        for (kind, expected) in KINDS.into_iter().zip(row) {
+            let outcome = outcome(&api, kind, service.clone(), &calls).await;
+            let pair = (outer().mode(), inner().mode());
+            assert_eq!(outcome, expected, "{kind:?} through {pair:?}");
+        }
+    }
+}
+
+/// Each of them verifies for itself, and remembers the proofs for itself.
+async fn the_table_holds_for_two_configurations_too(backend: Backend) {
+    for (outer, inner, row) in table() {
+        let api = backend.api();
+        let layer =
+            |policy: Policy| DpopLayer::new(api.config().build().unwrap()).with_policy(policy);
+        let calls = Arc::default();
+        let service = pair(&layer(outer()), &layer(inner()), &calls);
+        for (kind, expected) in KINDS.into_iter().zip(row) {
+            let outcome = outcome(&api, kind, service.clone(), &calls).await;
+            let pair = (outer().mode(), inner().mode());
+            assert_eq!(outcome, expected, "{kind:?} through {pair:?}");
+        }
+    }
+}
+
+/// Not by the table, but by what each does alone: layers tighten, and never loosen.
+async fn a_pair_refuses_whatever_one_of_it_refuses(backend: Backend) {
+    for (outer, inner, _) in table() {
+        let api = backend.api();
+        let layer = || DpopLayer::new(api.config().build().unwrap());
+        let calls = Arc::default();
+        let alone = |policy: Policy| layer().with_policy(policy).layer(handler(&calls));
+        let (outer_alone, inner_alone) = (alone(outer()), alone(inner()));
+        let shared = layer();
+        let pair = pair(
+            &shared.clone().with_policy(outer()),
+            &shared.with_policy(inner()),
+            &calls,
+        );
+        for kind in KINDS {
+            let one = outcome(&api, kind, outer_alone.clone(), &calls).await;
+            let other = outcome(&api, kind, inner_alone.clone(), &calls).await;
+            let both = outcome(&api, kind, pair.clone(), &calls).await;
+            let refuses = |outcome: &str| outcome.starts_with('!');
+            assert_eq!(
+                refuses(&both),
+                refuses(&one) || refuses(&other),
+                "{kind:?} through {:?} and {:?}: {both}, alone {one} and {other}",
+                outer().mode(),
+                inner().mode()
+            );
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Where a layer stands in an axum router.
+
+use std::{
+    future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{Router, routing::get};
+use dpop_tower::{DpopLayer, Policy, PolicyTable};
+use http::{Method, Request, Uri};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _, util::MapRequestLayer};
+
+use crate::support::{Api, ORIGIN, Verdict, invalid_proof, invalid_token, send};
+
+fn layer(api: &Api) -> DpopLayer {
+    DpopLayer::new(api.config().build().unwrap())
+}
+
+/// How often a handler ran.
+#[derive(Clone, Default)]
+struct Calls(Arc<AtomicUsize>);
+
+impl Calls {
+    fn handler(&self) -> impl Fn() -> Ready<()> + Clone + Send + Sync + 'static + use<> {
+        let calls = Arc::clone(&self.0);
+        move || {
+            calls.fetch_add(1, Ordering::SeqCst);
+            ready(())
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Who gets to a handler: nobody without a token, and once whoever has a good one.
+async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str, calls: &Calls) {
+    let before = calls.count();
+    let stranger = Request::builder()
+        .method(&method)
+        .uri(path)
+        .body(())
+        .unwrap();
+    let refused = send(router.clone(), stranger).await;
+    assert_eq!(refused.status(), 401, "{method} {path}");
+    assert_eq!(calls.count(), before, "{method} {path}");
+
+    let token = api.token().mint();
+    let url = format!("{ORIGIN}{path}");
+    let request = || api.client.request(method.clone(), &url, &token);
+    let let_in = send(router.clone(), request()).await;
+    assert!(
+        let_in.headers().get("www-authenticate").is_none(),
+        "{method} {path}"
+    );
+    assert_eq!(calls.count(), before + 1, "{method} {path}");
+
+    let other = format!("{ORIGIN}{path}/x");
+    let proof = api
+        .client
+        .proof(method.as_str(), &other)
+        .access_token(&token)
+        .sign();
+    let wrong = api
+        .client
+        .request_with_proof(method.clone(), &url, &token, &proof);
+    let verdict = Verdict::of(send(router.clone(), wrong).await);
+    assert_eq!(
+        verdict,
+        invalid_proof("proof_htu_mismatch"),
+        "{method} {path}"
+    );
+    assert_eq!(calls.count(), before + 1, "{method} {path}");
+}
+
+async fn assert_open(router: &Router, method: Method, path: &str) {
+    let stranger = Request::builder()
+        .method(&method)
+        .uri(path)
+        .body(())
+        .unwrap();
+    let response = send(router.clone(), stranger).await;
+    assert_ne!(response.status(), 401, "{method} {path}");
+}
+
+#[tokio::test]
+async fn every_level_of_nesting_can_have_the_layer() {
+    let api = Api::new();
+    let layer = layer(&api);
+    let calls = Calls::default();
+    let routes = || Router::new().route("/orders", get(calls.handler()));
+    let wrap = |router: Router, has_layer: bool| {
+        if has_layer {
+            router.layer(layer.clone())
+        } else {
+            router
+        }
+    };
+    for levels in 1_u8..8 {
+        let has_layer = |level: u8| levels & (1 << level) != 0;
+        let inner = wrap(routes(), has_layer(0));
+        let middle = wrap(Router::new().nest("/inner", inner), has_layer(1));
+        let outer = wrap(Router::new().nest("/middle", middle), has_layer(2));
+        assert_protected(&api, &outer, Method::GET, "/middle/inner/orders", &calls).await;
+    }
+}
+
+#[tokio::test]
+async fn a_nested_service_and_a_nested_fallback_are_covered() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let service = Router::new().route("/orders", get(calls.handler()));
+    let inside = Router::new().nest_service("/api", service.clone().layer(layer(&api)));
+    assert_protected(&api, &inside, Method::GET, "/api/orders", &calls).await;
+    let around = Router::new()
+        .nest_service("/api", service)
+        .layer(layer(&api));
+    assert_protected(&api, &around, Method::GET, "/api/orders", &calls).await;
+
+    let nested = Router::new()
+        .route("/orders", get(|| async {}))
+        .fallback(calls.handler())
+        .layer(layer(&api));
+    let router = Router::new()
+        .nest("/api", nested)
+        .route("/open", get(|| async {}));
+    assert_protected(&api, &router, Method::GET, "/api/nothing", &calls).await;
+    assert_open(&router, Method::GET, "/open").await;
+    assert_open(&router, Method::GET, "/nothing").await;
+}
+
+#[tokio::test]
+async fn merged_routers_keep_each_its_own_policy() {
+    let api = Api::new();
+    let layer = layer(&api);
+    let calls = Calls::default();
+    let strict = Router::new()
+        .route("/strict", get(calls.handler()))
+        .layer(layer.clone());
+    let optional = Router::new()
+        .route("/optional", get(calls.handler()))
+        .layer(layer.clone().with_policy(Policy::optional()));
+    let open = Router::new().route("/open", get(calls.handler()));
+    let router = strict.merge(optional).merge(open);
+    let bearer = |path: &str| {
+        let value = format!("Bearer {}", api.issuer.token().mint());
+        let request = Request::get(path).header("authorization", value);
+        send(router.clone(), request.body(()).unwrap())
+    };
+    assert_protected(&api, &router, Method::GET, "/strict", &calls).await;
+    assert_protected(&api, &router, Method::GET, "/optional", &calls).await;
+    assert_open(&router, Method::GET, "/open").await;
+    assert_eq!(bearer("/optional").await.status(), 200);
+    let refused = Verdict::of(bearer("/strict").await);
+    assert_eq!(refused, invalid_token("token_scheme_not_accepted"));
+
+    // Around both of them, the stricter one counts for each.
+    let router = router.layer(layer);
+    assert_protected(&api, &router, Method::GET, "/open", &calls).await;
+    let value = format!("Bearer {}", api.issuer.token().mint());
+    let request = Request::get("/optional").header("authorization", value);
+    let refused = Verdict::of(send(router, request.body(()).unwrap()).await);
+    assert_eq!(refused, invalid_token("token_scheme_not_accepted"));
+}
+
+#[tokio::test]
+async fn fallbacks_are_covered_by_layer_and_not_by_route_layer() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let routes = || {
+        Router::new()
+            .route("/orders", get(|| async {}))
+            .fallback(calls.handler())
+            .method_not_allowed_fallback(calls.handler())
+    };
+    let covered = routes().layer(layer(&api));
+    assert_protected(&api, &covered, Method::GET, "/nothing", &calls).await;
+    assert_protected(&api, &covered, Method::PUT, "/orders", &calls).await;
+
+    let before = calls.count();
+    let not_covered = routes().route_layer(layer(&api));
+    assert_open(&not_covered, Method::GET, "/nothing").await;
+    assert_eq!(calls.count(), before + 1);
+    // Of a path that has a route, every method is.
+    assert_protected(&api, &not_covered, Method::PUT, "/orders", &calls).await;
+}
+
+#[tokio::test]
+async fn a_method_router_is_covered_up_to_where_the_layer_stands() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let open = |has_layer_first: bool| {
+        let first = get(calls.handler());
+        let first = if has_layer_first {
+            first.route_layer(layer(&api))
+        } else {
+            first
+        };
+        first.post(calls.handler())
+    };
+    let router = Router::new().route("/orders", open(true));
+    assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
+    assert_open(&router, Method::POST, "/orders").await;
+    // `route_layer` leaves methods alone that have no handler, and `layer` does not.
+    assert_open(&router, Method::PUT, "/orders").await;
+    let router = Router::new().route("/orders", open(false).layer(layer(&api)));
+    assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
+    assert_protected(&api, &router, Method::POST, "/orders", &calls).await;
+    let put = Request::put("/orders").body(()).unwrap();
+    assert_eq!(send(router, put).await.status(), 401);
+}
+
+#[tokio::test]
+async fn head_and_options_need_a_proof_of_their_own() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let router = Router::new()
+        .route("/orders", get(calls.handler()).options(calls.handler()))
+        .layer(layer(&api));
+    for sent in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        assert_protected(&api, &router, sent.clone(), "/orders", &calls).await;
+        for signed in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            if signed == sent {
+                continue;
+            }
+            let token = api.token().mint();
+            let url = format!("{ORIGIN}/orders");
+            let mut request = api.client.request(signed.clone(), &url, &token);
+            *request.method_mut() = sent.clone();
+            let verdict = Verdict::of(send(router.clone(), request).await);
+            assert_eq!(
+                verdict,
+                invalid_proof("proof_htm_mismatch"),
+                "{sent} {signed}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_is_there_twice_by_mistake_does_no_harm() {
+    let api = Api::new();
+    let layer = layer(&api);
+    let calls = Calls::default();
+    let orders = get(calls.handler())
+        .layer(layer.clone())
+        .route_layer(layer.clone());
+    let router = Router::new()
+        .route("/orders", orders)
+        .route_layer(layer.clone())
+        .layer(layer.clone())
+        .layer(layer);
+    assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
+}
+
+#[tokio::test]
+async fn a_layer_covers_what_was_added_before_it() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let router = Router::new()
+        .route("/before", get(calls.handler()))
+        .layer(layer(&api))
+        .route("/after", get(calls.handler()));
+    assert_protected(&api, &router, Method::GET, "/before", &calls).await;
+    assert_open(&router, Method::GET, "/after").await;
+}
+
+#[tokio::test]
+async fn patterns_of_a_table_begin_with_the_prefix_wherever_the_layer_stands() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let table = || {
+        PolicyTable::builder()
+            .route("/api/v1/open", Policy::off())
+            // Without the prefix it is another path.
+            .route("/orders", Policy::off())
+            .build()
+            .unwrap()
+    };
+    let routes = || {
+        Router::new()
+            .route("/open", get(calls.handler()))
+            .route("/orders", get(calls.handler()))
+    };
+    let layer = layer(&api).with_policies(table());
+    let nest = |router: Router| Router::new().nest("/api", Router::new().nest("/v1", router));
+    for router in [
+        nest(routes().layer(layer.clone())),
+        nest(routes()).layer(layer.clone()),
+        nest(routes().layer(layer.clone())).layer(layer.clone()),
+    ] {
+        assert_protected(&api, &router, Method::GET, "/api/v1/orders", &calls).await;
+        assert_open(&router, Method::GET, "/api/v1/open").await;
+    }
+}
+
+#[tokio::test]
+async fn in_a_service_builder_the_layer_stands_where_it_is_written() {
+    fn rewrite<B>(mut request: Request<B>) -> Request<B> {
+        *request.uri_mut() = Uri::from_static("/orders");
+        request
+    }
+    let api = Api::new();
+    let calls = Calls::default();
+    let routes = || {
+        Router::new()
+            .route("/orders", get(calls.handler()))
+            .route("/alias", get(calls.handler()))
+    };
+    let rewriting = || MapRequestLayer::new(rewrite::<axum::body::Body>);
+    // Within a router it does not matter who rewrites the URI, since axum keeps the original one.
+    for router in [
+        routes().layer(ServiceBuilder::new().layer(layer(&api)).layer(rewriting())),
+        routes().layer(ServiceBuilder::new().layer(rewriting()).layer(layer(&api))),
+    ] {
+        assert_protected(&api, &router, Method::GET, "/alias", &calls).await;
+    }
+
+    // What rewrites it before the router changes what a proof has to be for.
+    let router = rewriting().layer(routes().layer(layer(&api)));
+    let with_body = |request: Request<()>| request.map(|()| axum::body::Body::empty());
+    let token = api.token().mint();
+    let alias = api.client.get(&format!("{ORIGIN}/alias"), &token);
+    let response = router.clone().oneshot(with_body(alias)).await.unwrap();
+    assert_eq!(Verdict::of(response), invalid_proof("proof_htu_mismatch"));
+    let orders = api.client.get(&format!("{ORIGIN}/orders"), &token);
+    let response = router.oneshot(with_body(orders)).await.unwrap();
+    assert_eq!(Verdict::of(response), Verdict::LetIn);
+}
