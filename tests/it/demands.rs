@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 use crate::{
     challenge::Challenge,
     stores::CountingStore,
-    support::{Api, ORIGIN, URL, Verdict, Way, each_way, invalid_proof, invalid_token},
+    support::{
+        Api, ORIGIN, URL, Verdict, Way, each_way_of_the_layer, invalid_proof, invalid_token,
+    },
 };
 
-each_way!(
+each_way_of_the_layer!(
     a_token_without_the_scope_is_refused_with_403_and_told_which,
     rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ago,
     a_claim_is_as_the_policy_wants_it,

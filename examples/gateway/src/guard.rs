@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::body::Body;
-use dpop_tower::{Dpop, DpopConfig, DpopLayer, policy::PolicyTable, rejection::ProblemDetails};
+use dpop_tower::{Dpop, DpopConfig, DpopLayer, policy::PolicyTable};
 use http::{HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
 
@@ -23,7 +23,7 @@ mod issuer;
 /// A layer for each issuer, and what the upstream learns of who was let in. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    doors: Vec<Door<DpopLayer<ProblemDetails>>>,
+    doors: Vec<Door<DpopLayer>>,
     identity: Arc<Identity>,
 }
 
@@ -69,7 +69,7 @@ impl Guard {
         identity: Identity,
     ) -> Self {
         let door = |(issuer, config): (&str, Arc<DpopConfig>)| {
-            let layer = DpopLayer::new(config).with_rejection_response(ProblemDetails);
+            let layer = DpopLayer::new(config);
             Door {
                 issuer: issuer.into(),
                 way: match &policies {
@@ -91,7 +91,7 @@ impl Guard {
 
     /// `inner`, for those that are let in. It has to be ready at all times.
     pub fn protect<S: Clone>(&self, inner: &S) -> Guarded<S> {
-        let door = |door: &Door<DpopLayer<ProblemDetails>>| Door {
+        let door = |door: &Door<DpopLayer>| Door {
             issuer: Arc::clone(&door.issuer),
             way: door.way.layer(inner.clone()),
         };
@@ -122,7 +122,7 @@ impl Guard {
 /// A service behind a [`Guard`].
 #[derive(Clone)]
 pub struct Guarded<S> {
-    doors: Vec<Door<Dpop<S, ProblemDetails>>>,
+    doors: Vec<Door<Dpop<S>>>,
 }
 
 impl<S> Guarded<S> {

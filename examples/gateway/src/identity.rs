@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, fmt};
 
 use dpop_tower::{
-    BoundToken,
+    BoundToken, Report,
+    rejection::Rejection,
     token::{BearerToken, ClaimSet},
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +19,9 @@ const CLAIMS: [(&str, &str); 4] = [
     ("scope", "x-dpop-scope"),
     ("iss", "x-dpop-issuer"),
 ];
+
+/// Where nothing is refused, what would have been: `let_in`, or the reason in snake case.
+const REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
 
 /// Whatever begins like this is the gateway's, also where the file gives other names: an upstream may
 /// still read those that are usual.
@@ -113,9 +117,13 @@ impl Identity {
     }
 
     /// The headers of a request that a layer has let in. Where it was let in without a token, there
-    /// are none; where it came with a token that is bound to nothing, there is no thumbprint.
+    /// is none but, where the policy is to report, the report; where it came with a token that is bound to nothing, there is no thumbprint.
     pub fn headers(&self, extensions: &Extensions) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        if let Some(report) = extensions.get::<Report>() {
+            let reason = report.rejection().map_or("let_in", Rejection::reason);
+            headers.insert(REPORT, HeaderValue::from_static(reason));
+        }
         let claims = if let Some(token) = extensions.get::<BoundToken>() {
             if let Some(value) = header_value(&token.thumbprint().to_string()) {
                 headers.insert(self.thumbprint.clone(), value);
