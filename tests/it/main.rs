@@ -7,6 +7,7 @@ mod challenge;
 mod crypto;
 mod demands;
 mod documentation;
+mod gateway;
 mod grpc;
 mod hostile;
 mod keys;

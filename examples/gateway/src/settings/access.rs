@@ -107,7 +107,7 @@ fn target(file: &File, source: &Source) -> Result<Target, SettingsError> {
     Ok(Arc::new(forwarded).into())
 }
 
-/// Which header has which claim. A claim with the empty name goes nowhere.
+/// Which header has which claim.
 pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
     let usual = Spanned::new(0..0, Identity::usual_thumbprint().to_owned());
     let thumbprint = file.identity.thumbprint.as_ref().unwrap_or(&usual);
@@ -116,6 +116,9 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
     })?;
     match &file.identity.claims {
         Some(claims) => {
+            // In the order of the file, so that of two that do not go together the second is told.
+            let mut claims: Vec<_> = claims.iter().collect();
+            claims.sort_by_key(|(_, header)| header.span().start);
             for (claim, header) in claims {
                 identity
                     .claim_in(claim, header.get_ref())
