@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, channel::Channel};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -139,7 +139,10 @@ async fn trailers_are_no_way_to_write_what_headers_may_not_have() {
     }
     let listed: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
     let listed = HeaderValue::try_from(listed.join(", ")).unwrap();
-    let body = Full::new(Bytes::from("body")).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let (mut sender, body) = Channel::<Bytes>::new(2);
+    sender.send_data(Bytes::from("body")).await.unwrap();
+    sender.send_trailers(trailers).await.unwrap();
+    drop(sender);
     let mut request = rig.request(Method::POST, "/orders");
     request.headers_mut().insert(header::TRAILER, listed);
     *request.body_mut() = Body::new(body);

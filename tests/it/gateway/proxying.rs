@@ -367,7 +367,7 @@ async fn headers_beyond_the_limit_are_refused() {
 /// Neither nothing at all, nor the beginning of HTTP/2 alone, nor a request without an end.
 #[tokio::test]
 async fn a_connection_that_sends_no_request_in_time_is_closed() {
-    let tables = "[limits]\nheader_timeout = 1";
+    let tables = "[limits]\nheader_timeout = 3";
     let rig = Rig::with(
         mirror(),
         Wanted {
@@ -388,7 +388,7 @@ async fn a_connection_that_sends_no_request_in_time_is_closed() {
 
 #[tokio::test]
 async fn a_connection_more_than_allowed_waits_for_its_turn() {
-    let tables = "[limits]\nconnections = 1\nheader_timeout = 1";
+    let tables = "[limits]\nconnections = 1\nheader_timeout = 3";
     let rig = Rig::with(
         mirror(),
         Wanted {
