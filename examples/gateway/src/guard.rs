@@ -52,7 +52,7 @@ impl Guard {
     /// Enforces this configuration, with this table of policies if there is one.
     pub fn new(
         config: impl Into<Arc<DpopConfig>>,
-        policies: Option<PolicyTable>,
+        policies: Option<&PolicyTable>,
         identity: Identity,
     ) -> Self {
         Self::of_issuers([("", config.into())], policies, identity)
@@ -65,14 +65,14 @@ impl Guard {
     /// is safe, since each verifies everything, `iss` included.
     pub fn of_issuers<'i>(
         configs: impl IntoIterator<Item = (&'i str, Arc<DpopConfig>)>,
-        policies: Option<PolicyTable>,
+        policies: Option<&PolicyTable>,
         identity: Identity,
     ) -> Self {
         let door = |(issuer, config): (&str, Arc<DpopConfig>)| {
             let layer = DpopLayer::new(config);
             Door {
                 issuer: issuer.into(),
-                way: match &policies {
+                way: match policies {
                     None => layer,
                     Some(table) => layer.with_policies(table.clone()),
                 },

@@ -31,6 +31,9 @@ use crate::{
 /// Editors write a file in several steps; it is read once nothing has happened for as long.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// In a folder where something happens all the time, it is read after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// The service: a guard, and a proxy behind it. Clones are the same gateway.
 #[derive(Clone)]
 pub struct Gateway(Arc<Shared>);
@@ -97,6 +100,18 @@ impl Gateway {
         }
         shared.live.store(Arc::new(live));
         Ok(())
+    }
+
+    fn read_again(&self, path: &Path, text: Result<String, SettingsError>) {
+        let read = text
+            .and_then(|text| Settings::parse(&text, path))
+            .and_then(|new| self.replace(new));
+        match read {
+            Ok(()) => {
+                info!(target: "gateway", "{} has been read again and is in force", path.display());
+            }
+            Err(error) => error!(target: "gateway", "{error}; what was in force stays so"),
+        }
     }
 
     /// What decides now who is let in, for whatever asks without forwarding anything.
@@ -168,9 +183,12 @@ impl fmt::Debug for Gateway {
 /// If the folder of the file cannot be watched.
 pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
     let (changed, mut changes) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |_event| {
-        // One is enough: the file is read after it.
-        let _ = changed.try_send(());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // To read the file is an event, too. One that was lost is better taken for a change.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // One is enough: the file is read after it.
+            let _ = changed.try_send(());
+        }
     })
     .map_err(io::Error::other)?;
     // The folder, since editors put a new file in place of the old one.
@@ -182,35 +200,35 @@ pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
         .watch(folder, RecursiveMode::NonRecursive)
         .map_err(io::Error::other)?;
     let mut hangups = Hangups::new()?;
-    // It may have changed since it was read.
-    let mut last = None;
+    let in_force = gateway
+        .0
+        .live
+        .load()
+        .settings
+        .as_ref()
+        .map(|settings| settings.text().to_owned());
+    let mut last = in_force.map(Ok);
+    // It may have changed before it was watched.
+    let mut is_asked = false;
     loop {
-        let is_asked = tokio::select! {
-            _ = changes.recv() => false,
-            () = hangups.next() => true,
-        };
-        if !is_asked {
-            while tokio::time::timeout(QUIET, changes.recv())
-                .await
-                .is_ok_and(|change| change.is_some())
-            {}
-        }
         let text = settings::text(&path);
         let now = text.as_ref().map_err(ToString::to_string).cloned();
-        if !is_asked && last.as_ref() == Some(&now) {
-            continue;
+        if is_asked || last.as_ref() != Some(&now) {
+            last = Some(now);
+            gateway.read_again(&path, text);
         }
-        last = Some(now);
-        match text
-            .and_then(|text| Settings::parse(&text, &path))
-            .and_then(|new| gateway.replace(new))
-        {
-            Ok(()) => {
-                info!(target: "gateway", "{} has been read again and is in force", path.display())
+        is_asked = tokio::select! {
+            _ = changes.recv() => {
+                let _ = tokio::time::timeout(LONGEST_WAIT, quiet(&mut changes)).await;
+                false
             }
-            Err(error) => error!(target: "gateway", "{error}; what was in force stays so"),
-        }
+            () = hangups.next() => true,
+        };
     }
+}
+
+async fn quiet(changes: &mut mpsc::Receiver<()>) {
+    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
 }
 
 #[cfg(unix)]
@@ -224,7 +242,7 @@ impl Hangups {
 
     async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

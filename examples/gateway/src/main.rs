@@ -109,15 +109,16 @@ async fn run(file: PathBuf) -> Result<bool, Box<dyn Error>> {
 }
 
 async fn serve_part(part: Part) -> Result<bool, Box<dyn Error>> {
-    let (address, router) = match part {
-        Part::F1Results { listen } => (listen, f1_results::router()),
-        Part::IdentityProvider { listen, gateway } => (
-            listen,
-            identity_provider::router(&format!("http://{listen}"), &gateway),
-        ),
+    let address = match &part {
+        Part::F1Results { listen } | Part::IdentityProvider { listen, .. } => *listen,
     };
     let listener = listen(address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    let url = format!("http://{}", listener.local_addr()?);
+    let router = match part {
+        Part::F1Results { .. } => f1_results::router(),
+        Part::IdentityProvider { gateway, .. } => identity_provider::router(&url, &gateway),
+    };
+    println!("listening on {url}");
     axum::serve(listener, router)
         .with_graceful_shutdown(told_to_end())
         .await?;

@@ -166,18 +166,10 @@ impl Proxy {
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        match upgrade {
-            Some(client_side) if switches => {
-                if !upgrade::connect(client_side, &mut response, expires_at) {
-                    warn!(target: "gateway", "the upstream has switched to another protocol than asked");
-                    return problem(StatusCode::BAD_GATEWAY);
-                }
-            }
-            _ if switches => {
-                warn!(target: "gateway", "the upstream has switched protocols without being asked");
-                return problem(StatusCode::BAD_GATEWAY);
-            }
-            _ => {}
+        let connect = |client_side| upgrade::connect(client_side, &mut response, expires_at);
+        if switches && !upgrade.is_some_and(connect) {
+            warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
+            return problem(StatusCode::BAD_GATEWAY);
         }
         self.shared
             .forwarding

@@ -179,7 +179,7 @@ impl Settings {
             .map(|(issuer, config)| (issuer.as_str(), Arc::clone(config)));
         Ok(Guard::of_issuers(
             configs,
-            self.policies.clone(),
+            self.policies.as_ref(),
             self.identity.clone(),
         ))
     }
@@ -203,6 +203,11 @@ impl Settings {
     /// Whether requests can pass without a token.
     pub(crate) fn is_open_by_default(&self) -> bool {
         matches!(self.file.mode, ModeName::Off | ModeName::ReportOnly)
+    }
+
+    /// The file as it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.text
     }
 
     /// An error of the file as a whole.

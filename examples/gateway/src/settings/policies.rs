@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dpop_tower::{Policy, PolicyTable, policy::PolicyTableBuilder};
 use http::Method;
+use toml::Spanned;
 
 use super::{
     error::{SettingsError, Source, explain},
@@ -51,7 +52,7 @@ fn with_default(mut table: PolicyTableBuilder, file: &File) -> PolicyTableBuilde
     if file.mode == ModeName::Strict {
         return table;
     }
-    let patterns = || file.route.iter().map(|route| route.get_ref());
+    let patterns = || file.route.iter().map(Spanned::get_ref);
     let is_whole = |pattern: &str| {
         patterns().any(|route| route.path.get_ref() == pattern && route.methods.is_none())
     };
@@ -98,7 +99,7 @@ impl<'f> Row<'f> {
     fn of(index: usize, route: &'f Route, source: &Source) -> Result<Self, SettingsError> {
         let field = |name: &str| format!("route[{index}].{name}");
         let methods = route.methods.as_ref().map(|methods| {
-            let parse = |(i, method): (usize, &toml::Spanned<String>)| {
+            let parse = |(i, method): (usize, &Spanned<String>)| {
                 let known = Method::try_from(method.get_ref().as_str());
                 // Methods are case-sensitive, and `get` is none that anybody uses.
                 known
