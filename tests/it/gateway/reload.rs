@@ -103,6 +103,32 @@ async fn a_longer_life_of_proofs_does_not_bring_back_those_that_were_forgotten()
     );
 }
 
+/// The same with a file: the proof is remembered for ten seconds, and sent again after eleven.
+#[tokio::test]
+async fn a_reload_with_a_longer_life_of_proofs_brings_none_back() {
+    let wanted = Wanted {
+        tables: "[proof]\nmax_age = 3\nleeway = 2",
+        ..Wanted::default()
+    };
+    let rig = Rig::with(mirror(), wanted).await;
+    let url = format!("{ORIGIN}/orders");
+    let token = rig.token();
+    let proof = rig.client.proof("GET", &url).access_token(&token).sign();
+    let request = || {
+        let request = rig
+            .client
+            .request_with_proof(Method::GET, &url, &token, &proof);
+        request.map(|()| Body::empty())
+    };
+    assert_eq!(rig.status(request()).await, 200);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    rig.reload(Wanted {
+        tables: "[proof]\nmax_age = 3600",
+        ..Wanted::default()
+    });
+    assert_eq!(rig.status(request()).await, 401);
+}
+
 #[tokio::test]
 async fn requests_under_way_finish_with_the_old_file() {
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
