@@ -140,7 +140,9 @@ one_crypto_library_each() {
   one_crypto_library dpop-tower "$WITHOUT_OPENSSL" aws-lc-sys "$openssl|ring" &&
     one_crypto_library quickstart aws-lc-rs aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
-    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring"
+    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
+    one_crypto_library gateway aws-lc-rs aws-lc-sys "$openssl|ring" &&
+    one_crypto_library gateway josekit openssl-sys "$aws_lc|ring"
 }
 
 # The usual one is built after it, to the same place.
@@ -199,6 +201,9 @@ check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --de
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
 check "policies" cargo run --locked --quiet -p policies
+check "gateway --demo" cargo run --locked --quiet -p gateway -- --demo
+check "gateway --demo without OpenSSL" cargo run --locked --quiet -p gateway \
+  --no-default-features --features aws-lc-rs -- --demo
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
