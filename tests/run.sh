@@ -201,12 +201,13 @@ check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --de
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
 check "policies" cargo run --locked --quiet -p policies
-check "gateway --demo" cargo run --locked --quiet -p gateway -- --demo
-check "gateway --demo without OpenSSL" cargo run --locked --quiet -p gateway \
+check "gateway without OpenSSL --demo" cargo run --locked --quiet -p gateway \
   --no-default-features --features aws-lc-rs -- --demo
+check "gateway --demo" cargo run --locked --quiet -p gateway -- --demo
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
+suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gateway.mjs
 check "sources of the fuzz targets" fuzz_sources
 # Too short to find anything new; it shows that the targets work and that the seeds pass.
 if has_nightly; then
