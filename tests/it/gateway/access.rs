@@ -4,11 +4,19 @@ use std::fs;
 
 use axum::body::Body;
 use dpop_tower::{
+    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     target::PeerAddr,
     test_util::{TestClient, TestIssuer},
+    time::TimeSource as _,
 };
-use gateway::{Settings, guard::Verdict};
+use gateway::{
+    Settings,
+    guard::{Guard, Verdict},
+    identity::Identity,
+};
 use http::{Method, Request, header};
+
+use crate::support::{Api, URL};
 
 use super::{ORIGIN, Rig, Wanted, error_of, mirror};
 
@@ -352,6 +360,48 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_refuse() {
             assert_eq!(error_of(&response).unwrap(), "invalid_dpop_proof");
         }
         Verdict::LetIn { .. } => panic!("a proof was used twice"),
+    }
+}
+
+/// A nonce that is about to retire is replaced with the answer, whoever gives that.
+#[tokio::test]
+async fn the_guard_by_itself_hands_out_nonces() {
+    let api = Api::new();
+    let nonces = StatelessNonces::new(NonceSecret::new([7; 32]).unwrap());
+    let config = api.config().nonces(nonces.clone()).build().unwrap();
+    let guard = Guard::new(config, None, Identity::default());
+    let request = |nonce: &str| {
+        let token = api.token().mint();
+        let proof = api.proof(&token).nonce(nonce).sign();
+        api.client
+            .request_with_proof(Method::GET, URL, &token, &proof)
+    };
+    let first = nonces.current(api.clock.now());
+    for (later, expected) in [(0, None), (120, Some(()))] {
+        api.advance(later);
+        match guard.check(request(&first)).await {
+            Verdict::LetIn {
+                response_headers, ..
+            } => {
+                let current = nonces.current(api.clock.now());
+                let expected = expected.map(|()| current.as_str());
+                let nonce = response_headers.get("dpop-nonce");
+                assert_eq!(nonce.map(|nonce| nonce.to_str().unwrap()), expected);
+                assert_eq!(
+                    response_headers.len(),
+                    if expected.is_some() { 2 } else { 0 }
+                );
+            }
+            Verdict::Refused(response) => panic!("{response:?}"),
+        }
+    }
+    api.advance(120);
+    match guard.check(request(&first)).await {
+        Verdict::Refused(response) => {
+            assert_eq!(error_of(&response).unwrap(), "use_dpop_nonce");
+            assert!(response.headers().contains_key("dpop-nonce"));
+        }
+        Verdict::LetIn { .. } => panic!("the nonce was too old"),
     }
 }
 

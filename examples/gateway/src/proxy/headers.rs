@@ -76,20 +76,13 @@ impl Forwarding {
 
     fn say_where_from(&self, headers: &mut HeaderMap, parts: &Parts, peer: Option<IpAddr>) {
         if let Some(peer) = peer {
-            let before = joined(headers, &X_FORWARDED_FOR, ", ");
-            let chain =
-                before.map_or_else(|| peer.to_string(), |before| format!("{before}, {peer}"));
-            if let Ok(value) = HeaderValue::try_from(chain) {
-                headers.insert(X_FORWARDED_FOR, value);
-            }
-            if let Some(before) = joined(headers, &header::FORWARDED, ", ") {
+            append_to_list(headers, X_FORWARDED_FOR, &peer.to_string());
+            if headers.contains_key(header::FORWARDED) {
                 let node = match peer {
                     IpAddr::V4(peer) => peer.to_string(),
                     IpAddr::V6(peer) => format!("\"[{peer}]\""),
                 };
-                if let Ok(value) = HeaderValue::try_from(format!("{before}, for={node}")) {
-                    headers.insert(header::FORWARDED, value);
-                }
+                append_to_list(headers, header::FORWARDED, &format!("for={node}"));
             }
         }
         let Some(origin) = self.called(parts) else {
@@ -182,13 +175,22 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-fn joined(headers: &HeaderMap, name: &HeaderName, separator: &str) -> Option<String> {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let values: Vec<&str> = values.collect();
-    (!values.is_empty()).then(|| values.join(separator))
+/// Into the same line, since not every service reads several.
+fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+    let mut list = joined(headers, &name, b", ");
+    if !list.is_empty() {
+        list.extend(b", ");
+    }
+    list.extend(element.bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&list) {
+        headers.insert(name, value);
+    }
+}
+
+/// All values of a header. They need not be ASCII.
+fn joined(headers: &HeaderMap, name: &HeaderName, separator: &[u8]) -> Vec<u8> {
+    let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    values.collect::<Vec<_>>().join(separator)
 }
 
 fn append_via(headers: &mut HeaderMap, received: Version) {
@@ -205,8 +207,7 @@ fn append_via(headers: &mut HeaderMap, received: Version) {
 /// HTTP/2 may have a header for each cookie, HTTP/1.1 has one for all (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_some()
-        && let Some(cookies) = joined(headers, &header::COOKIE, "; ")
-        && let Ok(value) = HeaderValue::try_from(cookies)
+        && let Ok(value) = HeaderValue::from_bytes(&joined(headers, &header::COOKIE, b"; "))
     {
         headers.insert(header::COOKIE, value);
     }
