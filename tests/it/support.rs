@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duratio
 
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
-    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PublicOrigin,
+    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PolicyTable, PublicOrigin,
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
@@ -149,7 +149,7 @@ impl Way {
     pub(crate) fn router(self, config: DpopConfig) -> Router {
         match self.over {
             Over::Process | Over::Socket => router(config),
-            Over::Gateway => behind_the_gateway(config, router_by_headers()),
+            Over::Gateway => behind_the_gateway(config, None, router_by_headers()),
         }
     }
 
@@ -162,7 +162,22 @@ impl Way {
     ) -> Router {
         match self.over {
             Over::Process | Over::Socket => handlers.layer(DpopLayer::new(config)),
-            Over::Gateway => behind_the_gateway(config, handlers_by_headers),
+            Over::Gateway => behind_the_gateway(config, None, handlers_by_headers),
+        }
+    }
+
+    /// These handlers, which do not care who calls, behind the layer or the gateway with this table.
+    pub(crate) fn protect_by(
+        self,
+        config: DpopConfig,
+        table: PolicyTable,
+        handlers: Router,
+    ) -> Router {
+        match self.over {
+            Over::Process | Over::Socket => {
+                handlers.layer(DpopLayer::new(config).with_policies(table))
+            }
+            Over::Gateway => behind_the_gateway(config, Some(&table), handlers),
         }
     }
 
@@ -289,13 +304,13 @@ fn router_by_headers() -> Router {
 }
 
 /// The gateway in front of a service that listens on a socket of its own.
-fn behind_the_gateway(config: DpopConfig, upstream: Router) -> Router {
+fn behind_the_gateway(config: DpopConfig, table: Option<&PolicyTable>, upstream: Router) -> Router {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let listener = TcpListener::from_std(listener).unwrap();
     tokio::spawn(async move { axum::serve(listener, upstream).await });
-    let guard = Guard::new(config, None, Identity::default());
+    let guard = Guard::new(config, table, Identity::default());
     let proxy = Proxy::new(
         Upstream::new(&url).unwrap(),
         guard.identity().clone(),
