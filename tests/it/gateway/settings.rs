@@ -135,6 +135,39 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
 }
 
 #[test]
+fn every_field_is_in_the_documentation() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/gateway.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut count = 0;
+    for (head, table) in [
+        ("unknown = 1", ""),
+        ("", "[[issuer]]\nunknown = 1"),
+        ("", "[proof]\nunknown = 1"),
+        ("", "[nonces]\nunknown = 1"),
+        ("", "[trusted_proxies]\nunknown = 1"),
+        ("", "[identity]\nunknown = 1"),
+        ("", "[[route]]\nunknown = 1"),
+        ("", "[limits]\nunknown = 1"),
+        ("", "[replay]\nunknown = 1"),
+    ] {
+        let error = parse(head, table).unwrap_err().to_string();
+        let (_, fields) = error.split_once("expected ").unwrap();
+        for field in fields.split('`').skip(1).step_by(2) {
+            count += 1;
+            let names = [
+                format!("`{field}`"),
+                format!("`[[{field}]]`"),
+                format!("`[{field}]`"),
+            ];
+            let is_there = names.iter().any(|name| page.contains(name))
+                || page.contains(&format!("`[identity.{field}]`"));
+            assert!(is_there, "{field} of {table:?}");
+        }
+    }
+    assert!(count > 40, "{count} fields");
+}
+
+#[test]
 fn a_value_of_another_type_is_told_with_its_field() {
     refused(
         "danger_pass_on_credentials = 'yes'",
