@@ -18,27 +18,33 @@ use serde_json::{Value, json};
 use crate::{
     challenge::Challenge,
     stores::CountingStore,
-    support::{Api, ORIGIN, URL, Verdict, Way, each_way, invalid_proof, invalid_token},
+    support::{
+        Api, ORIGIN, URL, Verdict, Way, each_way, each_way_of_the_layer, invalid_proof,
+        invalid_token,
+    },
 };
 
 each_way!(
-    a_token_without_the_scope_is_refused_with_403_and_told_which,
     rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ago,
     a_claim_is_as_the_policy_wants_it,
     a_policy_shortens_the_life_of_proofs_and_never_lengthens_it,
+    what_a_policy_asks_for_it_asks_of_bearer_tokens_too,
+    asking_twice_takes_nothing_back,
+    a_table_chooses_by_path_and_method,
+    a_scope_that_is_missing_is_permission_denied_in_grpc,
+);
+
+each_way_of_the_layer!(
+    a_token_without_the_scope_is_refused_with_403_and_told_which,
     a_policy_takes_algorithms_away_and_never_adds_any,
     a_nonce_is_asked_for_where_the_policy_says_so,
-    what_a_policy_asks_for_it_asks_of_bearer_tokens_too,
     of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once,
     an_inner_layer_that_wants_a_nonce_renews_it,
     an_inner_layer_asks_of_bearer_tokens_too,
     a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_good_for_the_inner_one,
-    asking_twice_takes_nothing_back,
     a_request_that_lacks_a_scope_does_not_use_up_its_proof,
     a_policy_that_only_reports_tells_what_is_missing,
-    a_table_chooses_by_path_and_method,
     a_table_sees_the_path_as_the_client_sent_it,
-    a_scope_that_is_missing_is_permission_denied_in_grpc,
     handlers_can_ask_for_the_scopes_and_the_key_alone,
     rfc_9457_a_refusal_can_have_problem_details,
 );
@@ -48,13 +54,21 @@ async fn hello() -> &'static str {
 }
 
 fn protected(api: &Api, policy: Policy) -> Router {
+    let config = api.config().policy(policy).build().unwrap();
+    api.way.protect(config, orders(), orders())
+}
+
+/// For policies that no configuration would take as its own.
+fn layered(api: &Api, policy: Policy) -> Router {
     with_layer(DpopLayer::new(api.config().build().unwrap()).with_policy(policy))
 }
 
 fn with_layer(layer: DpopLayer) -> Router {
-    Router::new()
-        .route("/orders", get(hello).post(hello))
-        .layer(layer)
+    orders().layer(layer)
+}
+
+fn orders() -> Router {
+    Router::new().route("/orders", get(hello).post(hello))
 }
 
 /// What becomes of a fresh request with this token.
@@ -123,7 +137,7 @@ async fn a_token_without_the_scope_is_refused_with_403_and_told_which(way: Way) 
         (&Policy::strict().scope("a b"), "a b", missing, ""),
         (&Policy::strict().any_scope([""; 0]), "a", missing, ""),
     ] {
-        let router = protected(&api, policy.clone());
+        let router = layered(&api, policy.clone());
         let token = api.token().scope(granted).mint();
         let response = respond(&api, &router, &token).await;
         let challenges = Challenge::all(response.headers());
@@ -132,7 +146,7 @@ async fn a_token_without_the_scope_is_refused_with_403_and_told_which(way: Way) 
         assert_eq!(Verdict::of(response), expected, "{policy:?}: {granted}");
     }
     // Without the claim, too, and a client that has no token yet learns what to ask for.
-    let router = protected(&api, one);
+    let router = layered(&api, one);
     let token = api.token().without_claim("scope").mint();
     assert_eq!(present(&api, &router, &token).await, missing);
     let nothing = Request::get("/orders").body(()).unwrap();
@@ -587,12 +601,11 @@ async fn a_policy_that_only_reports_tells_what_is_missing(way: Way) {
 
 /// Some routes behind one layer.
 fn shop(api: &Api, table: PolicyTable) -> Router {
-    let layer = DpopLayer::new(api.config().build().unwrap()).with_policies(table);
-    Router::new()
+    let handlers = orders()
         .route("/health", get(hello))
-        .route("/orders", get(hello).post(hello))
-        .route("/files/{*path}", get(hello))
-        .layer(layer)
+        .route("/files/{*path}", get(hello));
+    api.way
+        .protect_by(api.config().build().unwrap(), table, handlers)
 }
 
 async fn a_table_chooses_by_path_and_method(way: Way) {
@@ -671,8 +684,8 @@ async fn a_scope_that_is_missing_is_permission_denied_in_grpc(way: Way) {
         .route("/grpc.health.v1.Health/{*method}", Policy::off())
         .build()
         .unwrap();
-    let layer = DpopLayer::new(api.config().build().unwrap()).with_policies(table);
-    let router = Router::new().fallback(hello).layer(layer);
+    let handlers = Router::new().fallback(hello);
+    let router = way.protect_by(api.config().build().unwrap(), table, handlers);
     let call = |path: &str, granted: &str| {
         let token = api.token().scope(granted).mint();
         let uri = format!("{ORIGIN}{path}");

@@ -8,6 +8,7 @@ mod cors;
 mod crypto;
 mod demands;
 mod documentation;
+mod gateway;
 mod grpc;
 mod grpc_policies;
 mod grpc_streams;

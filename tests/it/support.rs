@@ -4,13 +4,19 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duratio
 
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
-    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PublicOrigin,
+    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PolicyTable, PublicOrigin,
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
     time::{ManualClock, TimeSource, UnixTime},
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use gateway::{
+    Gateway,
+    guard::Guard,
+    identity::Identity,
+    proxy::{Forwarding, Proxy, Timeouts, Upstream},
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
@@ -39,44 +45,57 @@ pub(crate) enum Over {
     Process,
     /// HTTP/1.1 through the loopback interface, written and read by hyper.
     Socket,
+    /// That, to the gateway of the examples, which forwards to a service that knows nothing of DPoP
+    /// over a socket of its own.
+    Gateway,
 }
 
-/// Makes four tests of each of these functions, which take a [`Way`]: its name and then
+/// Makes six tests of each of these functions, which take a [`Way`]: its name and then
 /// `aws_lc_rs_in_process`, and so on. A function that is not listed is dead code, which does not
 /// pass the lints.
 macro_rules! each_way {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
-            use crate::support::{Backend, Over, Way};
-
-            const fn way(backend: Backend, over: Over) -> Way {
-                Way { backend, over }
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn aws_lc_rs_in_process() {
-                super::$test(way(Backend::AwsLcRs, Over::Process)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn aws_lc_rs_over_a_socket() {
-                super::$test(way(Backend::AwsLcRs, Over::Socket)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn josekit_in_process() {
-                super::$test(way(Backend::Josekit, Over::Process)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn josekit_over_a_socket() {
-                super::$test(way(Backend::Josekit, Over::Socket)).await;
+            crate::support::tests_of_ways! { $test
+                aws_lc_rs_in_process: AwsLcRs, Process;
+                aws_lc_rs_over_a_socket: AwsLcRs, Socket;
+                aws_lc_rs_through_the_gateway: AwsLcRs, Gateway;
+                josekit_in_process: Josekit, Process;
+                josekit_over_a_socket: Josekit, Socket;
+                josekit_through_the_gateway: Josekit, Gateway;
             }
         }
     )+};
 }
 
-pub(crate) use each_way;
+/// Makes four: for tests of layers inside of layers, and of what handlers get from the layer in front
+/// of them, which there is none of behind the gateway.
+macro_rules! each_way_of_the_layer {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            crate::support::tests_of_ways! { $test
+                aws_lc_rs_in_process: AwsLcRs, Process;
+                aws_lc_rs_over_a_socket: AwsLcRs, Socket;
+                josekit_in_process: Josekit, Process;
+                josekit_over_a_socket: Josekit, Socket;
+            }
+        }
+    )+};
+}
+
+macro_rules! tests_of_ways {
+    ($test:ident $($name:ident: $backend:ident, $over:ident;)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            use crate::support::{Backend, Over, Way};
+
+            let way = Way { backend: Backend::$backend, over: Over::$over };
+            super::$test(way).await;
+        }
+    )+};
+}
+
+pub(crate) use {each_way, each_way_of_the_layer, tests_of_ways};
 
 /// Makes two tests of each of these functions, which take a [`Backend`]: its name and then
 /// `aws_lc_rs` and `josekit`. For tests that bring a way of their own to send requests.
@@ -119,10 +138,46 @@ impl Way {
         let builder = DpopConfig::builder(origin, tokens(issuer.tokens())).clock(clock.clone());
         Api {
             way: self,
-            router: router(config(self.backend.chosen(builder)).build().unwrap()),
+            router: self.router(config(self.backend.chosen(builder)).build().unwrap()),
             issuer,
             client,
             clock,
+        }
+    }
+
+    /// An API that answers with the subject of the token.
+    pub(crate) fn router(self, config: DpopConfig) -> Router {
+        match self.over {
+            Over::Process | Over::Socket => router(config),
+            Over::Gateway => behind_the_gateway(config, None, router_by_headers()),
+        }
+    }
+
+    /// These handlers, behind the layer; or those that go by the headers of the gateway, behind that.
+    pub(crate) fn protect(
+        self,
+        config: DpopConfig,
+        handlers: Router,
+        handlers_by_headers: Router,
+    ) -> Router {
+        match self.over {
+            Over::Process | Over::Socket => handlers.layer(DpopLayer::new(config)),
+            Over::Gateway => behind_the_gateway(config, None, handlers_by_headers),
+        }
+    }
+
+    /// These handlers, which do not care who calls, behind the layer or the gateway with this table.
+    pub(crate) fn protect_by(
+        self,
+        config: DpopConfig,
+        table: PolicyTable,
+        handlers: Router,
+    ) -> Router {
+        match self.over {
+            Over::Process | Over::Socket => {
+                handlers.layer(DpopLayer::new(config).with_policies(table))
+            }
+            Over::Gateway => behind_the_gateway(config, Some(&table), handlers),
         }
     }
 
@@ -130,7 +185,7 @@ impl Way {
     pub(crate) async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
         match self.over {
             Over::Process => send(router, request).await,
-            Over::Socket => send_over_a_socket(router, request).await,
+            Over::Socket | Over::Gateway => send_over_a_socket(router, request).await,
         }
     }
 }
@@ -238,6 +293,32 @@ pub(crate) fn router(config: DpopConfig) -> Router {
     Router::new()
         .route("/orders", get(orders).post(orders))
         .layer(DpopLayer::new(config))
+}
+
+/// The same, by what the gateway says.
+fn router_by_headers() -> Router {
+    async fn orders(headers: HeaderMap) -> String {
+        headers["x-dpop-subject"].to_str().unwrap().to_owned()
+    }
+    Router::new().route("/orders", get(orders).post(orders))
+}
+
+/// The gateway in front of a service that listens on a socket of its own.
+fn behind_the_gateway(config: DpopConfig, table: Option<&PolicyTable>, upstream: Router) -> Router {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::from_std(listener).unwrap();
+    tokio::spawn(async move { axum::serve(listener, upstream).await });
+    let guard = Guard::new(config, table, Identity::default());
+    let proxy = Proxy::new(
+        Upstream::new(&url).unwrap(),
+        guard.identity().clone(),
+        Forwarding::default(),
+        Timeouts::default(),
+    );
+    let gateway = Gateway::from_parts(guard, &proxy.unwrap()).unwrap();
+    Router::new().fallback_service(gateway)
 }
 
 pub(crate) async fn send(router: Router, request: Request<()>) -> Response<Body> {

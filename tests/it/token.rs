@@ -3,8 +3,8 @@
 use crate::{
     crypto::{JoseKey, base64url, from_base64url, hmac_jws, signing_input},
     support::{
-        Api, ORIGIN, URL, Verdict, Way, Why, each_way, invalid_proof, invalid_request,
-        invalid_token,
+        Api, ORIGIN, URL, Verdict, Way, Why, each_way, each_way_of_the_layer, invalid_proof,
+        invalid_request, invalid_token,
     },
 };
 use axum::{
@@ -64,9 +64,12 @@ each_way!(
     a_token_that_was_accepted_before_is_still_no_bearer_token,
     a_changed_token_gains_nothing_from_the_original_being_known,
     tokens_are_not_mixed_up_however_small_the_cache_is,
+    the_reason_says_which_claim_it_is_and_nothing_of_the_token,
+);
+
+each_way_of_the_layer!(
     a_handler_sees_the_scopes_of_the_token,
     a_handler_sees_what_the_token_says,
-    the_reason_says_which_claim_it_is_and_nothing_of_the_token,
 );
 
 const ISSUER: &str = "https://issuer.test";

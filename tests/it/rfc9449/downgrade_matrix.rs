@@ -3,7 +3,7 @@
 
 use crate::support::{Api, URL, Verdict, Way, Why, each_way};
 use axum::{Router, body::to_bytes, extract::Request, routing::get};
-use dpop_tower::{BearerToken, BoundToken, DpopLayer, Policy, Report, test_util::TestClient};
+use dpop_tower::{BearerToken, BoundToken, Policy, Report, test_util::TestClient};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
@@ -147,10 +147,25 @@ fn router(api: &Api, policy: Policy) -> Router {
             None => tokens.to_owned(),
         }
     }
+    async fn how_by_headers(headers: HeaderMap) -> String {
+        let tokens = match (
+            headers.contains_key("x-dpop-thumbprint"),
+            headers.contains_key("x-dpop-subject"),
+        ) {
+            (true, true) => "bound",
+            (false, true) => "bearer",
+            (false, false) => "passes",
+            (true, false) => "both",
+        };
+        match headers.get("x-dpop-report") {
+            Some(reason) if reason != "let_in" => format!("{tokens}, {}", reason.to_str().unwrap()),
+            _ => tokens.to_owned(),
+        }
+    }
     let config = api.config().policy(policy).build().unwrap();
-    Router::new()
-        .route("/orders", get(how))
-        .layer(DpopLayer::new(config))
+    let of = |handler| Router::new().route("/orders", handler);
+    api.way
+        .protect(config, of(get(how)), of(get(how_by_headers)))
 }
 
 /// What came of a request, in the words of the page.

@@ -6,12 +6,12 @@ use crate::{
     crypto::{JoseKey, base64url, hmac_jws},
     stores::CountingStore,
     support::{
-        ORIGIN, URL, Verdict, Way, Why, each_way, invalid_proof, invalid_token, unavailable,
+        ORIGIN, Over, URL, Verdict, Way, Why, each_way, invalid_proof, invalid_token, unavailable,
     },
 };
 use axum::{Router, body::to_bytes, routing::get};
 use dpop_tower::{
-    BoundToken, DpopLayer, JwtTokens,
+    BoundToken, JwtTokens,
     crypto::Algorithm,
     nonce::{NonceSecret, StatelessNonces},
     replay::MemoryReplayStore,
@@ -19,6 +19,7 @@ use dpop_tower::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use josekit::jwk::{Jwk, alg::rsa::RsaKeyPair};
+use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 
@@ -608,10 +609,24 @@ async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
             .collect();
         json!([token.claims().subject(), headers]).to_string()
     }
+    // What the gateway says, in the same form: who calls, and the headers but for the gateway's own.
+    async fn seen_by_headers(mut headers: HeaderMap) -> String {
+        let subject = headers["x-dpop-subject"].as_bytes();
+        let subject = percent_decode(subject).decode_utf8().unwrap().into_owned();
+        for own in ["subject", "client-id", "issuer", "thumbprint"] {
+            assert!(headers.remove(format!("x-dpop-{own}")).is_some(), "{own}");
+        }
+        assert!(headers.remove("via").is_some());
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        json!([subject, headers]).to_string()
+    }
     let api = way.api();
-    let router = Router::new()
-        .route("/orders", get(seen))
-        .layer(DpopLayer::new(api.config().build().unwrap()));
+    let of = |handler| Router::new().route("/orders", handler);
+    let config = api.config().build().unwrap();
+    let router = way.protect(config, of(get(seen)), of(get(seen_by_headers)));
     for subject in [
         "alice",
         "alice\r\nx-user: root",
@@ -628,23 +643,33 @@ async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
                 .headers_mut()
                 .insert(name, HeaderValue::from_static("root"));
         }
-        let sent = request.headers().clone();
+        let mut sent = request.headers().clone();
+        if way.over == Over::Gateway {
+            // It keeps the credentials to itself, calls the upstream by another name, and takes off
+            // what looks as if it were its own.
+            for name in ["authorization", "dpop", "host", "x-dpop-sub"] {
+                sent.remove(name);
+            }
+        }
         let response = way.send(router.clone(), request).await;
         for (name, value) in response.headers() {
-            let ordinary = ["content-type", "content-length", "date"];
+            let ordinary = ["content-type", "content-length", "date", "via"];
             assert!(ordinary.contains(&name.as_str()), "{name}: {value:?}");
         }
         let body = to_bytes(response.into_body(), 100_000).await.unwrap();
         let (as_seen, headers): (String, Vec<(String, String)>) =
             serde_json::from_slice(&body).unwrap();
         assert_eq!(as_seen, subject);
-        let headers: HeaderMap = headers
+        let mut headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| {
                 let name: HeaderName = name.parse().unwrap();
                 (name, HeaderValue::from_str(value).unwrap())
             })
             .collect();
+        if way.over == Over::Gateway {
+            headers.remove(header::HOST);
+        }
         assert_eq!(headers, sent, "{subject:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Section 7.1: what a refused client is told, over HTTP and gRPC.
 
 use crate::support::{
-    Api, ORIGIN, URL, Verdict, Way, Why, each_way, invalid_request, invalid_token, router, send,
+    Api, ORIGIN, URL, Verdict, Way, Why, each_way, invalid_request, invalid_token, send,
     unavailable,
 };
 use crate::{challenge::Challenge, stores::Outage};
@@ -14,7 +14,7 @@ use dpop_tower::{
     time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use std::{num::NonZeroUsize, sync::Arc};
@@ -324,7 +324,7 @@ async fn cases(way: Way) -> Vec<Case> {
     cases.push(Case::new(
         UNAVAILABLE,
         "keys_unavailable",
-        &router(without_keys.unwrap()),
+        &way.router(without_keys.unwrap()),
         request,
     ));
     cases
@@ -554,14 +554,21 @@ fn optional(way: Way) -> (Api, Router) {
             (None, None) | (Some(_), Some(_)) => panic!("neither or both"),
         }
     }
+    async fn kind_by_headers(headers: HeaderMap) -> &'static str {
+        assert!(headers.contains_key("x-dpop-subject"));
+        match headers.get("x-dpop-thumbprint") {
+            Some(_) => "bound",
+            None => "bearer",
+        }
+    }
     let api = way.api();
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
         .clock(api.clock.clone())
         .policy(Policy::optional())
         .build();
-    let router = Router::new()
-        .route("/orders", axum::routing::get(kind))
-        .layer(dpop_tower::DpopLayer::new(config.unwrap()));
+    let of = |handler| Router::new().route("/orders", handler);
+    let by_headers = of(axum::routing::get(kind_by_headers));
+    let router = way.protect(config.unwrap(), of(axum::routing::get(kind)), by_headers);
     (api, router)
 }
 

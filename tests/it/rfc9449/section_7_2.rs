@@ -8,7 +8,7 @@ use axum::{
     extract::Request,
     routing::get,
 };
-use dpop_tower::{BearerToken, BoundToken, DpopLayer, Policy};
+use dpop_tower::{BearerToken, BoundToken, Policy};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 each_way!(
@@ -32,10 +32,21 @@ fn router(api: &Api, policy: Policy) -> Router {
             (Some(_), Some(_)) => "both",
         }
     }
+    async fn how_by_headers(headers: HeaderMap) -> &'static str {
+        match (
+            headers.contains_key("x-dpop-thumbprint"),
+            headers.contains_key("x-dpop-subject"),
+        ) {
+            (true, true) => "bound",
+            (false, true) => "bearer",
+            (false, false) => "neither",
+            (true, false) => "both",
+        }
+    }
     let config = api.config().policy(policy).build().unwrap();
-    Router::new()
-        .route("/orders", get(how))
-        .layer(DpopLayer::new(config))
+    let of = |handler| Router::new().route("/orders", handler);
+    api.way
+        .protect(config, of(get(how)), of(get(how_by_headers)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +119,7 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
             format!(" Bearer {token}"),
             match way.over {
                 Over::Process => malformed,
-                Over::Socket => as_bearer,
+                Over::Socket | Over::Gateway => as_bearer,
             },
         ),
         (format!("Bearer {token},"), malformed),

@@ -2,7 +2,9 @@
 
 use crate::{
     stores::CountingStore,
-    support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable},
+    support::{
+        Api, URL, Verdict, Way, each_way, each_way_of_the_layer, invalid_proof, unavailable,
+    },
 };
 use axum::{Router, body::Body};
 use dpop_tower::{
@@ -24,7 +26,6 @@ each_way!(
     a_renewed_nonce_replaces_the_headers_of_the_handler,
     a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in_all,
     every_challenge_brings_a_nonce_that_is_good,
-    a_challenge_of_an_extractor_brings_a_nonce_too,
     without_nonces_no_response_has_one,
     a_503_brings_no_nonce,
     who_is_not_let_in_leaves_no_trace,
@@ -32,6 +33,8 @@ each_way!(
     a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed,
     a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come,
 );
+
+each_way_of_the_layer!(a_challenge_of_an_extractor_brings_a_nonce_too,);
 
 const PERIOD: u64 = 120;
 
@@ -203,9 +206,8 @@ async fn a_renewed_nonce_replaces_the_headers_of_the_handler(way: Way) {
     let config = dpop_tower::DpopConfig::builder(origin, api.issuer.tokens())
         .clock(api.clock.clone())
         .nonces(nonces(1));
-    let router = Router::new()
-        .route("/orders", axum::routing::get(handler))
-        .layer(dpop_tower::DpopLayer::new(config.build().unwrap()));
+    let handlers = Router::new().route("/orders", axum::routing::get(handler));
+    let router = way.protect(config.build().unwrap(), handlers.clone(), handlers);
     let nonce = nonces(1).current(api.clock.now());
     api.advance(PERIOD);
     let response = way.send(router, request(&api, Some(&nonce))).await;

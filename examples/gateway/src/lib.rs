@@ -1,0 +1,30 @@
+//! A reverse proxy that checks DPoP (RFC 9449) for services that do not know it.
+//!
+//! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it lets a request in or
+//! refuses it, and forwards what is let in to the upstream, without its credentials and with headers
+//! that say who called. [`serve`] runs it on a socket, and [`watch`] has it follow the file.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`settings`] | reads and checks the file |
+//! | [`guard`] | method, URI, headers and peer in; a verdict out |
+//! | [`identity`] | which claims the upstream gets in which headers, and who else may not write these |
+//! | [`proxy`] | forwards a request that was let in, and its response |
+//! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
+//! | `live` | what is in force now, and how it is replaced |
+//! | `server` | connections, limits, the end |
+
+pub mod demo;
+pub mod guard;
+pub mod identity;
+mod live;
+pub mod memory;
+pub mod proxy;
+mod server;
+pub mod settings;
+
+pub use self::{
+    live::{Gateway, watch},
+    server::{Shutdown, serve},
+    settings::{Settings, SettingsError},
+};

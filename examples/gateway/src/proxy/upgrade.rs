@@ -1,0 +1,72 @@
+//! WebSockets (RFC 6455 over HTTP/1.1). Any other protocol is not asked for: with `h2c`, say, requests
+//! would follow that nobody checks.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use dpop_tower::time::{SystemClock, TimeSource as _, UnixTime};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use tracing::debug;
+
+use super::headers::has_token;
+use crate::server::Place;
+
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// The client's connection, if it asks for a WebSocket.
+pub(super) fn wanted(request: &mut Request<Body>) -> Option<OnUpgrade> {
+    let headers = request.headers();
+    let is_wanted = request.version() == Version::HTTP_11
+        && request.method() == Method::GET
+        && has_token(headers, &header::CONNECTION, "upgrade")
+        && has_token(headers, &header::UPGRADE, "websocket");
+    is_wanted.then(|| hyper::upgrade::on(request))
+}
+
+/// Writes what makes a request or a response switch protocols.
+pub(super) fn ask(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, WEBSOCKET);
+}
+
+/// Passes octets both ways from now on, until one side ends it or the token expires. `false` if the
+/// upstream has switched to something else.
+pub(super) fn connect(
+    client_side: OnUpgrade,
+    response: &mut Response<Incoming>,
+    expires_at: Option<UnixTime>,
+    place: Option<Place>,
+) -> bool {
+    if !has_token(response.headers(), &header::UPGRADE, "websocket") {
+        return false;
+    }
+    let upstream_side = hyper::upgrade::on(response);
+    tokio::spawn(async move {
+        let _place = place;
+        let (client, upstream) = match tokio::try_join!(client_side, upstream_side) {
+            Ok(sides) => sides,
+            Err(error) => {
+                debug!(target: "gateway", "a connection was not upgraded: {error}");
+                return;
+            }
+        };
+        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        let copy = tokio::io::copy_bidirectional(&mut client, &mut upstream);
+        // How a WebSocket ends is not the gateway's business.
+        match expires_at {
+            None => drop(copy.await),
+            Some(expires_at) => {
+                let left = expires_at
+                    .as_secs()
+                    .saturating_sub(SystemClock.now().as_secs());
+                let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+                if tokio::time::timeout(left, copy).await.is_err() {
+                    debug!(target: "gateway", "a WebSocket has ended with its token");
+                }
+            }
+        }
+    });
+    true
+}

@@ -1,0 +1,296 @@
+//! The file: what it says, and what is wrong with it.
+//!
+//! A file is read as a whole or not at all. Whatever is wrong is told with its line and its field,
+//! and fields that are not known are errors, so that no slip of the pen weakens anything.
+
+use std::{
+    fmt, fs,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use dpop_tower::policy::PolicyTable;
+
+pub use self::error::SettingsError;
+use self::{
+    error::Source,
+    file::{File, ModeName},
+};
+use crate::{
+    guard::Guard,
+    identity::Identity,
+    memory::Memory,
+    proxy::{Forwarding, Timeouts, Upstream},
+};
+
+mod access;
+mod error;
+mod file;
+mod policies;
+
+/// What a file says, checked.
+pub struct Settings {
+    listen: SocketAddr,
+    upstream: Upstream,
+    forwarding: Forwarding,
+    identity: Identity,
+    policies: Option<PolicyTable>,
+    limits: Limits,
+    timeouts: Timeouts,
+    shutdown_timeout: Duration,
+    file: File,
+    source: Source,
+    folder: PathBuf,
+}
+
+/// What a stranger can use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many connections are served at a time. More have to wait.
+    pub connections: usize,
+    /// How large the headers of a request may be, in octets, at least 8192.
+    pub header_size: usize,
+    /// How long they may take to arrive.
+    pub header_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_size: 64 * 1024,
+            header_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] says where the first mistake is.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        Self::parse(&text(path)?, path)
+    }
+
+    /// Checks the text of a file. Paths in it begin at the folder of `path`, which is otherwise for
+    /// messages only.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let source = Source {
+            name: path.display().to_string(),
+            text: text.to_owned(),
+        };
+        let file = deserialize(&source)?;
+        let upstream = Upstream::new(file.upstream.get_ref())
+            .map_err(|message| source.error(file.upstream.span(), "upstream", message))?;
+        let (limits, timeouts) = limits(&file, &source)?;
+        let settings = Self {
+            listen: file.listen,
+            upstream,
+            forwarding: access::forwarding(&file, &source)?,
+            identity: access::identity(&file, &source)?,
+            policies: policies::table(&file, &source)?,
+            limits,
+            timeouts,
+            shutdown_timeout: Duration::from_secs(file.shutdown_timeout),
+            folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+            file,
+            source,
+        };
+        // What is left to find wrong comes out when it is put together.
+        settings.guard(&settings.memory()?)?;
+        Ok(settings)
+    }
+
+    /// Where to listen.
+    pub const fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// What a stranger can use up.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How long requests have to finish once the program is told to end.
+    pub const fn shutdown_timeout(&self) -> Duration {
+        self.shutdown_timeout
+    }
+
+    /// Where requests go.
+    pub const fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// What the upstream is told, beside who called.
+    pub const fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
+    }
+
+    /// How patient the proxy is.
+    pub const fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// An empty memory of the size that the file asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] if the operating system has no randomness to give.
+    pub fn memory(&self) -> Result<Memory, SettingsError> {
+        let (capacity, per_client) = self.replay_capacity();
+        Memory::new(capacity, per_client)
+            .map_err(|error| self.source.error(0..0, "", error::explain(&error)))
+    }
+
+    /// How many used proofs are remembered, of all clients and of each.
+    pub(crate) fn replay_capacity(&self) -> (Option<NonZeroUsize>, Option<NonZeroUsize>) {
+        let replay = &self.file.replay;
+        let count = |field: &Option<toml::Spanned<NonZeroUsize>>| {
+            field.as_ref().map(|count| *count.get_ref())
+        };
+        (count(&replay.capacity), count(&replay.capacity_per_client))
+    }
+
+    /// How long a proof is acceptable: its maximum age, and the leeway.
+    pub fn window(&self) -> Duration {
+        let (max_age, leeway) = access::window(&self.file);
+        max_age.saturating_add(leeway)
+    }
+
+    /// What decides who is let in. It remembers in `memory`.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] if the keys of an issuer or a secret cannot be read, or what is read is no
+    /// good.
+    pub fn guard(&self, memory: &Memory) -> Result<Guard, SettingsError> {
+        let configs = access::configs(&self.file, &self.source, &self.folder, memory)?;
+        let configs = configs
+            .iter()
+            .map(|(issuer, config)| (issuer.as_str(), Arc::clone(config)));
+        Ok(Guard::of_issuers(
+            configs,
+            self.policies.as_ref(),
+            self.identity.clone(),
+        ))
+    }
+
+    /// The fields that differ and are looked at when the program starts only.
+    pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
+        [
+            ("listen", self.listen != old.listen),
+            (
+                "shutdown_timeout",
+                self.shutdown_timeout != old.shutdown_timeout,
+            ),
+            ("limits", self.limits != old.limits),
+            ("replay", self.replay_capacity() != old.replay_capacity()),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+
+    /// Whether requests can pass without a token.
+    pub(crate) fn is_open_by_default(&self) -> bool {
+        matches!(self.file.mode, ModeName::Off | ModeName::ReportOnly)
+    }
+
+    /// The file as it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.text
+    }
+
+    /// An error of the file as a whole.
+    pub(crate) fn error(&self, message: impl Into<String>) -> SettingsError {
+        self.source.error(0..0, "", message)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("file", &self.source.name)
+            .field("listen", &self.listen)
+            .field("upstream", &self.upstream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a file contains.
+pub(crate) fn text(path: &Path) -> Result<String, SettingsError> {
+    fs::read_to_string(path)
+        .map_err(|error| SettingsError::unreadable(&path.display().to_string(), &error))
+}
+
+fn deserialize(source: &Source) -> Result<File, SettingsError> {
+    let wrong = |error: &toml::de::Error, field: String| {
+        source.error(error.span().unwrap_or_default(), field, error.message())
+    };
+    let deserializer =
+        toml::Deserializer::parse(&source.text).map_err(|error| wrong(&error, String::new()))?;
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let field = field(error.path());
+        wrong(error.inner(), field)
+    })
+}
+
+/// The path of a field as people write it. `Spanned` is, to serde, a structure of its own.
+fn field(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            Segment::Map { key } if key.starts_with("$__") => {}
+            Segment::Map { key } => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(key);
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    text
+}
+
+fn limits(file: &File, source: &Source) -> Result<(Limits, Timeouts), SettingsError> {
+    let limits = &file.limits;
+    let seconds = |field: &toml::Spanned<u64>, name: &str| match *field.get_ref() {
+        seconds @ 1..=86_400 => Ok(Duration::from_secs(seconds)),
+        _ => Err(source.error(field.span(), name, "it is from 1 to 86400 seconds")),
+    };
+    let header_size = *limits.header_size.get_ref();
+    // Less than 8 KiB, hyper cannot do; a token and a proof may have 16 KiB each.
+    if !(8192..=16 * 1024 * 1024).contains(&header_size) {
+        let message = "it is from 8192 octets to 16 MiB";
+        return Err(source.error(limits.header_size.span(), "limits.header_size", message));
+    }
+    let connections = *limits.connections.get_ref();
+    if !(1..=1_000_000).contains(&connections) {
+        let message = "it is from 1 to a million";
+        return Err(source.error(limits.connections.span(), "limits.connections", message));
+    }
+    Ok((
+        Limits {
+            connections,
+            header_size,
+            header_timeout: seconds(&limits.header_timeout, "limits.header_timeout")?,
+        },
+        Timeouts {
+            connect: seconds(&limits.connect_timeout, "limits.connect_timeout")?,
+            response: seconds(&limits.response_timeout, "limits.response_timeout")?,
+        },
+    ))
+}

@@ -1,0 +1,368 @@
+//! Issuers, proofs, nonces, and what clients call the gateway.
+
+use std::{
+    env, fs,
+    net::IpAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use dpop_tower::{
+    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, PublicOrigin,
+    crypto::Algorithm,
+    nonce::{NonceSecret, StatelessNonces},
+    target::{ForwardedTarget, Target},
+};
+use http::Uri;
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::{
+    error::{SettingsError, Source, explain},
+    file::{File, ForwardedSyntax, Issuer, NonceMode},
+    policies::policy,
+};
+use crate::{identity::Identity, memory::Memory, proxy::Forwarding};
+
+/// What clients call the gateway, and which proxies it believes.
+pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, SettingsError> {
+    // Says what is wrong with the origins before they are looked at once more.
+    target(file, source)?;
+    let origins = file.public_origins.get_ref().iter();
+    let trusted = file
+        .trusted_proxies
+        .iter()
+        .flat_map(|proxies| proxies.get_ref().networks.get_ref());
+    Ok(Forwarding {
+        origins: origins
+            .filter_map(|origin| origin.get_ref().parse::<Uri>().ok())
+            .collect(),
+        trusted: trusted
+            .filter_map(|network| network_of(network.get_ref()))
+            .collect(),
+        danger_pass_on_credentials: file.danger_pass_on_credentials,
+    })
+}
+
+fn network_of(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())
+}
+
+fn target(file: &File, source: &Source) -> Result<Target, SettingsError> {
+    let refused = |span: Range<usize>, field: String| {
+        move |error: ConfigError| source.error(span, field, explain(&error))
+    };
+    let mut origins: Option<PublicOrigin> = None;
+    for (index, origin) in file.public_origins.get_ref().iter().enumerate() {
+        let text = origin.get_ref();
+        let parsed = match origins {
+            None => PublicOrigin::new(text),
+            Some(origins) => origins.also(text),
+        };
+        origins = Some(parsed.map_err(refused(origin.span(), format!("public_origins[{index}]")))?);
+    }
+    let Some(mut origins) = origins else {
+        let message = "name what clients call the gateway, such as \"https://api.example.com\"";
+        return Err(source.error(file.public_origins.span(), "public_origins", message));
+    };
+    if let Some(prefix) = &file.path_prefix {
+        origins = origins
+            .path_prefix(prefix.get_ref())
+            .map_err(refused(prefix.span(), "path_prefix".to_owned()))?;
+    }
+    let Some(proxies) = &file.trusted_proxies else {
+        return Ok(origins.into());
+    };
+    let proxies = proxies.get_ref();
+    for (index, network) in proxies.networks.get_ref().iter().enumerate() {
+        ForwardedTarget::x_forwarded(origins.clone(), [network.get_ref().as_str()]).map_err(
+            refused(network.span(), format!("trusted_proxies.networks[{index}]")),
+        )?;
+    }
+    let networks = proxies
+        .networks
+        .get_ref()
+        .iter()
+        .map(|network| network.get_ref().as_str());
+    let forwarded = match proxies.header {
+        ForwardedSyntax::XForwarded => ForwardedTarget::x_forwarded(origins, networks),
+        ForwardedSyntax::Forwarded => ForwardedTarget::forwarded(origins, networks),
+    };
+    let mut forwarded = forwarded.map_err(refused(
+        proxies.networks.span(),
+        "trusted_proxies.networks".to_owned(),
+    ))?;
+    for (index, prefix) in proxies.prefixes.iter().enumerate() {
+        forwarded = forwarded
+            .prefixes([prefix.get_ref().as_str()])
+            .map_err(refused(
+                prefix.span(),
+                format!("trusted_proxies.prefixes[{index}]"),
+            ))?;
+    }
+    Ok(Arc::new(forwarded).into())
+}
+
+/// Which header has which claim.
+pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
+    let usual = Spanned::new(0..0, Identity::usual_thumbprint().to_owned());
+    let thumbprint = file.identity.thumbprint.as_ref().unwrap_or(&usual);
+    let mut identity = Identity::thumbprint_in(thumbprint.get_ref()).map_err(|error| {
+        source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
+    })?;
+    match &file.identity.claims {
+        Some(claims) => {
+            // In the order of the file, so that of two that do not go together the second is told.
+            let mut claims: Vec<_> = claims.iter().collect();
+            claims.sort_by_key(|(_, header)| header.span().start);
+            for (claim, header) in claims {
+                identity
+                    .claim_in(claim, header.get_ref())
+                    .map_err(|error| {
+                        let field = format!("identity.claims.{claim}");
+                        source.error(header.span(), field, error.to_string())
+                    })?;
+            }
+        }
+        None => {
+            for (claim, header) in Identity::usual_claims() {
+                identity.claim_in(claim, header).map_err(|error| {
+                    source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
+                })?;
+            }
+        }
+    }
+    Ok(identity)
+}
+
+/// Maximum age and leeway.
+pub(super) fn window(file: &File) -> (Duration, Duration) {
+    let seconds = |field: &Option<Spanned<u64>>, usual| {
+        Duration::from_secs(field.as_ref().map_or(usual, |seconds| *seconds.get_ref()))
+    };
+    (
+        seconds(&file.proof.max_age, 60),
+        seconds(&file.proof.leeway, 10),
+    )
+}
+
+/// A configuration for each issuer. They differ in nothing else.
+pub(super) fn configs(
+    file: &File,
+    source: &Source,
+    folder: &Path,
+    memory: &Memory,
+) -> Result<Vec<(String, Arc<DpopConfig>)>, SettingsError> {
+    let issuers = file.issuer.get_ref();
+    if issuers.is_empty() {
+        let message = "name an issuer of access tokens";
+        return Err(source.error(file.issuer.span(), "issuer", message));
+    }
+    let algorithms = algorithms(file, source)?;
+    let nonces = nonces(file, source, folder, memory)?;
+    let (max_age, leeway) = window(file);
+    let mut configs: Vec<(String, Arc<DpopConfig>)> = Vec::new();
+    for (index, issuer) in issuers.iter().enumerate() {
+        let issuer = issuer.get_ref();
+        let url = issuer.url.get_ref();
+        if configs.iter().any(|(listed, _)| listed == url) {
+            let message = "this issuer is listed twice; give all of its audiences in one place";
+            return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
+        }
+        let tokens = tokens(index, issuer, source, folder)?;
+        let mut config = DpopConfig::builder(target(file, source)?, tokens)
+            .max_age(max_age)
+            .leeway(leeway)
+            .policy(policy(file.mode))
+            .replay_store(memory.store(max_age.saturating_add(leeway)));
+        if let Some(algorithms) = &algorithms {
+            config = config.algorithms(algorithms.iter().copied());
+        }
+        config = match file.nonces.mode {
+            NonceMode::Off => config.nonces_where_required(nonces.clone()),
+            NonceMode::Required => config.nonces(nonces.clone()),
+        };
+        let config = config.build().map_err(|error| {
+            let (span, field) = culprit(&error, file, index, issuer);
+            source.error(span, field, explain(&error))
+        })?;
+        configs.push((url.clone(), Arc::new(config)));
+    }
+    Ok(configs)
+}
+
+/// The field that an error is about.
+fn culprit(
+    error: &ConfigError,
+    file: &File,
+    index: usize,
+    issuer: &Issuer,
+) -> (Range<usize>, String) {
+    let of_issuer = |name: &str| format!("issuer[{index}].{name}");
+    let keys = (issuer
+        .jwks_url
+        .as_ref()
+        .map(|url| (url.span(), of_issuer("jwks_url"))))
+    .or(issuer
+        .jwks_file
+        .as_ref()
+        .map(|file| (file.span(), of_issuer("jwks_file"))))
+    .unwrap_or((issuer.url.span(), of_issuer("url")));
+    match error.kind() {
+        ConfigErrorKind::AccessTokens if !issuer.names_an_audience() => {
+            (issuer.audiences.span(), of_issuer("audiences"))
+        }
+        ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
+        ConfigErrorKind::Algorithms => {
+            let span = file.proof.algorithms.as_ref().map_or(0..0, Spanned::span);
+            (span, "proof.algorithms".to_owned())
+        }
+        ConfigErrorKind::Window => match (&file.proof.max_age, &file.proof.leeway) {
+            // Whichever is out of bounds; the defaults are not.
+            (Some(max_age), _) if !(1..=86_400).contains(max_age.get_ref()) => {
+                (max_age.span(), "proof.max_age".to_owned())
+            }
+            (_, Some(leeway)) => (leeway.span(), "proof.leeway".to_owned()),
+            _ => (0..0, "proof".to_owned()),
+        },
+        _ => (0..0, String::new()),
+    }
+}
+
+impl Issuer {
+    fn names_an_audience(&self) -> bool {
+        let audiences = self.audiences.get_ref();
+        !audiences.is_empty() && !audiences.iter().any(String::is_empty)
+    }
+}
+
+fn tokens(
+    index: usize,
+    issuer: &Issuer,
+    source: &Source,
+    folder: &Path,
+) -> Result<JwtTokens, SettingsError> {
+    let url = issuer.url.get_ref().as_str();
+    let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
+        (None, None) => JwtTokens::discover(url),
+        (Some(jwks), None) => JwtTokens::jwks_url(url, jwks.get_ref().as_str()),
+        (None, Some(file)) => JwtTokens::jwks_file(url, folder.join(file.get_ref())),
+        (Some(_), Some(file)) => {
+            let field = format!("issuer[{index}].jwks_file");
+            return Err(source.error(file.span(), field, "there is a `jwks_url` already"));
+        }
+    };
+    for audience in issuer.audiences.get_ref() {
+        tokens = tokens.audience(audience.as_str());
+    }
+    if issuer.danger_allow_plain_http {
+        tokens = tokens.danger_allow_plain_http();
+    }
+    if issuer.danger_accept_typ_jwt {
+        tokens = tokens.danger_accept_typ_jwt();
+    }
+    Ok(tokens)
+}
+
+fn algorithms(file: &File, source: &Source) -> Result<Option<Vec<Algorithm>>, SettingsError> {
+    let Some(names) = &file.proof.algorithms else {
+        return Ok(None);
+    };
+    let parse = |(index, name): (usize, &Spanned<String>)| {
+        Algorithm::from_name(name.get_ref()).ok_or_else(|| {
+            let field = format!("proof.algorithms[{index}]");
+            source.error(
+                name.span(),
+                field,
+                "this algorithm is not known, or not asymmetric",
+            )
+        })
+    };
+    names
+        .get_ref()
+        .iter()
+        .enumerate()
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+/// The same for every issuer, and, with a secret of the file's, on every node.
+fn nonces(
+    file: &File,
+    source: &Source,
+    folder: &Path,
+    memory: &Memory,
+) -> Result<StatelessNonces, SettingsError> {
+    let nonces = &file.nonces;
+    let secret = secret(
+        ("nonces.secret_file", nonces.secret_file.as_ref()),
+        ("nonces.secret_env", nonces.secret_env.as_ref()),
+        source,
+        folder,
+    )?;
+    let also = self::secret(
+        ("nonces.also_accept_file", nonces.also_accept_file.as_ref()),
+        ("nonces.also_accept_env", nonces.also_accept_env.as_ref()),
+        source,
+        folder,
+    )?;
+    let mut made = StatelessNonces::new(secret.unwrap_or_else(|| memory.nonce_secret()));
+    if let Some(also) = also {
+        made = made.also_accept(also);
+    }
+    if let Some(period) = &nonces.period {
+        if !(1..=86_400).contains(period.get_ref()) {
+            let message = "it is from 1 to 86400 seconds";
+            return Err(source.error(period.span(), "nonces.period", message));
+        }
+        made = made.period(Duration::from_secs(*period.get_ref()));
+    }
+    Ok(made)
+}
+
+/// From a file or the environment. A line break at the end of a file does not count, so that both can
+/// hold the same.
+fn secret(
+    (file_field, file): (&str, Option<&Spanned<PathBuf>>),
+    (env_field, variable): (&str, Option<&Spanned<String>>),
+    source: &Source,
+    folder: &Path,
+) -> Result<Option<NonceSecret>, SettingsError> {
+    let (octets, span, field) = match (file, variable) {
+        (None, None) => return Ok(None),
+        (Some(path), None) => {
+            let octets = fs::read(folder.join(path.get_ref())).map_err(|error| {
+                source.error(
+                    path.span(),
+                    file_field,
+                    format!("the file cannot be read: {error}"),
+                )
+            })?;
+            (octets, path.span(), file_field)
+        }
+        (None, Some(name)) => {
+            let value = env::var_os(name.get_ref()).ok_or_else(|| {
+                source.error(
+                    name.span(),
+                    env_field,
+                    "the environment has no such variable",
+                )
+            })?;
+            (value.into_encoded_bytes(), name.span(), env_field)
+        }
+        (Some(_), Some(name)) => {
+            let message = format!("there is a `{file_field}` already");
+            return Err(source.error(name.span(), env_field, message));
+        }
+    };
+    let octets = octets.strip_suffix(b"\n").unwrap_or(&octets);
+    let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
+    NonceSecret::new(octets)
+        .map(Some)
+        .map_err(|error| source.error(span, field, explain(&error)))
+}

@@ -1,0 +1,170 @@
+//! The file as it is written: names, types and defaults. What the values mean is checked elsewhere.
+
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) listen: SocketAddr,
+    pub(super) upstream: Spanned<String>,
+    pub(super) public_origins: Spanned<Vec<Spanned<String>>>,
+    pub(super) path_prefix: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) mode: ModeName,
+    #[serde(default)]
+    pub(super) danger_pass_on_credentials: bool,
+    /// Seconds.
+    #[serde(default = "thirty")]
+    pub(super) shutdown_timeout: u64,
+    pub(super) issuer: Spanned<Vec<Spanned<Issuer>>>,
+    #[serde(default)]
+    pub(super) proof: Proof,
+    #[serde(default)]
+    pub(super) nonces: Nonces,
+    pub(super) trusted_proxies: Option<Spanned<TrustedProxies>>,
+    #[serde(default)]
+    pub(super) identity: Identity,
+    #[serde(default)]
+    pub(super) route: Vec<Spanned<Route>>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) replay: Replay,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ModeName {
+    #[default]
+    Strict,
+    Optional,
+    ReportOnly,
+    Off,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issuer {
+    pub(super) url: Spanned<String>,
+    pub(super) audiences: Spanned<Vec<String>>,
+    pub(super) jwks_url: Option<Spanned<String>>,
+    pub(super) jwks_file: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(super) danger_allow_plain_http: bool,
+    #[serde(default)]
+    pub(super) danger_accept_typ_jwt: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Proof {
+    /// Seconds.
+    pub(super) max_age: Option<Spanned<u64>>,
+    /// Seconds.
+    pub(super) leeway: Option<Spanned<u64>>,
+    pub(super) algorithms: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Nonces {
+    pub(super) mode: NonceMode,
+    pub(super) secret_file: Option<Spanned<PathBuf>>,
+    pub(super) secret_env: Option<Spanned<String>>,
+    pub(super) also_accept_file: Option<Spanned<PathBuf>>,
+    pub(super) also_accept_env: Option<Spanned<String>>,
+    /// Seconds.
+    pub(super) period: Option<Spanned<u64>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NonceMode {
+    #[default]
+    Off,
+    Required,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrustedProxies {
+    pub(super) networks: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) header: ForwardedSyntax,
+    #[serde(default)]
+    pub(super) prefixes: Vec<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ForwardedSyntax {
+    #[default]
+    XForwarded,
+    Forwarded,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Identity {
+    pub(super) thumbprint: Option<Spanned<String>>,
+    pub(super) claims: Option<BTreeMap<String, Spanned<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub(super) path: Spanned<String>,
+    pub(super) methods: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) mode: ModeName,
+    #[serde(default)]
+    pub(super) scopes: Vec<Spanned<String>>,
+    pub(super) any_scope: Option<Spanned<Vec<String>>>,
+    pub(super) acr: Option<Spanned<Vec<String>>>,
+    /// Seconds.
+    pub(super) max_auth_age: Option<u64>,
+    /// Seconds.
+    pub(super) max_age: Option<u64>,
+    #[serde(default)]
+    pub(super) require_nonce: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) connections: Spanned<usize>,
+    /// Octets.
+    pub(super) header_size: Spanned<usize>,
+    /// Seconds.
+    pub(super) header_timeout: Spanned<u64>,
+    /// Seconds.
+    pub(super) connect_timeout: Spanned<u64>,
+    /// Seconds.
+    pub(super) response_timeout: Spanned<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: Spanned::new(0..0, 10_000),
+            header_size: Spanned::new(0..0, 64 * 1024),
+            header_timeout: Spanned::new(0..0, 10),
+            connect_timeout: Spanned::new(0..0, 5),
+            response_timeout: Spanned::new(0..0, 30),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Replay {
+    pub(super) capacity: Option<Spanned<NonZeroUsize>>,
+    pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+}
+
+const fn thirty() -> u64 {
+    30
+}

@@ -1,0 +1,184 @@
+//! Routes, and what they ask for.
+
+use std::time::Duration;
+
+use dpop_tower::{Policy, PolicyTable, policy::PolicyTableBuilder};
+use http::Method;
+use toml::Spanned;
+
+use super::{
+    error::{SettingsError, Source, explain},
+    file::{File, ModeName, Route},
+};
+
+pub(super) fn policy(mode: ModeName) -> Policy {
+    match mode {
+        ModeName::Strict => Policy::strict(),
+        ModeName::Optional => Policy::optional(),
+        ModeName::ReportOnly => Policy::report_only(),
+        ModeName::Off => Policy::off(),
+    }
+}
+
+/// Whether a pattern fits every path but the shortest, so that what is not listed is listed by it.
+fn is_catch_all(pattern: &str) -> bool {
+    pattern.starts_with("/{*") && !pattern.starts_with("/{{")
+}
+
+/// The table of all routes, if there are any.
+pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>, SettingsError> {
+    if file.route.is_empty() {
+        return Ok(None);
+    }
+    let mut table = PolicyTable::builder();
+    for (index, route) in file.route.iter().enumerate() {
+        let row = Row::of(index, route.get_ref(), source)?;
+        // By itself first: what is wrong then is wrong with this one.
+        row.add_to(PolicyTable::builder())
+            .build()
+            .map_err(|error| row.refused(source, &explain(&error)))?;
+        table = row.add_to(table);
+    }
+    table = with_default(table, file);
+    match table.build() {
+        Ok(table) => Ok(Some(table)),
+        Err(error) => Err(first_contradiction(file, source)
+            .unwrap_or_else(|| source.error(0..0, "route", explain(&error)))),
+    }
+}
+
+/// A table is strict about what it does not list. Where the file asks for less, it has to list it.
+fn with_default(mut table: PolicyTableBuilder, file: &File) -> PolicyTableBuilder {
+    if file.mode == ModeName::Strict {
+        return table;
+    }
+    let patterns = || file.route.iter().map(Spanned::get_ref);
+    let is_whole = |pattern: &str| {
+        patterns().any(|route| route.path.get_ref() == pattern && route.methods.is_none())
+    };
+    let mut listed: Vec<&str> = patterns()
+        .map(|route| route.path.get_ref().as_str())
+        .collect();
+    listed.sort_unstable();
+    listed.dedup();
+    for pattern in &listed {
+        if !is_whole(pattern) {
+            table = table.route(*pattern, policy(file.mode));
+        }
+    }
+    if !listed.contains(&"/") {
+        table = table.route("/", policy(file.mode));
+    }
+    if !listed.iter().any(|pattern| is_catch_all(pattern)) {
+        table = table.route("/{*rest}", policy(file.mode));
+    }
+    table
+}
+
+/// The first route that does not go with those before it.
+fn first_contradiction(file: &File, source: &Source) -> Option<SettingsError> {
+    let mut table = PolicyTable::builder();
+    for (index, route) in file.route.iter().enumerate() {
+        let row = Row::of(index, route.get_ref(), source).ok()?;
+        table = row.add_to(table);
+        if let Err(error) = table.clone().build() {
+            return Some(row.refused(source, &explain(&error)));
+        }
+    }
+    None
+}
+
+struct Row<'f> {
+    index: usize,
+    route: &'f Route,
+    methods: Option<Vec<Method>>,
+    policy: Policy,
+}
+
+impl<'f> Row<'f> {
+    fn of(index: usize, route: &'f Route, source: &Source) -> Result<Self, SettingsError> {
+        let field = |name: &str| format!("route[{index}].{name}");
+        let methods = route.methods.as_ref().map(|methods| {
+            let parse = |(i, method): (usize, &Spanned<String>)| {
+                let known = Method::try_from(method.get_ref().as_str());
+                // Methods are case-sensitive, and `get` is none that anybody uses.
+                known
+                    .ok()
+                    .filter(|known| !known.as_str().contains(|c: char| c.is_ascii_lowercase()))
+                    .ok_or_else(|| {
+                        let field = format!("{}[{i}]", field("methods"));
+                        source.error(method.span(), field, "a method looks like GET")
+                    })
+            };
+            methods
+                .get_ref()
+                .iter()
+                .enumerate()
+                .map(parse)
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let asks = route.asks_for();
+        if let (ModeName::Off, Some(asks)) = (route.mode, asks) {
+            let message = format!("`{asks}` is not looked at where the mode is `off`");
+            return Err(source.error(route.path.span(), field("mode"), message));
+        }
+        Ok(Self {
+            index,
+            route,
+            methods: methods.transpose()?,
+            policy: route.policy(),
+        })
+    }
+
+    fn add_to(&self, table: PolicyTableBuilder) -> PolicyTableBuilder {
+        let pattern = self.route.path.get_ref().as_str();
+        match &self.methods {
+            None => table.route(pattern, self.policy.clone()),
+            Some(methods) => table.methods(pattern, methods.iter().cloned(), self.policy.clone()),
+        }
+    }
+
+    fn refused(&self, source: &Source, message: &str) -> SettingsError {
+        let field = format!("route[{}].path", self.index);
+        source.error(self.route.path.span(), field, message)
+    }
+}
+
+impl Route {
+    fn policy(&self) -> Policy {
+        let mut policy = policy(self.mode);
+        for scope in &self.scopes {
+            policy = policy.scope(scope.get_ref());
+        }
+        if let Some(scopes) = &self.any_scope {
+            policy = policy.any_scope(scopes.get_ref());
+        }
+        if let Some(acr) = &self.acr {
+            policy = policy.acr(acr.get_ref());
+        }
+        if let Some(seconds) = self.max_auth_age {
+            policy = policy.max_auth_age(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.max_age {
+            policy = policy.max_age(Duration::from_secs(seconds));
+        }
+        if self.require_nonce {
+            policy = policy.require_nonce();
+        }
+        policy
+    }
+
+    /// A field by which the route asks for more than its mode says.
+    fn asks_for(&self) -> Option<&'static str> {
+        [
+            ("scopes", !self.scopes.is_empty()),
+            ("any_scope", self.any_scope.is_some()),
+            ("acr", self.acr.is_some()),
+            ("max_auth_age", self.max_auth_age.is_some()),
+            ("max_age", self.max_age.is_some()),
+            ("require_nonce", self.require_nonce),
+        ]
+        .into_iter()
+        .find_map(|(name, is_set)| is_set.then_some(name))
+    }
+}
