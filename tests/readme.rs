@@ -1,1 +1,5 @@
 #![doc = include_str!("../README.md")]
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/grpc.md")]
+mod grpc {}

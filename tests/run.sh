@@ -104,13 +104,23 @@ end_to_end_tools() {
   }
 }
 
+# Debian has Python's virtual environments in a package of their own.
+grpc_tools() {
+  needs python3 python3 || return 1
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv || {
+    echo "please install Python's venv (Debian's package python3-venv)" >&2
+    return 1
+  }
+}
+
 rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
 # Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
 each_feature() {
   local features
-  for features in "" axum tonic jwks test-util axum,tonic,jwks,test-util josekit,vendored aws-lc-rs \
-    aws-lc-rs,axum,jwks,test-util; do
+  for features in "" axum cors jwks lifetime metrics test-util tonic \
+    axum,cors,jwks,lifetime,metrics,test-util,tonic josekit,vendored aws-lc-rs \
+    aws-lc-rs,axum,jwks,lifetime,test-util; do
     echo "features: ${features:-none}"
     cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
       --features "$features" -- -D warnings || return 1
@@ -140,7 +150,8 @@ one_crypto_library_each() {
   one_crypto_library dpop-tower "$WITHOUT_OPENSSL" aws-lc-sys "$openssl|ring" &&
     one_crypto_library quickstart aws-lc-rs aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
-    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring"
+    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
+    one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring"
 }
 
 # The usual one is built after it, to the same place.
@@ -199,9 +210,13 @@ check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --de
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
 check "policies" cargo run --locked --quiet -p policies
+check "gRPC example is built" cargo build --locked -p grpc-example
+check "gRPC example --demo" target/debug/orders-server --demo
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
+check "tools of the gRPC clients" grpc_tools
+suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the fuzz targets" fuzz_sources
 # Too short to find anything new; it shows that the targets work and that the seeds pass.
 if has_nightly; then

@@ -51,6 +51,8 @@ use axum::{
 use http::{Extensions, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "lifetime")]
+use crate::lifetime::TokenLifetime;
 use crate::{
     jwk::Thumbprint,
     middleware::Admitted,
@@ -276,6 +278,17 @@ impl<S: Send + Sync> FromRequestParts<S> for ProofKey {
         token
             .map(|token| Self(*token.thumbprint()))
             .ok_or_else(|| other_kind(admitted, true))
+    }
+}
+
+/// How long the token is good for that the request was let in with, bound or not.
+#[cfg(feature = "lifetime")]
+impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
+    type Rejection = TokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+        let (admitted, _) = extension::<Self>(&parts.extensions)?;
+        Ok(Self::new(admitted.limit()))
     }
 }
 

@@ -63,6 +63,9 @@
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
 //! | `axum` | Extractors, and the full path inside of `Router::nest` | |
+//! | `cors` | What browsers need to be allowed: `cors` | |
+//! | `lifetime` | Ending streams when their token expires: `lifetime` | |
+//! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
 //! | `tonic` | The layer on single services, and the token of a `tonic::Request`: `tonic` | |
 //! | `vendored` | Builds OpenSSL from source | |
@@ -86,11 +89,17 @@
 pub mod axum;
 mod check;
 mod config;
+#[cfg(feature = "cors")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cors")))]
+pub mod cors;
 pub mod crypto;
 mod error;
 mod jose;
 pub mod jwk;
 mod keys;
+#[cfg(feature = "lifetime")]
+#[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
+pub mod lifetime;
 mod middleware;
 pub mod nonce;
 pub mod policy;
@@ -112,7 +121,9 @@ pub use self::{
     check::Check,
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
-    middleware::{Dpop, DpopLayer, Report, ResponseFuture},
+    middleware::{
+        Dpop, DpopLayer, Report, RequireScope, ResponseFuture, ScopeFuture, ScopeRequired,
+    },
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
     token::{BearerToken, BoundToken, JwtTokens},

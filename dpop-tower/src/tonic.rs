@@ -56,6 +56,14 @@ pub trait RequestExt: sealed::Sealed {
     /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer lets in
     /// too.
     fn bearer_token(&self) -> Option<&BearerToken>;
+
+    /// How long the token is good for; `None` if no layer is in front of the service.
+    ///
+    /// Streams end by themselves where the layer
+    /// [ends them](crate::DpopLayer::end_streams_at_expiry); this is for what a method has started beside.
+    #[cfg(feature = "lifetime")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
+    fn token_lifetime(&self) -> Option<crate::lifetime::TokenLifetime>;
 }
 
 impl<T> RequestExt for Request<T> {
@@ -75,6 +83,11 @@ impl<T> RequestExt for Request<T> {
 
     fn bearer_token(&self) -> Option<&BearerToken> {
         self.extensions().get()
+    }
+
+    #[cfg(feature = "lifetime")]
+    fn token_lifetime(&self) -> Option<crate::lifetime::TokenLifetime> {
+        crate::lifetime::TokenLifetime::of(self.extensions())
     }
 }
 

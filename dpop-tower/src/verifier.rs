@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, Uri};
 
 use self::credentials::Credentials;
 pub use self::credentials::RequestErrorKind;
-pub(crate) use self::credentials::{Presented, Scheme};
+pub(crate) use self::credentials::{PROOF, Presented, Scheme};
 use crate::{
     check::Check,
     config::DpopConfig,

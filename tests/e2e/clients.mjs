@@ -10,7 +10,7 @@ export const thumbprint = async ({ publicKey }) =>
   jose.calculateJwkThumbprint(await jose.exportJWK(publicKey));
 
 /** A client-credentials token: bound to `keyPair`, or unbound when there is none. */
-export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, options } = {}) {
+export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, scope, options } = {}) {
   const discovery = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...loopback });
   const as = await oauth.processDiscoveryResponse(new URL(issuer), discovery);
   const client = { client_id: keyPair ? 'bound-client' : 'unbound-client' };
@@ -22,7 +22,7 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, opt
       as,
       client,
       oauth.ClientSecretBasic(SECRET),
-      { resource },
+      { resource, ...(scope && { scope }) },
       { DPoP, ...loopback },
     ),
   );
@@ -30,6 +30,7 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, opt
   const claims = jose.decodeJwt(answer.access_token);
   assert.equal(answer.token_type, keyPair ? 'dpop' : 'bearer');
   assert.equal(claims.aud, resource);
+  assert.equal(claims.scope, scope);
   assert.equal(claims.cnf?.jkt, keyPair && (await thumbprint(keyPair)));
   return answer.access_token;
 }

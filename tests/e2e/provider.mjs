@@ -10,8 +10,8 @@ export const SECRET = 'only-ever-seen-on-loopback';
 // Its warnings are advice for production: they would bury the report of the tests.
 console.info = console.warn = () => {};
 
-/** An authorization server whose access tokens are JWTs signed with `alg`. */
-export async function startProvider({ alg = 'ES256' } = {}) {
+/** An authorization server whose access tokens are JWTs signed with `alg`, of any of these scopes. */
+export async function startProvider({ alg = 'ES256', scope = '' } = {}) {
   // The issuer's name holds the port, so the socket comes before the provider.
   const server = http.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -52,7 +52,7 @@ export async function startProvider({ alg = 'ES256' } = {}) {
         enabled: true,
         getResourceServerInfo: (_ctx, audience) => ({
           audience,
-          scope: '',
+          scope,
           accessTokenFormat: 'jwt',
           jwt: { sign: { alg } },
         }),

@@ -6,8 +6,12 @@ import { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AUDIENCE, startProvider } from './provider.mjs';
 
-const { QUICKSTART_BIN } = process.env;
-assert.ok(QUICKSTART_BIN, 'QUICKSTART_BIN must name the server under test');
+const quickstart = () => {
+  const { QUICKSTART_BIN } = process.env;
+  assert.ok(QUICKSTART_BIN, 'QUICKSTART_BIN must name the server under test');
+  return QUICKSTART_BIN;
+};
+const isHealthy = async (origin) => (await fetch(`${origin}/healthz`)).status === 200;
 
 async function freePort() {
   const probe = net.createServer().listen(0, '127.0.0.1');
@@ -17,13 +21,21 @@ async function freePort() {
   return port;
 }
 
-export async function startServer({ issuer, nonces, publicOrigin, env }) {
+/** Starts a program that is configured as `quickstart` is, and waits until it is ready. */
+export async function startServer({
+  issuer,
+  nonces,
+  publicOrigin,
+  env,
+  program = quickstart(),
+  isReady = isHealthy,
+}) {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   publicOrigin ??= origin;
   // What the caller's shell happens to configure must not decide what is tested.
   const inherited = Object.entries(process.env).filter(([name]) => !/^dpop_|_proxy$/i.test(name));
-  const child = spawn(QUICKSTART_BIN, {
+  const child = spawn(program, {
     env: {
       ...Object.fromEntries(inherited),
       PORT: String(port),
@@ -58,9 +70,9 @@ export async function startServer({ issuer, nonces, publicOrigin, env }) {
 
   const deadline = Date.now() + 20_000;
   for (;;) {
-    const health = await fetch(`${origin}/healthz`).catch(() => undefined);
+    const ready = await isReady(origin).catch(() => false);
     assert.equal(ended, undefined, `the server did not start (${ended}):\n${output}`);
-    if (health?.status === 200) {
+    if (ready) {
       return { origin, url: `${origin}/resource`, htu: `${publicOrigin}/resource`, stop };
     }
     if (Date.now() > deadline) {

@@ -15,8 +15,9 @@ const LAYERS: &[(u8, &[&str])] = &[
     (1, &["crypto", "jose", "jwk", "proof"]),
     (2, &["keys", "nonce", "replay", "token"]),
     (3, &["config", "policy", "target", "verifier"]),
-    (4, &["middleware", "rejection"]),
+    (4, &["lifetime", "middleware", "rejection"]),
     (5, &["axum"]),
+    (5, &["cors"]),
     (5, &["tonic"]),
 ];
 

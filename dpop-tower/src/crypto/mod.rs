@@ -48,6 +48,16 @@ pub trait SignatureVerifier: fmt::Debug + Send + Sync + 'static {
     fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey>;
 }
 
+impl<T: SignatureVerifier + ?Sized> SignatureVerifier for Arc<T> {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        (**self).supports(algorithm)
+    }
+
+    fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey> {
+        (**self).prepare(key, algorithm)
+    }
+}
+
 /// A parsed public key, tied to one algorithm.
 pub trait VerifyingKey: fmt::Debug + Send + Sync + 'static {
     /// Verifies `signature` over `message`, in the format of RFC 7518 section 3 (for ECDSA: the

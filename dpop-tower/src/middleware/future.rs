@@ -6,16 +6,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Admitted, Report, grpc};
+use super::{Admitted, Report, count, grpc, rules::Rule};
 use crate::{
     config::DpopConfig,
-    policy::{Mode, Policy},
-    rejection::{Challenge, NO_STORE, Rejection, RejectionResponse, nonce_header},
-    verifier::{Refusal, Verification},
+    policy::Mode,
+    rejection::{NO_STORE, Rejection, RejectionResponse, nonce_header},
+    verifier::{Presented, Refusal, Verification},
 };
 
 pin_project! {
@@ -44,7 +44,7 @@ pin_project! {
             refused: Refused<R>,
         },
         Refused {
-            refusal: Option<Refusal>,
+            refusal: Option<(Refusal, Asker)>,
             refused: Refused<R>,
         },
         Inner {
@@ -58,11 +58,24 @@ pin_project! {
 /// What is needed to refuse a request.
 pub(super) struct Refused<R> {
     pub(super) responder: R,
-    /// The content type of the response, if the request is a gRPC one.
-    pub(super) grpc: Option<HeaderValue>,
-    pub(super) challenge: Challenge,
     pub(super) config: Arc<DpopConfig>,
-    pub(super) policy: Policy,
+    pub(super) rule: Arc<Rule>,
+}
+
+/// What a refusal depends on of a request.
+pub(super) struct Asker {
+    presented: Presented,
+    /// The content type of the response, if the request is a gRPC one.
+    grpc: Option<HeaderValue>,
+}
+
+impl Asker {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            presented: Presented::in_headers(headers),
+            grpc: grpc::response_type(headers),
+        }
+    }
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -100,10 +113,11 @@ where
         refused: Refused<R>,
         refusal: Refusal,
     ) -> Self {
+        let asker = Asker::of(request.headers());
         drop((inner, request));
         Self {
             state: State::Refused {
-                refusal: Some(refusal),
+                refusal: Some((refusal, asker)),
                 refused,
             },
         }
@@ -131,12 +145,12 @@ where
                     let (mut inner, mut request) = taken(held.take());
                     match verdict {
                         Ok(admission) => {
+                            count::let_in(refused.rule.policy.mode());
                             let new_nonce = Admitted::record(
                                 request.extensions_mut(),
                                 admission,
                                 &refused.config,
-                                &refused.policy,
-                                refused.challenge.clone(),
+                                &refused.rule,
                             );
                             State::Inner {
                                 future: inner.call(refused.reported(request, None)),
@@ -153,13 +167,15 @@ where
                         Err(refusal) => {
                             // Gives back what `poll_ready` reserved before the response, and with it
                             // perhaps an idle connection, outlives it.
+                            let asker = Asker::of(request.headers());
                             drop((inner, request));
-                            return Poll::Ready(Ok(refused.response(refusal)));
+                            return Poll::Ready(Ok(refused.response(refusal, asker)));
                         }
                     }
                 }
                 StateProj::Refused { refusal, refused } => {
-                    return Poll::Ready(Ok(refused.response(taken(refusal.take()))));
+                    let (refusal, asker) = taken(refusal.take());
+                    return Poll::Ready(Ok(refused.response(refusal, asker)));
                 }
                 StateProj::Inner { future, new_nonce } => {
                     let mut response = ready!(future.poll(cx))?;
@@ -181,13 +197,13 @@ where
     clippy::expect_used,
     reason = "polling a completed future is a bug in the caller, as with any future"
 )]
-fn taken<T>(value: Option<T>) -> T {
+pub(super) fn taken<T>(value: Option<T>) -> T {
     value.expect("`ResponseFuture` polled after completion")
 }
 
 impl<R> Refused<R> {
     pub(super) fn only_reports(&self) -> bool {
-        self.policy.mode() == Mode::ReportOnly
+        self.rule.policy.mode() == Mode::ReportOnly
     }
 
     /// The request with a report of what became of it, where the policy is to report.
@@ -197,36 +213,38 @@ impl<R> Refused<R> {
         refusal: Option<Refusal>,
     ) -> Request<B> {
         if self.only_reports() {
-            let extensions = request.extensions_mut();
             match refusal {
-                None => Report::let_in(extensions),
+                None => Report::let_in(request.extensions_mut()),
                 Some(refusal) => {
-                    let rejection = Rejection::new(refusal, self.challenge.clone());
+                    let presented = Presented::in_headers(request.headers());
+                    let rejection = Rejection::new(refusal, self.rule.challenge(presented));
+                    count::would_refuse(self.rule.policy.mode(), rejection.reason());
+                    let extensions = request.extensions_mut();
                     Report::refused(extensions, rejection);
-                    Admitted::record_nothing(extensions, &self.config, &self.policy, || {
-                        self.challenge.clone()
-                    });
+                    let presented = || presented;
+                    Admitted::record_nothing(extensions, &self.config, &self.rule, presented);
                 }
             }
         }
         request
     }
 
-    fn response<B: Default>(&self, refusal: Refusal) -> Response<B>
+    pub(super) fn response<B: Default>(&self, refusal: Refusal, asker: Asker) -> Response<B>
     where
         R: RejectionResponse<B>,
     {
-        let rejection = Rejection::new(refusal, self.challenge.clone());
+        let rejection = Rejection::new(refusal, self.rule.challenge(asker.presented));
         rejection.log();
-        let mut response = match &self.grpc {
-            Some(content_type) => grpc::trailers_only(content_type.clone(), &rejection),
+        count::refused(self.rule.policy.mode(), rejection.reason());
+        let mut response = match asker.grpc {
+            Some(content_type) => grpc::trailers_only(content_type, &rejection),
             None => {
                 let mut response = self.responder.response(&rejection);
                 *response.status_mut() = rejection.status();
                 response
             }
         };
-        let nonce = self.config.current_nonce(&self.policy);
+        let nonce = self.config.current_nonce(&self.rule.policy);
         rejection.write_headers(response.headers_mut(), nonce.as_deref());
         response.extensions_mut().insert(rejection);
         response

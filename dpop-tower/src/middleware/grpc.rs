@@ -6,23 +6,26 @@ use crate::rejection::Rejection;
 ///
 /// It only decides what a refusal looks like.
 pub(super) fn response_type(headers: &HeaderMap) -> Option<HeaderValue> {
-    let requested = headers.get(header::CONTENT_TYPE)?.as_bytes();
     [
         "application/grpc-web-text",
         "application/grpc-web",
         "application/grpc",
     ]
     .into_iter()
-    .find(|known| {
-        requested
-            .split_at_checked(known.len())
-            .is_some_and(|(start, rest)| {
-                start.eq_ignore_ascii_case(known.as_bytes())
-                    // A message format, a parameter, or nothing.
-                    && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-            })
-    })
+    .find(|known| is_media_type(headers, known))
     .map(HeaderValue::from_static)
+}
+
+/// Whether the content type is `known`, with or without a suffix such as `+proto`.
+pub(crate) fn is_media_type(headers: &HeaderMap, known: &str) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().split_at_checked(known.len()))
+        .is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(known.as_bytes())
+                // A message format, a parameter, or nothing.
+                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+        })
 }
 
 /// A response of headers alone ("Trailers-Only" in the gRPC protocol), which clients of any language

@@ -2,10 +2,16 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
+#[cfg(feature = "lifetime")]
+use tower_layer::Stack;
+
 use super::{
+    count,
     rules::Rules,
     service::{Dpop, Shared},
 };
+#[cfg(feature = "lifetime")]
+use crate::lifetime::EndAtExpiryLayer;
 use crate::{
     config::DpopConfig,
     policy::{Policy, PolicyTable},
@@ -44,6 +50,7 @@ impl DpopLayer {
     /// Enforces `config`, with its policy, and answers refused requests with an empty body.
     pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
         let config = config.into();
+        count::describe();
         Self {
             shared: Shared {
                 rules: Rules::one(config.policy.clone(), &config),
@@ -81,6 +88,18 @@ impl<R> DpopLayer<R> {
             shared: self.shared,
             responder,
         }
+    }
+}
+
+#[cfg(feature = "lifetime")]
+impl<R> DpopLayer<R> {
+    /// Also ends streams when their token expires, which takes an
+    /// [`EndAtExpiryLayer`](crate::lifetime::EndAtExpiryLayer) inside of this one. It comes last, after the
+    /// other settings.
+    #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
+    #[must_use]
+    pub fn end_streams_at_expiry(self) -> Stack<EndAtExpiryLayer, Self> {
+        Stack::new(EndAtExpiryLayer::new(), self)
     }
 }
 

@@ -1,25 +1,38 @@
 //! The tower middleware: [`DpopLayer`] and the service it makes.
 
+mod count;
 mod future;
-mod grpc;
+pub(crate) mod grpc;
 mod layer;
 mod report;
 mod rules;
+mod scope;
 mod service;
 
-pub use self::{future::ResponseFuture, layer::DpopLayer, report::Report, service::Dpop};
+pub use self::{
+    future::ResponseFuture,
+    layer::DpopLayer,
+    report::Report,
+    scope::{RequireScope, ScopeFuture, ScopeRequired},
+    service::Dpop,
+};
 
 use std::sync::Arc;
 
 use http::Extensions;
 
+use self::rules::Rule;
+
+#[cfg(feature = "axum")]
+use crate::rejection::Challenge;
+#[cfg(feature = "lifetime")]
+use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, ProofFacts},
     proof::NonceStatus,
-    rejection::Challenge,
     token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
-    verifier::{Admission, Refusal},
+    verifier::{Admission, Presented, Refusal, Scheme},
 };
 
 /// Left in the extensions of a request that a layer has passed on, for layers and extractors further
@@ -28,16 +41,14 @@ use crate::{
 pub(crate) struct Admitted {
     config: Arc<DpopConfig>,
     found: Found,
+    rule: Arc<Rule>,
     #[cfg_attr(
         not(feature = "axum"),
         expect(dead_code, reason = "only extractors ask for another token")
     )]
-    policy: Policy,
-    #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "only extractors ask for another token")
-    )]
-    challenge: Challenge,
+    presented: Presented,
+    /// Whether a layer so far wants streams ended when the token expires.
+    ends_streams: bool,
 }
 
 /// What the request was let in with.
@@ -57,30 +68,31 @@ impl Admitted {
         extensions: &mut Extensions,
         admission: Admission,
         config: &Arc<DpopConfig>,
-        policy: &Policy,
-        challenge: Challenge,
+        rule: &Arc<Rule>,
     ) -> Option<String> {
         extensions.remove::<BoundToken>();
         extensions.remove::<BearerToken>();
-        let found = match admission {
+        let further_out = extensions.get::<Self>().is_some_and(|it| it.ends_streams);
+        let (found, scheme) = match admission {
             Admission::Bound { token, facts } => {
                 let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bound(claims, facts)
+                (Found::Bound(claims, facts), Scheme::Dpop)
             }
             Admission::Bearer(token) => {
                 let claims = token.claims().clone();
                 extensions.insert(token);
-                Found::Bearer(claims)
+                (Found::Bearer(claims), Scheme::Bearer)
             }
         };
         let admitted = Self {
             config: Arc::clone(config),
             found,
-            policy: policy.clone(),
-            challenge,
+            rule: Arc::clone(rule),
+            presented: Presented::One(scheme),
+            ends_streams: further_out || rule.policy.ends_streams(),
         };
-        let new_nonce = admitted.new_nonce(policy);
+        let new_nonce = admitted.new_nonce(&rule.policy);
         extensions.insert(admitted);
         new_nonce
     }
@@ -90,15 +102,16 @@ impl Admitted {
     fn record_nothing(
         extensions: &mut Extensions,
         config: &Arc<DpopConfig>,
-        policy: &Policy,
-        challenge: impl FnOnce() -> Challenge,
+        rule: &Arc<Rule>,
+        presented: impl FnOnce() -> Presented,
     ) {
         if extensions.get::<Self>().is_none() {
             extensions.insert(Self {
                 config: Arc::clone(config),
                 found: Found::Nothing,
-                policy: policy.clone(),
-                challenge: challenge(),
+                rule: Arc::clone(rule),
+                presented: presented(),
+                ends_streams: false,
             });
         }
     }
@@ -109,7 +122,7 @@ impl Admitted {
         extensions
             .get::<Self>()
             .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
-            .filter(|admitted| !matches!(admitted.found, Found::Nothing))
+            .filter(|admitted| !admitted.found_nothing())
     }
 
     /// Whether what was let in there is let in here too. An inner layer can only be stricter.
@@ -130,6 +143,29 @@ impl Admitted {
         }
     }
 
+    /// Whether the request was let pass for no merit of its own.
+    const fn found_nothing(&self) -> bool {
+        matches!(self.found, Found::Nothing)
+    }
+
+    /// Records that a layer further in agrees.
+    fn record_inner(extensions: &mut Extensions, policy: &Policy) {
+        if let Some(admitted) = extensions.get_mut::<Self>() {
+            admitted.ends_streams |= policy.ends_streams();
+        }
+    }
+
+    /// When streams end, and the clock for it; `None` if they do not.
+    #[cfg(feature = "lifetime")]
+    pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
+        let expires_at = match &self.found {
+            Found::Bound(claims, _) | Found::Bearer(claims) => claims.expires_at(),
+            Found::Nothing => return None,
+        };
+        self.ends_streams
+            .then(|| (Arc::clone(&self.config), expires_at))
+    }
+
     /// The next nonce, if this policy asks for one and that of the proof is about to retire.
     fn new_nonce(&self, policy: &Policy) -> Option<String> {
         match &self.found {
@@ -143,16 +179,17 @@ impl Admitted {
     /// How an extractor asks for another token, or, where only a bound one will do, for that.
     #[cfg(feature = "axum")]
     pub(crate) fn challenge(&self, only_bound: bool) -> Challenge {
+        let challenge = self.rule.challenge(self.presented);
         if only_bound {
-            self.challenge.without_bearer()
+            challenge.without_bearer()
         } else {
-            self.challenge.clone()
+            challenge
         }
     }
 
     /// What goes with the challenge if nonces are on.
     #[cfg(feature = "axum")]
     pub(crate) fn current_nonce(&self) -> Option<String> {
-        self.config.current_nonce(&self.policy)
+        self.config.current_nonce(&self.rule.policy)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// The policies of a layer; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) enum Rules {
-    One(Rule),
+    One(Arc<Rule>),
     Table(Arc<Table>),
 }
 
@@ -22,13 +22,13 @@ pub(super) enum Rules {
 pub(super) struct Table {
     patterns: PolicyTable,
     /// One for each of the table's policies.
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
     /// For what the table does not list.
-    strict: Rule,
+    strict: Arc<Rule>,
 }
 
-/// A policy, and how challenges put it; cheap to clone.
-#[derive(Clone, Debug)]
+/// A policy, and how challenges put it.
+#[derive(Debug)]
 pub(super) struct Rule {
     pub(super) policy: Policy,
     terms: Arc<Terms>,
@@ -36,20 +36,20 @@ pub(super) struct Rule {
 
 impl Rules {
     pub(super) fn one(policy: Policy, config: &DpopConfig) -> Self {
-        Self::One(Rule::new(policy, config))
+        Self::One(Arc::new(Rule::new(policy, config)))
     }
 
     pub(super) fn table(patterns: PolicyTable, config: &DpopConfig) -> Self {
-        let policies = patterns.policies().iter().cloned();
+        let rule = |policy: Policy| Arc::new(Rule::new(policy, config));
         Self::Table(Arc::new(Table {
-            rules: policies.map(|policy| Rule::new(policy, config)).collect(),
+            rules: patterns.policies().iter().cloned().map(rule).collect(),
             patterns,
-            strict: Rule::new(Policy::strict(), config),
+            strict: rule(Policy::strict()),
         }))
     }
 
     /// That of a request with this method for this path, as the client sent it.
-    pub(super) fn choose(&self, method: &Method, path: &str) -> &Rule {
+    pub(super) fn choose(&self, method: &Method, path: &str) -> &Arc<Rule> {
         match self {
             Self::One(rule) => rule,
             Self::Table(table) => {
@@ -63,7 +63,7 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(policy: Policy, config: &DpopConfig) -> Self {
+    pub(super) fn new(policy: Policy, config: &DpopConfig) -> Self {
         let terms = Terms::of(&policy, config.proof.allowed_algorithms());
         Self {
             policy,

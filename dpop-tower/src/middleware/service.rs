@@ -11,7 +11,6 @@ use tower_service::Service;
 use super::{
     Admitted,
     future::{Refused, ResponseFuture},
-    grpc,
     rules::Rules,
 };
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
     policy::Mode,
     rejection::RejectionResponse,
     target::PeerAddr,
-    verifier::{self, Presented, RequestHead},
+    verifier::{self, PROOF, Presented, RequestHead},
 };
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
@@ -81,24 +80,23 @@ where
 
         let Shared { config, rules } = &self.shared;
         let uri = original_uri(request.extensions()).unwrap_or(request.uri());
-        let rule = rules.choose(request.method(), uri.path()).clone();
+        let rule = rules.choose(request.method(), uri.path());
         if rule.policy.mode() == Mode::Off {
-            Admitted::record_nothing(request.extensions_mut(), config, &rule.policy, || {
-                rule.challenge(Presented::Nothing)
-            });
+            let presented = || Presented::Nothing;
+            Admitted::record_nothing(request.extensions_mut(), config, rule, presented);
             return ResponseFuture::admitted(inner, request, None);
         }
         let refused = Refused {
             responder: self.responder.clone(),
-            grpc: grpc::response_type(request.headers()),
-            challenge: rule.challenge(Presented::in_headers(request.headers())),
             config: Arc::clone(config),
-            policy: rule.policy,
+            rule: Arc::clone(rule),
         };
+        let policy = &rule.policy;
         if let Some(admitted) = Admitted::find(request.extensions(), config) {
-            return match admitted.satisfies(&refused.policy) {
+            return match admitted.satisfies(policy) {
                 Ok(()) => {
-                    let new_nonce = admitted.new_nonce(&refused.policy);
+                    let new_nonce = admitted.new_nonce(policy);
+                    Admitted::record_inner(request.extensions_mut(), policy);
                     ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
                 Err(refusal) if refused.only_reports() => {
@@ -110,7 +108,7 @@ where
         }
         let verification = verifier::verify(
             config,
-            &refused.policy,
+            policy,
             RequestHead {
                 method: request.method(),
                 uri,
@@ -149,7 +147,7 @@ fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
 
 /// Services further in may log headers; these two they shall not.
 fn mark_sensitive(headers: &mut HeaderMap) {
-    for name in [header::AUTHORIZATION.as_str(), "dpop"] {
+    for name in [header::AUTHORIZATION, PROOF] {
         if let header::Entry::Occupied(mut entry) = headers.entry(name) {
             for value in entry.iter_mut() {
                 value.set_sensitive(true);

@@ -10,7 +10,7 @@ mod stateless;
 pub use self::stateless::{NonceSecret, StatelessNonces};
 pub use crate::proof::NonceStatus;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::time::UnixTime;
 
@@ -29,4 +29,14 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// What becomes of a proof with this nonce at `now`. Its length is bounded, its content is
     /// whatever the caller wrote.
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
+}
+
+impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
+    fn current(&self, now: UnixTime) -> String {
+        (**self).current(now)
+    }
+
+    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
+        (**self).check(nonce, now)
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Demands {
     pub(super) acr: Option<Vec<String>>,
     pub(super) max_auth_age: Option<Duration>,
     pub(super) claims: Vec<Claim>,
+    /// The only one that asks for less.
+    pub(super) streams_outlive_tokens: bool,
 }
 
 #[derive(Clone)]

@@ -34,8 +34,8 @@ use crate::crypto::Algorithm;
 
 /// How strict a route is, and what it asks for.
 ///
-/// The default is [`strict`](Self::strict). Every other method asks for more: of two layers around one
-/// handler, each is obeyed. Clones are cheap.
+/// The default is [`strict`](Self::strict). Every other method asks for more, but for the one that has
+/// `danger` in its name: of two layers around one handler, each is obeyed. Clones are cheap.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Policy {
@@ -44,6 +44,19 @@ pub struct Policy {
 }
 
 /// Which requests a [`Policy`] lets through.
+///
+/// # Metrics
+///
+/// With the feature `metrics`, every request that a layer has looked at counts once in the counter
+/// `dpop_verdicts_total` of the [`metrics`](https://docs.rs/metrics) crate's recorder, if the program has one:
+///
+/// | label | values |
+/// |---|---|
+/// | `mode` | [`as_str`](Self::as_str) of the policy's mode; nothing is counted where it is `off` |
+/// | `verdict` | `let_in`, `refused`, or `would_refuse` where the policy only reports |
+/// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
+///
+/// A layer further in counts what it refuses, on top of what the outer one has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {
@@ -56,6 +69,18 @@ pub enum Mode {
     ReportOnly,
     /// Everything; nothing is looked at.
     Off,
+}
+
+impl Mode {
+    /// The name in snake case, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Optional => "optional",
+            Self::ReportOnly => "report_only",
+            Self::Off => "off",
+        }
+    }
 }
 
 impl Policy {
@@ -101,6 +126,14 @@ impl Policy {
         Self {
             mode,
             demands: Arc::default(),
+        }
+    }
+
+    /// The same demands in another mode.
+    pub(crate) fn in_mode(&self, mode: Mode) -> Self {
+        Self {
+            mode,
+            demands: Arc::clone(&self.demands),
         }
     }
 
@@ -188,6 +221,24 @@ impl Policy {
     ) -> Self {
         let name = name.into();
         self.with(|demands| demands.claims.push(demands::Claim::new(name, predicate)))
+    }
+
+    /// Leaves streams open that are still being served when their token expires, where a layer would
+    /// end them ([`DpopLayer::end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry)).
+    ///
+    /// # Security
+    ///
+    /// Whoever was let in once is served for as long as they keep the connection, whatever has become
+    /// of their access since.
+    #[cfg(feature = "lifetime")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
+    pub fn danger_let_streams_outlive_tokens(self) -> Self {
+        self.with(|demands| demands.streams_outlive_tokens = true)
+    }
+
+    /// Whether streams are to end when the token expires: not where nothing is enforced.
+    pub(crate) fn ends_streams(&self) -> bool {
+        matches!(self.mode, Mode::Strict | Mode::Optional) && !self.demands.streams_outlive_tokens
     }
 
     fn with(mut self, change: impl FnOnce(&mut Demands)) -> Self {

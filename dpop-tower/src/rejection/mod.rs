@@ -4,6 +4,8 @@ mod challenge;
 mod problem;
 mod response;
 
+#[cfg(feature = "cors")]
+pub(crate) use self::response::NONCE;
 pub(crate) use self::{
     challenge::{Bearer, Challenge, Terms},
     response::{NO_STORE, nonce_header, write_challenges},

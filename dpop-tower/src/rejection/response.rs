@@ -6,7 +6,7 @@ use crate::policy::is_nqchars;
 /// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+pub(crate) const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that is no nonce (RFC 9449
 /// section 8.1, RFC 6749 appendix A), which clients need not be able to read.

@@ -1,0 +1,259 @@
+//! What each stage of a request costs, and the raw signature verification beside it.
+//!
+//! `cargo bench -p dpop-tower --no-default-features --features aws-lc-rs,josekit,test-util`; the ratios
+//! in docs/performance.md are measured by tests/performance, a batch of each at a time.
+
+use std::{
+    convert::Infallible,
+    future::{Future as _, Ready, ready},
+    hint::black_box,
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use dpop_tower::{
+    Dpop, DpopConfig, DpopLayer, Policy, PublicOrigin,
+    crypto::{AwsLcRs, Josekit, SignatureVerifier},
+    jwk::PublicJwk,
+    proof::{Ath, Htu, ProofContext, ProofPolicy},
+    replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
+    test_util::{KeyKind, TestClient, TestIssuer},
+    time::{SystemClock, TimeSource as _},
+};
+use http::{Method, Request, Response};
+use tower::{Layer as _, Service as _, service_fn, util::ServiceFn};
+
+const ORIGIN: &str = "https://api.example.com";
+const URL: &str = "https://api.example.com/orders/42";
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
+
+type Inner = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
+
+fn backends() -> [(&'static str, Arc<dyn SignatureVerifier>); 2] {
+    [
+        ("aws-lc-rs", Arc::new(AwsLcRs)),
+        ("josekit", Arc::new(Josekit)),
+    ]
+}
+
+/// A service behind the layer, of which one client may fill the replay store.
+fn service(
+    issuer: &TestIssuer,
+    backend: &Arc<dyn SignatureVerifier>,
+    policy: Policy,
+) -> Dpop<Inner> {
+    fn answer(_: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
+        ready(Ok(Response::new(())))
+    }
+    let room = NonZeroUsize::new(4_000_000).unwrap();
+    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), issuer.tokens())
+        .crypto(Arc::clone(backend))
+        .max_age(Duration::from_secs(3600))
+        .replay_store(MemoryReplayStore::with_capacity(room).capacity_per_client(room));
+    DpopLayer::new(config.build().unwrap())
+        .with_policy(policy)
+        .layer(service_fn(answer))
+}
+
+fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<()> {
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut context).is_ready());
+    match pin!(service.call(request)).poll(&mut context) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("nothing has to be waited for"),
+    }
+}
+
+/// What needs no key, in the order of a request.
+fn parsing(criterion: &mut Criterion) {
+    let client = TestClient::new();
+    let token = TestIssuer::new().token().bound_to(&client).mint();
+    let proof = client.proof("GET", URL).access_token(&token).sign();
+    let htu = Htu::parse(URL).unwrap();
+    let policy = ProofPolicy::default().max_age(Duration::from_secs(3600));
+    let ath = Ath::of(&token);
+    let mut group = criterion.benchmark_group("parsing");
+    group.bench_function("ath", |b| b.iter(|| Ath::of(black_box(&token))));
+    group.bench_function("htu", |b| b.iter(|| Htu::parse(black_box(URL))));
+    group.bench_function("key and thumbprint", |b| {
+        b.iter(|| PublicJwk::from_json(black_box(JWK)));
+    });
+    group.bench_function("proof, all but the signature", |b| {
+        b.iter(|| {
+            let context = ProofContext::new(&Method::GET, &htu, SystemClock.now());
+            policy
+                .check(black_box(&proof), &context.access_token(ath))
+                .unwrap()
+        });
+    });
+    group.finish();
+}
+
+fn replay(criterion: &mut Criterion) {
+    let store = MemoryReplayStore::with_capacity(NonZeroUsize::new(1_000_000).unwrap());
+    let start = SystemClock.now();
+    let mut count = 0_u64;
+    let mut group = criterion.benchmark_group("replay store");
+    // A thousand clients, and a thousand requests a second of each.
+    group.bench_function("insertion", |b| {
+        b.iter(|| {
+            count += 1;
+            let mut client = [0; 32];
+            client[..8].copy_from_slice(&(count % 1_000).to_le_bytes());
+            let now = start.saturating_add(Duration::from_secs(count / 10_000));
+            let expires_at = now.saturating_add(Duration::from_secs(75));
+            let key = ReplayKey::new(client, &count.to_string());
+            pin!(store.check_and_insert(key, expires_at, now))
+                .poll(&mut Context::from_waker(Waker::noop()))
+        });
+    });
+    group.finish();
+}
+
+fn signatures(criterion: &mut Criterion) {
+    for (backend, verifier) in backends() {
+        let mut group = criterion.benchmark_group(format!("raw verification, {backend}"));
+        for (name, signed) in signed::each() {
+            let key = PublicJwk::from_json(&signed.jwk).unwrap();
+            let key = verifier.prepare(&key, signed.algorithm).unwrap();
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    let message = black_box(signed.message.as_bytes());
+                    key.verify(message, &signed.signature).unwrap();
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn tokens(criterion: &mut Criterion) {
+    for (backend, verifier) in backends() {
+        let issuer = TestIssuer::new();
+        let mut service = service(&issuer, &verifier, Policy::optional());
+        let request = |token: &str| {
+            let request = Request::get(URL).header("authorization", format!("Bearer {token}"));
+            request.body(()).unwrap()
+        };
+        let known = issuer.token().subject("alice").mint();
+        let mut group = criterion.benchmark_group(format!("unbound token, {backend}"));
+        group.bench_function("known", |b| {
+            b.iter_batched(
+                || request(&known),
+                |request| assert_eq!(call(&mut service, request).status(), 200),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("new", |b| {
+            b.iter_batched(
+                || request(&issuer.token().subject("alice").mint()),
+                |request| assert_eq!(call(&mut service, request).status(), 200),
+                BatchSize::SmallInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+fn layer(criterion: &mut Criterion) {
+    for (backend, verifier) in backends() {
+        let mut group = criterion.benchmark_group(format!("layer, {backend}"));
+        for (name, kind) in [("ES256", KeyKind::P256), ("Ed25519", KeyKind::Ed25519)] {
+            let (issuer, client) = (TestIssuer::new(), TestClient::with_key(kind));
+            let token = issuer.token().subject("alice").bound_to(&client).mint();
+            let mut service = service(&issuer, &verifier, Policy::strict());
+            group.bench_function(format!("{name}, key and token known"), |b| {
+                b.iter_batched(
+                    || client.get(URL, &token),
+                    |request| assert_eq!(call(&mut service, request).status(), 200),
+                    BatchSize::SmallInput,
+                );
+            });
+            group.bench_function(format!("{name}, key and token new"), |b| {
+                b.iter_batched(
+                    || {
+                        let client = TestClient::with_key(kind);
+                        let token = issuer.token().subject("alice").bound_to(&client).mint();
+                        client.get(URL, &token)
+                    },
+                    |request| assert_eq!(call(&mut service, request).status(), 200),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Signatures of every common algorithm, made by josekit.
+mod signed {
+    use dpop_tower::crypto::Algorithm;
+    use josekit::{
+        jwk::Jwk,
+        jws::{ES256, EdDSA, JwsSigner, PS256, RS256},
+    };
+
+    pub(super) struct Signed {
+        pub(super) jwk: String,
+        pub(super) algorithm: Algorithm,
+        pub(super) message: String,
+        pub(super) signature: Vec<u8>,
+    }
+
+    fn sign(key: &Jwk, algorithm: Algorithm, signer: &dyn JwsSigner) -> Signed {
+        // About as long as a proof.
+        let message = "m".repeat(500);
+        Signed {
+            jwk: key.to_public_key().unwrap().to_string(),
+            algorithm,
+            signature: signer.sign(message.as_bytes()).unwrap(),
+            message,
+        }
+    }
+
+    pub(super) fn each() -> [(&'static str, Signed); 4] {
+        let ec = ES256.generate_key_pair().unwrap().to_jwk_key_pair();
+        let ed = EdDSA.generate_key_pair(josekit::jwk::alg::ed::EdCurve::Ed25519);
+        let ed = ed.unwrap().to_jwk_key_pair();
+        let rsa = RS256.generate_key_pair(2048).unwrap().to_jwk_key_pair();
+        let pss = PS256.generate_key_pair(2048).unwrap().to_jwk_key_pair();
+        [
+            (
+                "ES256",
+                sign(&ec, Algorithm::Es256, &ES256.signer_from_jwk(&ec).unwrap()),
+            ),
+            (
+                "Ed25519",
+                sign(
+                    &ed,
+                    Algorithm::Ed25519,
+                    &EdDSA.signer_from_jwk(&ed).unwrap(),
+                ),
+            ),
+            (
+                "RS256",
+                sign(
+                    &rsa,
+                    Algorithm::Rs256,
+                    &RS256.signer_from_jwk(&rsa).unwrap(),
+                ),
+            ),
+            (
+                "PS256",
+                sign(
+                    &pss,
+                    Algorithm::Ps256,
+                    &PS256.signer_from_jwk(&pss).unwrap(),
+                ),
+            ),
+        ]
+    }
+}
+
+criterion_group!(stages, parsing, replay, signatures, tokens, layer);
+criterion_main!(stages);

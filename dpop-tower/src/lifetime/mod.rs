@@ -1,0 +1,54 @@
+//! Ending what outlives its token: event streams, gRPC streams, web sockets.
+//!
+//! A token is looked at when a request comes. A stream that is open for hours would go on being served
+//! long after it has expired, unless something ends it. [`EndAtExpiryLayer`] does, when a new request
+//! with the token would be refused:
+//!
+//! ```
+//! # #[cfg(all(feature = "axum", feature = "test-util"))] {
+//! # use axum::Router;
+//! # use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, test_util::TestIssuer};
+//! # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
+//! # let router: Router = Router::new();
+//! let app = router.layer(DpopLayer::new(config).end_streams_at_expiry());
+//! # let _: Router = app;
+//! # }
+//! # Ok::<(), dpop_tower::ConfigError>(())
+//! ```
+//!
+//! | what is open | how it ends |
+//! |---|---|
+//! | a gRPC response | with trailers that say `UNAUTHENTICATED` |
+//! | a gRPC request, before there is a response | with a response of that status |
+//! | server-sent events (`text/event-stream`) | in an orderly way: the browser connects again, and is asked for a token |
+//! | another body of unknown length | with [`TokenExpired`], which breaks the connection (HTTP/1.1) or resets the stream (HTTP/2), since it must not look complete |
+//! | a body whose length was announced | not at all: it is one answer, and not a stream |
+//! | a web socket | when its handler says so; see [`TokenLifetime`] |
+//!
+//! An answer is never cut off before its first piece, however long it took.
+//!
+//! gRPC-web has its trailers in the body. A layer that translates it, such as tonic's, goes outside of
+//! this one; otherwise its streams end as bodies of unknown length do.
+//!
+//! # Exceptions
+//!
+//! Streams are ended where the policy is [strict](crate::Policy::strict) or
+//! [optional](crate::Policy::optional), unless it says
+//! [`danger_let_streams_outlive_tokens`](crate::Policy::danger_let_streams_outlive_tokens). Of two layers
+//! around one handler, either one is enough to have them ended.
+//!
+//! # Runtime
+//!
+//! Waiting needs a tokio runtime with its timer enabled. The layer's clock decides; it is looked at for
+//! every piece, and at least every 30 seconds in between. A stream ends at most a tenth of a second
+//! late, or those 30 seconds if somebody sets the clock.
+
+mod body;
+mod layer;
+mod token;
+
+pub use self::{
+    body::{TokenExpired, UntilExpiry},
+    layer::{EndAtExpiry, EndAtExpiryFuture, EndAtExpiryLayer},
+    token::{Ended, TokenLifetime},
+};

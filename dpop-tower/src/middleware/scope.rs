@@ -1,0 +1,235 @@
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    Admitted,
+    future::{Asker, Refused},
+    rules::Rule,
+};
+use crate::{
+    policy::{Mode, Policy},
+    rejection::{DefaultRejectionResponse, RejectionResponse},
+};
+
+/// Lets those requests through whose token has a scope. It goes inside of a
+/// [`DpopLayer`](crate::DpopLayer), which has verified the token, and takes its configuration from there:
+/// for single routes, as axum's `route_layer`.
+///
+/// ```
+/// # #[cfg(all(feature = "axum", feature = "test-util"))] {
+/// use axum::{Router, routing::{get, post}};
+/// use dpop_tower::{DpopLayer, RequireScope};
+/// # use dpop_tower::{DpopConfig, PublicOrigin, test_util::TestIssuer};
+/// # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
+///
+/// let orders = post(|| async {}).route_layer(RequireScope::new("orders:write"));
+/// let app: Router = Router::new()
+///     .route("/orders", orders.get(|| async {}))
+///     .layer(DpopLayer::new(config));
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+///
+/// Otherwise the answer is 403 with `insufficient_scope` and the scope in the challenge (RFC 6750 section
+/// 3.1). A request that the layer has let pass without looking at it, which
+/// [`Policy::off`] does, is refused with 401. Where that layer
+/// [only reports](Policy::report_only), so does this one. Without a layer the answer is 500.
+///
+/// The same can be said with [`Policy::scope`], which spares a request without the scope the entry in the
+/// replay store.
+#[derive(Clone)]
+pub struct RequireScope<R = DefaultRejectionResponse> {
+    /// Strict, and with nothing but the scopes.
+    policy: Policy,
+    /// The same, to add to other policies.
+    scopes: Arc<Vec<Vec<String>>>,
+    responder: R,
+}
+
+impl RequireScope {
+    /// The token needs this scope.
+    pub fn new(scope: impl Into<String>) -> Self {
+        Self::any([scope.into()])
+    }
+
+    /// The token needs one of these scopes at least. Clients are told of the first.
+    ///
+    /// Of no scopes, no token has one.
+    pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
+        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        Self {
+            policy: Policy::strict().any_scope(scopes.iter().cloned()),
+            scopes: Arc::new(vec![scopes]),
+            responder: DefaultRejectionResponse,
+        }
+    }
+}
+
+impl<R> RequireScope<R> {
+    /// And this one too.
+    #[must_use]
+    pub fn and(mut self, scope: impl Into<String>) -> Self {
+        let scope = scope.into();
+        self.policy = self.policy.scope(scope.clone());
+        Arc::make_mut(&mut self.scopes).push(vec![scope]);
+        self
+    }
+
+    /// Sets what a refused request is answered with; see
+    /// [`RejectionResponse`](crate::rejection::RejectionResponse).
+    #[must_use]
+    pub fn with_rejection_response<T>(self, responder: T) -> RequireScope<T> {
+        RequireScope {
+            policy: self.policy,
+            scopes: self.scopes,
+            responder,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for RequireScope<R> {
+    type Service = ScopeRequired<S, R>;
+
+    fn layer(&self, inner: S) -> ScopeRequired<S, R> {
+        ScopeRequired {
+            inner,
+            required: self.clone(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for RequireScope<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireScope")
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The service that a [`RequireScope`] makes.
+#[derive(Clone, Debug)]
+pub struct ScopeRequired<S, R = DefaultRejectionResponse> {
+    inner: S,
+    required: RequireScope<R>,
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for ScopeRequired<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    R: RejectionResponse<ResBody> + Clone,
+    ResBody: Default,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ScopeFuture<S::Future, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        // The service that was polled ready is the one to call; the clone stays behind.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let Some(admitted) = request.extensions().get::<Admitted>() else {
+            tracing::error!("no DpopLayer outside of a RequireScope");
+            // That the layer is missing is none of the client's business.
+            let mut response = Response::new(ResBody::default());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            return ScopeFuture::answered(response);
+        };
+        // As strict as the layer further out, but never without a token.
+        let mode = match admitted.rule.policy.mode() {
+            Mode::Off => Mode::Strict,
+            mode => mode,
+        };
+        let Err(refusal) = admitted.satisfies(&self.required.policy.in_mode(mode)) else {
+            return ScopeFuture::inner(inner.call(request));
+        };
+        if mode == Mode::ReportOnly && admitted.found_nothing() {
+            // It is reported already.
+            return ScopeFuture::inner(inner.call(request));
+        }
+        // The client learns of all that is asked for.
+        let scopes = self.required.scopes.iter().cloned();
+        let policy = scopes.fold(admitted.rule.policy.in_mode(mode), Policy::any_scope);
+        let refused = Refused {
+            responder: self.required.responder.clone(),
+            rule: Arc::new(Rule::new(policy, &admitted.config)),
+            config: Arc::clone(&admitted.config),
+        };
+        if refused.only_reports() {
+            return ScopeFuture::inner(inner.call(refused.reported(request, Some(refusal))));
+        }
+        let asker = Asker::of(request.headers());
+        ScopeFuture::answered(refused.response(refusal, asker))
+    }
+}
+
+pin_project! {
+    /// The future of a [`ScopeRequired`] service.
+    pub struct ScopeFuture<F, B> {
+        #[pin]
+        state: State<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B> {
+        Inner { #[pin] future: F },
+        Answered { response: Option<Response<B>> },
+    }
+}
+
+impl<F, B> ScopeFuture<F, B> {
+    const fn inner(future: F) -> Self {
+        Self {
+            state: State::Inner { future },
+        }
+    }
+
+    const fn answered(response: Response<B>) -> Self {
+        Self {
+            state: State::Answered {
+                response: Some(response),
+            },
+        }
+    }
+}
+
+impl<F, B, E> Future for ScopeFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Inner { future } => future.poll(cx),
+            StateProj::Answered { response } => {
+                Poll::Ready(Ok(super::future::taken(response.take())))
+            }
+        }
+    }
+}
+
+impl<F, B> fmt::Debug for ScopeFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.state {
+            State::Inner { .. } => "ScopeFuture::Inner",
+            State::Answered { .. } => "ScopeFuture::Answered",
+        })
+    }
+}

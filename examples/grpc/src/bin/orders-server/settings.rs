@@ -1,0 +1,71 @@
+//! What the command line and the environment ask for.
+
+use std::env;
+
+pub(crate) const HELP: &str = "\
+usage: orders-server [--demo]
+
+Without the environment below, and with --demo, it calls itself with its own issuer's tokens and
+exits, with 1 if any outcome was not the expected one.
+
+environment, for serving (the first three go together):
+  DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
+  DPOP_AUDIENCE       the `aud` that its tokens have for this server
+  DPOP_PUBLIC_ORIGIN  what clients call this server, such as https://api.example.com
+  DPOP_NONCE          `required` to have every proof carry a nonce
+  PORT                the port to listen on at 127.0.0.1 (50051 unless set)";
+
+pub(crate) enum Mode {
+    Help,
+    Demo,
+    Serve(Settings),
+}
+
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) public_origin: String,
+    pub(crate) nonces: bool,
+    pub(crate) port: u16,
+}
+
+pub(crate) fn read() -> Result<Mode, String> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match (arguments.as_slice(), settings()?) {
+        (["--help" | "-h"], _) => Ok(Mode::Help),
+        ([], Some(settings)) => Ok(Mode::Serve(settings)),
+        ([] | ["--demo"], None) => Ok(Mode::Demo),
+        (["--demo"], Some(_)) => Err("--demo uses its own issuer: unset DPOP_ISSUER".to_owned()),
+        _ => Err("unknown arguments".to_owned()),
+    }
+}
+
+fn settings() -> Result<Option<Settings>, String> {
+    let port = match variable("PORT") {
+        Some(port) => port.parse().map_err(|_| "PORT is not a port number")?,
+        None => 50051,
+    };
+    let nonces = match variable("DPOP_NONCE").as_deref() {
+        None => false,
+        Some("required") => true,
+        Some(_) => return Err("DPOP_NONCE is either `required` or not set".to_owned()),
+    };
+    let names = ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_PUBLIC_ORIGIN"];
+    match names.map(variable) {
+        [Some(issuer), Some(audience), Some(public_origin)] => Ok(Some(Settings {
+            issuer,
+            audience,
+            public_origin,
+            nonces,
+            port,
+        })),
+        [None, None, None] if !nonces => Ok(None),
+        [None, None, None] => Err("DPOP_NONCE needs DPOP_ISSUER".to_owned()),
+        _ => Err(format!("{} go together", names.join(", "))),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,66 @@
+//! The server: this file is what an application needs.
+
+use std::error::Error;
+
+use dpop_tower::{ConfigError, DpopConfig, DpopLayer, Policy, PolicyTable};
+use tokio::net::TcpListener;
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_web::GrpcWebLayer;
+
+use crate::{
+    orders::OrderDesk,
+    proto::{FILE_DESCRIPTOR_SET, orders_server::OrdersServer},
+};
+
+/// What each method asks for. One that is not listed gets [`Policy::strict`].
+///
+/// # Errors
+///
+/// [`ConfigError`] if two patterns contradict each other.
+pub fn policies() -> Result<PolicyTable, ConfigError> {
+    let write = || Policy::strict().scope("orders:write");
+    PolicyTable::builder()
+        .route("/orders.v1.Orders/Place", write())
+        .route("/orders.v1.Orders/PlaceAll", write())
+        .route("/orders.v1.Orders/{*method}", Policy::strict())
+        // Load balancers have no token. Reflection tells everybody what the API looks like.
+        .route("/grpc.health.v1.Health/{*method}", Policy::off())
+        .route(
+            "/grpc.reflection.v1.ServerReflection/{*method}",
+            Policy::off(),
+        )
+        .build()
+}
+
+/// Serves the orders, their health and their proto, as gRPC and as gRPC-web.
+///
+/// # Errors
+///
+/// If the policies or the proto are not in order, or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    config: DpopConfig,
+    until: impl Future<Output = ()>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let layer = DpopLayer::new(config)
+        .with_policies(policies()?)
+        .end_streams_at_expiry();
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<OrdersServer<OrderDesk>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Server::builder()
+        // Browsers speak gRPC-web over HTTP/1.1, too.
+        .accept_http1(true)
+        // Outside, so that it turns refusals into gRPC-web as well.
+        .layer(GrpcWebLayer::new())
+        .layer(layer)
+        .add_service(OrdersServer::new(OrderDesk))
+        .add_service(health)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), until)
+        .await?;
+    Ok(())
+}

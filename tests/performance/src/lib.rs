@@ -1,0 +1,207 @@
+//! What the measurements have in common: a protected service, and requests for it that are made ahead.
+
+pub mod measure;
+pub mod results;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+#[cfg(feature = "josekit")]
+use dpop_tower::crypto::Josekit;
+use dpop_tower::{
+    Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    crypto::{Algorithm, AwsLcRs, PreparedKey, SignatureVerifier},
+    jwk::PublicJwk,
+    replay::MemoryReplayStore,
+    test_util::{KeyKind, TestClient, TestIssuer},
+};
+use http::{Method, Request, Response};
+use tower::{Layer as _, Service, service_fn, util::ServiceFn};
+
+/// What clients call the API.
+pub const URL: &str = "https://api.example.com/orders/42";
+
+/// A service that does nothing.
+pub type Inner = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
+
+/// The crypto backends that are built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// AWS-LC.
+    AwsLcRs,
+    /// OpenSSL.
+    #[cfg(feature = "josekit")]
+    Josekit,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AwsLcRs,
+        #[cfg(feature = "josekit")]
+        Self::Josekit,
+    ];
+
+    /// The name of its feature.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AwsLcRs => "aws-lc-rs",
+            #[cfg(feature = "josekit")]
+            Self::Josekit => "josekit",
+        }
+    }
+
+    fn verifier(self) -> &'static dyn SignatureVerifier {
+        match self {
+            Self::AwsLcRs => &AwsLcRs,
+            #[cfg(feature = "josekit")]
+            Self::Josekit => &Josekit,
+        }
+    }
+}
+
+/// An issuer, a client and a token.
+#[derive(Debug)]
+pub struct World {
+    pub issuer: TestIssuer,
+    pub client: TestClient,
+    pub token: String,
+}
+
+impl World {
+    /// With keys of these kinds.
+    pub fn new(proofs: KeyKind, tokens: KeyKind) -> Self {
+        let issuer = TestIssuer::with_key(tokens);
+        let client = TestClient::with_key(proofs);
+        let token = issuer
+            .token()
+            .subject("alice")
+            .scope("orders:read orders:write")
+            .claim("client_id", "shop")
+            .bound_to(&client)
+            .mint();
+        Self {
+            issuer,
+            client,
+            token,
+        }
+    }
+
+    /// A configuration for this issuer, whose store is of the default size, and one client may fill it.
+    pub fn config(&self, backend: Backend) -> DpopConfigBuilder {
+        let origin = PublicOrigin::new("https://api.example.com").expect("it is one");
+        let room = std::num::NonZeroUsize::new(1_000_000).expect("it is more than nothing");
+        let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
+        let config = DpopConfig::builder(origin, self.issuer.tokens())
+            // Proofs are made long before they are used.
+            .max_age(std::time::Duration::from_secs(3600))
+            .replay_store(store);
+        match backend {
+            Backend::AwsLcRs => config.crypto(AwsLcRs),
+            #[cfg(feature = "josekit")]
+            Backend::Josekit => config.crypto(Josekit),
+        }
+    }
+
+    /// A service behind the layer.
+    pub fn service(&self, backend: Backend, policy: Policy) -> Dpop<Inner> {
+        let config = self.config(backend).build().expect("it is a good one");
+        DpopLayer::new(config)
+            .with_policy(policy)
+            .layer(service_fn(answer))
+    }
+
+    /// So many good requests.
+    pub fn requests(&self, count: usize) -> Vec<Request<()>> {
+        (0..count)
+            .map(|_| self.client.request(Method::GET, URL, &self.token))
+            .collect()
+    }
+
+    /// The signature checks of so many proofs by themselves.
+    ///
+    /// They are all different, as those of requests are: a processor learns to predict the branches of a
+    /// signature check that is repeated to the letter.
+    pub fn raw(&self, backend: Backend, count: usize) -> Raw {
+        let proof = || {
+            self.client
+                .proof("GET", URL)
+                .access_token(&self.token)
+                .sign()
+        };
+        Raw::new(std::iter::repeat_with(proof).take(count), backend)
+    }
+}
+
+fn answer(request: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
+    black_box(request);
+    ready(Ok(Response::new(())))
+}
+
+/// Signatures, what they were made over, and the key, parsed.
+#[derive(Debug)]
+pub struct Raw {
+    key: PreparedKey,
+    signed: Vec<(String, Vec<u8>)>,
+    next: usize,
+}
+
+impl Raw {
+    fn new(proofs: impl Iterator<Item = String>, backend: Backend) -> Self {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).expect("it is base64url");
+        let mut key = None;
+        let signed = proofs.map(|proof| {
+            let (message, signature) = proof.rsplit_once('.').expect("a JWS has dots");
+            key.get_or_insert_with(|| {
+                let (header, _) = message.split_once('.').expect("a JWS has dots");
+                let header: serde_json::Value =
+                    serde_json::from_slice(&decode(header)).expect("it is JSON");
+                let algorithm = header["alg"].as_str().expect("it is a name");
+                let algorithm = Algorithm::from_name(algorithm).expect("it is known");
+                let key = PublicJwk::from_json(&header["jwk"].to_string()).expect("it is a key");
+                let prepared = backend.verifier().prepare(&key, algorithm);
+                prepared.expect("it is a key")
+            });
+            (message.to_owned(), decode(signature))
+        });
+        Self {
+            signed: signed.collect(),
+            key: key.expect("there is a proof"),
+            next: 0,
+        }
+    }
+
+    /// Verifies the next.
+    #[inline(never)]
+    pub fn verify(&mut self) {
+        let (message, signature) = &self.signed[self.next % self.signed.len()];
+        self.next += 1;
+        let result = self.key.verify(message.as_bytes(), signature);
+        result.expect("it is valid");
+    }
+}
+
+/// Has the service answer, which it does at once.
+#[inline(never)]
+pub fn call<S>(service: &mut S, request: Request<()>) -> Response<()>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(())) = service.poll_ready(&mut context) else {
+        panic!("it is always ready");
+    };
+    let mut future = pin!(service.call(request));
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("nothing has to be waited for"),
+    }
+}

@@ -1,0 +1,55 @@
+//! How long something takes, beside something else.
+
+use std::time::{Duration, Instant};
+
+/// Times per call of several things, measured in turn, a batch of each at a time, so that whatever else
+/// the machine does falls on all of them alike.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// Per call, in seconds, one for each batch; sorted.
+    batches: Vec<f64>,
+}
+
+impl Samples {
+    /// The middle one, in microseconds.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// In microseconds.
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        let last = self.batches.len() - 1;
+        let index = (quantile * last as f64).round() as usize;
+        self.batches[index] * 1e6
+    }
+}
+
+/// One batch of something, which takes so long in all.
+pub type Batch<'a> = Box<dyn FnMut() -> Duration + 'a>;
+
+/// Runs `rounds` batches of each, and divides by the number of calls in a batch.
+pub fn side_by_side(rounds: usize, calls: u32, batches: &mut [Batch<'_>]) -> Vec<Samples> {
+    let mut times = vec![Vec::with_capacity(rounds); batches.len()];
+    for round in 0..rounds {
+        for offset in 0..batches.len() {
+            // Nothing always comes after the same.
+            let index = (round + offset) % batches.len();
+            let time = batches[index]();
+            times[index].push(time.as_secs_f64() / f64::from(calls));
+        }
+    }
+    times
+        .into_iter()
+        .map(|mut batches| {
+            batches.sort_by(f64::total_cmp);
+            Samples { batches }
+        })
+        .collect()
+}
+
+/// How long it takes.
+pub fn time(action: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    action();
+    begin.elapsed()
+}
