@@ -151,7 +151,9 @@ one_crypto_library_each() {
     one_crypto_library quickstart aws-lc-rs aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
     one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
-    one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring"
+    one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring" &&
+    one_crypto_library gateway aws-lc-rs aws-lc-sys "$openssl|ring" &&
+    one_crypto_library gateway josekit openssl-sys "$aws_lc|ring"
 }
 
 # The usual one is built after it, to the same place.
@@ -212,6 +214,9 @@ check "quickstart --demo" target/debug/quickstart --demo
 check "policies" cargo run --locked --quiet -p policies
 check "gRPC example is built" cargo build --locked -p grpc-example
 check "gRPC example --demo" target/debug/orders-server --demo
+check "gateway --demo" cargo run --locked --quiet -p gateway -- --demo
+check "gateway --demo without OpenSSL" cargo run --locked --quiet -p gateway \
+  --no-default-features --features aws-lc-rs -- --demo
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs

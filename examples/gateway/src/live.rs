@@ -96,7 +96,9 @@ impl Gateway {
                 warn!(target: "gateway", "a new `{field}` counts after a restart");
             }
             // Before the new ones are in force, so that there is no moment in between.
-            shared.memory.end_era(SystemClock.now(), old.window());
+            shared
+                .memory
+                .change_window(SystemClock.now(), old.window(), new.window());
         }
         shared.live.store(Arc::new(live));
         Ok(())

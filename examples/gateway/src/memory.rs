@@ -76,22 +76,28 @@ impl Memory {
         }
     }
 
-    /// A configuration that accepts proofs for `window` is about to be replaced. What it has accepted
-    /// is remembered for that long only, so a longer window is not for proofs of its time.
-    pub fn end_era(&self, now: UnixTime, window: Duration) {
-        let window = seconds(window);
-        let era = Era {
+    /// A configuration that accepts proofs for `old` is about to be replaced by one that accepts them
+    /// for `new`. What the old one has accepted is remembered for its own time only; so where the new
+    /// one's is longer, it is not for proofs of the time before.
+    pub fn change_window(&self, now: UnixTime, old: Duration, new: Duration) {
+        let window = seconds(old);
+        if seconds(new) <= window {
+            return;
+        }
+        let now = now.as_secs();
+        let ended = Era {
             // What lies ahead of the clock by the leeway, which is less, was accepted, too.
-            until: now
-                .as_secs()
-                .saturating_add(window)
-                .saturating_add(ERA_SLACK),
+            until: now.saturating_add(window).saturating_add(ERA_SLACK),
             window,
         };
         self.eras.rcu(|eras| {
-            let is_alive = |era: &&Era| era.until.saturating_add(LONGEST_WINDOW) >= now.as_secs();
-            let mut eras: Vec<Era> = eras.iter().filter(is_alive).copied().collect();
-            eras.push(era);
+            let counts = |era: &&Era| {
+                let is_alive = era.until.saturating_add(LONGEST_WINDOW) >= now;
+                let is_covered = era.until <= ended.until && era.window >= ended.window;
+                is_alive && !is_covered
+            };
+            let mut eras: Vec<Era> = eras.iter().filter(counts).copied().collect();
+            eras.push(ended);
             eras
         });
     }

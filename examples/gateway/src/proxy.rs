@@ -27,7 +27,7 @@ use serde_json::json;
 use tower::Service;
 use tracing::warn;
 
-use crate::identity::Identity;
+use crate::{identity::Identity, server::Place};
 use connector::Connector;
 pub use connector::ConnectorError;
 pub use headers::Forwarding;
@@ -144,6 +144,7 @@ impl Proxy {
         let extensions = request.extensions();
         let expires_at = (extensions.get().map(BoundToken::<ClaimSet>::expires_at))
             .or_else(|| extensions.get().map(BearerToken::<ClaimSet>::expires_at));
+        let place = extensions.get::<Place>().cloned();
         let (parts, body) = request.into_parts();
         let mut outgoing = Request::new(());
         *outgoing.headers_mut() = self.shared.request_headers(&parts);
@@ -166,7 +167,7 @@ impl Proxy {
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let connect = |client_side| upgrade::connect(client_side, &mut response, expires_at);
+        let connect = |client_side| upgrade::connect(client_side, &mut response, expires_at, place);
         if switches && !upgrade.is_some_and(connect) {
             warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
             return problem(StatusCode::BAD_GATEWAY);

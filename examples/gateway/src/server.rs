@@ -37,6 +37,13 @@ pub struct Shutdown<F> {
     pub timeout: Duration,
 }
 
+/// One of the connections that are allowed at a time. It is free again when all clones are gone: a
+/// connection that has become a WebSocket takes one with it.
+#[derive(Clone)]
+pub(crate) struct Place(
+    #[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>,
+);
+
 /// Serves until it is told to end, and then until the requests under way have finished or their time
 /// is up. HTTP/1.1 and, without TLS, HTTP/2; TLS is for a proxy in front.
 ///
@@ -91,12 +98,15 @@ fn accept(
     // Otherwise a small response may wait for the acknowledgement of another.
     let _ = stream.set_nodelay(true);
     let has_called = Arc::new(AtomicBool::new(false));
+    let place = Place(Arc::new(permit));
     let service = {
-        let (gateway, has_called) = (gateway.clone(), Arc::clone(&has_called));
+        let (gateway, has_called, place) =
+            (gateway.clone(), Arc::clone(&has_called), place.clone());
         service_fn(move |request: Request<Incoming>| {
             has_called.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(PeerAddr(peer.ip()));
+            request.extensions_mut().insert(place.clone());
             let answer = gateway.answer(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         })
@@ -106,7 +116,7 @@ fn accept(
         .into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         let mut connection = pin!(connection);
         // hyper's own limit begins once it knows the version of HTTP, which it learns from the client.
         let result = match tokio::time::timeout(limits.header_timeout, &mut connection).await {

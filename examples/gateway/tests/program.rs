@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read},
-    path::PathBuf,
+    io::{BufRead as _, BufReader, Read, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -11,6 +12,18 @@ use std::{
 };
 
 use dpop_tower::test_util::{TestClient, TestIssuer};
+use openssl::{
+    asn1::Asn1Time,
+    ec::{EcGroup, EcKey},
+    hash::MessageDigest,
+    nid::Nid,
+    pkey::PKey,
+    ssl::{SslAcceptor, SslMethod},
+    x509::{
+        X509, X509NameBuilder,
+        extension::{BasicConstraints, SubjectAlternativeName},
+    },
+};
 use tempfile::TempDir;
 
 /// Longer than anything takes that is not broken.
@@ -35,8 +48,13 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    fn start_with(arguments: &[&str], environment: &[(&str, &Path)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -114,7 +132,7 @@ fn file(folder: &TempDir, upstream: &str, tables: &str) -> PathBuf {
     let text = format!(
         "\
 listen = '127.0.0.1:0'
-upstream = 'http://{upstream}'
+upstream = '{upstream}'
 public_origins = ['https://api.test']
 [[issuer]]
 url = 'https://issuer.test'
@@ -170,12 +188,12 @@ fn arguments_that_make_no_sense_are_an_error() {
 fn check_says_whether_a_file_is_good() {
     let folder = TempDir::new().unwrap();
     write_keys(&folder, &TestIssuer::new());
-    let good = file(&folder, "127.0.0.1:1", "");
+    let good = file(&folder, "http://127.0.0.1:1", "");
     let output = gateway(&["--check", good.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("gateway.toml: good"));
 
-    let bad = file(&folder, "127.0.0.1:1", "[proof]\nmax_age = 0");
+    let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
     for arguments in [
         &["--check", bad.to_str().unwrap()][..],
         &[bad.to_str().unwrap()],
@@ -192,7 +210,7 @@ fn check_says_whether_a_file_is_good() {
 
 #[test]
 fn an_address_that_is_taken_is_an_error() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = gateway(&["f1-results", "--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
@@ -212,7 +230,7 @@ async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
     let (issuer, client) = (TestIssuer::new(), TestClient::new());
     write_keys(&folder, &issuer);
     let upstream = Running::start(&["f1-results", "--listen", "127.0.0.1:0"]);
-    let path = file(&folder, &upstream.address(), "");
+    let path = file(&folder, &format!("http://{}", upstream.address()), "");
     let mut running = Running::start(&[path.to_str().unwrap()]);
     let address = running.address();
 
@@ -240,4 +258,83 @@ async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
     running.signal("TERM");
     running.line_with("ending");
     assert!(running.wait().success());
+}
+
+/// An HTTPS service, which answers everything with `ok`, and its certificate.
+fn tls_upstream(certificate: &Path) -> String {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "upstream").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder
+        .set_not_before(&Asn1Time::days_from_now(0).unwrap())
+        .unwrap();
+    builder
+        .set_not_after(&Asn1Time::days_from_now(2).unwrap())
+        .unwrap();
+    let address = SubjectAlternativeName::new()
+        .ip("127.0.0.1")
+        .build(&builder.x509v3_context(None, None))
+        .unwrap();
+    builder.append_extension(address).unwrap();
+    let ca = BasicConstraints::new().critical().ca().build().unwrap();
+    builder.append_extension(ca).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let signed = builder.build();
+    fs::write(certificate, signed.to_pem().unwrap()).unwrap();
+
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&signed).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Whoever does not trust the certificate goes away.
+            let Ok(mut stream) = acceptor.accept(stream.unwrap()) else {
+                continue;
+            };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut octet = [0];
+                stream.read_exact(&mut octet).unwrap();
+                head.extend(octet);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_with_tls_has_a_certificate_that_is_trusted() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let certificate = folder.path().join("upstream.pem");
+    let upstream = tls_upstream(&certificate);
+    let path = file(&folder, &upstream, "[[route]]\npath = '/'\nmode = 'off'");
+    let nothing = folder.path().join("nothing");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (trusted, status, body) in [
+        (&certificate, 200, "ok"),
+        (&nothing, 502, r#"{"status":502,"title":"Bad Gateway"}"#),
+    ] {
+        let environment = [
+            ("SSL_CERT_FILE", trusted.as_path()),
+            ("SSL_CERT_DIR", &nothing),
+        ];
+        let running = Running::start_with(&[path.to_str().unwrap()], &environment);
+        let url = format!("http://{}/", running.address());
+        let response = http.get(url).send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.text().await.unwrap(), body);
+    }
 }

@@ -436,7 +436,7 @@ async fn expect_is_answered_by_the_gateway() {
     let rig = Rig::new(mirror()).await;
     let request = rig.request(Method::POST, "/orders");
     let mut head =
-        "POST /orders HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 4\r\n".to_owned();
+        "POST /orders HTTP/1.1\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n".to_owned();
     for (name, value) in request.headers() {
         head += &format!("{name}: {}\r\n", value.to_str().unwrap());
     }
@@ -450,10 +450,10 @@ async fn expect_is_answered_by_the_gateway() {
     assert_eq!(&start, b"HTTP/1.1 100");
     stream.write_all(b"body").await.unwrap();
     let mut answer = String::new();
-    while !answer.contains("HTTP/1.1 200") {
-        let mut octets = [0; 64];
-        let length = soon(stream.read(&mut octets)).await.unwrap();
-        assert_ne!(length, 0, "{answer}");
-        answer += &String::from_utf8_lossy(&octets[..length]);
-    }
+    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 200"), "{answer}");
+    assert!(
+        !answer.contains("expect"),
+        "the upstream is not asked: {answer}"
+    );
 }

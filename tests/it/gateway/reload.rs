@@ -82,14 +82,23 @@ async fn a_longer_life_of_proofs_does_not_bring_back_those_that_were_forgotten()
         freshness(&memory, 70, "a", start, start).await,
         Freshness::Fresh
     );
-    memory.end_era(UnixTime::from_secs(start + 10), Duration::from_secs(70));
+    let change = |at, old, new| {
+        let at = UnixTime::from_secs(start + at);
+        memory.change_window(at, Duration::from_secs(old), Duration::from_secs(new));
+    };
+    // A shorter one in between, and several changes, make no difference.
+    change(5, 70, 30);
+    change(6, 30, 70);
+    change(7, 70, 80);
+    change(8, 80, 70);
+    change(10, 70, 3600);
     for later in [20, 70, 71, 75, 76, 80, 200, 3599] {
         let again = freshness(&memory, 3600, "a", start, start + later).await;
         assert_eq!(again, Freshness::Replayed, "{later}");
     }
-    // One that was never used and is within the old life passes, and so does one of the new time.
+    // One that was never used and is within the shortest life passes, and so does one of the new time.
     assert_eq!(
-        freshness(&memory, 3600, "b", start, start + 60).await,
+        freshness(&memory, 3600, "b", start, start + 25).await,
         Freshness::Fresh
     );
     let made = start + 300;

@@ -206,6 +206,33 @@ async fn a_websocket_ends_with_the_token_that_opened_it() {
     assert!(SystemClock.now().as_secs() >= soon_over);
 }
 
+/// It is a connection as any other, and takes the place of one.
+#[tokio::test]
+async fn a_websocket_counts_among_the_connections() {
+    let tables = "[limits]\nconnections = 2";
+    let rig = Rig::with(
+        websocket(),
+        Wanted {
+            tables,
+            ..Wanted::default()
+        },
+    )
+    .await;
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let stream = TcpStream::connect(rig.address).await.unwrap();
+        let request = handshake(rig.get("/ws").headers());
+        let connected = tokio_tungstenite::client_async(request, stream);
+        sockets.push(soon(connected).await.unwrap());
+    }
+    // Far more than it takes to answer, and it is not answered.
+    let third = send(rig.address, rig.get("/other"));
+    let third = tokio::time::timeout(Duration::from_secs(2), third).await;
+    assert!(third.is_err());
+    sockets.clear();
+    assert_eq!(rig.status(rig.get("/other")).await, 404);
+}
+
 /// `h2c` above all: what comes after it would be checked by nobody.
 #[tokio::test]
 async fn no_other_protocol_is_asked_for() {

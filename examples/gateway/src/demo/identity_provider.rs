@@ -32,7 +32,8 @@ struct Provider {
 }
 
 /// The provider at `url`, which makes tokens for the API at `api_url`: `/token` binds one to the key
-/// of the proof that comes with the request, and `/try` is a whole request to paste into a shell.
+/// of the proof that comes with the request, and `/try` is a whole request to
+/// paste into a shell.
 pub fn router(url: &str, api_url: &str) -> Router {
     let provider = Provider {
         url: url.into(),
@@ -44,6 +45,8 @@ pub fn router(url: &str, api_url: &str) -> Router {
         .route("/jwks", get(jwks))
         .route("/token", post(token))
         .route("/try", get(try_it))
+        .route("/try/whoami", get(try_who_am_i))
+        .route("/try/stolen", get(try_stolen))
         .with_state(provider)
 }
 
@@ -89,9 +92,27 @@ async fn token(State(provider): State<Provider>, headers: HeaderMap) -> Response
 /// A request to paste into a shell: curl can send a proof but not make one.
 async fn try_it(State(provider): State<Provider>) -> String {
     let client = TestClient::new();
-    let url = format!("{}/f1-results", provider.api_url);
-    let token = provider.issuer.token().subject("alice").scope("f1:read");
-    let token = token.bound_to(&client).mint();
-    let proof = client.proof("GET", &url).access_token(&token).sign();
-    format!("curl -si {url} \\\n  -H 'Authorization: DPoP {token}' \\\n  -H 'DPoP: {proof}'\n")
+    provider.request("/f1-results", &client, &client)
+}
+
+/// The same for what the upstream sees.
+async fn try_who_am_i(State(provider): State<Provider>) -> String {
+    let client = TestClient::new();
+    provider.request("/whoami", &client, &client)
+}
+
+/// One of a thief, who has the token and a key of their own.
+async fn try_stolen(State(provider): State<Provider>) -> String {
+    provider.request("/f1-results", &TestClient::new(), &TestClient::new())
+}
+
+impl Provider {
+    /// The token is bound to the key of `owner`, and the proof is made with that of `caller`.
+    fn request(&self, path: &str, owner: &TestClient, caller: &TestClient) -> String {
+        let url = format!("{}{path}", self.api_url);
+        let token = self.issuer.token().subject("alice").scope("f1:read");
+        let token = token.bound_to(owner).mint();
+        let proof = caller.proof("GET", &url).access_token(&token).sign();
+        format!("curl -si {url} \\\n  -H 'Authorization: DPoP {token}' \\\n  -H 'DPoP: {proof}'\n")
+    }
 }

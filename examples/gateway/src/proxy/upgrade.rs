@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::headers::has_token;
+use crate::server::Place;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
@@ -36,12 +37,14 @@ pub(super) fn connect(
     client_side: OnUpgrade,
     response: &mut Response<Incoming>,
     expires_at: Option<UnixTime>,
+    place: Option<Place>,
 ) -> bool {
     if !has_token(response.headers(), &header::UPGRADE, "websocket") {
         return false;
     }
     let upstream_side = hyper::upgrade::on(response);
     tokio::spawn(async move {
+        let _place = place;
         let (client, upstream) = match tokio::try_join!(client_side, upstream_side) {
             Ok(sides) => sides,
             Err(error) => {
