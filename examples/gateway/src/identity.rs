@@ -21,7 +21,7 @@ const CLAIMS: [(&str, &str); 4] = [
 ];
 
 /// Where nothing is refused, what would have been: `let_in`, or the reason in snake case.
-const REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
+static REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
 
 /// Whatever begins like this is the gateway's, also where the file gives other names: an upstream may
 /// still read those that are usual.
@@ -109,6 +109,12 @@ impl Identity {
         THUMBPRINT
     }
 
+    /// Every header that may be written.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let claims = self.claims.iter().map(|(_, name)| name);
+        [&self.thumbprint, &REPORT].into_iter().chain(claims)
+    }
+
     /// Whether nobody but the gateway may write this header, or one that a service could take for it:
     /// CGI and its heirs read `X_Dpop_Subject` as `X-Dpop-Subject`.
     pub fn is_reserved(&self, name: &HeaderName) -> bool {
@@ -122,7 +128,7 @@ impl Identity {
         let mut headers = HeaderMap::new();
         if let Some(report) = extensions.get::<Report>() {
             let reason = report.rejection().map_or("let_in", Rejection::reason);
-            headers.insert(REPORT, HeaderValue::from_static(reason));
+            headers.insert(&REPORT, HeaderValue::from_static(reason));
         }
         let claims = if let Some(token) = extensions.get::<BoundToken>() {
             if let Some(value) = header_value(&token.thumbprint().to_string()) {

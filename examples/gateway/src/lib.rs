@@ -10,11 +10,17 @@
 //! | [`guard`] | method, URI, headers and peer in; a verdict out |
 //! | [`identity`] | which claims the upstream gets in which headers, and who else may not write these |
 //! | [`proxy`] | forwards a request that was let in, and its response |
+//! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
+//! | [`ext_authz`] | the same for Envoy |
+//! | `asked` | what these tell of a request, and who may ask |
 //! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
 //! | `server` | connections, limits, the end |
 
+mod asked;
 pub mod demo;
+pub mod ext_authz;
+pub mod forward_auth;
 pub mod guard;
 pub mod identity;
 mod live;
@@ -24,6 +30,7 @@ mod server;
 pub mod settings;
 
 pub use self::{
+    asked::Askers,
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},

@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use dpop_tower::time::{SystemClock, TimeSource as _};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tower::Service;
@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use crate::{
     guard::{Guard, Guarded},
     memory::Memory,
-    proxy::Proxy,
+    proxy::{self, Proxy},
     settings::{self, Settings, SettingsError},
 };
 
@@ -45,7 +45,8 @@ struct Shared {
 
 struct Live {
     guard: Guard,
-    guarded: Guarded<Proxy>,
+    /// Where there is no upstream, the gateway only says who may pass.
+    guarded: Option<Guarded<Proxy>>,
     /// Nothing to compare with where there is no file.
     settings: Option<Settings>,
 }
@@ -74,7 +75,7 @@ impl Gateway {
     pub fn from_parts(guard: Guard, proxy: &Proxy) -> Result<Self, dpop_tower::ConfigError> {
         Ok(Self(Arc::new(Shared {
             live: ArcSwap::from_pointee(Live {
-                guarded: guard.protect(proxy),
+                guarded: Some(guard.protect(proxy)),
                 guard,
                 settings: None,
             }),
@@ -121,25 +122,43 @@ impl Gateway {
         self.0.live.load().guard.clone()
     }
 
+    /// Whether services behind it may see tokens and proofs.
+    pub(crate) fn passes_on_credentials(&self) -> bool {
+        let live = self.0.live.load();
+        let settings = live.settings.as_ref();
+        settings.is_some_and(|settings| settings.forwarding().danger_pass_on_credentials)
+    }
+
     /// The answer to a request, from the gateway or from the upstream.
     pub fn answer(
         &self,
         request: Request<Body>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
-        self.0.live.load().guarded.call(request)
+        let guarded = &self.0.live.load().guarded;
+        let answer = guarded.as_ref().map(|guarded| guarded.call(request));
+        async {
+            match answer {
+                Some(answer) => answer.await,
+                None => proxy::problem(StatusCode::SERVICE_UNAVAILABLE),
+            }
+        }
     }
 }
 
 impl Live {
     fn of(settings: Settings, memory: &Memory) -> Result<Self, SettingsError> {
         let guard = settings.guard(memory)?;
-        let proxy = Proxy::new(
-            settings.upstream().clone(),
-            Arc::clone(guard.identity()),
-            settings.forwarding().clone(),
-            settings.timeouts(),
-        );
-        let proxy = proxy.map_err(|error| settings.error(error.to_string()))?;
+        let proxy = settings.upstream().map(|upstream| {
+            Proxy::new(
+                upstream.clone(),
+                Arc::clone(guard.identity()),
+                settings.forwarding().clone(),
+                settings.timeouts(),
+            )
+        });
+        let proxy = proxy
+            .transpose()
+            .map_err(|error| settings.error(error.to_string()))?;
         if settings.is_open_by_default() {
             warn!(target: "gateway", "by default, requests pass without a token");
         }
@@ -147,7 +166,7 @@ impl Live {
             warn!(target: "gateway", "the upstream gets access tokens and proofs");
         }
         Ok(Self {
-            guarded: guard.protect(&proxy),
+            guarded: proxy.map(|proxy| guard.protect(&proxy)),
             guard,
             settings: Some(settings),
         })

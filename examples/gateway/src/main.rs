@@ -6,8 +6,10 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use gateway::{
     Gateway, Settings, Shutdown,
     demo::{f1_results, identity_provider, story},
+    ext_authz::{self, ExtAuthz},
+    forward_auth::{self, ForwardAuth},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// A reverse proxy that checks DPoP (RFC 9449) for services that do not know it.
 #[derive(Parser)]
@@ -91,21 +93,71 @@ async fn run(file: PathBuf) -> Result<bool, Box<dyn Error>> {
         .init();
     let settings = Settings::read(&file)?;
     let (limits, timeout) = (settings.limits(), settings.shutdown_timeout());
-    let listener = listen(settings.listen()).await?;
+    let proxying = listen_if(settings.listen()).await?;
+    let asked = settings.forward_auth().cloned();
+    let forward_auth = listen_if(asked.as_ref().map(|asked| asked.listen)).await?;
+    let envoys = settings.ext_authz().cloned();
+    let ext_authz = listen_if(envoys.as_ref().map(|envoys| envoys.listen)).await?;
     let gateway = Gateway::new(settings)?;
     let watching = tokio::spawn(gateway::watch(gateway.clone(), file));
-    let shutdown = Shutdown {
-        signal: told_to_end(),
-        timeout,
+    let (end, ended) = watch::channel(false);
+    tokio::spawn(async move {
+        told_to_end().await;
+        // Nobody may be serving any more.
+        let _ = end.send(true);
+    });
+    let shutdown = || {
+        let mut ended = ended.clone();
+        Shutdown {
+            signal: async move {
+                let _ = ended.wait_for(|ended| *ended).await;
+            },
+            timeout,
+        }
+    };
+    let mut serving = JoinSet::new();
+    if let Some(listener) = proxying {
+        serving.spawn(gateway::serve(
+            listener,
+            gateway.clone(),
+            limits,
+            shutdown(),
+        ));
+    }
+    if let (Some(listener), Some(asked)) = (forward_auth, asked) {
+        let forward_auth = ForwardAuth::new(gateway.clone(), asked);
+        serving.spawn(forward_auth::serve(
+            listener,
+            forward_auth,
+            limits,
+            shutdown(),
+        ));
+    }
+    if let (Some(listener), Some(envoys)) = (ext_authz, envoys) {
+        let ext_authz = ExtAuthz::new(gateway.clone(), envoys);
+        serving.spawn(ext_authz::serve(listener, ext_authz, limits, shutdown()));
+    }
+    let served = async {
+        while let Some(served) = serving.join_next().await {
+            served??;
+        }
+        Ok::<_, Box<dyn Error>>(())
     };
     tokio::select! {
-        served = gateway::serve(listener, gateway, limits, shutdown) => served?,
+        served = served => served?,
         // Nobody would learn otherwise that changes of the file do not count.
         watched = watching => {
             watched??;
         }
     }
     Ok(true)
+}
+
+async fn listen_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn serve_part(part: Part) -> Result<bool, Box<dyn Error>> {

@@ -14,7 +14,7 @@ use std::{
 
 use axum::{body::Body, serve::Listener};
 use dpop_tower::target::PeerAddr;
-use http::Request;
+use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -51,13 +51,29 @@ pub(crate) struct Place(
 ///
 /// If the listener has no address.
 pub async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     gateway: Gateway,
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
+    let answer = move |request| gateway.answer(request);
+    serve_with(listener, "listening", answer, limits, shutdown).await
+}
+
+/// As [`serve`], whatever answers. `what` is for the log: it says what goes on at the address.
+pub(crate) async fn serve_with<A, F>(
+    mut listener: TcpListener,
+    what: &str,
+    answer: A,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()>
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let address = TcpListener::local_addr(&listener)?;
-    info!(target: "gateway", "listening on {address}");
+    info!(target: "gateway", "{what} on {address}");
     let connections = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut signal = pin!(shutdown.signal);
@@ -71,7 +87,7 @@ pub async fn serve(
             (permit, (stream, peer)) = next => {
                 // A semaphore that is never closed always has a permit to give.
                 let Ok(permit) = permit else { continue };
-                accept(stream, peer, permit, &gateway, limits, &graceful);
+                accept(stream, peer, permit, &answer, limits, &graceful);
             }
             () = &mut signal => break,
         }
@@ -87,27 +103,29 @@ pub async fn serve(
     Ok(())
 }
 
-fn accept(
+fn accept<A, F>(
     stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
-    gateway: &Gateway,
+    answer: &A,
     limits: Limits,
     graceful: &GracefulShutdown,
-) {
+) where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     // Otherwise a small response may wait for the acknowledgement of another.
     let _ = stream.set_nodelay(true);
     let has_called = Arc::new(AtomicBool::new(false));
     let place = Place(Arc::new(permit));
     let service = {
-        let (gateway, has_called, place) =
-            (gateway.clone(), Arc::clone(&has_called), place.clone());
+        let (answer, has_called, place) = (answer.clone(), Arc::clone(&has_called), place.clone());
         service_fn(move |request: Request<Incoming>| {
             has_called.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(PeerAddr(peer.ip()));
             request.extensions_mut().insert(place.clone());
-            let answer = gateway.answer(request);
+            let answer = answer(request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         })
     };

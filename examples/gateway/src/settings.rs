@@ -14,7 +14,10 @@ use std::{
 
 use dpop_tower::policy::PolicyTable;
 
-pub use self::error::SettingsError;
+pub use self::{
+    asking::{ExtAuthzSettings, ForwardAuthSettings},
+    error::SettingsError,
+};
 use self::{
     error::Source,
     file::{File, ModeName},
@@ -27,14 +30,16 @@ use crate::{
 };
 
 mod access;
+mod asking;
 mod error;
 mod file;
 mod policies;
 
 /// What a file says, checked.
 pub struct Settings {
-    listen: SocketAddr,
-    upstream: Upstream,
+    proxying: Option<(SocketAddr, Upstream)>,
+    forward_auth: Option<ForwardAuthSettings>,
+    ext_authz: Option<ExtAuthzSettings>,
     forwarding: Forwarding,
     identity: Identity,
     policies: Option<PolicyTable>,
@@ -89,12 +94,11 @@ impl Settings {
             text: text.to_owned(),
         };
         let file = deserialize(&source)?;
-        let upstream = Upstream::new(file.upstream.get_ref())
-            .map_err(|message| source.error(file.upstream.span(), "upstream", message))?;
         let (limits, timeouts) = limits(&file, &source)?;
         let settings = Self {
-            listen: file.listen,
-            upstream,
+            proxying: asking::proxying(&file, &source)?,
+            forward_auth: asking::forward_auth(&file, &source)?,
+            ext_authz: asking::ext_authz(&file, &source)?,
             forwarding: access::forwarding(&file, &source)?,
             identity: access::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
@@ -110,9 +114,19 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where to listen.
-    pub const fn listen(&self) -> SocketAddr {
-        self.listen
+    /// Where to listen for requests to forward, if any are to be.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.proxying.as_ref().map(|(listen, _)| *listen)
+    }
+
+    /// Where and which proxies may ask over HTTP whether a request may pass.
+    pub const fn forward_auth(&self) -> Option<&ForwardAuthSettings> {
+        self.forward_auth.as_ref()
+    }
+
+    /// Where and which Envoys may ask over gRPC whether a request may pass.
+    pub const fn ext_authz(&self) -> Option<&ExtAuthzSettings> {
+        self.ext_authz.as_ref()
     }
 
     /// What a stranger can use up.
@@ -125,9 +139,9 @@ impl Settings {
         self.shutdown_timeout
     }
 
-    /// Where requests go.
-    pub const fn upstream(&self) -> &Upstream {
-        &self.upstream
+    /// Where requests go, if any are to be forwarded.
+    pub fn upstream(&self) -> Option<&Upstream> {
+        self.proxying.as_ref().map(|(_, upstream)| upstream)
     }
 
     /// What the upstream is told, beside who called.
@@ -187,7 +201,9 @@ impl Settings {
     /// The fields that differ and are looked at when the program starts only.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
         [
-            ("listen", self.listen != old.listen),
+            ("listen", self.listen() != old.listen()),
+            ("forward_auth", self.forward_auth != old.forward_auth),
+            ("ext_authz", self.ext_authz != old.ext_authz),
             (
                 "shutdown_timeout",
                 self.shutdown_timeout != old.shutdown_timeout,
@@ -220,8 +236,10 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("file", &self.source.name)
-            .field("listen", &self.listen)
-            .field("upstream", &self.upstream)
+            .field("listen", &self.listen())
+            .field("upstream", &self.upstream())
+            .field("forward_auth", &self.forward_auth)
+            .field("ext_authz", &self.ext_authz)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ORIGIN, Rig, Wanted, mirror};
 
-const OF_THE_GATEWAY: [&str; 5] = [
+pub(super) const OF_THE_GATEWAY: [&str; 5] = [
     "x-dpop-thumbprint",
     "x-dpop-subject",
     "x-dpop-client-id",
@@ -66,7 +66,7 @@ async fn the_upstream_gets_the_credentials_where_the_file_says_so() {
 }
 
 /// Services behind CGI and its heirs take these for one name.
-fn spellings(name: &str) -> Vec<String> {
+pub(super) fn spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![
         name.to_owned(),
         name.to_uppercase(),

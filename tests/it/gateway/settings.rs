@@ -48,7 +48,7 @@ fn refused(head: &str, tables: &str, line: usize, field: &str, told: &str) {
 #[test]
 fn a_file_of_what_has_no_default_is_good() {
     let settings = parse("", "").unwrap();
-    assert_eq!(settings.listen().to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.listen(), "127.0.0.1:8080".parse().ok());
     assert_eq!(settings.window().as_secs(), 70);
     assert!(!settings.forwarding().danger_pass_on_credentials);
 }
@@ -81,7 +81,9 @@ fn text_that_is_no_toml_is_told_with_its_line() {
 
 #[test]
 fn what_is_missing_is_told_with_its_table() {
-    let error = Settings::parse("listen = \"127.0.0.1:1\"\n", Path::new("gateway.toml"));
+    let text = "listen = '127.0.0.1:1'\npublic_origins = ['https://api.test']\n\
+                [[issuer]]\nurl = 'https://issuer.test'\naudiences = ['a']\n";
+    let error = Settings::parse(text, Path::new("gateway.toml"));
     assert!(
         error
             .unwrap_err()

@@ -46,7 +46,7 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
     })
 }
 
-fn network_of(text: &str) -> Option<IpNet> {
+pub(super) fn network_of(text: &str) -> Option<IpNet> {
     text.parse()
         .ok()
         .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())

@@ -8,8 +8,8 @@ use toml::Spanned;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) listen: SocketAddr,
-    pub(super) upstream: Spanned<String>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) upstream: Option<Spanned<String>>,
     pub(super) public_origins: Spanned<Vec<Spanned<String>>>,
     pub(super) path_prefix: Option<Spanned<String>>,
     #[serde(default)]
@@ -33,6 +33,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) replay: Replay,
+    pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
+    pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -163,6 +165,29 @@ impl Default for Limits {
 pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForwardAuth {
+    pub(super) listen: Spanned<SocketAddr>,
+    pub(super) proxy: ProxyName,
+    pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ProxyName {
+    Nginx,
+    Traefik,
+    Caddy,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExtAuthz {
+    pub(super) listen: Spanned<SocketAddr>,
+    pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 const fn thirty() -> u64 {

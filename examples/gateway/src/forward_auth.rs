@@ -1,0 +1,243 @@
+//! Answers proxies that ask over HTTP whether a request may pass: nginx (`auth_request`), Traefik
+//! (`ForwardAuth`) and Caddy (`forward_auth`).
+//!
+//! The proxy sends the headers of the request, and in further headers which method and URI it was for.
+//! The answer is 200 with the [identity headers](crate::identity) for the proxy to pass on, or the
+//! refusal for the client. `docs/forward-auth.md` has what the proxies need to be told.
+
+use std::{future::Future, io, sync::Arc};
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use tokio::net::TcpListener;
+use tracing::{error, warn};
+
+use crate::{
+    asked::{self, Asked, Askers, NotOne},
+    guard::Verdict,
+    live::Gateway,
+    proxy::problem,
+    server::{Shutdown, serve_with},
+    settings::{ForwardAuthSettings, Limits},
+};
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What the status of a refusal is where nginx cannot be told it.
+const STATUS: HeaderName = HeaderName::from_static("x-dpop-status");
+
+/// Which proxy asks: each has headers of its own, and passes on answers in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskingProxy {
+    /// `X-Original-Method` and `X-Original-URI`. nginx takes 2xx, 401 and 403 for an answer, and
+    /// anything else for a failure; see [`ForwardAuth::answer`].
+    Nginx,
+    /// `X-Forwarded-Method`, `-Uri` and `-Host`.
+    Traefik,
+    /// `X-Forwarded-Method`, `-Uri` and `-Host`.
+    Caddy,
+}
+
+/// Two headers in which a proxy may say what was requested.
+#[derive(Clone, Copy)]
+struct Family {
+    method: &'static str,
+    uri: &'static str,
+}
+
+const X_ORIGINAL: Family = Family {
+    method: "x-original-method",
+    uri: "x-original-uri",
+};
+const X_FORWARDED: Family = Family {
+    method: "x-forwarded-method",
+    uri: "x-forwarded-uri",
+};
+
+impl AskingProxy {
+    /// The headers that count, and those that do not.
+    const fn families(self) -> (Family, Family) {
+        match self {
+            Self::Nginx => (X_ORIGINAL, X_FORWARDED),
+            Self::Traefik | Self::Caddy => (X_FORWARDED, X_ORIGINAL),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Traefik => "Traefik",
+            Self::Caddy => "Caddy",
+        }
+    }
+}
+
+/// Says whether requests may pass. Clones are cheap.
+#[derive(Clone, Debug)]
+pub struct ForwardAuth {
+    gateway: Gateway,
+    proxy: AskingProxy,
+    askers: Arc<Askers>,
+}
+
+/// Why there is no verdict.
+enum Trouble {
+    /// The proxy is not set up as it has to be.
+    Proxy(NotOne),
+    /// The request cannot be one that anybody makes in good faith.
+    Request,
+}
+
+impl From<NotOne> for Trouble {
+    fn from(not_one: NotOne) -> Self {
+        Self::Proxy(not_one)
+    }
+}
+
+impl ForwardAuth {
+    /// Asks the guard of this gateway, and so knows the proofs that were used there.
+    pub fn new(gateway: Gateway, settings: ForwardAuthSettings) -> Self {
+        Self {
+            gateway,
+            proxy: settings.proxy,
+            askers: Arc::new(settings.askers),
+        }
+    }
+
+    /// Whether a request may pass: 200, or its refusal.
+    ///
+    /// Only those may ask whom the settings list; others get 403. A header that the proxy should have
+    /// set and has not, or not once, makes a 500, and the log names it.
+    ///
+    /// nginx would turn a refusal with any other status than 401 and 403 into a 500. It gets these as
+    /// 403, and every status also in `X-DPoP-Status`.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let mut response = self.verdict(request).await;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn verdict(&self, request: Request<Body>) -> Response<Body> {
+        if !self.askers.include(request.extensions()) {
+            let peer = asked::peer(request.extensions());
+            warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `forward_auth.networks`");
+            return problem(StatusCode::FORBIDDEN);
+        }
+        let peer = asked::peer(request.extensions());
+        let (parts, _) = request.into_parts();
+        let asked = match self.asked(&parts) {
+            Ok(asked) => asked,
+            Err(Trouble::Proxy(not_one)) => return self.misconfigured(not_one),
+            Err(Trouble::Request) => return self.refused(problem(StatusCode::BAD_REQUEST)),
+        };
+        let guard = self.gateway.guard();
+        // Nothing here can take a header away from the request.
+        if let Some(name) = asked::forged(parts.headers.keys(), guard.identity()) {
+            warn!(target: "gateway", "a request has the header {name}, which only the gateway may write; the proxy should take it away before it asks");
+            return self.refused(problem(StatusCode::BAD_REQUEST));
+        }
+        // Without the content type, a gRPC request is refused with an HTTP status. The status of
+        // a gRPC refusal is 200, and proxies would let the request pass.
+        let mut names = vec![header::AUTHORIZATION, DPOP];
+        if self.proxy != AskingProxy::Nginx {
+            names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
+        }
+        match guard
+            .check(asked.request(&parts.headers, &names, peer))
+            .await
+        {
+            Verdict::LetIn {
+                identity,
+                response_headers,
+            } => {
+                let mut response = Response::new(Body::empty());
+                response.headers_mut().extend(response_headers);
+                response.headers_mut().extend(identity);
+                response
+            }
+            Verdict::Refused(response) => self.refused(response),
+        }
+    }
+
+    fn asked(&self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
+        let headers = &parts.headers;
+        let (family, other) = self.proxy.families();
+        let (method, uri) = (
+            asked::only(headers, family.method)?,
+            asked::only(headers, family.uri)?,
+        );
+        for (value, name) in [(method, other.method), (uri, other.uri)] {
+            // Whoever has set it means something else, and a service may believe that.
+            if headers.get_all(name).iter().any(|said| said != value) {
+                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.proxy.name());
+                return Err(Trouble::Request);
+            }
+        }
+        Ok(Asked {
+            method: asked::method(method.as_bytes()).ok_or(Trouble::Request)?,
+            target: asked::target(uri.as_bytes()).ok_or(Trouble::Request)?,
+            host: self.host(parts)?,
+        })
+    }
+
+    /// What chooses among the public origins.
+    fn host(&self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, NotOne> {
+        let headers = &parts.headers;
+        if self.proxy != AskingProxy::Nginx && headers.contains_key(X_FORWARDED_HOST) {
+            return asked::only(headers, "x-forwarded-host").map(|host| Some(host.clone()));
+        }
+        match parts.uri.authority() {
+            Some(authority) => Ok(HeaderValue::from_str(authority.as_str()).ok()),
+            None if !headers.contains_key(header::HOST) => Ok(None),
+            None => asked::only(headers, "host").map(|host| Some(host.clone())),
+        }
+    }
+
+    fn misconfigured(&self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
+        let proxy = self.proxy.name();
+        let how = if is_missing { "no" } else { "more than one" };
+        error!(target: "gateway", "{proxy} asks with {how} {name}: it has to set this header, once; see docs/forward-auth.md");
+        problem(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn refused(&self, mut response: Response<Body>) -> Response<Body> {
+        let status = response.status();
+        if status.is_success() {
+            // It would let the request pass.
+            error!(target: "gateway", "a refusal has the status {status}");
+            return problem(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if self.proxy == AskingProxy::Nginx {
+            asked::join_challenges(response.headers_mut());
+            response
+                .headers_mut()
+                .insert(STATUS, HeaderValue::from(status.as_u16()));
+            if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                *response.status_mut() = StatusCode::FORBIDDEN;
+            }
+        }
+        response
+    }
+}
+
+/// Answers on a socket until it is told to end; see [`serve`](crate::serve).
+///
+/// # Errors
+///
+/// If the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    forward_auth: ForwardAuth,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()> {
+    let what = format!("answering {}", forward_auth.proxy.name());
+    let answer = move |request| {
+        let forward_auth = forward_auth.clone();
+        async move { forward_auth.answer(request).await }
+    };
+    serve_with(listener, &what, answer, limits, shutdown).await
+}
