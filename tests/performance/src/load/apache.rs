@@ -70,6 +70,7 @@ Group www-data
 LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authn_core_module /usr/lib/apache2/modules/mod_authn_core.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
 LoadModule oauth2_module /usr/lib/apache2/modules/mod_oauth2.so
 ServerLimit 1
 StartServers 1

@@ -138,7 +138,7 @@ pub async fn drive(
     for mut sender in senders {
         let (load, next) = (Rc::clone(load), Rc::clone(&next));
         tasks.spawn_local(async move {
-            let mut latencies = Histogram::<u64>::new(3).map_err(|error| error.to_string())?;
+            let mut latencies = histogram()?;
             while next.get() < range.end {
                 let proof = &load.proofs[next.replace(next.get() + 1)];
                 let begin = Instant::now();
@@ -153,7 +153,7 @@ pub async fn drive(
             Ok((sender, latencies))
         });
     }
-    let mut all = Histogram::<u64>::new(3)?;
+    let mut all = histogram()?;
     let mut senders = Vec::new();
     while let Some(task) = tasks.join_next().await {
         let (sender, latencies) = task??;
@@ -161,4 +161,9 @@ pub async fn drive(
         all.add(latencies)?;
     }
     Ok((senders, all))
+}
+
+/// Of nanoseconds, up to a minute.
+fn histogram() -> Result<Histogram<u64>, String> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| error.to_string())
 }
