@@ -1,6 +1,9 @@
 //! What the measurements have in common: a protected service, and requests for it that are made ahead.
 
+pub mod load;
 pub mod measure;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod results;
 
 use std::{

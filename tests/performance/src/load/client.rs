@@ -1,0 +1,169 @@
+//! The load generator: so many requests in flight, each with a proof of its own.
+
+use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc, time::Instant};
+
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use http::{HeaderValue, Request, StatusCode, Version, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpStream, task::JoinSet};
+
+use super::Error;
+use crate::URL;
+
+type Body = Empty<Bytes>;
+
+/// How requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, a request at a time on every connection, which is kept.
+    Http1,
+    /// HTTP/2 with prior knowledge, several requests at a time on every connection.
+    Http2,
+}
+
+impl Protocol {
+    /// The name of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+
+    /// Connections, and requests at a time on each.
+    pub const fn shape(self) -> (usize, usize) {
+        match self {
+            Self::Http1 => (16, 1),
+            Self::Http2 => (4, 4),
+        }
+    }
+}
+
+/// One request at a time on a connection.
+#[derive(Debug)]
+pub struct Sender {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Sender {
+    /// As many as there can be requests in flight.
+    pub async fn connect(address: SocketAddr, protocol: Protocol) -> Result<Vec<Self>, Error> {
+        let (connections, streams) = protocol.shape();
+        let mut senders = Vec::new();
+        for _ in 0..connections {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let stream = TokioIo::new(stream);
+            match protocol {
+                Protocol::Http1 => {
+                    let (sender, connection) = http1::handshake(stream).await?;
+                    // Its errors are those of the requests.
+                    tokio::spawn(connection);
+                    let kind = Kind::Http1(sender);
+                    senders.push(Self { kind });
+                }
+                Protocol::Http2 => {
+                    let executor = TokioExecutor::new();
+                    let (sender, connection) = http2::handshake(executor, stream).await?;
+                    tokio::spawn(connection);
+                    for _ in 0..streams {
+                        let kind = Kind::Http2(sender.clone());
+                        senders.push(Self { kind });
+                    }
+                }
+            }
+        }
+        Ok(senders)
+    }
+
+    /// The status of the response, which has been read to its end.
+    pub async fn send(
+        &mut self,
+        authorization: &HeaderValue,
+        proof: Option<&HeaderValue>,
+    ) -> Result<StatusCode, Error> {
+        let mut request = Request::new(Body::new());
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, authorization.clone());
+        if let Some(proof) = proof {
+            headers.insert("dpop", proof.clone());
+        }
+        // Some servers have no other way to know that a proxy in front of them has taken off the TLS.
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        let response = match &mut self.kind {
+            Kind::Http1(sender) => {
+                let host = HeaderValue::from_static("api.example.com");
+                request.headers_mut().insert(header::HOST, host);
+                *request.uri_mut() = http::Uri::from_static("/orders/42");
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            Kind::Http2(sender) => {
+                *request.uri_mut() = http::Uri::from_static(URL);
+                *request.version_mut() = Version::HTTP_2;
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+        };
+        let status = response.status();
+        response.into_body().collect().await?;
+        Ok(status)
+    }
+}
+
+/// The token of all requests, and a proof for each.
+#[derive(Debug)]
+pub struct Load {
+    pub authorization: HeaderValue,
+    pub proofs: Vec<HeaderValue>,
+}
+
+/// Sends those proofs, one request after the other with every sender. Anything but 200 is an error.
+pub async fn drive(
+    senders: Vec<Sender>,
+    load: &Rc<Load>,
+    range: Range<usize>,
+) -> Result<(Vec<Sender>, Histogram<u64>), Error> {
+    let next = Rc::new(Cell::new(range.start));
+    let mut tasks = JoinSet::new();
+    for mut sender in senders {
+        let (load, next) = (Rc::clone(load), Rc::clone(&next));
+        tasks.spawn_local(async move {
+            let mut latencies = histogram()?;
+            while next.get() < range.end {
+                let proof = &load.proofs[next.replace(next.get() + 1)];
+                let begin = Instant::now();
+                let sent = sender.send(&load.authorization, Some(proof)).await;
+                let status = sent.map_err(|error| error.to_string())?;
+                let latency = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                if status != StatusCode::OK {
+                    return Err(format!("a good request was answered with {status}"));
+                }
+                latencies.saturating_record(latency);
+            }
+            Ok((sender, latencies))
+        });
+    }
+    let mut all = histogram()?;
+    let mut senders = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        let (sender, latencies) = task??;
+        senders.push(sender);
+        all.add(latencies)?;
+    }
+    Ok((senders, all))
+}
+
+/// Of nanoseconds, up to a minute.
+fn histogram() -> Result<Histogram<u64>, String> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| error.to_string())
+}
