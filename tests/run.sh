@@ -64,7 +64,8 @@ suite() {
 install() {
   [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 1
   echo "installing: $*"
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+  # No server that comes with a package is to be started: RUNLEVEL says so.
+  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
 }
 
 # needs PROGRAM PACKAGE: has the program, or gets it.
@@ -178,6 +179,16 @@ oldest_compiler() {
   fi
 }
 
+# Debian has it where only root looks for programs.
+has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
+
+performance_sources() {
+  local manifest=tests/performance/Cargo.toml
+  cargo fmt --manifest-path $manifest --check &&
+    CARGO_TARGET_DIR=target/performance \
+      cargo clippy --locked --manifest-path $manifest --all-targets -- -D warnings
+}
+
 has_nightly() {
   command -v rustup >/dev/null && rustup toolchain list | grep -q '^nightly'
 }
@@ -197,6 +208,7 @@ check "lints" cargo clippy --locked --workspace --all-targets --all-features -- 
 check "each feature by itself" each_feature
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
+check "nginx" has_nginx
 suite "unit, integration and documentation tests" cargo \
   cargo test --locked --workspace --all-features --no-fail-fast
 # Any crate in a user's build can turn this on, and serde_json then hands over numbers as maps.
@@ -223,6 +235,8 @@ suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quick
 suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gateway.mjs
 check "tools of the gRPC clients" grpc_tools
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
+check "sources of the measurements" performance_sources
+check "what a request costs at most" tests/performance/bounds.sh
 check "sources of the fuzz targets" fuzz_sources
 # Too short to find anything new; it shows that the targets work and that the seeds pass.
 if has_nightly; then

@@ -1,8 +1,10 @@
 //! The gateway, run in this process on real sockets, with an upstream that knows nothing of DPoP.
 
 mod access;
+mod ext_authz;
 mod forward_auth;
 mod identity;
+mod nginx;
 mod proxying;
 mod reload;
 mod settings;

@@ -1,0 +1,244 @@
+//! Envoy, which asks over gRPC. The client is generated from Envoy's own description of the call.
+
+use std::collections::HashMap;
+
+use gateway::{
+    Settings, Shutdown,
+    ext_authz::{
+        self, ExtAuthz,
+        proto::envoy::config::core::v3::HeaderValueOption,
+        proto::envoy::service::auth::v3::{
+            AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
+            attribute_context, authorization_client::AuthorizationClient,
+            check_response::HttpResponse,
+        },
+    },
+};
+use http::{Method, Request};
+use tokio::net::TcpListener;
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
+
+use super::{ORIGIN, Rig, Wanted, identity::spellings, mirror};
+
+struct Envoy {
+    rig: Rig,
+    client: AuthorizationClient<Channel>,
+}
+
+impl Envoy {
+    async fn before(tables: &str) -> Self {
+        let tables = format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{tables}");
+        let wanted = Wanted {
+            tables: &tables,
+            ..Wanted::default()
+        };
+        let rig = Rig::with(mirror(), wanted).await;
+        let settings = Settings::read(&rig.path()).unwrap();
+        let asking = settings.ext_authz().unwrap().clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown {
+            signal: std::future::pending::<()>(),
+            timeout: settings.shutdown_timeout(),
+        };
+        let service = ExtAuthz::new(rig.gateway.clone(), asking);
+        tokio::spawn(ext_authz::serve(
+            listener,
+            service,
+            settings.limits(),
+            shutdown,
+        ));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let client = AuthorizationClient::new(endpoint.connect().await.unwrap());
+        Self { rig, client }
+    }
+
+    async fn ask(&mut self, question: CheckRequest) -> CheckResponse {
+        self.client.check(question).await.unwrap().into_inner()
+    }
+
+    async fn let_in(&mut self, question: CheckRequest) -> OkHttpResponse {
+        let answer = self.ask(question).await;
+        assert_eq!(answer.status.unwrap().code, i32::from(Code::Ok));
+        match answer.http_response {
+            Some(HttpResponse::OkResponse(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// With the status of HTTP.
+    async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
+        let answer = self.ask(question).await;
+        assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
+        match answer.http_response {
+            Some(HttpResponse::DeniedResponse(response)) => {
+                (response.status.clone().unwrap().code, response)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What Envoy tells of a request.
+fn about<B>(request: &Request<B>) -> CheckRequest {
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let method = request.method().to_string();
+    let mut headers: HashMap<String, String> = (request.headers().iter())
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.insert(":path".to_owned(), path.clone());
+    headers.insert(":method".to_owned(), method.clone());
+    CheckRequest {
+        attributes: Some(AttributeContext {
+            request: Some(attribute_context::Request {
+                http: Some(attribute_context::HttpRequest {
+                    method,
+                    path,
+                    headers,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+    }
+}
+
+fn header(headers: &[HeaderValueOption], name: &str) -> Option<String> {
+    let mut found = headers.iter().filter_map(|option| option.header.as_ref());
+    found
+        .find(|header| header.key == name)
+        .map(|header| header.value.clone())
+}
+
+#[tokio::test]
+async fn a_good_request_passes_with_who_called_and_without_credentials() {
+    let mut envoy = Envoy::before("").await;
+    let response = envoy.let_in(about(&envoy.rig.get("/orders?a"))).await;
+    let thumbprint = envoy.rig.client.thumbprint().to_string();
+    assert_eq!(
+        header(&response.headers, "x-dpop-thumbprint"),
+        Some(thumbprint)
+    );
+    assert_eq!(
+        header(&response.headers, "x-dpop-subject").as_deref(),
+        Some("alice")
+    );
+    for name in ["authorization", "dpop"] {
+        assert!(
+            response
+                .headers_to_remove
+                .iter()
+                .any(|removed| removed == name),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_forges_is_replaced_or_removed() {
+    let mut envoy = Envoy::before("").await;
+    for spelling in spellings("x-dpop-subject") {
+        let name: http::HeaderName = spelling.parse().unwrap();
+        let mut request = envoy.rig.get("/orders");
+        request
+            .headers_mut()
+            .insert(name.clone(), "mallory".parse().unwrap());
+        let response = envoy.let_in(about(&request)).await;
+        let is_set = header(&response.headers, name.as_str()).as_deref() == Some("alice");
+        let is_removed = response
+            .headers_to_remove
+            .iter()
+            .any(|removed| removed == name.as_str());
+        assert!(is_set || is_removed, "{spelling}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_what_the_client_needs() {
+    let mut envoy = Envoy::before("[nonces]\nmode = 'required'\n").await;
+    let (status, response) = envoy
+        .refused(about(&Request::get("/orders").body(()).unwrap()))
+        .await;
+    assert_eq!(status, 401);
+    let challenge = header(&response.headers, "www-authenticate").unwrap();
+    assert!(challenge.starts_with("DPoP "), "{challenge}");
+
+    let (status, response) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    assert_eq!(status, 401);
+    let challenge = header(&response.headers, "www-authenticate").unwrap();
+    assert!(
+        challenge.contains("error=\"use_dpop_nonce\""),
+        "{challenge}"
+    );
+    let nonce = header(&response.headers, "dpop-nonce").unwrap();
+    let (url, token) = (format!("{ORIGIN}/orders"), envoy.rig.token());
+    let proof = envoy.rig.client.proof("GET", &url).access_token(&token);
+    let proof = proof.nonce(&nonce).sign();
+    let request = envoy
+        .rig
+        .client
+        .request_with_proof(Method::GET, &url, &token, &proof);
+    envoy.let_in(about(&request)).await;
+    let (status, _) = envoy.refused(about(&request)).await;
+    assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn a_grpc_call_is_refused_as_grpc_clients_read_it() {
+    let mut envoy = Envoy::before("").await;
+    let request =
+        Request::post("/orders.v1.Orders/Place").header("content-type", "application/grpc");
+    let (_, response) = envoy.refused(about(&request.body(()).unwrap())).await;
+    assert_eq!(
+        header(&response.headers, "grpc-status").as_deref(),
+        Some("16")
+    );
+}
+
+#[tokio::test]
+async fn a_question_that_envoy_would_not_ask_is_no_way_in() {
+    let mut envoy = Envoy::before("").await;
+    let (status, _) = envoy.refused(CheckRequest::default()).await;
+    assert_eq!(status, 500);
+    let good = || about(&envoy.rig.get("/orders"));
+    let questions = [
+        ("another path in the headers", ":path", "/other"),
+        ("another method in the headers", ":method", "POST"),
+    ];
+    let questions: Vec<_> = (questions.into_iter())
+        .map(|(what, name, value)| {
+            let mut question = good();
+            let attributes = question.attributes.as_mut().unwrap();
+            let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
+            http.headers.insert(name.to_owned(), value.to_owned());
+            (what, question)
+        })
+        .collect();
+    for (what, question) in questions {
+        let (status, _) = envoy.refused(question).await;
+        assert_eq!(status, 500, "{what}");
+    }
+    for target in ["orders", "/orders#x", "*", "http://api.test/orders", ""] {
+        let mut question = about(&envoy.rig.get("/orders"));
+        let attributes = question.attributes.as_mut().unwrap();
+        let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
+        target.clone_into(&mut http.path);
+        http.headers.remove(":path");
+        let (status, _) = envoy.refused(question).await;
+        assert!(status == 400 || status == 401, "{target}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_passes_once_through_the_gateway_and_envoy() {
+    let mut envoy = Envoy::before("").await;
+    let request = envoy.rig.get("/orders");
+    let question = about(&request);
+    assert_eq!(envoy.rig.status(request).await, 200);
+    let (status, _) = envoy.refused(question).await;
+    assert_eq!(status, 401);
+}
