@@ -1,7 +1,7 @@
 //! The replay store of one process.
 
 use std::{
-    collections::hash_map::Entry,
+    collections::hash_map::{Entry, RandomState},
     fmt,
     num::NonZeroUsize,
     sync::atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -9,27 +9,17 @@ use std::{
 
 use self::{
     expiring::{ExpiringMap, Parts},
+    id::Id,
     tally::Tally,
 };
 use super::{Freshness, ReplayKey, ReplayStore, StoreError, StoreErrorKind};
 use crate::{check::Check, time::UnixTime};
 
 mod expiring;
+mod id;
 mod tally;
 
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
-
-/// The first half of a SHA-256 digest, which is what the store keeps of each.
-///
-/// 128 bits are enough: a collision can only refuse a good request, and to aim one at another
-/// client's proof is a search for a second preimage.
-type Short = [u8; 16];
-
-fn short(digest: &[u8; 32]) -> Short {
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest[..16]);
-    short
-}
 
 /// A bounded [`ReplayStore`] in the memory of this process.
 ///
@@ -62,8 +52,10 @@ fn short(digest: &[u8; 32]) -> Short {
 /// A clock that goes back lets no proof pass twice: the store knows up to which expiry it may have
 /// forgotten entries, and reports older proofs as [`Replayed`](Freshness::Replayed).
 pub struct MemoryReplayStore {
-    seen: Parts<ExpiringMap<UnixTime>>,
-    clients: Parts<ExpiringMap<Tally>>,
+    /// The secret that decides where entries lie.
+    key: RandomState,
+    seen: Parts<UnixTime>,
+    clients: Parts<Tally>,
     /// Places taken in `seen`. Raised before and lowered after the map changes.
     len: AtomicUsize,
     /// When it was last found that no entry can be removed.
@@ -83,6 +75,7 @@ impl MemoryReplayStore {
     /// Memory for the entries is taken as they come, and kept.
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self {
+            key: RandomState::new(),
             seen: Parts::new(capacity.get()),
             clients: Parts::new(capacity.get()),
             len: AtomicUsize::new(0),
@@ -118,7 +111,8 @@ impl MemoryReplayStore {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
-        let (proof, client) = (short(key.proof()), short(key.client()));
+        let proof = Id::new(key.proof(), &self.key);
+        let client = Id::new(key.client(), &self.key);
         loop {
             let outcome = self.try_record(proof, client, expires_at, now);
             // The room may go to another thread before this one comes back for it, hence the loop.
@@ -137,8 +131,8 @@ impl MemoryReplayStore {
     /// A lock of `clients` is only ever taken under one of `seen`, and never two of either.
     fn try_record(
         &self,
-        proof: Short,
-        client: Short,
+        proof: Id,
+        client: Id,
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
@@ -176,12 +170,14 @@ impl MemoryReplayStore {
             return Err(StoreError::client_full());
         }
         entry.insert_entry(expires_at);
-        *earliest = expires_at.min(*earliest);
-        self.seen.publish(&part);
+        if expires_at < *earliest {
+            *earliest = expires_at;
+            self.seen.publish(&part);
+        }
         Ok(Freshness::Fresh)
     }
 
-    fn count_for(&self, client: Short, expires_at: UnixTime, now: UnixTime) -> bool {
+    fn count_for(&self, client: Id, expires_at: UnixTime, now: UnixTime) -> bool {
         let mut part = self.clients.lock(&client);
         if part.is_due() {
             part.purge(now);
@@ -194,7 +190,7 @@ impl MemoryReplayStore {
 
     /// Clears the next part, from that of `proof` on, which may have expired entries. Tells whether
     /// there was one.
-    fn make_room(&self, proof: &Short, now: UnixTime) -> bool {
+    fn make_room(&self, proof: &Id, now: UnixTime) -> bool {
         // Whatever is inserted at `now` lives on at `now`, so a second search would be in vain.
         // Without this a full store would do more work the more requests it refuses.
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {

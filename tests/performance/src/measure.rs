@@ -11,6 +11,13 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Of calls that were measured one by one.
+    pub fn new(calls: Vec<Duration>) -> Self {
+        let mut batches: Vec<f64> = calls.iter().map(Duration::as_secs_f64).collect();
+        batches.sort_by(f64::total_cmp);
+        Self { batches }
+    }
+
     /// The middle one, in microseconds.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)

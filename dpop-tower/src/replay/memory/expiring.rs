@@ -1,14 +1,14 @@
 //! Hash maps in many small parts, cleared of what has expired before they grow.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
+    collections::HashMap,
     sync::atomic::{AtomicI64, Ordering},
 };
 
 use dashmap::{DashMap, mapref::one::RefMut};
+use rustc_hash::FxBuildHasher;
 
-use super::Short;
+use super::id::Id;
 use crate::time::UnixTime;
 
 /// About so many entries share a part when the store is full. Clearing a part or making it bigger
@@ -18,44 +18,50 @@ const ENTRIES_PER_PART: usize = 512;
 /// The search for expired entries may have to look at each part, so their number is bounded.
 const MAX_PARTS: usize = 1 << 16;
 
+/// Parts share this many locks. So few stay in a processor's cache, however large the store is; they
+/// are still many more than there are threads.
+const MAX_LOCKS: usize = 1 << 10;
+
 /// Smaller parts are not worth clearing.
 const MIN_PURGE: usize = 16;
 
-/// The parts, each under a lock of its own.
-pub(super) struct Parts<T> {
-    hasher: RandomState,
+/// The parts. Whoever uses one has the lock that it shares with a few others.
+pub(super) struct Parts<V> {
     count: usize,
-    parts: DashMap<usize, T>,
+    parts: DashMap<usize, ExpiringMap<V>, FxBuildHasher>,
     /// The earliest expiry in each part, side by side: a search that had to lock every part of a
     /// big store would take milliseconds.
     earliest: Box<[AtomicI64]>,
 }
 
 /// A part, locked.
-pub(super) type Part<'a, T> = RefMut<'a, usize, T>;
+pub(super) type Part<'a, V> = RefMut<'a, usize, ExpiringMap<V>>;
 
-impl<T: Default> Parts<T> {
+impl<V: Expires> Parts<V> {
     pub(super) fn new(capacity: usize) -> Self {
         let count = (capacity / ENTRIES_PER_PART)
             .clamp(16, MAX_PARTS)
             .next_power_of_two();
         Self {
-            hasher: RandomState::new(),
             count,
-            parts: DashMap::with_capacity_and_shard_amount(count, count),
+            parts: DashMap::with_capacity_and_hasher_and_shard_amount(
+                count,
+                FxBuildHasher,
+                count.min(MAX_LOCKS),
+            ),
             earliest: (0..count).map(|_| AtomicI64::new(i64::MAX)).collect(),
         }
     }
 
-    /// Locks the part `key` belongs to.
-    pub(super) fn lock(&self, key: &Short) -> Part<'_, T> {
-        self.parts.entry(self.index_of(key)).or_default()
+    /// Locks the part `id` belongs to.
+    pub(super) fn lock(&self, id: &Id) -> Part<'_, V> {
+        self.parts.entry(self.index_of(id)).or_default()
     }
 
     /// Locks the first part in which something may have expired before `now`, beginning with the one
-    /// `key` belongs to.
-    pub(super) fn next_due(&self, key: &Short, now: UnixTime) -> Option<Part<'_, T>> {
-        let (before, from) = self.earliest.split_at(self.index_of(key));
+    /// `id` belongs to.
+    pub(super) fn next_due(&self, id: &Id, now: UnixTime) -> Option<Part<'_, V>> {
+        let (before, from) = self.earliest.split_at(self.index_of(id));
         (before.len()..)
             .zip(from)
             .chain((0..).zip(before))
@@ -63,29 +69,26 @@ impl<T: Default> Parts<T> {
             .find_map(|(index, _)| self.parts.get_mut(&index))
     }
 
+    /// Makes the earliest expiry of `part` known to [`next_due`](Self::next_due).
+    pub(super) fn publish(&self, part: &Part<'_, V>) {
+        if let Some(earliest) = self.earliest.get(*part.key()) {
+            earliest.store(part.earliest.as_secs(), Ordering::Relaxed);
+        }
+    }
+
     /// Locks one part after the other.
     #[cfg(test)]
-    pub(super) fn each(&self) -> impl Iterator<Item = Part<'_, T>> {
+    pub(super) fn each(&self) -> impl Iterator<Item = Part<'_, V>> {
         (0..self.count).filter_map(|index| self.parts.get_mut(&index))
     }
 
-    /// The hash is keyed at random; see [`MemoryReplayStore`](super::MemoryReplayStore).
     #[expect(
         clippy::cast_possible_truncation,
         reason = "there are far fewer parts than a cut hash can count"
     )]
-    fn index_of(&self, key: &Short) -> usize {
+    fn index_of(&self, id: &Id) -> usize {
         // `count` is a power of two.
-        self.hasher.hash_one(key) as usize & self.count.saturating_sub(1)
-    }
-}
-
-impl<V: Expires> Parts<ExpiringMap<V>> {
-    /// Makes the earliest expiry of `part` known to [`next_due`](Self::next_due).
-    pub(super) fn publish(&self, part: &Part<'_, ExpiringMap<V>>) {
-        if let Some(earliest) = self.earliest.get(*part.key()) {
-            earliest.store(part.earliest.as_secs(), Ordering::Relaxed);
-        }
+        id.keyed() as usize & self.count.saturating_sub(1)
     }
 }
 
@@ -107,7 +110,7 @@ impl Expires for UnixTime {
 /// looking at three entries. The entries lie side by side, which makes this several times cheaper
 /// than to keep them in order of expiry and to find each again when it is due.
 pub(super) struct ExpiringMap<V> {
-    pub(super) entries: HashMap<Short, V>,
+    pub(super) entries: HashMap<Id, V, FxBuildHasher>,
     /// No entry that expired later than this has been removed.
     pub(super) forgotten_until: UnixTime,
     /// No entry expires earlier; see [`Parts::publish`].
@@ -118,7 +121,7 @@ pub(super) struct ExpiringMap<V> {
 impl<V> Default for ExpiringMap<V> {
     fn default() -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             forgotten_until: UnixTime::from_secs(i64::MIN),
             earliest: UnixTime::from_secs(i64::MAX),
             purge_at: MIN_PURGE,

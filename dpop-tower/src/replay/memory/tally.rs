@@ -9,55 +9,69 @@ use crate::time::UnixTime;
 /// stops counting, whether or not its entries have been removed. All proofs expire within one
 /// acceptance window, so there are few seconds to count.
 pub(super) struct Tally {
+    latest: UnixTime,
+    of_latest: usize,
+    /// Behind a pointer because most clients of a large service have no others.
+    earlier: Option<Box<Earlier>>,
+}
+
+#[derive(Default)]
+struct Earlier {
     live: usize,
-    /// Kept apart from the others because most clients of a large service have no others.
-    latest: (UnixTime, usize),
     /// Ascending.
-    earlier: Vec<(UnixTime, usize)>,
+    seconds: Vec<(UnixTime, usize)>,
 }
 
 impl Tally {
     /// Counts one more entry unless `limit` entries are live at `now`.
     pub(super) fn try_add(&mut self, expires_at: UnixTime, now: UnixTime, limit: usize) -> bool {
         self.expire(now);
-        if self.live >= limit {
+        if self.live() >= limit {
             return false;
         }
-        self.live += 1;
-        if expires_at > self.latest.0 {
-            let previous = std::mem::replace(&mut self.latest, (expires_at, 1));
-            if previous.1 > 0 {
-                self.earlier.push(previous);
+        if expires_at > self.latest {
+            if self.of_latest > 0 {
+                self.earlier
+                    .get_or_insert_default()
+                    .add(self.latest, self.of_latest);
             }
-        } else if expires_at == self.latest.0 {
-            self.latest.1 += 1;
+            self.latest = expires_at;
+            self.of_latest = 1;
+        } else if expires_at == self.latest {
+            self.of_latest += 1;
         } else {
-            self.add_earlier(expires_at);
+            self.earlier.get_or_insert_default().add(expires_at, 1);
         }
         true
     }
 
-    fn add_earlier(&mut self, expires_at: UnixTime) {
-        let found = self
-            .earlier
-            .binary_search_by_key(&expires_at, |(second, _)| *second);
-        match found {
-            Ok(at) => {
-                if let Some((_, count)) = self.earlier.get_mut(at) {
-                    *count += 1;
-                }
-            }
-            Err(at) => self.earlier.insert(at, (expires_at, 1)),
+    fn live(&self) -> usize {
+        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.live);
+        self.of_latest + earlier
+    }
+
+    fn expire(&mut self, now: UnixTime) {
+        if self.latest < now {
+            *self = Self::default();
+        } else if let Some(earlier) = &mut self.earlier {
+            earlier.expire(now);
+        }
+    }
+}
+
+impl Earlier {
+    fn add(&mut self, expires_at: UnixTime, count: usize) {
+        self.live += count;
+        let at = self.seconds.partition_point(|(second, _)| *second < expires_at);
+        match self.seconds.get_mut(at) {
+            Some((second, counted)) if *second == expires_at => *counted += count,
+            _ => self.seconds.insert(at, (expires_at, count)),
         }
     }
 
     fn expire(&mut self, now: UnixTime) {
-        if self.latest.0 < now {
-            *self = Self::default();
-            return;
-        }
-        let over = self.earlier.partition_point(|(second, _)| *second < now);
-        let expired: usize = self.earlier.drain(..over).map(|(_, count)| count).sum();
+        let over = self.seconds.partition_point(|(second, _)| *second < now);
+        let expired: usize = self.seconds.drain(..over).map(|(_, count)| count).sum();
         self.live -= expired;
     }
 }
@@ -65,16 +79,16 @@ impl Tally {
 impl Default for Tally {
     fn default() -> Self {
         Self {
-            live: 0,
-            latest: (UnixTime::from_secs(i64::MIN), 0),
-            earlier: Vec::new(),
+            latest: UnixTime::from_secs(i64::MIN),
+            of_latest: 0,
+            earlier: None,
         }
     }
 }
 
 impl Expires for Tally {
     fn expires_at(&self) -> UnixTime {
-        self.latest.0
+        self.latest
     }
 }
 
@@ -89,9 +103,11 @@ mod tests {
         let mut tally = Tally::default();
         for expires_at in [150, 150, 160, 160, 160, 150, 155, 155] {
             assert!(tally.try_add(at(expires_at), at(100), 8));
-            assert_eq!(tally.earlier.is_empty(), tally.latest.0 == at(150));
+            assert_eq!(tally.earlier.is_none(), tally.latest == at(150));
         }
-        assert_eq!(tally.latest, (at(160), 3));
-        assert_eq!(tally.earlier, [(at(150), 3), (at(155), 2)]);
+        assert_eq!((tally.latest, tally.of_latest), (at(160), 3));
+        let earlier = tally.earlier.unwrap();
+        assert_eq!(earlier.seconds, [(at(150), 3), (at(155), 2)]);
+        assert_eq!(earlier.live, 5);
     }
 }

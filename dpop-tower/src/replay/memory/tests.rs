@@ -331,10 +331,11 @@ fn insertions_alone_keep_expired_entries_and_clients_few() {
 fn a_part_is_cleared_when_a_third_of_it_may_have_expired_and_not_before() {
     let mut part = ExpiringMap::default();
     let expires_at = UnixTime::from_secs(160);
+    let secret = RandomState::new();
     for due_at in [16, 24, 36] {
         for n in 0..due_at {
             assert!(!part.is_due(), "{n} of {due_at}");
-            part.entries.insert([n; 16], expires_at);
+            part.entries.insert(Id::new(&[n; 32], &secret), expires_at);
         }
         assert!(part.is_due());
         assert_eq!(part.purge(expires_at), 0);

@@ -1,0 +1,46 @@
+//! What the store keeps of a digest, and finds it by.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hash, Hasher},
+};
+
+/// Half of a SHA-256 digest's size, made of all of it.
+///
+/// Whoever makes proofs can try `jti` values until their digests start alike, and without a secret key
+/// all of those would land in one place. So digests are hashed once more, with the standard library's
+/// randomly keyed hasher, and the result is kept: it is needed for the part of the store, for the
+/// place in that part, and whenever a part grows.
+///
+/// 128 bits are enough: a collision can only refuse a good request, and to aim one at another client's
+/// proof takes a digest of which 64 bits are the same, 2^64 times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Id {
+    keyed: u64,
+    plain: [u8; 8],
+}
+
+impl Id {
+    pub(super) fn new(digest: &[u8; 32], key: &RandomState) -> Self {
+        let mut plain = [0; 8];
+        plain.copy_from_slice(&digest[..8]);
+        let mut hasher = key.build_hasher();
+        hasher.write(&digest[8..]);
+        Self {
+            keyed: hasher.finish(),
+            plain,
+        }
+    }
+
+    /// Distributed evenly, and known to nobody.
+    pub(super) const fn keyed(&self) -> u64 {
+        self.keyed
+    }
+}
+
+/// For hashers that need no key of their own, because this has one.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.keyed);
+    }
+}
