@@ -62,7 +62,9 @@ impl Tally {
 impl Earlier {
     fn add(&mut self, expires_at: UnixTime, count: usize) {
         self.live += count;
-        let at = self.seconds.partition_point(|(second, _)| *second < expires_at);
+        let at = self
+            .seconds
+            .partition_point(|(second, _)| *second < expires_at);
         match self.seconds.get_mut(at) {
             Some((second, counted)) if *second == expires_at => *counted += count,
             _ => self.seconds.insert(at, (expires_at, count)),

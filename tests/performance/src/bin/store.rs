@@ -25,7 +25,9 @@ const LIFETIME: u64 = 75;
 const BATCH: u64 = 10_000;
 
 fn main() {
-    let live = env::args().nth(1).map_or(10_000_000, |n| n.parse().expect("a number"));
+    let live = env::args()
+        .nth(1)
+        .map_or(10_000_000, |n| n.parse().expect("a number"));
     for (name, clients) in [("100 clients", 100), ("a client for every proof", u64::MAX)] {
         println!("--- {live} live entries, {name}");
         let traffic = Traffic { live, clients };
@@ -43,7 +45,9 @@ type Call = (ReplayKey, UnixTime, UnixTime);
 
 impl Traffic {
     fn measure(&self) {
-        let capacity = usize::try_from(self.live * 8 / 5).ok().and_then(NonZeroUsize::new);
+        let capacity = usize::try_from(self.live * 8 / 5)
+            .ok()
+            .and_then(NonZeroUsize::new);
         let capacity = capacity.expect("it is more than nothing");
         let store = MemoryReplayStore::with_capacity(capacity).capacity_per_client(capacity);
         let begin = Instant::now();
@@ -80,7 +84,11 @@ impl Traffic {
         client[..8].copy_from_slice(&(n % self.clients).to_le_bytes());
         let now = 1_700_000_000 + n * (LIFETIME + 1) / self.live;
         let at = |secs: u64| UnixTime::from_secs(secs.cast_signed());
-        (ReplayKey::new(client, &n.to_string()), at(now + LIFETIME), at(now))
+        (
+            ReplayKey::new(client, &n.to_string()),
+            at(now + LIFETIME),
+            at(now),
+        )
     }
 
     fn one_thread(&self, store: &MemoryReplayStore, next: &mut u64) {
@@ -119,7 +127,11 @@ impl Traffic {
         }
         let times = Samples::new(times);
         for (name, quantile) in [("50", 0.5), ("99", 0.99), ("99.9", 0.999), ("100", 1.0)] {
-            println!("{:36} {:8.2} us", format!("{name} % within"), times.quantile(quantile));
+            println!(
+                "{:36} {:8.2} us",
+                format!("{name} % within"),
+                times.quantile(quantile)
+            );
         }
     }
 }
