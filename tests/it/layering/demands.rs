@@ -11,6 +11,7 @@ use dpop_tower::{
 };
 use http::{Request, Response};
 
+use super::modes::{OFF, OPTIONAL, REPORT, STRICT};
 use crate::{
     challenge::Challenge,
     support::{Api, Backend, URL, Verdict, each_backend, send},
@@ -21,6 +22,7 @@ each_backend!(
     the_layer_that_refuses_says_what_it_asks_for,
     what_both_layers_ask_for_has_to_be_met,
     a_scope_is_required_inside_of_each_mode,
+    a_scope_is_required_inside_of_each_pair_of_modes,
 );
 
 fn nonces() -> StatelessNonces {
@@ -214,6 +216,56 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
         for (scope, expected) in [("admin", admin), ("user", user)] {
             let response = send(router.clone(), with_scope(scope)).await;
             assert_eq!(response.status().as_u16(), expected, "{what}, {scope}");
+        }
+    }
+}
+
+/// Whether a scope is required depends on the stricter of two layers, wherever that stands.
+async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
+    let api = backend.api();
+    // What becomes of a token that has the scope, of one that lacks it, and of no token.
+    for (outer, inner, expected) in [
+        (STRICT, STRICT, [200, 403, 401]),
+        (STRICT, OPTIONAL, [200, 403, 401]),
+        (STRICT, REPORT, [200, 403, 401]),
+        (STRICT, OFF, [200, 403, 401]),
+        (OPTIONAL, STRICT, [200, 403, 401]),
+        (OPTIONAL, OPTIONAL, [200, 403, 401]),
+        (OPTIONAL, REPORT, [200, 403, 401]),
+        (OPTIONAL, OFF, [200, 403, 401]),
+        (REPORT, STRICT, [200, 403, 401]),
+        (REPORT, OPTIONAL, [200, 403, 401]),
+        (REPORT, REPORT, [200, 200, 200]),
+        (REPORT, OFF, [200, 200, 200]),
+        (OFF, STRICT, [200, 403, 401]),
+        (OFF, OPTIONAL, [200, 403, 401]),
+        (OFF, REPORT, [200, 200, 200]),
+        // Nothing was verified, and so nobody has a scope.
+        (OFF, OFF, [401, 401, 401]),
+    ] {
+        let shared = layer(&api);
+        for (outer_layer, inner_layer, configurations) in [
+            (shared.clone(), shared, "one"),
+            (layer(&api), layer(&api), "two"),
+        ] {
+            let router = Router::new()
+                .route("/orders", get(|| async {}))
+                .layer(RequireScope::new("admin"))
+                .layer(inner_layer.with_policy(inner()))
+                .layer(outer_layer.with_policy(outer()));
+            let with_scope = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
+            let nothing = Request::get("/orders").body(()).unwrap();
+            let mut statuses = Vec::new();
+            for request in [with_scope("admin"), with_scope("user"), nothing] {
+                statuses.push(send(router.clone(), request).await.status().as_u16());
+            }
+            assert_eq!(
+                statuses,
+                expected,
+                "{:?} around {:?}, of {configurations}",
+                outer().mode(),
+                inner().mode()
+            );
         }
     }
 }
