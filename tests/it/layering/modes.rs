@@ -17,11 +17,15 @@ use dpop_tower::{
 use http::{Method, Request, Response, header};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
-use crate::support::{Api, Backend, URL, each_backend};
+use crate::{
+    challenge::Challenge,
+    support::{Api, Backend, URL, each_backend},
+};
 
 each_backend!(
     each_pair_of_modes_does_with_each_request_as_the_table_says,
     the_table_holds_for_two_configurations_too,
+    the_outermost_layer_that_refuses_says_which_schemes_it_takes,
     a_pair_refuses_whatever_one_of_it_refuses,
     a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on,
 );
@@ -276,6 +280,47 @@ async fn the_table_holds_for_two_configurations_too(backend: Backend) {
             let outcome = outcome(&api, kind, service.clone(), &calls).await;
             let pair = (outer().mode(), inner().mode());
             assert_eq!(outcome, expected, "{kind:?} through {pair:?}");
+        }
+    }
+}
+
+/// For a request without a token, and for one with an unbound bearer token.
+async fn the_outermost_layer_that_refuses_says_which_schemes_it_takes(backend: Backend) {
+    const BOTH: &[&str] = &["DPoP", "Bearer"];
+    const DPOP: &[&str] = &["DPoP"];
+    const LET_IN: &[&str] = &[];
+    let api = backend.api();
+    let calls = Arc::default();
+    let layer = || DpopLayer::new(api.config().build().unwrap());
+    for (outer, inner, to_nothing, to_bearer) in [
+        (STRICT, STRICT, DPOP, DPOP),
+        (STRICT, OPTIONAL, DPOP, DPOP),
+        (STRICT, REPORT, DPOP, DPOP),
+        (STRICT, OFF, DPOP, DPOP),
+        // The outer one knows nothing of the inner one, which takes no bearer tokens.
+        (OPTIONAL, STRICT, BOTH, DPOP),
+        (OPTIONAL, OPTIONAL, BOTH, LET_IN),
+        (OPTIONAL, REPORT, BOTH, LET_IN),
+        (OPTIONAL, OFF, BOTH, LET_IN),
+        (REPORT, STRICT, DPOP, DPOP),
+        (REPORT, OPTIONAL, BOTH, LET_IN),
+        (OFF, STRICT, DPOP, DPOP),
+        (OFF, OPTIONAL, BOTH, LET_IN),
+    ] {
+        let shared = layer();
+        for (outer_layer, inner_layer) in [(shared.clone(), shared), (layer(), layer())] {
+            let service = pair(
+                &outer_layer.with_policy(outer()),
+                &inner_layer.with_policy(inner()),
+                &calls,
+            );
+            for (kind, expected) in [(Kind::Nothing, to_nothing), (Kind::Bearer, to_bearer)] {
+                let response = respond(request(&api, kind), service.clone(), &calls).await;
+                let challenges = Challenge::all(response.headers());
+                let schemes: Vec<_> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+                let modes = (outer().mode(), inner().mode());
+                assert_eq!(schemes, expected, "{kind:?} through {modes:?}");
+            }
         }
     }
 }
