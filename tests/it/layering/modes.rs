@@ -15,7 +15,7 @@ use dpop_tower::{
     rejection::{DefaultRejectionResponse, Rejection},
 };
 use http::{Method, Request, Response, header};
-use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn, util::MapRequestLayer};
 
 use crate::{
     challenge::Challenge,
@@ -25,6 +25,7 @@ use crate::{
 each_backend!(
     each_pair_of_modes_does_with_each_request_as_the_table_says,
     the_table_holds_for_two_configurations_too,
+    where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone,
     the_outermost_layer_that_refuses_says_which_schemes_it_takes,
     a_pair_refuses_whatever_one_of_it_refuses,
     a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on,
@@ -282,6 +283,23 @@ async fn the_table_holds_for_two_configurations_too(backend: Backend) {
             assert_eq!(outcome, expected, "{kind:?} through {pair:?}");
         }
     }
+}
+
+async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone(
+    backend: Backend,
+) {
+    let api = backend.api();
+    let calls = Arc::default();
+    let layer = || DpopLayer::new(api.config().build().unwrap());
+    let bearer = request(&api, Kind::Bearer);
+    let exchange = MapRequestLayer::new(move |mut request: Request<()>| {
+        *request.headers_mut() = bearer.headers().clone();
+        request
+    });
+    let inner = layer().with_policy(Policy::optional());
+    let service = layer().layer(exchange.layer(inner.layer(handler(&calls))));
+    let seen = answer(request(&api, Kind::Bound), service, &calls).await;
+    assert_eq!(seen, "bearer");
 }
 
 /// For a request without a token, and for one with an unbound bearer token.
