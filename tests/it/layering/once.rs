@@ -59,7 +59,10 @@ async fn the_store_is_asked_once_by_each_configuration_that_looks(backend: Backe
                 &inner_layer.with_policy(inner()),
                 &calls,
             );
-            answer(request(&api, Kind::Bound), service, &calls).await;
+            // Of these, one has a proof.
+            for kind in [Kind::Bound, Kind::Bearer, Kind::Nothing] {
+                answer(request(&api, kind), service.clone(), &calls).await;
+            }
         }
         let asked = stores.map(|store| store.asked());
         assert_eq!(asked, [by_one, by_each[0], by_each[1]], "{modes:?}");
