@@ -37,6 +37,10 @@
 //!
 //! - `Router::layer` also covers the fallback of that router, `route_layer` only its routes. Prefer
 //!   `layer`: with it a stranger cannot even tell which paths exist.
+//! - Either covers what was added to the router before it. A route that is added after it, or comes with
+//!   a later `merge` or `nest`, is open to everyone, so the layer comes last.
+//! - Of a method router too, `layer` and `route_layer` cover what stands before them: of
+//!   `get(a).layer(dpop).post(b)` the `POST` is open.
 //! - Inside `nest`, the layer sees the path without its prefix; it uses axum's `OriginalUri` instead,
 //!   so there is nothing to configure.
 //! - A layer that rewrites the URI has to be inside of this one.

@@ -425,8 +425,8 @@ async fn an_optional_layer_inside_a_strict_one_does_not_loosen_it() {
 
 /// Takes any token for one of `subject`, bound to the key it is told.
 #[derive(Debug)]
-struct AnyToken {
-    claims: Value,
+pub(crate) struct AnyToken {
+    pub(crate) claims: Value,
 }
 
 impl TokenVerifier for AnyToken {

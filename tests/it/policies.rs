@@ -49,9 +49,7 @@ struct Seen {
     report: Option<&'static str>,
 }
 
-const REFUSED: &str = "refused";
-
-/// Sends the request through `layer`; [`REFUSED`] if it does not get to the inner service, whose
+/// Sends the request through `layer`; the refusal if it does not get to the inner service, whose
 /// answer is otherwise what comes back, to the letter.
 async fn seen<L, S>(layer: L, request: Request<()>) -> Result<Seen, Response<Body>>
 where
@@ -242,75 +240,6 @@ async fn off_looks_at_nothing() {
         assert_eq!(seen(layer.clone(), request).await.unwrap(), nothing);
     }
     assert_eq!(store.asked(), 0);
-}
-
-/// Around and inside, each pair of policies of one configuration. Of a good request, one with an
-/// unbound bearer token, and one without any: what the inner service sees of its tokens, or that it
-/// does not see it.
-#[tokio::test]
-async fn of_two_layers_each_enforces_its_own_policy() {
-    let [off, report, optional, strict]: [fn() -> Policy; 4] = [
-        Policy::off,
-        Policy::report_only,
-        Policy::optional,
-        Policy::strict,
-    ];
-    let table = [
-        (off, off, ["none", "none", "none"]),
-        (off, report, ["bound", "none", "none"]),
-        (off, optional, ["bound", "bearer", REFUSED]),
-        (off, strict, ["bound", REFUSED, REFUSED]),
-        (report, off, ["bound", "none", "none"]),
-        (report, report, ["bound", "none", "none"]),
-        (report, optional, ["bound", "bearer", REFUSED]),
-        (report, strict, ["bound", REFUSED, REFUSED]),
-        (optional, off, ["bound", "bearer", REFUSED]),
-        (optional, report, ["bound", "bearer", REFUSED]),
-        (optional, optional, ["bound", "bearer", REFUSED]),
-        (optional, strict, ["bound", REFUSED, REFUSED]),
-        (strict, off, ["bound", REFUSED, REFUSED]),
-        (strict, report, ["bound", REFUSED, REFUSED]),
-        (strict, optional, ["bound", REFUSED, REFUSED]),
-        (strict, strict, ["bound", REFUSED, REFUSED]),
-    ];
-    for (outer, inner, expected) in table {
-        let api = Api::new();
-        let store = Arc::new(CountingStore::default());
-        let config = config(&api).replay_store(Arc::clone(&store));
-        let config = Arc::new(config.build().unwrap());
-        let layers = (
-            DpopLayer::new(Arc::clone(&config)).with_policy(outer()),
-            DpopLayer::new(config).with_policy(inner()),
-        );
-        let mut bare = authorization("x");
-        bare.headers_mut().clear();
-        let requests = [
-            api.client.get(URL, &api.token().mint()),
-            authorization(&format!("Bearer {}", api.issuer.token().mint())),
-            bare,
-        ];
-        for (request, expected) in requests.into_iter().zip(expected) {
-            let what = match seen(layers.clone(), request).await {
-                Ok(seen) => seen.tokens,
-                Err(_) => REFUSED,
-            };
-            assert_eq!(
-                what,
-                expected,
-                "{:?} around {:?}",
-                outer().mode(),
-                inner().mode()
-            );
-        }
-        let asks = usize::from((outer().mode(), inner().mode()) != (Mode::Off, Mode::Off));
-        assert_eq!(
-            store.asked(),
-            asks,
-            "{:?} around {:?}",
-            outer().mode(),
-            inner().mode()
-        );
-    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub use self::{
     service::Dpop,
 };
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use http::Extensions;
 
@@ -31,7 +31,7 @@ use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, ProofFacts},
     proof::NonceStatus,
-    token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
+    token::{BearerToken, BoundToken, TokenErrorKind},
     verifier::{Admission, Presented, Refusal, Scheme},
 };
 
@@ -47,22 +47,26 @@ pub(crate) struct Admitted {
         expect(dead_code, reason = "only extractors ask for another token")
     )]
     presented: Presented,
+    /// The strictest of the layers so far.
+    mode: Mode,
     /// Whether a layer so far wants streams ended when the token expires.
     ends_streams: bool,
+    /// What a layer of another configuration has found before.
+    further_out: Option<Arc<Self>>,
 }
 
 /// What the request was let in with.
 #[derive(Clone)]
 enum Found {
-    Bound(ClaimSet, ProofFacts),
-    Bearer(ClaimSet),
+    Bound(BoundToken, ProofFacts),
+    Bearer(BearerToken),
     /// Nothing: the layer refuses nobody.
     Nothing,
 }
 
 impl Admitted {
     /// Records who was let in, and gives the nonce that the response is to bring. What an outer layer
-    /// of another configuration found is replaced as a whole, so that the tokens in the extensions are
+    /// of another configuration found is set aside as a whole, so that the tokens in the extensions are
     /// always those of the innermost verdict.
     fn record(
         extensions: &mut Extensions,
@@ -70,31 +74,43 @@ impl Admitted {
         config: &Arc<DpopConfig>,
         rule: &Arc<Rule>,
     ) -> Option<String> {
-        extensions.remove::<BoundToken>();
-        extensions.remove::<BearerToken>();
-        let further_out = extensions.get::<Self>().is_some_and(|it| it.ends_streams);
         let (found, scheme) = match admission {
-            Admission::Bound { token, facts } => {
-                let claims = token.claims().clone();
-                extensions.insert(token);
-                (Found::Bound(claims, facts), Scheme::Dpop)
-            }
-            Admission::Bearer(token) => {
-                let claims = token.claims().clone();
-                extensions.insert(token);
-                (Found::Bearer(claims), Scheme::Bearer)
-            }
+            Admission::Bound { token, facts } => (Found::Bound(token, facts), Scheme::Dpop),
+            Admission::Bearer(token) => (Found::Bearer(token), Scheme::Bearer),
         };
         let admitted = Self {
             config: Arc::clone(config),
             found,
             rule: Arc::clone(rule),
             presented: Presented::One(scheme),
-            ends_streams: further_out || rule.policy.ends_streams(),
+            mode: Mode::Off,
+            ends_streams: false,
+            further_out: None,
         };
         let new_nonce = admitted.new_nonce(&rule.policy);
-        extensions.insert(admitted);
+        admitted.put_inside(extensions, &rule.policy);
         new_nonce
+    }
+
+    /// Makes this the innermost verdict. What layers so far agree on does not get less.
+    fn put_inside(mut self, extensions: &mut Extensions, policy: &Policy) {
+        let before = extensions.remove::<Self>();
+        let (mode, ends_streams) = before.as_ref().map_or((Mode::Off, false), |before| {
+            (before.mode, before.ends_streams)
+        });
+        self.mode = mode.stricter(policy.mode());
+        self.ends_streams = ends_streams || policy.ends_streams();
+        self.further_out = before
+            .filter(|before| !before.found_nothing())
+            .map(Arc::new);
+        extensions.remove::<BoundToken>();
+        extensions.remove::<BearerToken>();
+        match &self.found {
+            Found::Bound(token, _) => drop(extensions.insert(token.clone())),
+            Found::Bearer(token) => drop(extensions.insert(token.clone())),
+            Found::Nothing => {}
+        }
+        extensions.insert(self);
     }
 
     /// Records that a layer was there and let the request pass for no merit of its own. What a layer
@@ -105,13 +121,16 @@ impl Admitted {
         rule: &Arc<Rule>,
         presented: impl FnOnce() -> Presented,
     ) {
-        if extensions.get::<Self>().is_none() {
+        let was_looked_at = |further_out: &Self| further_out.mode != Mode::Off;
+        if !extensions.get().is_some_and(was_looked_at) {
             extensions.insert(Self {
                 config: Arc::clone(config),
                 found: Found::Nothing,
                 rule: Arc::clone(rule),
                 presented: presented(),
+                mode: rule.policy.mode(),
                 ends_streams: false,
+                further_out: None,
             });
         }
     }
@@ -119,28 +138,38 @@ impl Admitted {
     /// The verdict of an outer layer with the same configuration, if there is one: the request is
     /// not verified twice, or its own proof would count as a replay.
     fn find<'e>(extensions: &'e Extensions, config: &Arc<DpopConfig>) -> Option<&'e Self> {
-        extensions
-            .get::<Self>()
+        iter::successors(extensions.get::<Self>(), |it| it.further_out.as_deref())
             .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
-            .filter(|admitted| !admitted.found_nothing())
+            .find(|admitted| !admitted.found_nothing())
     }
 
     /// Whether what was let in there is let in here too. An inner layer can only be stricter.
     fn satisfies(&self, policy: &Policy) -> Result<(), Refusal> {
-        let now = self.config.clock.now();
-        let demands = policy.demands();
-        match (&self.found, policy.mode()) {
-            (_, Mode::Off) => Ok(()),
-            (Found::Bound(claims, facts), _) => {
-                let (_, leeway) = self.config.proof.window();
-                demands.check_facts(*facts, now, leeway)?;
-                Ok(demands.check_token(claims, now)?)
-            }
-            (Found::Bearer(claims), Mode::Optional) => Ok(demands.check_token(claims, now)?),
-            (Found::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Found::Nothing, _) => {
-                Err(TokenErrorKind::SchemeNotAccepted.into())
-            }
+        if policy.mode() == Mode::Off {
+            return Ok(());
         }
+        if let Found::Bound(_, facts) = &self.found {
+            let (_, leeway) = self.config.proof.window();
+            // The layer that let it in may have been one that asks for no nonces.
+            let needs_nonce = self.config.needs_nonce(policy);
+            let now = self.config.clock.now();
+            (policy.demands()).check_facts(*facts, needs_nonce, now, leeway)?;
+        }
+        self.grants(policy)
+    }
+
+    /// The same for the token alone.
+    fn grants(&self, policy: &Policy) -> Result<(), Refusal> {
+        let claims = match (&self.found, policy.mode()) {
+            (_, Mode::Off) => return Ok(()),
+            (Found::Bound(token, _), _) => token.claims(),
+            (Found::Bearer(token), Mode::Optional) => token.claims(),
+            (Found::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Found::Nothing, _) => {
+                return Err(TokenErrorKind::SchemeNotAccepted.into());
+            }
+        };
+        let now = self.config.clock.now();
+        Ok(policy.demands().check_token(claims, now)?)
     }
 
     /// Whether the request was let pass for no merit of its own.
@@ -148,10 +177,19 @@ impl Admitted {
         matches!(self.found, Found::Nothing)
     }
 
-    /// Records that a layer further in agrees.
-    fn record_inner(extensions: &mut Extensions, policy: &Policy) {
-        if let Some(admitted) = extensions.get_mut::<Self>() {
-            admitted.ends_streams |= policy.ends_streams();
+    /// Records that a layer further in agrees with what one of its configuration has found.
+    fn record_inner(extensions: &mut Extensions, config: &Arc<DpopConfig>, policy: &Policy) {
+        match extensions.get_mut::<Self>() {
+            Some(innermost) if Arc::ptr_eq(&innermost.config, config) => {
+                innermost.mode = innermost.mode.stricter(policy.mode());
+                innermost.ends_streams |= policy.ends_streams();
+            }
+            // A layer of another configuration stands between the two.
+            _ => {
+                if let Some(found) = Self::find(extensions, config).cloned() {
+                    found.put_inside(extensions, policy);
+                }
+            }
         }
     }
 
@@ -159,7 +197,8 @@ impl Admitted {
     #[cfg(feature = "lifetime")]
     pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
         let expires_at = match &self.found {
-            Found::Bound(claims, _) | Found::Bearer(claims) => claims.expires_at(),
+            Found::Bound(token, _) => token.claims().expires_at(),
+            Found::Bearer(token) => token.claims().expires_at(),
             Found::Nothing => return None,
         };
         self.ends_streams

@@ -43,8 +43,8 @@ use crate::{
 ///
 /// Otherwise the answer is 403 with `insufficient_scope` and the scope in the challenge (RFC 6750 section
 /// 3.1). A request that the layer has let pass without looking at it, which
-/// [`Policy::off`] does, is refused with 401. Where that layer
-/// [only reports](Policy::report_only), so does this one. Without a layer the answer is 500.
+/// [`Policy::off`] does, is refused with 401. Where that layer, and every other one further out, at most
+/// [reports](Policy::report_only), so does this one. Without a layer the answer is 500.
 ///
 /// The same can be said with [`Policy::scope`], which spares a request without the scope the entry in the
 /// replay store.
@@ -149,12 +149,12 @@ where
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             return ScopeFuture::answered(response);
         };
-        // As strict as the layer further out, but never without a token.
-        let mode = match admitted.rule.policy.mode() {
+        // As strict as the strictest layer further out, but never without a token.
+        let mode = match admitted.mode {
             Mode::Off => Mode::Strict,
             mode => mode,
         };
-        let Err(refusal) = admitted.satisfies(&self.required.policy.in_mode(mode)) else {
+        let Err(refusal) = admitted.grants(&self.required.policy.in_mode(mode)) else {
             return ScopeFuture::inner(inner.call(request));
         };
         if mode == Mode::ReportOnly && admitted.found_nothing() {

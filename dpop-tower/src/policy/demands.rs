@@ -83,12 +83,13 @@ impl Demands {
     pub(crate) fn check_facts(
         &self,
         facts: ProofFacts,
+        needs_nonce: bool,
         now: UnixTime,
         leeway: Duration,
     ) -> Result<(), ProofError> {
         self.check_proof(facts.algorithm, facts.issued_at, now, leeway)?;
         match facts.nonce {
-            _ if !self.nonce => Ok(()),
+            _ if !needs_nonce => Ok(()),
             None => Err(ProofErrorKind::NonceMissing.into()),
             Some(NonceStatus::Unknown) => Err(ProofErrorKind::NonceUnknown.into()),
             Some(NonceStatus::Current | NonceStatus::Retiring) => Ok(()),

@@ -81,6 +81,16 @@ impl Mode {
             Self::Off => "off",
         }
     }
+
+    /// The one of both that lets fewer requests through.
+    pub(crate) const fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Strict, _) | (_, Self::Strict) => Self::Strict,
+            (Self::Optional, _) | (_, Self::Optional) => Self::Optional,
+            (Self::ReportOnly, _) | (_, Self::ReportOnly) => Self::ReportOnly,
+            (Self::Off, Self::Off) => Self::Off,
+        }
+    }
 }
 
 impl Policy {

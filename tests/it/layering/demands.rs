@@ -1,6 +1,6 @@
 //! What one of two layers asks for, wherever it stands.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
 use dpop_tower::{
@@ -8,113 +8,190 @@ use dpop_tower::{
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     rejection::Rejection,
+    test_util::{KeyKind, TestClient},
+    time::TimeSource as _,
 };
 use http::{Request, Response};
 
+use super::modes::{OFF, OPTIONAL, REPORT, STRICT, answer, pair, respond};
 use crate::{
     challenge::Challenge,
     support::{Api, Backend, URL, Verdict, each_backend, send},
 };
 
 each_backend!(
-    what_either_layer_asks_for_has_to_be_met,
-    the_layer_that_refuses_says_what_it_asks_for,
-    what_both_layers_ask_for_has_to_be_met,
+    each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what,
+    a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for,
+    who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one,
     a_scope_is_required_inside_of_each_mode,
+    a_scope_is_required_inside_of_each_pair_of_modes,
+    a_scope_asks_for_no_nonce,
 );
 
 fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([3; 32]).unwrap())
 }
 
-/// One demand: a policy that has it, a request that meets it and one that does not.
-struct Demand {
-    policy: Policy,
-    meets: Request<()>,
-    lacks: Request<()>,
-    reason: &'static str,
-    /// A parameter of the challenge that says what is asked for.
-    told: (&'static str, &'static str),
+/// A request that meets no demand, until it is changed to.
+struct Draft {
+    scope: &'static str,
+    tier: &'static str,
+    acr: &'static str,
+    authenticated_before: i64,
+    signed_before: i64,
+    has_nonce: bool,
+    key: KeyKind,
 }
 
-fn demands(api: &Api) -> Vec<Demand> {
-    let with = |name: &str, value: serde_json::Value| {
-        api.client.get(URL, &api.token().claim(name, value).mint())
-    };
-    let plain = || api.client.get(URL, &api.token().mint());
-    let with_proof = |change: &dyn Fn(
-        dpop_tower::test_util::ProofBuilder,
-    ) -> dpop_tower::test_util::ProofBuilder| {
-        let token = api.token().mint();
-        let proof = change(api.proof(&token)).sign();
-        api.client
-            .request_with_proof(http::Method::GET, URL, &token, &proof)
-    };
-    let nonce = nonces().current(dpop_tower::time::UnixTime::from_secs(api.now()));
-    vec![
-        Demand {
-            policy: Policy::strict().scope("write"),
-            meets: with("scope", "read write".into()),
-            lacks: with("scope", "read".into()),
-            reason: "policy_scope_missing",
-            told: ("scope", "write"),
+impl Draft {
+    const fn new() -> Self {
+        Self {
+            scope: "read",
+            tier: "silver",
+            acr: "pwd",
+            authenticated_before: 301,
+            // Ten seconds of leeway, and five of the demand.
+            signed_before: 16,
+            has_nonce: false,
+            key: KeyKind::Ed25519,
+        }
+    }
+
+    fn request(&self, api: &Api) -> Request<()> {
+        let client = TestClient::with_key(self.key).clock(api.clock.clone());
+        let token = (api.issuer.token().bound_to(&client))
+            .scope(self.scope)
+            .claim("tier", self.tier)
+            .claim("acr", self.acr)
+            .claim("auth_time", api.now() - self.authenticated_before)
+            .mint();
+        let proof = client.proof("GET", URL).access_token(&token);
+        let proof = proof.claim("iat", api.now() - self.signed_before);
+        let proof = match self.has_nonce {
+            true => proof.nonce(&nonces().current(api.clock.now())),
+            false => proof,
+        };
+        client.request_with_proof(http::Method::GET, URL, &token, &proof.sign())
+    }
+}
+
+/// Something that a policy can ask for, how it is met, and what a client hears that does not meet it.
+struct Demand {
+    ask: fn(Policy) -> Policy,
+    meet: fn(&mut Draft),
+    reason: &'static str,
+    status: u16,
+    error: &'static str,
+    /// The parameter that says what is asked for.
+    told: Option<(&'static str, &'static str)>,
+}
+
+/// Each has an answer of its own (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449 sections 7.1 and 9).
+const DEMANDS: [Demand; 8] = [
+    Demand {
+        ask: |policy| policy.scope("write"),
+        meet: |draft| {
+            draft.scope = match draft.scope {
+                "read admin" => "read admin write",
+                _ => "read write",
+            }
         },
-        Demand {
-            policy: Policy::strict().any_scope(["write", "admin"]),
-            meets: with("scope", "admin".into()),
-            lacks: with("scope", "read".into()),
-            reason: "policy_scope_missing",
-            told: ("scope", "write"),
+        reason: "policy_scope_missing",
+        status: 403,
+        error: "insufficient_scope",
+        told: Some(("scope", "write")),
+    },
+    Demand {
+        ask: |policy| policy.any_scope(["delete", "admin"]),
+        meet: |draft| {
+            draft.scope = match draft.scope {
+                "read write" => "read write admin",
+                _ => "read admin",
+            }
         },
-        Demand {
-            policy: Policy::strict().claim("tier", |tier| tier == "gold"),
-            meets: with("tier", "gold".into()),
-            lacks: with("tier", "silver".into()),
-            reason: "policy_claim_insufficient",
-            told: ("error", "insufficient_scope"),
-        },
-        Demand {
-            policy: Policy::strict().acr(["mfa"]),
-            meets: with("acr", "mfa".into()),
-            lacks: with("acr", "pwd".into()),
-            reason: "policy_acr_insufficient",
-            told: ("acr_values", "mfa"),
-        },
-        Demand {
-            policy: Policy::strict().max_auth_age(Duration::from_secs(300)),
-            meets: with("auth_time", (api.now() - 300).into()),
-            lacks: with("auth_time", (api.now() - 301).into()),
-            reason: "policy_auth_too_old",
-            told: ("max_age", "300"),
-        },
-        Demand {
-            policy: Policy::strict().require_nonce(),
-            meets: with_proof(&|proof| proof.nonce(&nonce)),
-            lacks: plain(),
-            reason: "proof_nonce_missing",
-            told: ("error", "use_dpop_nonce"),
-        },
-        Demand {
-            policy: Policy::strict().max_age(Duration::from_secs(5)),
-            meets: with_proof(&|proof| proof.claim("iat", api.now() - 15)),
-            lacks: with_proof(&|proof| proof.claim("iat", api.now() - 16)),
-            reason: "proof_too_old",
-            told: ("error", "invalid_dpop_proof"),
-        },
-        Demand {
-            policy: Policy::strict().algorithms([Algorithm::Es256]),
-            meets: plain(),
-            lacks: {
-                let client = dpop_tower::test_util::TestClient::with_key(
-                    dpop_tower::test_util::KeyKind::Ed25519,
-                );
-                let client = client.clock(api.clock.clone());
-                client.get(URL, &api.issuer.token().bound_to(&client).mint())
-            },
-            reason: "proof_alg_not_allowed",
-            told: ("algs", "ES256"),
-        },
-    ]
+        reason: "policy_scope_missing",
+        status: 403,
+        error: "insufficient_scope",
+        told: Some(("scope", "delete")),
+    },
+    Demand {
+        ask: |policy| policy.claim("tier", |tier| tier == "gold"),
+        meet: |draft| draft.tier = "gold",
+        reason: "policy_claim_insufficient",
+        status: 403,
+        error: "insufficient_scope",
+        told: None,
+    },
+    Demand {
+        ask: |policy| policy.acr(["mfa"]),
+        meet: |draft| draft.acr = "mfa",
+        reason: "policy_acr_insufficient",
+        status: 401,
+        error: "insufficient_user_authentication",
+        told: Some(("acr_values", "mfa")),
+    },
+    Demand {
+        ask: |policy| policy.max_auth_age(Duration::from_secs(300)),
+        meet: |draft| draft.authenticated_before = 300,
+        reason: "policy_auth_too_old",
+        status: 401,
+        error: "insufficient_user_authentication",
+        told: Some(("max_age", "300")),
+    },
+    Demand {
+        ask: Policy::require_nonce,
+        meet: |draft| draft.has_nonce = true,
+        reason: "proof_nonce_missing",
+        status: 401,
+        error: "use_dpop_nonce",
+        told: None,
+    },
+    Demand {
+        ask: |policy| policy.max_age(Duration::from_secs(5)),
+        meet: |draft| draft.signed_before = 15,
+        reason: "proof_too_old",
+        status: 401,
+        error: "invalid_dpop_proof",
+        told: None,
+    },
+    Demand {
+        ask: |policy| policy.algorithms([Algorithm::Es256]),
+        meet: |draft| draft.key = KeyKind::P256,
+        reason: "proof_alg_not_allowed",
+        status: 401,
+        error: "invalid_dpop_proof",
+        told: Some(("algs", "ES256")),
+    },
+];
+
+impl Demand {
+    /// It is the refusal of a layer that asks for this and for nothing else.
+    fn assert_told(&self, response: &Response<Body>, what: &str) {
+        let rejection = response.extensions().get::<Rejection>();
+        let reason = rejection.map_or("none", Rejection::reason);
+        assert_eq!(reason, self.reason, "{what}");
+        assert_eq!(response.status().as_u16(), self.status, "{what}");
+        let challenges = Challenge::all(response.headers());
+        let [challenge] = challenges.as_slice() else {
+            panic!("{challenges:?}, {what}");
+        };
+        assert_eq!(challenge.scheme, "DPoP", "{what}");
+        assert_eq!(challenge.get("error"), Some(self.error), "{what}");
+        let mut names = vec!["error", "error_description"];
+        names.extend(self.told.map(|(name, _)| name));
+        names.retain(|name| *name != "algs");
+        names.push("algs");
+        assert_eq!(challenge.names(), names, "{what}");
+        if let Some((name, value)) = self.told {
+            assert_eq!(challenge.get(name), Some(value), "{what}");
+        }
+        let takes_es256_alone = challenge.get("algs") == Some("ES256");
+        let asks_for_es256 = self.reason == "proof_alg_not_allowed";
+        assert_eq!(takes_es256_alone, asks_for_es256, "{what}");
+        // Of nonces, a client hears where it needs one, and not elsewhere.
+        let has_nonce = response.headers().contains_key("dpop-nonce");
+        assert_eq!(has_nonce, self.error == "use_dpop_nonce", "{what}");
+    }
 }
 
 fn layer(api: &Api) -> DpopLayer {
@@ -122,77 +199,105 @@ fn layer(api: &Api) -> DpopLayer {
     DpopLayer::new(config.build().unwrap())
 }
 
-fn router(outer: DpopLayer, inner: DpopLayer) -> Router {
-    let routes = Router::new().route("/orders", get(|| async {}));
-    routes.layer(inner).layer(outer)
+/// Two layers of one configuration, and of two.
+fn layers(api: &Api) -> [(DpopLayer, DpopLayer); 2] {
+    let shared = layer(api);
+    [(shared.clone(), shared), (layer(api), layer(api))]
 }
 
-fn reason(response: &Response<Body>) -> &'static str {
-    let rejection = response.extensions().get::<Rejection>();
-    rejection.map_or("none", Rejection::reason)
-}
-
-async fn what_either_layer_asks_for_has_to_be_met(backend: Backend) {
+/// Each demand and none, around each and none, for requests that meet both, either and neither.
+async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(backend: Backend) {
     let api = backend.api();
-    for is_outer in [true, false] {
-        for demand in demands(&api) {
-            let plain = layer(&api);
-            let asking = plain.clone().with_policy(demand.policy.clone());
-            let router = if is_outer {
-                router(asking, plain)
-            } else {
-                router(plain, asking)
-            };
-            let what = format!("{:?}, outer: {is_outer}", demand.policy);
-            let met = send(router.clone(), demand.meets).await;
-            assert_eq!(Verdict::of(met), Verdict::LetIn, "{what}");
-            let lacking = send(router, demand.lacks).await;
-            assert_eq!(reason(&lacking), demand.reason, "{what}");
+    let calls = Arc::default();
+    let each_or_none = || DEMANDS.iter().map(Some).chain([None]);
+    let policy = |demand: Option<&Demand>| {
+        demand.map_or_else(Policy::strict, |demand| (demand.ask)(Policy::strict()))
+    };
+    for outer in each_or_none() {
+        for inner in each_or_none() {
+            for (outer_layer, inner_layer) in layers(&api) {
+                let service = pair(
+                    &outer_layer.with_policy(policy(outer)),
+                    &inner_layer.with_policy(policy(inner)),
+                    &calls,
+                );
+                for (meets_outer, meets_inner) in
+                    [(true, true), (true, false), (false, true), (false, false)]
+                {
+                    let mut draft = Draft::new();
+                    for (demand, is_met) in [(outer, meets_outer), (inner, meets_inner)] {
+                        if let Some(demand) = demand.filter(|_| is_met) {
+                            (demand.meet)(&mut draft);
+                        }
+                    }
+                    let is_same = outer.map(|it| it.told) == inner.map(|it| it.told)
+                        && outer.map(|it| it.reason) == inner.map(|it| it.reason);
+                    let is_met = |is_met: bool| is_met || (is_same && (meets_outer || meets_inner));
+                    // The outer one looks first.
+                    let refused_by = outer
+                        .filter(|_| !is_met(meets_outer))
+                        .or_else(|| inner.filter(|_| !is_met(meets_inner)));
+                    let what = format!(
+                        "{:?} around {:?}, met: {meets_outer}, {meets_inner}",
+                        policy(outer),
+                        policy(inner)
+                    );
+                    let response = respond(draft.request(&api), service.clone(), &calls).await;
+                    match refused_by {
+                        Some(demand) => demand.assert_told(&response, &what),
+                        None => assert_eq!(Verdict::of(response), Verdict::LetIn, "{what}"),
+                    }
+                }
+            }
         }
     }
 }
 
-async fn the_layer_that_refuses_says_what_it_asks_for(backend: Backend) {
+/// What it misses is in the report, but for the nonce, which no client would have got.
+async fn a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for(backend: Backend) {
     let api = backend.api();
-    for is_outer in [true, false] {
-        for demand in demands(&api) {
-            let plain = layer(&api);
-            let asking = plain.clone().with_policy(demand.policy.clone());
-            let router = if is_outer {
-                router(asking, plain)
-            } else {
-                router(plain, asking)
-            };
-            let what = format!("{:?}, outer: {is_outer}", demand.policy);
-            let response = send(router, demand.lacks).await;
-            let challenges = Challenge::all(response.headers());
-            let (name, value) = demand.told;
-            assert_eq!(challenges[0].get(name), Some(value), "{what}");
-            // Of nonces, a client hears where it needs one, and not elsewhere.
-            let has_nonce = response.headers().contains_key("dpop-nonce");
-            assert_eq!(has_nonce, demand.reason == "proof_nonce_missing", "{what}");
+    let calls = Arc::default();
+    for demand in &DEMANDS {
+        for (one, other) in layers(&api) {
+            let asking = one.with_policy((demand.ask)(Policy::report_only()));
+            let strict = other.with_policy(Policy::strict());
+            for (is_outer, service) in [
+                (true, pair(&asking, &strict, &calls)),
+                (false, pair(&strict, &asking, &calls)),
+            ] {
+                let seen = answer(Draft::new().request(&api), service, &calls).await;
+                let expected = match demand.reason {
+                    "proof_nonce_missing" => "bound/good".to_owned(),
+                    reason => format!("bound/{reason}"),
+                };
+                assert_eq!(seen, expected, "outer: {is_outer}");
+            }
         }
     }
 }
 
-/// Each demand around each other one, for a request that meets the one and not the other.
-async fn what_both_layers_ask_for_has_to_be_met(backend: Backend) {
+async fn who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(backend: Backend) {
     let api = backend.api();
-    let count = demands(&api).len();
-    for outer in 0..count {
-        for inner in 0..count {
-            let mut all = demands(&api);
-            let plain = layer(&api);
-            let router = router(
-                plain.clone().with_policy(all[outer].policy.clone()),
-                plain.with_policy(all[inner].policy.clone()),
-            );
-            // Lacks what the outer one asks for, whatever else it has.
-            let lacks_outer = send(router.clone(), all.remove(outer).lacks).await;
-            assert_ne!(reason(&lacks_outer), "none", "{outer} around {inner}");
-            let lacks_inner = send(router, demands(&api).remove(inner).lacks).await;
-            assert_ne!(reason(&lacks_inner), "none", "{outer} around {inner}");
-        }
+    let calls = Arc::default();
+    let shared = layer(&api);
+    let service = pair(
+        &shared.clone().with_policy(Policy::strict().require_nonce()),
+        &shared.with_policy(Policy::strict().scope("write")),
+        &calls,
+    );
+    let nonce = nonces().current(api.clock.now());
+    for (secs, is_renewed) in [(0, false), (120, true)] {
+        api.advance(secs);
+        let token = api.token().mint();
+        let proof = api.proof(&token).nonce(&nonce).sign();
+        let client = &api.client;
+        let request = client.request_with_proof(http::Method::GET, URL, &token, &proof);
+        let response = respond(request, service.clone(), &calls).await;
+        assert_eq!(response.status(), 403, "after {secs} s");
+        let challenges = Challenge::all(response.headers());
+        assert_eq!(challenges[0].get("error"), Some("insufficient_scope"));
+        let has_nonce = response.headers().contains_key("dpop-nonce");
+        assert_eq!(has_nonce, is_renewed, "after {secs} s");
     }
 }
 
@@ -215,5 +320,72 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
             let response = send(router.clone(), with_scope(scope)).await;
             assert_eq!(response.status().as_u16(), expected, "{what}, {scope}");
         }
+    }
+}
+
+/// Whether a scope is required depends on the stricter of two layers, wherever that stands.
+async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
+    let api = backend.api();
+    // What becomes of a token that has the scope, of one that lacks it, and of no token.
+    for (outer, inner, expected) in [
+        (STRICT, STRICT, [200, 403, 401]),
+        (STRICT, OPTIONAL, [200, 403, 401]),
+        (STRICT, REPORT, [200, 403, 401]),
+        (STRICT, OFF, [200, 403, 401]),
+        (OPTIONAL, STRICT, [200, 403, 401]),
+        (OPTIONAL, OPTIONAL, [200, 403, 401]),
+        (OPTIONAL, REPORT, [200, 403, 401]),
+        (OPTIONAL, OFF, [200, 403, 401]),
+        (REPORT, STRICT, [200, 403, 401]),
+        (REPORT, OPTIONAL, [200, 403, 401]),
+        (REPORT, REPORT, [200, 200, 200]),
+        (REPORT, OFF, [200, 200, 200]),
+        (OFF, STRICT, [200, 403, 401]),
+        (OFF, OPTIONAL, [200, 403, 401]),
+        (OFF, REPORT, [200, 200, 200]),
+        // Nothing was verified, and so nobody has a scope.
+        (OFF, OFF, [401, 401, 401]),
+    ] {
+        let shared = layer(&api);
+        for (outer_layer, inner_layer, configurations) in [
+            (shared.clone(), shared, "one"),
+            (layer(&api), layer(&api), "two"),
+        ] {
+            let router = Router::new()
+                .route("/orders", get(|| async {}))
+                .layer(RequireScope::new("admin"))
+                .layer(inner_layer.with_policy(inner()))
+                .layer(outer_layer.with_policy(outer()));
+            let with_scope = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
+            let nothing = Request::get("/orders").body(()).unwrap();
+            let mut statuses = Vec::new();
+            for request in [with_scope("admin"), with_scope("user"), nothing] {
+                statuses.push(send(router.clone(), request).await.status().as_u16());
+            }
+            assert_eq!(
+                statuses,
+                expected,
+                "{:?} around {:?}, of {configurations}",
+                outer().mode(),
+                inner().mode()
+            );
+        }
+    }
+}
+
+/// A layer that only reports, and that asks for no nonce though its configuration does, has found the
+/// token; a stricter one of another configuration is further out.
+async fn a_scope_asks_for_no_nonce(backend: Backend) {
+    let api = backend.api();
+    let reporting = DpopLayer::new(api.config().nonces(nonces()).build().unwrap());
+    let router = Router::new()
+        .route("/orders", get(|| async {}))
+        .layer(RequireScope::new("admin"))
+        .layer(reporting.with_policy(Policy::report_only()))
+        .layer(layer(&api));
+    for (scope, expected) in [("admin", 200), ("user", 403)] {
+        let request = api.client.get(URL, &api.token().scope(scope).mint());
+        let response = send(router.clone(), request).await;
+        assert_eq!(response.status().as_u16(), expected, "{scope}");
     }
 }

@@ -2,5 +2,6 @@
 
 mod demands;
 mod modes;
+mod once;
 mod routing;
 mod upgrades;

@@ -10,22 +10,29 @@ use std::{
 
 use axum::body::Body;
 use dpop_tower::{
-    BearerToken, BoundToken, Dpop, DpopLayer, Policy, Report,
+    BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report,
+    nonce::{NonceSecret, StatelessNonces},
     rejection::{DefaultRejectionResponse, Rejection},
 };
 use http::{Method, Request, Response, header};
-use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn, util::MapRequestLayer};
 
-use crate::support::{Api, Backend, URL, each_backend};
+use crate::{
+    challenge::Challenge,
+    support::{Api, Backend, URL, each_backend},
+};
 
 each_backend!(
     each_pair_of_modes_does_with_each_request_as_the_table_says,
     the_table_holds_for_two_configurations_too,
+    where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone,
+    the_outermost_layer_that_refuses_says_which_schemes_it_takes,
     a_pair_refuses_whatever_one_of_it_refuses,
+    a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on,
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Nothing,
     Bound,
     Bearer,
@@ -45,14 +52,14 @@ const KINDS: [Kind; 7] = [
     Kind::Twice,
 ];
 
-const STRICT: fn() -> Policy = Policy::strict;
-const OPTIONAL: fn() -> Policy = Policy::optional;
-const REPORT: fn() -> Policy = Policy::report_only;
-const OFF: fn() -> Policy = Policy::off;
+pub(super) const STRICT: fn() -> Policy = Policy::strict;
+pub(super) const OPTIONAL: fn() -> Policy = Policy::optional;
+pub(super) const REPORT: fn() -> Policy = Policy::report_only;
+pub(super) const OFF: fn() -> Policy = Policy::off;
 
 /// By [`KINDS`]: `!` and the reason if the request is refused; otherwise the token that the handler
 /// sees, and after the slash what the report says, if there is one.
-type Row = [&'static str; 7];
+pub(super) type Row = [&'static str; 7];
 
 /// What a strict layer refuses.
 const STRICTLY: Row = [
@@ -98,14 +105,14 @@ const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
 }
 
 /// Outer, inner, and what becomes of each kind of request.
-type Case = (fn() -> Policy, fn() -> Policy, Row);
+pub(super) type Case = (fn() -> Policy, fn() -> Policy, Row);
 
 const REFUSES_BEARER: &str = "!token_scheme_not_accepted";
 
 /// It follows from three rules: a request that
 /// one of them refuses is refused; a report is about what a strict layer would have done; the handler
 /// sees what was verified.
-fn table() -> [Case; 16] {
+pub(super) fn table() -> [Case; 16] {
     [
         (STRICT, STRICT, STRICTLY),
         (STRICT, OPTIONAL, STRICTLY),
@@ -136,7 +143,7 @@ fn table() -> [Case; 16] {
 }
 
 /// A request of this kind.
-fn request(api: &Api, kind: Kind) -> Request<()> {
+pub(super) fn request(api: &Api, kind: Kind) -> Request<()> {
     let token = api.token().mint();
     let authorized = |value: String| {
         let request = Request::get(URL).header(header::AUTHORIZATION, value);
@@ -166,7 +173,7 @@ fn request(api: &Api, kind: Kind) -> Request<()> {
 #[derive(Clone)]
 struct Seen(String);
 
-/// What becomes of a request of this kind, in the words of the table. Also counts the handler's calls.
+/// What becomes of a request of this kind, in the words of the table.
 async fn outcome<S>(api: &Api, kind: Kind, service: S, calls: &AtomicUsize) -> String
 where
     S: Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone,
@@ -175,28 +182,43 @@ where
     if kind == Kind::Replayed {
         service.clone().oneshot(request.clone()).await.unwrap();
     }
-    let before = calls.load(Ordering::SeqCst);
-    let response = service.oneshot(request).await.unwrap();
-    let called = calls.load(Ordering::SeqCst) - before;
-    match (
-        response.extensions().get::<Seen>(),
-        response.extensions().get::<Rejection>(),
-    ) {
-        (Some(Seen(seen)), None) => {
-            assert_eq!(called, 1, "{kind:?}");
-            seen.clone()
-        }
-        (None, Some(rejection)) => {
-            assert_eq!(called, 0, "{kind:?}");
-            format!("!{}", rejection.reason())
-        }
-        _ => panic!("{kind:?}: {response:?}"),
+    answer(request, service, calls).await
+}
+
+/// What becomes of this request, in the words of the table.
+pub(super) async fn answer<S>(request: Request<()>, service: S, calls: &AtomicUsize) -> String
+where
+    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+{
+    let response = respond(request, service, calls).await;
+    match response.extensions().get::<Rejection>() {
+        None => response.extensions().get::<Seen>().unwrap().0.clone(),
+        Some(rejection) => format!("!{}", rejection.reason()),
     }
 }
 
-type Handler = tower::util::BoxCloneSyncService<Request<()>, Response<Body>, Infallible>;
+/// What the service answers. The handler is called once, or not at all if the request is refused.
+pub(super) async fn respond<S>(
+    request: Request<()>,
+    service: S,
+    calls: &AtomicUsize,
+) -> Response<Body>
+where
+    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+{
+    let before = calls.load(Ordering::SeqCst);
+    let response = service.oneshot(request).await.unwrap();
+    let called = calls.load(Ordering::SeqCst) - before;
+    let is_handlers = response.extensions().get::<Seen>().is_some();
+    let is_refusal = response.extensions().get::<Rejection>().is_some();
+    assert_ne!(is_handlers, is_refusal, "{response:?}");
+    assert_eq!(called, usize::from(is_handlers), "{response:?}");
+    response
+}
 
-fn handler(calls: &Arc<AtomicUsize>) -> Handler {
+pub(super) type Handler = tower::util::BoxCloneSyncService<Request<()>, Response<Body>, Infallible>;
+
+pub(super) fn handler(calls: &Arc<AtomicUsize>) -> Handler {
     let calls = Arc::clone(calls);
     Handler::new(service_fn(move |request: Request<()>| {
         calls.fetch_add(1, Ordering::SeqCst);
@@ -223,9 +245,9 @@ fn handler(calls: &Arc<AtomicUsize>) -> Handler {
     }))
 }
 
-type Pair = Dpop<Dpop<Handler, DefaultRejectionResponse>, DefaultRejectionResponse>;
+pub(super) type Pair = Dpop<Dpop<Handler, DefaultRejectionResponse>, DefaultRejectionResponse>;
 
-fn pair(outer: &DpopLayer, inner: &DpopLayer, calls: &Arc<AtomicUsize>) -> Pair {
+pub(super) fn pair(outer: &DpopLayer, inner: &DpopLayer, calls: &Arc<AtomicUsize>) -> Pair {
     outer.layer(inner.layer(handler(calls)))
 }
 
@@ -263,32 +285,111 @@ async fn the_table_holds_for_two_configurations_too(backend: Backend) {
     }
 }
 
+async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone(
+    backend: Backend,
+) {
+    let api = backend.api();
+    let calls = Arc::default();
+    let layer = || DpopLayer::new(api.config().build().unwrap());
+    let bearer = request(&api, Kind::Bearer);
+    let exchange = MapRequestLayer::new(move |mut request: Request<()>| {
+        *request.headers_mut() = bearer.headers().clone();
+        request
+    });
+    let inner = layer().with_policy(Policy::optional());
+    let service = layer().layer(exchange.layer(inner.layer(handler(&calls))));
+    let seen = answer(request(&api, Kind::Bound), service, &calls).await;
+    assert_eq!(seen, "bearer");
+}
+
+/// For a request without a token, and for one with an unbound bearer token.
+async fn the_outermost_layer_that_refuses_says_which_schemes_it_takes(backend: Backend) {
+    const BOTH: &[&str] = &["DPoP", "Bearer"];
+    const DPOP: &[&str] = &["DPoP"];
+    const LET_IN: &[&str] = &[];
+    let api = backend.api();
+    let calls = Arc::default();
+    let layer = || DpopLayer::new(api.config().build().unwrap());
+    for (outer, inner, to_nothing, to_bearer) in [
+        (STRICT, STRICT, DPOP, DPOP),
+        (STRICT, OPTIONAL, DPOP, DPOP),
+        (STRICT, REPORT, DPOP, DPOP),
+        (STRICT, OFF, DPOP, DPOP),
+        // The outer one knows nothing of the inner one, which takes no bearer tokens.
+        (OPTIONAL, STRICT, BOTH, DPOP),
+        (OPTIONAL, OPTIONAL, BOTH, LET_IN),
+        (OPTIONAL, REPORT, BOTH, LET_IN),
+        (OPTIONAL, OFF, BOTH, LET_IN),
+        (REPORT, STRICT, DPOP, DPOP),
+        (REPORT, OPTIONAL, BOTH, LET_IN),
+        (OFF, STRICT, DPOP, DPOP),
+        (OFF, OPTIONAL, BOTH, LET_IN),
+    ] {
+        let shared = layer();
+        for (outer_layer, inner_layer) in [(shared.clone(), shared), (layer(), layer())] {
+            let service = pair(
+                &outer_layer.with_policy(outer()),
+                &inner_layer.with_policy(inner()),
+                &calls,
+            );
+            for (kind, expected) in [(Kind::Nothing, to_nothing), (Kind::Bearer, to_bearer)] {
+                let response = respond(request(&api, kind), service.clone(), &calls).await;
+                let challenges = Challenge::all(response.headers());
+                let schemes: Vec<_> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+                let modes = (outer().mode(), inner().mode());
+                assert_eq!(schemes, expected, "{kind:?} through {modes:?}");
+            }
+        }
+    }
+}
+
 /// Not by the table, but by what each does alone: layers tighten, and never loosen.
 async fn a_pair_refuses_whatever_one_of_it_refuses(backend: Backend) {
+    assert_pairs_only_tighten(backend, |config| config).await;
+}
+
+/// The same with a demand of the configuration's own, which none of the requests meets: a layer that
+/// only reports does not ask for nonces, and one inside of it does.
+async fn a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on(backend: Backend) {
+    let nonces = StatelessNonces::new(NonceSecret::new([3; 32]).unwrap());
+    assert_pairs_only_tighten(backend, |config| config.nonces(nonces.clone())).await;
+}
+
+async fn assert_pairs_only_tighten(
+    backend: Backend,
+    settings: impl Fn(DpopConfigBuilder) -> DpopConfigBuilder,
+) {
     for (outer, inner, _) in table() {
         let api = backend.api();
-        let layer = || DpopLayer::new(api.config().build().unwrap());
+        let layer = || DpopLayer::new(settings(api.config()).build().unwrap());
         let calls = Arc::default();
         let alone = |policy: Policy| layer().with_policy(policy).layer(handler(&calls));
         let (outer_alone, inner_alone) = (alone(outer()), alone(inner()));
         let shared = layer();
-        let pair = pair(
+        let of_one = pair(
             &shared.clone().with_policy(outer()),
             &shared.with_policy(inner()),
+            &calls,
+        );
+        let of_two = pair(
+            &layer().with_policy(outer()),
+            &layer().with_policy(inner()),
             &calls,
         );
         for kind in KINDS {
             let one = outcome(&api, kind, outer_alone.clone(), &calls).await;
             let other = outcome(&api, kind, inner_alone.clone(), &calls).await;
-            let both = outcome(&api, kind, pair.clone(), &calls).await;
             let refuses = |outcome: &str| outcome.starts_with('!');
-            assert_eq!(
-                refuses(&both),
-                refuses(&one) || refuses(&other),
-                "{kind:?} through {:?} and {:?}: {both}, alone {one} and {other}",
-                outer().mode(),
-                inner().mode()
-            );
+            for (pair, configurations) in [(&of_one, "one"), (&of_two, "two")] {
+                let both = outcome(&api, kind, pair.clone(), &calls).await;
+                assert_eq!(
+                    refuses(&both),
+                    refuses(&one) || refuses(&other),
+                    "{kind:?} through {:?} and {:?} of {configurations}: {both}, alone {one} and {other}",
+                    outer().mode(),
+                    inner().mode()
+                );
+            }
         }
     }
 }

@@ -77,14 +77,16 @@ async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str
     assert_eq!(calls.count(), before + 1, "{method} {path}");
 }
 
-async fn assert_open(router: &Router, method: Method, path: &str) {
+/// A stranger gets what the router has for this.
+async fn assert_open(router: &Router, method: Method, path: &str, status: u16) {
     let stranger = Request::builder()
         .method(&method)
         .uri(path)
         .body(())
         .unwrap();
     let response = send(router.clone(), stranger).await;
-    assert_ne!(response.status(), 401, "{method} {path}");
+    assert_eq!(response.status(), status, "{method} {path}");
+    assert!(!response.headers().contains_key("www-authenticate"));
 }
 
 #[tokio::test]
@@ -129,8 +131,8 @@ async fn a_nested_service_and_a_nested_fallback_are_covered() {
         .nest("/api", nested)
         .route("/open", get(|| async {}));
     assert_protected(&api, &router, Method::GET, "/api/nothing", &calls).await;
-    assert_open(&router, Method::GET, "/open").await;
-    assert_open(&router, Method::GET, "/nothing").await;
+    assert_open(&router, Method::GET, "/open", 200).await;
+    assert_open(&router, Method::GET, "/nothing", 404).await;
 }
 
 #[tokio::test]
@@ -153,7 +155,7 @@ async fn merged_routers_keep_each_its_own_policy() {
     };
     assert_protected(&api, &router, Method::GET, "/strict", &calls).await;
     assert_protected(&api, &router, Method::GET, "/optional", &calls).await;
-    assert_open(&router, Method::GET, "/open").await;
+    assert_open(&router, Method::GET, "/open", 200).await;
     assert_eq!(bearer("/optional").await.status(), 200);
     let refused = Verdict::of(bearer("/strict").await);
     assert_eq!(refused, invalid_token("token_scheme_not_accepted"));
@@ -183,7 +185,7 @@ async fn fallbacks_are_covered_by_layer_and_not_by_route_layer() {
 
     let before = calls.count();
     let not_covered = routes().route_layer(layer(&api));
-    assert_open(&not_covered, Method::GET, "/nothing").await;
+    assert_open(&not_covered, Method::GET, "/nothing", 200).await;
     assert_eq!(calls.count(), before + 1);
     // Of a path that has a route, every method is.
     assert_protected(&api, &not_covered, Method::PUT, "/orders", &calls).await;
@@ -204,9 +206,9 @@ async fn a_method_router_is_covered_up_to_where_the_layer_stands() {
     };
     let router = Router::new().route("/orders", open(true));
     assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
-    assert_open(&router, Method::POST, "/orders").await;
+    assert_open(&router, Method::POST, "/orders", 200).await;
     // `route_layer` leaves methods alone that have no handler, and `layer` does not.
-    assert_open(&router, Method::PUT, "/orders").await;
+    assert_open(&router, Method::PUT, "/orders", 405).await;
     let router = Router::new().route("/orders", open(false).layer(layer(&api)));
     assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
     assert_protected(&api, &router, Method::POST, "/orders", &calls).await;
@@ -258,15 +260,29 @@ async fn a_layer_that_is_there_twice_by_mistake_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_layer_covers_what_was_added_before_it() {
+async fn a_layer_covers_what_was_added_before_it_and_nothing_that_comes_after() {
     let api = Api::new();
     let calls = Calls::default();
-    let router = Router::new()
-        .route("/before", get(calls.handler()))
-        .layer(layer(&api))
-        .route("/after", get(calls.handler()));
-    assert_protected(&api, &router, Method::GET, "/before", &calls).await;
-    assert_open(&router, Method::GET, "/after").await;
+    let with = |path: &str| Router::new().route(path, get(calls.handler()));
+    let layers: [fn(Router, DpopLayer) -> Router; 2] = [
+        |router, dpop| router.layer(dpop),
+        |router, dpop| router.route_layer(dpop),
+    ];
+    for cover in layers {
+        let before = with("/before")
+            .merge(with("/merged/before"))
+            .nest("/nested/before", with("/orders"));
+        let router = cover(before, layer(&api))
+            .merge(with("/after"))
+            .route("/added/after", get(calls.handler()))
+            .nest("/nested/after", with("/orders"));
+        for path in ["/before", "/merged/before", "/nested/before/orders"] {
+            assert_protected(&api, &router, Method::GET, path, &calls).await;
+        }
+        for path in ["/after", "/added/after", "/nested/after/orders"] {
+            assert_open(&router, Method::GET, path, 200).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -294,12 +310,48 @@ async fn patterns_of_a_table_begin_with_the_prefix_wherever_the_layer_stands() {
         nest(routes().layer(layer.clone())).layer(layer.clone()),
     ] {
         assert_protected(&api, &router, Method::GET, "/api/v1/orders", &calls).await;
-        assert_open(&router, Method::GET, "/api/v1/open").await;
+        assert_open(&router, Method::GET, "/api/v1/open", 200).await;
     }
 }
 
 #[tokio::test]
-async fn in_a_service_builder_the_layer_stands_where_it_is_written() {
+async fn in_a_service_builder_the_first_layer_is_the_outermost() {
+    let api = Api::new();
+    let calls = Calls::default();
+    let seen = Calls::default();
+    let counting = || {
+        let count = seen.handler();
+        MapRequestLayer::new(move |request: Request<axum::body::Body>| {
+            drop(count());
+            request
+        })
+    };
+    let routes = || Router::new().route("/orders", get(calls.handler()));
+    let outside = ServiceBuilder::new().layer(counting()).layer(layer(&api));
+    let inside = ServiceBuilder::new().layer(layer(&api)).layer(counting());
+    // Of three requests, one is let in.
+    assert_protected(
+        &api,
+        &routes().layer(outside),
+        Method::GET,
+        "/orders",
+        &calls,
+    )
+    .await;
+    assert_eq!(seen.count(), 3);
+    assert_protected(
+        &api,
+        &routes().layer(inside),
+        Method::GET,
+        "/orders",
+        &calls,
+    )
+    .await;
+    assert_eq!(seen.count(), 3 + 1);
+}
+
+#[tokio::test]
+async fn what_rewrites_the_uri_before_the_router_changes_what_a_proof_is_for() {
     fn rewrite<B>(mut request: Request<B>) -> Request<B> {
         *request.uri_mut() = Uri::from_static("/orders");
         request
