@@ -75,7 +75,7 @@ impl Envoy {
         assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
             Some(HttpResponse::DeniedResponse(response)) => {
-                (response.status.clone().unwrap().code, response)
+                (response.status.unwrap().code, response)
             }
             other => panic!("{other:?}"),
         }
@@ -100,9 +100,7 @@ fn about<B>(request: &Request<B>) -> CheckRequest {
                     headers,
                     ..Default::default()
                 }),
-                ..Default::default()
             }),
-            ..Default::default()
         }),
     }
 }
