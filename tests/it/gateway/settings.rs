@@ -151,6 +151,8 @@ fn every_field_is_in_the_documentation() {
         ("", "[[route]]\nunknown = 1"),
         ("", "[limits]\nunknown = 1"),
         ("", "[replay]\nunknown = 1"),
+        ("", "[forward_auth]\nunknown = 1"),
+        ("", "[ext_authz]\nunknown = 1"),
     ] {
         let error = parse(head, table).unwrap_err().to_string();
         let (_, fields) = error.split_once("expected ").unwrap();
