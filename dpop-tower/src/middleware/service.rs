@@ -96,7 +96,7 @@ where
             return match admitted.satisfies(policy) {
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(policy);
-                    Admitted::record_inner(request.extensions_mut(), config, policy);
+                    Admitted::record_inner(request.extensions_mut(), config, rule);
                     ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
                 Err(refusal) if refused.only_reports() => {

@@ -10,7 +10,7 @@ use std::{
 
 use axum::body::Body;
 use dpop_tower::{
-    BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report,
+    BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report, RequireScope,
     nonce::{NonceSecret, StatelessNonces},
     rejection::{DefaultRejectionResponse, Rejection},
 };
@@ -291,15 +291,28 @@ async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new
     let api = backend.api();
     let calls = Arc::default();
     let layer = || DpopLayer::new(api.config().build().unwrap());
-    let bearer = request(&api, Kind::Bearer);
+    let bearer = format!("Bearer {}", api.issuer.token().scope("orders:read").mint());
     let exchange = MapRequestLayer::new(move |mut request: Request<()>| {
-        *request.headers_mut() = bearer.headers().clone();
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, bearer.parse().unwrap());
+        headers.remove("dpop");
         request
     });
     let inner = layer().with_policy(Policy::optional());
     let service = layer().layer(exchange.layer(inner.layer(handler(&calls))));
     let seen = answer(request(&api, Kind::Bound), service, &calls).await;
     assert_eq!(seen, "bearer");
+
+    // Scopes are those of the new token, too.
+    for (scope, expected) in [
+        ("orders:read", "bearer"),
+        ("orders:write", "!policy_scope_missing"),
+    ] {
+        let scoped = RequireScope::new(scope).layer(handler(&calls));
+        let service = layer().layer(exchange.layer(inner.layer(scoped)));
+        let seen = answer(request(&api, Kind::Bound), service, &calls).await;
+        assert_eq!(seen, expected, "{scope}");
+    }
 }
 
 /// For a request without a token, and for one with an unbound bearer token.
