@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{middleware::grpc::is_media_type, rejection::NO_STORE};
 
-/// Ends streams when their token expires; see the [module](self).
+/// Ends streams when their token expires; see the [module](crate::lifetime).
 ///
 /// It has to be inside of the [`DpopLayer`](crate::DpopLayer), where
 /// [`DpopLayer::end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry) puts it. A request that no

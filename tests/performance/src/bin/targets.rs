@@ -1,13 +1,13 @@
 //! What a request costs, beside one raw signature verification by the same backend.
 
-use std::{iter::repeat_with, thread};
+use std::{iter::repeat_with, sync::Mutex, thread};
 
 use dpop_tower::{
     Dpop, Policy,
     test_util::{KeyKind, TestClient},
 };
 use dpop_tower_performance::{
-    Backend, Inner, URL, World, call,
+    Backend, Inner, Raw, URL, World, call,
     measure::{Batch, Samples, side_by_side, time},
     results,
 };
@@ -115,40 +115,51 @@ fn new_keys(backend: Backend) {
     );
 }
 
-/// The same work on one thread and on two.
+/// The same work on one thread and on two, and the raw check beside it: two processors need not do twice
+/// what one does.
 fn threads(backend: Backend) {
+    const EACH: usize = 200;
+    const ROUNDS: usize = 60;
     let world = World::new(KeyKind::P256, KeyKind::P256);
     let service = world.service(backend, Policy::strict());
-    let mut requests = world.requests(3 * CALLS * ROUNDS).into_iter();
-    let mut take = || -> Vec<_> { requests.by_ref().take(CALLS * 10).collect() };
+    let mut requests = world.requests(3 * EACH * ROUNDS).into_iter();
+    let raws = [(); 2].map(|()| Mutex::new(world.raw(backend, EACH * 5)));
+    let check = |raw: &Mutex<Raw>| {
+        let mut raw = raw.lock().expect("no thread panics");
+        (0..EACH).for_each(|_| raw.verify());
+    };
     let run = |batch: Vec<Request<()>>| {
         let mut service = service.clone();
         for request in batch {
             assert_eq!(call(&mut service, request).status(), 200);
         }
     };
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS / 10 {
-        let batch = take();
-        one.push(time(|| run(batch)).as_secs_f64());
-        let (left, right) = (take(), take());
-        two.push(
-            time(|| {
-                thread::scope(|scope| {
-                    scope.spawn(|| run(left));
-                    scope.spawn(|| run(right));
-                });
-            })
-            .as_secs_f64(),
-        );
+    let mut times = [(); 4].map(|()| Vec::new());
+    for _ in 0..ROUNDS {
+        let mut take = || -> Vec<_> { requests.by_ref().take(EACH).collect() };
+        let (alone, left, right) = (take(), take(), take());
+        let round = [
+            time(|| check(&raws[0])),
+            time(|| both(|| check(&raws[0]), || check(&raws[1]))),
+            time(|| run(alone)),
+            time(|| both(|| run(left), || run(right))),
+        ];
+        for (times, time) in times.iter_mut().zip(round) {
+            times.push(time);
+        }
     }
-    for times in [&mut one, &mut two] {
-        times.sort_by(f64::total_cmp);
-    }
-    let middle = one.len() / 2;
-    let times = 2.0 * one[middle] / two[middle];
-    println!("{:42} {times:8.2} x one", "throughput of two threads");
-    note(json!({ "backend": backend.name(), "two_threads": times }));
+    let [raw, raw_two, layer, layer_two] = times.map(|times| Samples::new(times).median());
+    let (raw, layer) = (2.0 * raw / raw_two, 2.0 * layer / layer_two);
+    println!("{:42} {layer:8.2} x one", "throughput of two threads");
+    println!("{:42} {raw:8.2} x one", "the raw check on two threads");
+    note(json!({ "backend": backend.name(), "two_threads": layer, "two_threads_raw": raw }));
+}
+
+fn both(left: impl FnOnce() + Send, right: impl FnOnce()) {
+    thread::scope(|scope| {
+        scope.spawn(left);
+        right();
+    });
 }
 
 /// What needs no signature check.
