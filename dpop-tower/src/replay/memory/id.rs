@@ -25,7 +25,7 @@ impl Id {
         let mut plain = [0; 8];
         plain.copy_from_slice(&digest[..8]);
         let mut hasher = key.build_hasher();
-        hasher.write(&digest[8..]);
+        hasher.write(digest);
         Self {
             keyed: hasher.finish(),
             plain,
@@ -42,5 +42,23 @@ impl Id {
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.keyed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ReplayKey` takes any 32 octets for a client, and an issuer of keys may count them.
+    #[test]
+    fn each_octet_counts_for_where_an_entry_lies() {
+        let key = RandomState::new();
+        let zero = Id::new(&[0; 32], &key);
+        for at in 0..32 {
+            let mut other = [0; 32];
+            other[at] = 1;
+            let other = Id::new(&other, &key);
+            assert_ne!(other.keyed, zero.keyed, "octet {at}");
+        }
     }
 }
