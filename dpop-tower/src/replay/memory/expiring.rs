@@ -13,7 +13,7 @@ use crate::time::UnixTime;
 
 /// About so many entries share a part when the store is full. Clearing a part or making it bigger
 /// goes through all of its entries while whoever needs the part waits.
-const ENTRIES_PER_PART: usize = 512;
+const ENTRIES_PER_PART: usize = 2048;
 
 /// The search for expired entries may have to look at each part, so their number is bounded.
 const MAX_PARTS: usize = 1 << 16;

@@ -315,12 +315,12 @@ fn insertions_alone_keep_expired_entries_and_clients_few() {
         let key = ReplayKey::new(*key(1, step / 2).proof(), &step.to_string());
         assert_eq!(check(&store, key, now + 60, now), Ok(Fresh));
     }
-    // 6,100 proofs of 3,050 clients are live, and 32 parts may keep a few more each.
+    // 6,100 proofs of 3,050 clients are live, and 16 parts may keep a few more each.
     let (seen, clients) = stored(&store);
     assert_eq!(store.len(), seen);
-    assert!(seen < 6_100 * 3 / 2 + 16 * 32, "{seen} of 50,000 left");
+    assert!(seen < 6_100 * 3 / 2 + 16 * 16, "{seen} of 50,000 left");
     assert!(
-        clients < 3_050 * 3 / 2 + 16 * 32,
+        clients < 3_050 * 3 / 2 + 16 * 16,
         "{clients} of 25,000 left"
     );
     sweep(&store, 10_000);
@@ -344,7 +344,7 @@ fn a_part_is_cleared_when_a_third_of_it_may_have_expired_and_not_before() {
 
 #[test]
 fn entries_spread_over_the_parts() {
-    let store = store(10_000, 10_000);
+    let store = store(40_000, 40_000);
     for jti in 0..3_200 {
         assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
     }

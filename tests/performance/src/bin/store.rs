@@ -1,5 +1,5 @@
 //! What the replay store in memory costs when it is large, and as many entries expire as are inserted:
-//! `store [LIVE ENTRIES]`.
+//! `store [LIVE ENTRIES [CLIENTS]]`.
 
 use std::{
     env, fs,
@@ -25,11 +25,13 @@ const LIFETIME: u64 = 75;
 const BATCH: u64 = 10_000;
 
 fn main() {
-    let live = env::args()
-        .nth(1)
-        .map_or(10_000_000, |n| n.parse().expect("a number"));
-    for (name, clients) in [("100 clients", 100), ("a client for every proof", u64::MAX)] {
-        println!("--- {live} live entries, {name}");
+    let mut numbers = env::args()
+        .skip(1)
+        .map(|n| n.parse().expect("a number"));
+    let live = numbers.next().unwrap_or(10_000_000);
+    let clients = numbers.next();
+    for clients in clients.map_or_else(|| vec![100, live], |clients| vec![clients]) {
+        println!("--- {live} live entries, {clients} clients");
         let traffic = Traffic { live, clients };
         traffic.measure();
     }
