@@ -8,10 +8,9 @@ mod credentials;
 
 use std::{
     fmt,
-    future::Future,
+    future::Future as _,
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -127,17 +126,12 @@ impl From<TokenErrorKind> for Refusal {
 
 /// Starts to verify a request.
 pub(crate) fn verify(
-    config: &Arc<DpopConfig>,
+    config: &DpopConfig,
     policy: &Policy,
     request: RequestHead<'_>,
 ) -> Verification {
-    let step =
-        begin(config, policy, request).unwrap_or_else(|refusal| Step::Refused(Some(refusal)));
-    Verification {
-        config: Arc::clone(config),
-        policy: policy.clone(),
-        step,
-    }
+    let step = begin(config, policy, request);
+    Verification(step.unwrap_or_else(|refusal| Step::Refused(Some(refusal))))
 }
 
 /// Everything before the access token is looked into.
@@ -208,11 +202,11 @@ fn prove_possession(
     config: &DpopConfig,
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
-    token: &VerifiedToken,
+    token: VerifiedToken,
 ) -> Result<Step, Refusal> {
     // Token and proof were looked at when the request came; it may have waited for keys since.
     let now = config.clock.now();
-    check_still_active(token, now)?;
+    check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
     match token.confirmation() {
         Confirmation::Key(bound_to) if bound_to == thumbprint => {}
@@ -248,7 +242,7 @@ fn prove_possession(
         ),
     };
     let admission = Admission::Bound {
-        token: BoundToken::new(thumbprint, token.claims().clone()),
+        token: BoundToken::new(thumbprint, token.into_claims()),
         facts: ProofFacts {
             algorithm,
             issued_at: proof.issued_at(),
@@ -285,14 +279,14 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Refusa
 fn admit_bearer(
     config: &DpopConfig,
     policy: &Policy,
-    token: &VerifiedToken,
+    token: VerifiedToken,
 ) -> Result<Admission, Refusal> {
     let now = config.clock.now();
-    check_still_active(token, now)?;
+    check_still_active(&token, now)?;
     match token.confirmation() {
         Confirmation::Unbound => {
             policy.demands().check_token(token.claims(), now)?;
-            Ok(Admission::Bearer(BearerToken::new(token.claims().clone())))
+            Ok(Admission::Bearer(BearerToken::new(token.into_claims())))
         }
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
         Confirmation::Certificate | Confirmation::Unknown => {
@@ -307,11 +301,7 @@ fn admit_bearer(
 /// # Cancel safety
 ///
 /// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
-pub(crate) struct Verification {
-    config: Arc<DpopConfig>,
-    policy: Policy,
-    step: Step,
-}
+pub(crate) struct Verification(Step);
 
 enum Step {
     Refused(Option<Refusal>),
@@ -320,21 +310,24 @@ enum Step {
     Replay(Option<Admission>, Check<Result<Freshness, StoreError>>),
 }
 
-impl Future for Verification {
-    type Output = Result<Admission, Refusal>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+impl Verification {
+    /// Goes on as far as it can, by the configuration and the policy that it was begun with.
+    pub(crate) fn poll(
+        &mut self,
+        config: &DpopConfig,
+        policy: &Policy,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Admission, Refusal>> {
         loop {
-            let next = match &mut this.step {
+            let next = match &mut self.0 {
                 Step::Refused(refusal) => return Poll::Ready(Err(finished(refusal.take()))),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
-                    return Poll::Ready(admit_bearer(&this.config, &this.policy, &token));
+                    return Poll::Ready(admit_bearer(config, policy, token));
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
-                    prove_possession(&this.config, &this.policy, finished(proof.take()), &token)?
+                    prove_possession(config, policy, finished(proof.take()), token)?
                 }
                 Step::Replay(admission, check) => {
                     return Poll::Ready(match ready!(Pin::new(check).poll(cx)) {
@@ -344,7 +337,7 @@ impl Future for Verification {
                     });
                 }
             };
-            this.step = next;
+            self.0 = next;
         }
     }
 }

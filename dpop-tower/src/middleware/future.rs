@@ -12,7 +12,6 @@ use tower_service::Service;
 
 use super::{Admitted, Report, count, grpc, rules::Rule};
 use crate::{
-    config::DpopConfig,
     policy::Mode,
     rejection::{NO_STORE, Rejection, RejectionResponse, nonce_header},
     verifier::{Presented, Refusal, Verification},
@@ -58,7 +57,6 @@ pin_project! {
 /// What is needed to refuse a request.
 pub(super) struct Refused<R> {
     pub(super) responder: R,
-    pub(super) config: Arc<DpopConfig>,
     pub(super) rule: Arc<Rule>,
 }
 
@@ -141,17 +139,14 @@ where
                     held,
                     refused,
                 } => {
-                    let verdict = ready!(Pin::new(verification).poll(cx));
+                    let Rule { config, policy, .. } = &*refused.rule;
+                    let verdict = ready!(verification.poll(config, policy, cx));
                     let (mut inner, mut request) = taken(held.take());
                     match verdict {
                         Ok(admission) => {
-                            count::let_in(refused.rule.policy.mode());
-                            let new_nonce = Admitted::record(
-                                request.extensions_mut(),
-                                admission,
-                                &refused.config,
-                                &refused.rule,
-                            );
+                            count::let_in(policy.mode());
+                            let extensions = request.extensions_mut();
+                            let new_nonce = Admitted::record(extensions, admission, &refused.rule);
                             State::Inner {
                                 future: inner.call(refused.reported(request, None)),
                                 new_nonce,
@@ -222,7 +217,7 @@ impl<R> Refused<R> {
                     let extensions = request.extensions_mut();
                     Report::refused(extensions, rejection);
                     let presented = || presented;
-                    Admitted::record_nothing(extensions, &self.config, &self.rule, presented);
+                    Admitted::record_nothing(extensions, &self.rule, presented);
                 }
             }
         }
@@ -244,7 +239,7 @@ impl<R> Refused<R> {
                 response
             }
         };
-        let nonce = self.config.current_nonce(&self.rule.policy);
+        let nonce = self.rule.config.current_nonce(&self.rule.policy);
         rejection.write_headers(response.headers_mut(), nonce.as_deref());
         response.extensions_mut().insert(rejection);
         response

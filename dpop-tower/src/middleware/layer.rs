@@ -5,11 +5,7 @@ use tower_layer::Layer;
 #[cfg(feature = "lifetime")]
 use tower_layer::Stack;
 
-use super::{
-    count,
-    rules::Rules,
-    service::{Dpop, Shared},
-};
+use super::{count, rules::Rules, service::Dpop};
 #[cfg(feature = "lifetime")]
 use crate::lifetime::EndAtExpiryLayer;
 use crate::{
@@ -42,7 +38,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct DpopLayer<R = DefaultRejectionResponse> {
-    shared: Shared,
+    rules: Rules,
     responder: R,
 }
 
@@ -52,10 +48,7 @@ impl DpopLayer {
         let config = config.into();
         count::describe();
         Self {
-            shared: Shared {
-                rules: Rules::one(config.policy.clone(), &config),
-                config,
-            },
+            rules: Rules::one(config.policy.clone(), &config),
             responder: DefaultRejectionResponse,
         }
     }
@@ -68,7 +61,7 @@ impl<R> DpopLayer<R> {
     /// inner one can only be stricter.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.shared.rules = Rules::one(policy, &self.shared.config);
+        self.rules = Rules::one(policy, self.rules.config());
         self
     }
 
@@ -76,7 +69,7 @@ impl<R> DpopLayer<R> {
     /// of axum's `nest` patterns begin with the prefix.
     #[must_use]
     pub fn with_policies(mut self, table: PolicyTable) -> Self {
-        self.shared.rules = Rules::table(table, &self.shared.config);
+        self.rules = Rules::table(table, self.rules.config());
         self
     }
 
@@ -85,7 +78,7 @@ impl<R> DpopLayer<R> {
     #[must_use]
     pub fn with_rejection_response<T>(self, responder: T) -> DpopLayer<T> {
         DpopLayer {
-            shared: self.shared,
+            rules: self.rules,
             responder,
         }
     }
@@ -107,14 +100,15 @@ impl<S, R: Clone> Layer<S> for DpopLayer<R> {
     type Service = Dpop<S, R>;
 
     fn layer(&self, inner: S) -> Dpop<S, R> {
-        Dpop::new(inner, self.shared.clone(), self.responder.clone())
+        Dpop::new(inner, self.rules.clone(), self.responder.clone())
     }
 }
 
 impl<R> fmt::Debug for DpopLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopLayer")
-            .field("shared", &self.shared)
+            .field("config", self.rules.config())
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }

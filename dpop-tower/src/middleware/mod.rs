@@ -39,8 +39,8 @@ use crate::{
 /// in.
 #[derive(Clone)]
 pub(crate) struct Admitted {
-    config: Arc<DpopConfig>,
     found: Found,
+    /// Of the innermost layer that agrees, or of one further out that is stricter.
     rule: Arc<Rule>,
     #[cfg_attr(
         not(feature = "axum"),
@@ -71,7 +71,6 @@ impl Admitted {
     fn record(
         extensions: &mut Extensions,
         admission: Admission,
-        config: &Arc<DpopConfig>,
         rule: &Arc<Rule>,
     ) -> Option<String> {
         let (found, scheme) = match admission {
@@ -79,7 +78,6 @@ impl Admitted {
             Admission::Bearer(token) => (Found::Bearer(token), Scheme::Bearer),
         };
         let admitted = Self {
-            config: Arc::clone(config),
             found,
             rule: Arc::clone(rule),
             presented: Presented::One(scheme),
@@ -117,14 +115,12 @@ impl Admitted {
     /// further out has found stays as it is.
     fn record_nothing(
         extensions: &mut Extensions,
-        config: &Arc<DpopConfig>,
         rule: &Arc<Rule>,
         presented: impl FnOnce() -> Presented,
     ) {
         let was_looked_at = |further_out: &Self| further_out.mode != Mode::Off;
         if !extensions.get().is_some_and(was_looked_at) {
             extensions.insert(Self {
-                config: Arc::clone(config),
                 found: Found::Nothing,
                 rule: Arc::clone(rule),
                 presented: presented(),
@@ -139,7 +135,7 @@ impl Admitted {
     /// not verified twice, or its own proof would count as a replay.
     fn find<'e>(extensions: &'e Extensions, config: &Arc<DpopConfig>) -> Option<&'e Self> {
         iter::successors(extensions.get::<Self>(), |it| it.further_out.as_deref())
-            .filter(|admitted| Arc::ptr_eq(&admitted.config, config))
+            .filter(|admitted| Arc::ptr_eq(&admitted.rule.config, config))
             .find(|admitted| !admitted.found_nothing())
     }
 
@@ -149,10 +145,10 @@ impl Admitted {
             return Ok(());
         }
         if let Found::Bound(_, facts) = &self.found {
-            let (_, leeway) = self.config.proof.window();
+            let (_, leeway) = self.rule.config.proof.window();
             // The layer that let it in may have been one that asks for no nonces.
-            let needs_nonce = self.config.needs_nonce(policy);
-            let now = self.config.clock.now();
+            let needs_nonce = self.rule.config.needs_nonce(policy);
+            let now = self.rule.config.clock.now();
             (policy.demands()).check_facts(*facts, needs_nonce, now, leeway)?;
         }
         self.grants(policy)
@@ -168,7 +164,7 @@ impl Admitted {
                 return Err(TokenErrorKind::SchemeNotAccepted.into());
             }
         };
-        let now = self.config.clock.now();
+        let now = self.rule.config.clock.now();
         Ok(policy.demands().check_token(claims, now)?)
     }
 
@@ -183,10 +179,10 @@ impl Admitted {
     }
 
     /// Records that a layer further in agrees with what one of its configuration has found.
-    fn record_inner(extensions: &mut Extensions, config: &Arc<DpopConfig>, rule: &Arc<Rule>) {
-        let policy = &rule.policy;
+    fn record_inner(extensions: &mut Extensions, rule: &Arc<Rule>) {
+        let Rule { config, policy, .. } = &**rule;
         match extensions.get_mut::<Self>() {
-            Some(innermost) if Arc::ptr_eq(&innermost.config, config) => {
+            Some(innermost) if Arc::ptr_eq(&innermost.rule.config, config) => {
                 innermost.agree(rule);
                 innermost.mode = innermost.mode.stricter(policy.mode());
                 innermost.ends_streams |= policy.ends_streams();
@@ -219,14 +215,14 @@ impl Admitted {
             Found::Nothing => return None,
         };
         self.ends_streams
-            .then(|| (Arc::clone(&self.config), expires_at))
+            .then(|| (Arc::clone(&self.rule.config), expires_at))
     }
 
     /// The next nonce, if this policy asks for one and that of the proof is about to retire.
     fn new_nonce(&self, policy: &Policy) -> Option<String> {
         match &self.found {
             Found::Bound(_, facts) if facts.nonce == Some(NonceStatus::Retiring) => {
-                self.config.current_nonce(policy)
+                self.rule.config.current_nonce(policy)
             }
             Found::Bound(..) | Found::Bearer(_) | Found::Nothing => None,
         }
@@ -246,6 +242,6 @@ impl Admitted {
     /// What goes with the challenge if nonces are on.
     #[cfg(feature = "axum")]
     pub(crate) fn current_nonce(&self) -> Option<String> {
-        self.config.current_nonce(&self.rule.policy)
+        self.rule.config.current_nonce(&self.rule.policy)
     }
 }

@@ -1,6 +1,6 @@
 //! Which policy counts for a request.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::Method;
 
@@ -27,25 +27,34 @@ pub(super) struct Table {
     strict: Arc<Rule>,
 }
 
-/// A policy, and how challenges put it.
-#[derive(Debug)]
+/// What a layer goes by: a policy, how challenges put it, and the configuration that it is a policy of.
+/// All in one, so that a request takes hold of it by a single count that processors have to share.
 pub(super) struct Rule {
+    pub(super) config: Arc<DpopConfig>,
     pub(super) policy: Policy,
     terms: Arc<Terms>,
 }
 
 impl Rules {
-    pub(super) fn one(policy: Policy, config: &DpopConfig) -> Self {
+    pub(super) fn one(policy: Policy, config: &Arc<DpopConfig>) -> Self {
         Self::One(Arc::new(Rule::new(policy, config)))
     }
 
-    pub(super) fn table(patterns: PolicyTable, config: &DpopConfig) -> Self {
+    pub(super) fn table(patterns: PolicyTable, config: &Arc<DpopConfig>) -> Self {
         let rule = |policy: Policy| Arc::new(Rule::new(policy, config));
         Self::Table(Arc::new(Table {
             rules: patterns.policies().iter().cloned().map(rule).collect(),
             patterns,
             strict: rule(Policy::strict()),
         }))
+    }
+
+    /// That of all of them.
+    pub(super) fn config(&self) -> &Arc<DpopConfig> {
+        match self {
+            Self::One(rule) => &rule.config,
+            Self::Table(table) => &table.strict.config,
+        }
     }
 
     /// That of a request with this method for this path, as the client sent it.
@@ -63,9 +72,10 @@ impl Rules {
 }
 
 impl Rule {
-    pub(super) fn new(policy: Policy, config: &DpopConfig) -> Self {
+    pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>) -> Self {
         let terms = Terms::of(&policy, config.proof.allowed_algorithms());
         Self {
+            config: Arc::clone(config),
             policy,
             terms: Arc::new(terms),
         }
@@ -79,5 +89,13 @@ impl Rule {
             (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
         };
         Challenge::new(Arc::clone(&self.terms), bearer)
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

@@ -169,8 +169,7 @@ where
         let policy = scopes.fold(admitted.rule.policy.in_mode(mode), Policy::any_scope);
         let refused = Refused {
             responder: self.required.responder.clone(),
-            rule: Arc::new(Rule::new(policy, &admitted.config)),
-            config: Arc::clone(&admitted.config),
+            rule: Arc::new(Rule::new(policy, &admitted.rule.config)),
         };
         if refused.only_reports() {
             return ScopeFuture::inner(inner.call(refused.reported(request, Some(refusal))));

@@ -14,7 +14,6 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    config::DpopConfig,
     policy::Mode,
     rejection::RejectionResponse,
     target::PeerAddr,
@@ -27,22 +26,15 @@ use crate::{
 #[derive(Clone)]
 pub struct Dpop<S, R = crate::rejection::DefaultRejectionResponse> {
     inner: S,
-    shared: Shared,
+    rules: Rules,
     responder: R,
 }
 
-/// What a layer and its services have in common; cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    pub(super) config: Arc<DpopConfig>,
-    pub(super) rules: Rules,
-}
-
 impl<S, R> Dpop<S, R> {
-    pub(super) const fn new(inner: S, shared: Shared, responder: R) -> Self {
+    pub(super) const fn new(inner: S, rules: Rules, responder: R) -> Self {
         Self {
             inner,
-            shared,
+            rules,
             responder,
         }
     }
@@ -78,25 +70,23 @@ where
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
 
-        let Shared { config, rules } = &self.shared;
         let uri = original_uri(request.extensions()).unwrap_or(request.uri());
-        let rule = rules.choose(request.method(), uri.path());
+        let rule = self.rules.choose(request.method(), uri.path());
         if rule.policy.mode() == Mode::Off {
             let presented = || Presented::Nothing;
-            Admitted::record_nothing(request.extensions_mut(), config, rule, presented);
+            Admitted::record_nothing(request.extensions_mut(), rule, presented);
             return ResponseFuture::admitted(inner, request, None);
         }
         let refused = Refused {
             responder: self.responder.clone(),
-            config: Arc::clone(config),
             rule: Arc::clone(rule),
         };
         let policy = &rule.policy;
-        if let Some(admitted) = Admitted::find(request.extensions(), config) {
+        if let Some(admitted) = Admitted::find(request.extensions(), &rule.config) {
             return match admitted.satisfies(policy) {
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(policy);
-                    Admitted::record_inner(request.extensions_mut(), config, rule);
+                    Admitted::record_inner(request.extensions_mut(), rule);
                     ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
                 Err(refusal) if refused.only_reports() => {
@@ -107,7 +97,7 @@ where
             };
         }
         let verification = verifier::verify(
-            config,
+            &rule.config,
             policy,
             RequestHead {
                 method: request.method(),
@@ -160,7 +150,8 @@ impl<S: fmt::Debug, R> fmt::Debug for Dpop<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dpop")
             .field("inner", &self.inner)
-            .field("shared", &self.shared)
+            .field("config", self.rules.config())
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }

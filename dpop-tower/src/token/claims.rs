@@ -176,6 +176,10 @@ impl VerifiedToken {
         &self.claims
     }
 
+    pub(crate) fn into_claims(self) -> ClaimSet {
+        self.claims
+    }
+
     /// What it is bound to.
     pub const fn confirmation(&self) -> Confirmation {
         self.confirmation
