@@ -5,7 +5,7 @@
 # What is started is ended by the program that started it. DPOP_RESULTS is where the results go.
 set -euo pipefail
 
-rounds=${1:-3} requests=${2:-20000}
+rounds=${1:-5} requests=${2:-20000}
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export CARGO_TARGET_DIR=$PWD/target/performance

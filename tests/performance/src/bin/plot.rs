@@ -84,11 +84,11 @@ fn stages(criterion: &Path, path: &Path) -> Result<()> {
         ("parsing/htu", "one htu, parsed"),
         ("parsing/key and thumbprint", "key and thumbprint"),
         (
-            "parsing/proof_ all but the signature",
+            "parsing/proof, all but the signature",
             "proof: all but the signature",
         ),
         (
-            "unbound token_ aws-lc-rs/known",
+            "unbound token, aws-lc-rs/known",
             "a whole request with a known bearer token",
         ),
         ("replay store/insertion", "replay store: insertion"),
