@@ -16,7 +16,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, Policy, PublicOrigin,
+    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     jwk::PublicJwk,
     proof::{Ath, Htu, ProofContext, ProofPolicy},
@@ -41,16 +41,12 @@ fn backends() -> [(&'static str, Arc<dyn SignatureVerifier>); 2] {
 }
 
 /// A service behind the layer, of which one client may fill the replay store.
-fn service(
-    issuer: &TestIssuer,
-    backend: &Arc<dyn SignatureVerifier>,
-    policy: Policy,
-) -> Dpop<Inner> {
+fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Policy) -> Dpop<Inner> {
     fn answer(_: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
         ready(Ok(Response::new(())))
     }
     let room = NonZeroUsize::new(4_000_000).unwrap();
-    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), issuer.tokens())
+    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), tokens)
         .crypto(Arc::clone(backend))
         .max_age(Duration::from_secs(3600))
         .replay_store(MemoryReplayStore::with_capacity(room).capacity_per_client(room));
@@ -118,10 +114,11 @@ fn replay(criterion: &mut Criterion) {
 fn signatures(criterion: &mut Criterion) {
     for (backend, verifier) in backends() {
         let mut group = criterion.benchmark_group(format!("raw verification, {backend}"));
-        for (name, signed) in signed::each() {
+        for issuer in signed::issuers() {
+            let signed = issuer.sign();
             let key = PublicJwk::from_json(&signed.jwk).unwrap();
             let key = verifier.prepare(&key, signed.algorithm).unwrap();
-            group.bench_function(name, |b| {
+            group.bench_function(issuer.name, |b| {
                 b.iter(|| {
                     let message = black_box(signed.message.as_bytes());
                     key.verify(message, &signed.signature).unwrap();
@@ -132,30 +129,36 @@ fn signatures(criterion: &mut Criterion) {
     }
 }
 
+/// Bearer tokens, which need no proof.
 fn tokens(criterion: &mut Criterion) {
     for (backend, verifier) in backends() {
-        let issuer = TestIssuer::new();
-        let mut service = service(&issuer, &verifier, Policy::optional());
+        let mut group = criterion.benchmark_group(format!("unbound token, {backend}"));
         let request = |token: &str| {
             let request = Request::get(URL).header("authorization", format!("Bearer {token}"));
             request.body(()).unwrap()
         };
-        let known = issuer.token().subject("alice").mint();
-        let mut group = criterion.benchmark_group(format!("unbound token, {backend}"));
-        group.bench_function("known", |b| {
-            b.iter_batched(
-                || request(&known),
-                |request| assert_eq!(call(&mut service, request).status(), 200),
-                BatchSize::SmallInput,
-            );
-        });
-        group.bench_function("new", |b| {
-            b.iter_batched(
-                || request(&issuer.token().subject("alice").mint()),
-                |request| assert_eq!(call(&mut service, request).status(), 200),
-                BatchSize::SmallInput,
-            );
-        });
+        for issuer in signed::issuers() {
+            let mut service = service(issuer.tokens(), &verifier, Policy::optional());
+            let mut count = 0;
+            group.bench_function(format!("{}, new", issuer.name), |b| {
+                b.iter_batched(
+                    || {
+                        count += 1;
+                        request(&issuer.mint(count))
+                    },
+                    |request| assert_eq!(call(&mut service, request).status(), 200),
+                    BatchSize::SmallInput,
+                );
+            });
+            let known = issuer.mint(0);
+            group.bench_function(format!("{}, known", issuer.name), |b| {
+                b.iter_batched(
+                    || request(&known),
+                    |request| assert_eq!(call(&mut service, request).status(), 200),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
         group.finish();
     }
 }
@@ -166,7 +169,7 @@ fn layer(criterion: &mut Criterion) {
         for (name, kind) in [("ES256", KeyKind::P256), ("Ed25519", KeyKind::Ed25519)] {
             let (issuer, client) = (TestIssuer::new(), TestClient::with_key(kind));
             let token = issuer.token().subject("alice").bound_to(&client).mint();
-            let mut service = service(&issuer, &verifier, Policy::strict());
+            let mut service = service(issuer.tokens(), &verifier, Policy::strict());
             group.bench_function(format!("{name}, key and token known"), |b| {
                 b.iter_batched(
                     || client.get(URL, &token),
@@ -190,13 +193,23 @@ fn layer(criterion: &mut Criterion) {
     }
 }
 
-/// Signatures of every common algorithm, made by josekit.
+/// Signatures and tokens of every common algorithm, made by josekit.
 mod signed {
-    use dpop_tower::crypto::Algorithm;
-    use josekit::{
-        jwk::Jwk,
-        jws::{ES256, EdDSA, JwsSigner, PS256, RS256},
+    use dpop_tower::{
+        JwtTokens,
+        crypto::Algorithm,
+        time::{SystemClock, TimeSource as _},
     };
+    use josekit::{
+        jwk::{Jwk, alg::ed::EdCurve},
+        jws::{ES256, EdDSA, JwsHeader, JwsSigner, PS256, RS256},
+        jwt::{self, JwtPayload},
+    };
+    use serde_json::json;
+
+    use super::ORIGIN;
+
+    const ISSUER: &str = "https://issuer.test";
 
     pub(super) struct Signed {
         pub(super) jwk: String,
@@ -205,53 +218,71 @@ mod signed {
         pub(super) signature: Vec<u8>,
     }
 
-    fn sign(key: &Jwk, algorithm: Algorithm, signer: &dyn JwsSigner) -> Signed {
-        // About as long as a proof.
-        let message = "m".repeat(500);
-        Signed {
-            jwk: key.to_public_key().unwrap().to_string(),
-            algorithm,
-            signature: signer.sign(message.as_bytes()).unwrap(),
-            message,
-        }
+    pub(super) struct Issuer {
+        pub(super) name: &'static str,
+        jwk: Jwk,
+        algorithm: Algorithm,
+        signer: Box<dyn JwsSigner>,
     }
 
-    pub(super) fn each() -> [(&'static str, Signed); 4] {
+    pub(super) fn issuers() -> [Issuer; 4] {
+        let issuer = |name, algorithm, jwk: Jwk, signer| Issuer {
+            name,
+            jwk: jwk.to_public_key().unwrap(),
+            algorithm,
+            signer,
+        };
         let ec = ES256.generate_key_pair().unwrap().to_jwk_key_pair();
-        let ed = EdDSA.generate_key_pair(josekit::jwk::alg::ed::EdCurve::Ed25519);
-        let ed = ed.unwrap().to_jwk_key_pair();
+        let ed = EdDSA.generate_key_pair(EdCurve::Ed25519).unwrap();
+        let ed = ed.to_jwk_key_pair();
         let rsa = RS256.generate_key_pair(2048).unwrap().to_jwk_key_pair();
         let pss = PS256.generate_key_pair(2048).unwrap().to_jwk_key_pair();
+        let es256 = Box::new(ES256.signer_from_jwk(&ec).unwrap());
+        let eddsa = Box::new(EdDSA.signer_from_jwk(&ed).unwrap());
+        let rs256 = Box::new(RS256.signer_from_jwk(&rsa).unwrap());
+        let ps256 = Box::new(PS256.signer_from_jwk(&pss).unwrap());
         [
-            (
-                "ES256",
-                sign(&ec, Algorithm::Es256, &ES256.signer_from_jwk(&ec).unwrap()),
-            ),
-            (
-                "Ed25519",
-                sign(
-                    &ed,
-                    Algorithm::Ed25519,
-                    &EdDSA.signer_from_jwk(&ed).unwrap(),
-                ),
-            ),
-            (
-                "RS256",
-                sign(
-                    &rsa,
-                    Algorithm::Rs256,
-                    &RS256.signer_from_jwk(&rsa).unwrap(),
-                ),
-            ),
-            (
-                "PS256",
-                sign(
-                    &pss,
-                    Algorithm::Ps256,
-                    &PS256.signer_from_jwk(&pss).unwrap(),
-                ),
-            ),
+            issuer("ES256", Algorithm::Es256, ec, es256),
+            issuer("EdDSA", Algorithm::EdDsa, ed, eddsa),
+            issuer("RS256", Algorithm::Rs256, rsa, rs256),
+            issuer("PS256", Algorithm::Ps256, pss, ps256),
         ]
+    }
+
+    impl Issuer {
+        pub(super) fn sign(&self) -> Signed {
+            // About as long as a proof.
+            let message = "m".repeat(500);
+            Signed {
+                jwk: self.jwk.to_string(),
+                algorithm: self.algorithm,
+                signature: self.signer.sign(message.as_bytes()).unwrap(),
+                message,
+            }
+        }
+
+        pub(super) fn tokens(&self) -> JwtTokens {
+            let keys = json!({ "keys": [self.jwk.as_ref()] }).to_string();
+            JwtTokens::jwks(ISSUER, keys).audience(ORIGIN)
+        }
+
+        /// Another one for each number.
+        pub(super) fn mint(&self, number: u64) -> String {
+            let now = SystemClock.now().as_secs();
+            let claims = json!({
+                "iss": ISSUER,
+                "aud": ORIGIN,
+                "sub": "alice",
+                "client_id": "shop",
+                "iat": now,
+                "exp": now + 3600,
+                "jti": number.to_string(),
+            });
+            let claims = JwtPayload::from_map(claims.as_object().unwrap().clone()).unwrap();
+            let mut header = JwsHeader::new();
+            header.set_token_type("at+jwt");
+            jwt::encode_with_signer(&claims, &header, &*self.signer).unwrap()
+        }
     }
 }
 

@@ -25,9 +25,7 @@ const LIFETIME: u64 = 75;
 const BATCH: u64 = 10_000;
 
 fn main() {
-    let mut numbers = env::args()
-        .skip(1)
-        .map(|n| n.parse().expect("a number"));
+    let mut numbers = env::args().skip(1).map(|n| n.parse().expect("a number"));
     let live = numbers.next().unwrap_or(10_000_000);
     let clients = numbers.next();
     for clients in clients.map_or_else(|| vec![100, live], |clients| vec![clients]) {
