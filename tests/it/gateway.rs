@@ -52,6 +52,16 @@ struct Wanted<'w> {
     tables: &'w str,
 }
 
+impl<'w> Wanted<'w> {
+    const fn head(head: &'w str) -> Self {
+        Self { head, tables: "" }
+    }
+
+    const fn tables(tables: &'w str) -> Self {
+        Self { head: "", tables }
+    }
+}
+
 impl Rig {
     async fn new(upstream: Router) -> Self {
         Self::with(upstream, Wanted::default()).await
@@ -132,6 +142,15 @@ impl Rig {
 
     fn get(&self, path: &str) -> Request<Body> {
         self.request(Method::GET, path)
+    }
+
+    /// With a proof that the test has made, and the token that it is for.
+    fn with_proof(&self, path: &str, token: &str, proof: &str) -> Request<Body> {
+        let url = format!("{ORIGIN}{path}");
+        let request = self
+            .client
+            .request_with_proof(Method::GET, &url, token, proof);
+        request.map(|()| Body::empty())
     }
 
     /// Over a connection of its own.

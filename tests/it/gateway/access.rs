@@ -24,12 +24,7 @@ use super::{ORIGIN, Rig, Wanted, error_of, mirror};
 async fn what_the_walk_through_tries_comes_out_as_it_says() {
     let rig = Rig::new(mirror()).await;
     let (url, token) = (format!("{ORIGIN}/f1-results"), rig.token());
-    let with = |proof: &str| {
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, proof);
-        request.map(|()| Body::empty())
-    };
+    let with = |proof: &str| rig.with_proof("/f1-results", &token, proof);
     let proof = |client: &TestClient, method, url: &str| {
         client.proof(method, url).access_token(&token).sign()
     };
@@ -80,14 +75,7 @@ any_scope = ['a', 'f1:read']
 [[route]]
 path = '/fresh'
 require_nonce = true";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let bare = |path: &str| Request::get(path).body(Body::empty()).unwrap();
     assert_eq!(rig.status(bare("/healthz")).await, 200);
     assert_eq!(rig.status(bare("/healthz/")).await, 401);
@@ -151,14 +139,7 @@ jwks_file = 'other.json'";
     let file = folder.path().join("other.json");
     fs::write(&file, other.jwks()).unwrap();
     let tables = tables.replace("other.json", file.to_str().unwrap());
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables: &tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(&tables)).await;
     let url = format!("{ORIGIN}/orders");
     let get = |token: &str| rig.client.get(&url, token).map(|()| Body::empty());
     let status = async |token: &str| rig.status(get(token)).await;
@@ -228,14 +209,7 @@ async fn a_proof_is_used_up_for_all_issuers() {
         "[[issuer]]\nurl = 'https://other.test'\naudiences = ['https://api.test']\njwks_file = '{}'",
         file.display()
     );
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables: &tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(&tables)).await;
     let url = format!("{ORIGIN}/orders");
     let with_jti = |token: &str| {
         let proof = rig
@@ -243,10 +217,7 @@ async fn a_proof_is_used_up_for_all_issuers() {
             .proof("GET", &url)
             .access_token(token)
             .claim("jti", "one");
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, token, &proof.sign());
-        request.map(|()| Body::empty())
+        rig.with_proof("/orders", token, &proof.sign())
     };
     assert_eq!(rig.status(with_jti(&rig.token())).await, 200);
     let of_other = other.token().bound_to(&rig.client).mint();
@@ -262,16 +233,10 @@ async fn gateways_with_one_secret_accept_each_others_nonces() {
         "[nonces]\nmode = 'required'\nsecret_file = '{}'",
         secret.display()
     );
-    let wanted = Wanted {
-        tables: &tables,
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables(&tables);
     let one = Rig::with(mirror(), wanted).await;
     let two = Rig::with(mirror(), wanted).await;
-    let of_its_own = Wanted {
-        tables: "[nonces]\nmode = 'required'",
-        ..Wanted::default()
-    };
+    let of_its_own = Wanted::tables("[nonces]\nmode = 'required'");
     let stranger = Rig::with(mirror(), of_its_own).await;
 
     let response = one.send(one.get("/orders")).await;
@@ -289,10 +254,7 @@ async fn gateways_with_one_secret_accept_each_others_nonces() {
             .access_token(&token)
             .nonce(&nonce)
             .sign();
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof);
-        request.map(|()| Body::empty())
+        rig.with_proof("/orders", &token, &proof)
     };
     assert_eq!(one.status(with_nonce(&one)).await, 200);
     assert_eq!(two.status(with_nonce(&two)).await, 200);
@@ -302,14 +264,7 @@ async fn gateways_with_one_secret_accept_each_others_nonces() {
 #[tokio::test]
 async fn a_proof_is_as_old_as_the_file_allows() {
     let tables = "[proof]\nmax_age = 5\nleeway = 0";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let url = format!("{ORIGIN}/orders");
     let token = rig.token();
     let now: serde_json::Value =
@@ -321,15 +276,8 @@ async fn a_proof_is_as_old_as_the_file_allows() {
             .proof("GET", &url)
             .access_token(&token)
             .claim("iat", iat);
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof.sign());
-        assert_eq!(
-            rig.status(request.map(|()| Body::empty())).await,
-            status,
-            "{}",
-            iat - now
-        );
+        let request = rig.with_proof("/orders", &token, &proof.sign());
+        assert_eq!(rig.status(request).await, status, "{}", iat - now);
     }
 }
 

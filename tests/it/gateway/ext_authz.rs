@@ -31,10 +31,7 @@ struct Envoy {
 impl Envoy {
     async fn before(tables: &str) -> Self {
         let tables = format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{tables}");
-        let wanted = Wanted {
-            tables: &tables,
-            ..Wanted::default()
-        };
+        let wanted = Wanted::tables(&tables);
         let rig = Rig::with(mirror(), wanted).await;
         let settings = Settings::read(&rig.path()).unwrap();
         let asking = settings.ext_authz().unwrap().clone();

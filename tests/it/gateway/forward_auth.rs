@@ -187,10 +187,7 @@ async fn a_proof_passes_once_wherever_it_is_shown() {
 #[tokio::test]
 async fn refusals_have_what_the_client_needs() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
-    let wanted = Wanted {
-        tables,
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables(tables);
     for (_, name) in PROXIES {
         let asked = Asked::by(name, wanted).await;
         let mut bare = asked.rig.get("/orders");
@@ -226,10 +223,7 @@ async fn refusals_have_what_the_client_needs() {
 /// nginx makes a 500 of these unless it gets them as 403.
 #[tokio::test]
 async fn nginx_gets_no_status_that_it_cannot_pass_on() {
-    let wanted = Wanted {
-        tables: "[replay]\ncapacity = 1\n",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables("[replay]\ncapacity = 1\n");
     for (proxy, name) in PROXIES {
         let asked = Asked::by(name, wanted).await;
         let expected = |status| match proxy {
@@ -255,10 +249,7 @@ async fn nginx_gets_no_status_that_it_cannot_pass_on() {
 /// nginx before 1.23 passes on the first only.
 #[tokio::test]
 async fn nginx_gets_all_challenges_in_one_header() {
-    let wanted = Wanted {
-        head: "mode = 'optional'",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("mode = 'optional'");
     let asked = Asked::by("nginx", wanted).await;
     let mut bare = asked.rig.get("/orders");
     bare.headers_mut().remove(header::AUTHORIZATION);
@@ -384,10 +375,7 @@ async fn what_is_no_path_is_refused() {
 /// CVE-2026-40575 and CVE-2026-76835 of oauth2-proxy: anybody could say what was requested.
 #[tokio::test]
 async fn only_the_proxy_may_ask() {
-    let wanted = Wanted {
-        tables: "networks = ['192.0.2.0/24', '2001:db8::/32']\n",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables("networks = ['192.0.2.0/24', '2001:db8::/32']\n");
     for (_, name) in PROXIES {
         let asked = Asked::by(name, wanted).await;
         let mut asking = asked.about(&asked.rig.get("/orders"));
@@ -421,10 +409,7 @@ async fn a_request_with_a_header_of_the_gateway_does_not_pass() {
 
 #[tokio::test]
 async fn where_nothing_is_looked_at_a_forged_header_does_not_pass_either() {
-    let wanted = Wanted {
-        head: "mode = 'off'",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("mode = 'off'");
     let asked = Asked::by("traefik", wanted).await;
     let bare = |headers: HeaderMap| {
         let mut request = Request::get("/orders").body(()).unwrap();

@@ -52,10 +52,7 @@ async fn the_upstream_gets_no_credentials() {
 
 #[tokio::test]
 async fn the_upstream_gets_the_credentials_where_the_file_says_so() {
-    let wanted = Wanted {
-        head: "danger_pass_on_credentials = true",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("danger_pass_on_credentials = true");
     let rig = Rig::with(mirror(), wanted).await;
     let request = rig.get("/orders");
     let sent = request.headers().clone();
@@ -106,10 +103,7 @@ async fn no_client_can_write_a_header_of_the_gateway_in_any_spelling() {
 /// A request without a token has no identity, and gets none by claiming one.
 #[tokio::test]
 async fn where_nothing_is_looked_at_nobody_is_who_they_say() {
-    let wanted = Wanted {
-        head: "mode = \"off\"",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("mode = \"off\"");
     let rig = Rig::with(mirror(), wanted).await;
     for name in OF_THE_GATEWAY {
         for spelling in spellings(name) {
@@ -246,10 +240,7 @@ roles = 'X-Roles'
 level = 'X-Level'
 nothing = 'X-Nothing'
 null = 'X-Null'";
-    let wanted = Wanted {
-        tables,
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables(tables);
     let rig = Rig::with(mirror(), wanted).await;
     let token = rig.issuer.token().subject("alice").bound_to(&rig.client);
     let token = token
@@ -294,10 +285,7 @@ null = 'X-Null'";
 
 #[tokio::test]
 async fn who_comes_with_an_unbound_token_has_no_thumbprint() {
-    let wanted = Wanted {
-        head: "mode = \"optional\"",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("mode = \"optional\"");
     let rig = Rig::with(mirror(), wanted).await;
     let token = rig.issuer.token().subject("alice").mint();
     let request = Request::get("/orders")
@@ -311,10 +299,7 @@ async fn who_comes_with_an_unbound_token_has_no_thumbprint() {
 
 #[tokio::test]
 async fn where_the_gateway_only_reports_it_says_what_strict_would_do() {
-    let wanted = Wanted {
-        head: "mode = \"report_only\"",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::head("mode = \"report_only\"");
     let rig = Rig::with(mirror(), wanted).await;
     let seen = rig.seen(rig.get("/orders")).await;
     assert_eq!(seen.header("x-dpop-report"), Some("let_in"));

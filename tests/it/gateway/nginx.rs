@@ -158,11 +158,7 @@ async fn what_a_client_forges_does_not_get_to_the_service() {
 #[tokio::test]
 async fn a_refused_client_gets_the_challenge_and_the_nonce_and_passes_with_it() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
-    let nginx = Nginx::start(Wanted {
-        tables,
-        ..Wanted::default()
-    })
-    .await;
+    let nginx = Nginx::start(Wanted::tables(tables)).await;
     let rig = &nginx.asked.rig;
     let bare = Request::get("/orders").header(header::HOST, "api.test");
     let bare = bare.body(axum::body::Body::empty()).unwrap();
@@ -230,11 +226,7 @@ async fn a_proof_is_for_the_path_that_the_client_sent_and_not_what_nginx_made_of
 #[tokio::test]
 async fn what_nginx_cannot_pass_on_by_itself_arrives_all_the_same() {
     let tables = "[replay]\ncapacity = 1\n";
-    let nginx = Nginx::start(Wanted {
-        tables,
-        ..Wanted::default()
-    })
-    .await;
+    let nginx = Nginx::start(Wanted::tables(tables)).await;
     let rig = &nginx.asked.rig;
     let mut malformed = rig.get("/orders");
     let value = HeaderValue::from_static("DPoP a b");

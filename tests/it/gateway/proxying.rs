@@ -38,11 +38,7 @@ async fn a_path_is_not_made_into_another_on_the_way() {
         let token = rig.token();
         let proof = rig.client.proof("GET", &format!("{ORIGIN}{of_proof}"));
         let proof = proof.access_token(&token).sign();
-        let url = format!("{ORIGIN}{path}");
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof);
-        let seen = rig.seen(request.map(|()| Body::empty())).await;
+        let seen = rig.seen(rig.with_proof(path, &token, &proof)).await;
         assert_eq!(seen.0["uri"], path);
     }
 }
@@ -171,14 +167,7 @@ async fn where_a_request_comes_from_the_gateway_says_and_no_stranger() {
 #[tokio::test]
 async fn the_word_of_a_trusted_proxy_is_passed_on() {
     let tables = "[trusted_proxies]\nnetworks = ['127.0.0.0/8']";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let mut request = rig.get("/orders");
     for (name, value) in [
         ("x-forwarded-for", "192.0.2.7"),
@@ -210,38 +199,20 @@ async fn the_word_of_a_trusted_proxy_is_passed_on() {
 async fn only_a_trusted_proxy_chooses_among_the_origins() {
     for (networks, status) in [("['127.0.0.1']", 200), ("['192.0.2.0/24']", 401)] {
         let tables = format!("[trusted_proxies]\nnetworks = {networks}\nprefixes = ['/v1']");
-        let rig = Rig::with(
-            mirror(),
-            Wanted {
-                tables: &tables,
-                ..Wanted::default()
-            },
-        )
-        .await;
+        let rig = Rig::with(mirror(), Wanted::tables(&tables)).await;
         let token = rig.token();
         let proof = rig.client.proof("GET", &format!("{ORIGIN}/v1/orders"));
         let proof = proof.access_token(&token).sign();
-        let url = format!("{ORIGIN}/orders");
-        let mut request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof);
+        let mut request = rig.with_proof("/orders", &token, &proof);
         let prefix = HeaderValue::from_static("/v1");
         request.headers_mut().insert("x-forwarded-prefix", prefix);
-        let request = request.map(|()| Body::empty());
         assert_eq!(rig.status(request).await, status, "{networks}");
     }
 }
 
 #[tokio::test]
 async fn methods_that_are_for_proxies_are_not_forwarded() {
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            head: "mode = 'off'",
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::head("mode = 'off'")).await;
     let trace = Request::builder().method(Method::TRACE).uri("/");
     assert_eq!(rig.status(trace.body(Body::empty()).unwrap()).await, 405);
     for (line, status) in [("CONNECT elsewhere.test:443", "405"), ("OPTIONS *", "400")] {
@@ -314,14 +285,7 @@ async fn an_upstream_that_takes_too_long_is_a_504() {
         std::future::pending::<()>().await;
     });
     let tables = "[limits]\nresponse_timeout = 1";
-    let rig = Rig::with(
-        upstream,
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(upstream, Wanted::tables(tables)).await;
     let response = rig.send(rig.get("/orders")).await;
     assert_eq!(response.status(), 504);
     assert_eq!(
@@ -350,14 +314,7 @@ async fn the_status_of_the_upstream_is_that_of_the_answer() {
 #[tokio::test]
 async fn headers_beyond_the_limit_are_refused() {
     let tables = "[limits]\nheader_size = 8192";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let mut request = rig.get("/orders");
     let long = HeaderValue::try_from("a".repeat(10_000)).unwrap();
     request.headers_mut().insert("x-long", long);
@@ -368,14 +325,7 @@ async fn headers_beyond_the_limit_are_refused() {
 #[tokio::test]
 async fn a_connection_that_sends_no_request_in_time_is_closed() {
     let tables = "[limits]\nheader_timeout = 3";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     for start in ["", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx: "] {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
@@ -389,14 +339,7 @@ async fn a_connection_that_sends_no_request_in_time_is_closed() {
 #[tokio::test]
 async fn a_connection_more_than_allowed_waits_for_its_turn() {
     let tables = "[limits]\nconnections = 1\nheader_timeout = 3";
-    let rig = Rig::with(
-        mirror(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let _idle = TcpStream::connect(rig.address).await.unwrap();
     // Served once the first one is given up.
     assert_eq!(rig.status(rig.get("/orders")).await, 200);

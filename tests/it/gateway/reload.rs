@@ -8,7 +8,7 @@ use dpop_tower::{
     time::UnixTime,
 };
 use gateway::{Settings, memory::Memory, watch};
-use http::{Method, Request};
+use http::Request;
 use tokio::sync::mpsc;
 
 use super::{ORIGIN, Rig, Wanted, mirror, soon};
@@ -39,12 +39,7 @@ async fn a_proof_that_was_used_before_a_reload_is_used_after_it() {
     let url = format!("{ORIGIN}/orders");
     let token = rig.token();
     let proof = rig.client.proof("GET", &url).access_token(&token).sign();
-    let request = || {
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof);
-        request.map(|()| Body::empty())
-    };
+    let request = || rig.with_proof("/orders", &token, &proof);
     assert_eq!(rig.status(request()).await, 200);
     for tables in [
         "",
@@ -52,10 +47,7 @@ async fn a_proof_that_was_used_before_a_reload_is_used_after_it() {
         "[proof]\nmax_age = 30",
         "[replay]\ncapacity = 5",
     ] {
-        rig.reload(Wanted {
-            tables,
-            ..Wanted::default()
-        });
+        rig.reload(Wanted::tables(tables));
         assert_eq!(rig.status(request()).await, 401, "{tables}");
         assert_eq!(rig.status(rig.get("/orders")).await, 200, "{tables}");
     }
@@ -115,26 +107,15 @@ async fn a_longer_life_of_proofs_does_not_bring_back_those_that_were_forgotten()
 /// The same with a file: the proof is remembered for ten seconds, and sent again after eleven.
 #[tokio::test]
 async fn a_reload_with_a_longer_life_of_proofs_brings_none_back() {
-    let wanted = Wanted {
-        tables: "[proof]\nmax_age = 3\nleeway = 2",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables("[proof]\nmax_age = 3\nleeway = 2");
     let rig = Rig::with(mirror(), wanted).await;
     let url = format!("{ORIGIN}/orders");
     let token = rig.token();
     let proof = rig.client.proof("GET", &url).access_token(&token).sign();
-    let request = || {
-        let request = rig
-            .client
-            .request_with_proof(Method::GET, &url, &token, &proof);
-        request.map(|()| Body::empty())
-    };
+    let request = || rig.with_proof("/orders", &token, &proof);
     assert_eq!(rig.status(request()).await, 200);
     tokio::time::sleep(Duration::from_secs(11)).await;
-    rig.reload(Wanted {
-        tables: "[proof]\nmax_age = 3600",
-        ..Wanted::default()
-    });
+    rig.reload(Wanted::tables("[proof]\nmax_age = 3600"));
     assert_eq!(rig.status(request()).await, 401);
 }
 
@@ -203,10 +184,7 @@ async fn a_bad_file_is_told_with_its_line_and_the_old_one_stays() {
             .iter()
             .any(|line: &String| line.contains("route[0].path"))
         {
-            rig.write(Wanted {
-                tables: bad,
-                ..Wanted::default()
-            });
+            rig.write(Wanted::tables(bad));
             tokio::time::sleep(Duration::from_millis(500)).await;
             lines.extend(log.take());
         }
@@ -270,10 +248,7 @@ async fn what_counts_after_a_restart_only_is_told() {
 
 #[tokio::test]
 async fn nonces_stay_good_over_a_reload() {
-    let wanted = Wanted {
-        tables: "[nonces]\nmode = 'required'",
-        ..Wanted::default()
-    };
+    let wanted = Wanted::tables("[nonces]\nmode = 'required'");
     let rig = Rig::with(mirror(), wanted).await;
     let response = rig.send(rig.get("/orders")).await;
     let nonce = response.headers()["dpop-nonce"]
@@ -289,8 +264,6 @@ async fn nonces_stay_good_over_a_reload() {
         .access_token(&token)
         .nonce(&nonce)
         .sign();
-    let request = rig
-        .client
-        .request_with_proof(Method::GET, &url, &token, &proof);
-    assert_eq!(rig.status(request.map(|()| Body::empty())).await, 200);
+    let request = rig.with_proof("/orders", &token, &proof);
+    assert_eq!(rig.status(request).await, 200);
 }

@@ -80,14 +80,7 @@ async fn a_request_arrives_before_the_client_has_finished_it() {
 async fn an_upload_may_take_longer_than_the_limit_for_a_response() {
     let upstream = Router::new().fallback(async |body: Bytes| body.len().to_string());
     let tables = "[limits]\nresponse_timeout = 10";
-    let rig = Rig::with(
-        upstream,
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(upstream, Wanted::tables(tables)).await;
     let (mut sender, body) = body();
     let mut request = rig.request(Method::POST, "/orders");
     *request.body_mut() = body;
@@ -210,14 +203,7 @@ async fn a_websocket_ends_with_the_token_that_opened_it() {
 #[tokio::test]
 async fn a_websocket_counts_among_the_connections() {
     let tables = "[limits]\nconnections = 2";
-    let rig = Rig::with(
-        websocket(),
-        Wanted {
-            tables,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let rig = Rig::with(websocket(), Wanted::tables(tables)).await;
     let mut sockets = Vec::new();
     for _ in 0..2 {
         let stream = TcpStream::connect(rig.address).await.unwrap();
@@ -312,14 +298,7 @@ async fn requests_that_do_not_finish_are_cut_off_when_their_time_is_up() {
         }),
     );
     let head = "shutdown_timeout = 1";
-    let mut rig = Rig::with(
-        upstream,
-        Wanted {
-            head,
-            ..Wanted::default()
-        },
-    )
-    .await;
+    let mut rig = Rig::with(upstream, Wanted::head(head)).await;
     let response = rig.send(rig.request(Method::POST, "/slow")).await;
     let _never_finished = soon(bodies.recv()).await.unwrap();
     rig.stop.take().unwrap().send(()).unwrap();
