@@ -6,7 +6,7 @@ use crate::{
     crypto::{Algorithm, KeyCache, SignatureVerifier, check_algorithms},
     error::{ConfigError, ConfigErrorKind},
     nonce::{NonceSecret, NonceSource, StatelessNonces},
-    policy::{Mode, Policy},
+    policy::{Draft, Mode, Policy},
     proof::ProofPolicy,
     replay::{MemoryReplayStore, ReplayStore, SeenProofs},
     target::{Target, TargetUri},
@@ -63,7 +63,7 @@ impl DpopConfig {
             nonces: None,
             nonces_everywhere: false,
             clock: Arc::new(SystemClock),
-            policy: Policy::strict(),
+            policy: Policy::strict().into_draft(),
         }
     }
 }
@@ -74,9 +74,9 @@ impl DpopConfig {
         policy.mode() != Mode::ReportOnly && (self.nonces_everywhere || policy.demands().nonce())
     }
 
-    /// The nonce to hand out now, where this policy needs one.
+    /// The nonce to hand out now, where this policy needs or offers one.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
-        self.needs_nonce(policy)
+        (self.needs_nonce(policy) || policy.demands().offers_nonce())
             .then(|| self.nonces.current(self.clock.now()))
     }
 }
@@ -126,7 +126,7 @@ pub struct DpopConfigBuilder {
     nonces: Option<Arc<dyn NonceSource>>,
     nonces_everywhere: bool,
     clock: Arc<dyn TimeSource>,
-    policy: Policy,
+    policy: Policy<Draft>,
 }
 
 impl DpopConfigBuilder {
@@ -197,9 +197,10 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// The policy of layers that are given none of their own; [`Policy::strict`] unless set.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+    /// The policy of layers that are given none of their own, and of what a
+    /// [`PolicyTable`](crate::PolicyTable) does not list; [`Policy::strict`] unless set.
+    pub fn policy<S>(mut self, policy: Policy<S>) -> Self {
+        self.policy = policy.into_draft();
         self
     }
 
@@ -216,8 +217,12 @@ impl DpopConfigBuilder {
             )
         })?;
         check_algorithms(self.proof.allowed_algorithms(), &*crypto)?;
-        if let Some(why) = self.policy.demands().contradiction() {
-            let message = format!("the policy cannot be used: {why}");
+        let policy = self.policy.build()?;
+        let algorithms = self.proof.allowed_algorithms();
+        if policy.demands().allowed_algorithms(algorithms).is_empty() {
+            let message = format!(
+                "the policy ({policy}) allows none of the algorithms that the configuration allows"
+            );
             return Err(ConfigError::new(ConfigErrorKind::Policy, message));
         }
         let (max_age, leeway) = self.proof.window();
@@ -248,7 +253,7 @@ impl DpopConfigBuilder {
             nonces,
             nonces_everywhere: self.nonces_everywhere,
             clock: self.clock,
-            policy: self.policy,
+            policy,
         })
     }
 }

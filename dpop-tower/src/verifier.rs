@@ -136,13 +136,16 @@ pub(crate) fn verify(
 
 /// Everything before the access token is looked into.
 fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Refusal> {
+    if policy.mode() == Mode::Deny {
+        return Err(PolicyErrorKind::Denied.into());
+    }
     let credentials = Credentials::from_headers(request.headers)?;
     let now = config.clock.now();
     let ath = Ath::of(credentials.token);
     let token = PresentedToken::new(credentials.token, ath);
     match (credentials.scheme, policy.mode()) {
         (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
-        (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off) => {
+        (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny) => {
             Err(TokenErrorKind::SchemeNotAccepted.into())
         }
         (Scheme::Dpop, _) => {

@@ -5,6 +5,7 @@ mod ext_authz;
 mod forward_auth;
 mod identity;
 mod nginx;
+mod paths;
 mod proxying;
 mod reload;
 mod settings;

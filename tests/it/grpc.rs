@@ -184,7 +184,7 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
 #[tokio::test]
 async fn a_missing_scope_is_permission_denied_and_an_outage_unavailable() {
     let api = Api::new();
-    let policy = Policy::strict().scope("health");
+    let policy = Policy::strict().scope("health").build().unwrap();
     let mut client = probe(layer(&api).with_policy(policy)).await;
     let status = client.check(signed(&api, CHECK)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);

@@ -21,6 +21,7 @@ mod lifetime;
 mod logging;
 mod metrics;
 mod orders;
+mod paths;
 mod policies;
 mod proxies;
 mod reuse;

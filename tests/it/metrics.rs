@@ -46,7 +46,7 @@ fn every_request_counts_once_by_mode_verdict_and_reason() {
         let config = std::sync::Arc::new(api.config().build().unwrap());
         let router = |policy| {
             let layer = DpopLayer::new(config.clone()).with_policy(policy);
-            let admin = get(|| async {}).route_layer(RequireScope::new("admin"));
+            let admin = get(|| async {}).route_layer(RequireScope::new("admin").unwrap());
             Router::new()
                 .route("/orders", get(|| async {}).layer(layer.clone()))
                 .route("/admin", admin)

@@ -6,7 +6,7 @@ use axum::{
     routing::{get, post},
 };
 use dpop_tower::{
-    DpopLayer, Policy, Report, RequireScope,
+    ConfigErrorKind, DpopLayer, Policy, Report, RequireScope,
     nonce::{NonceSecret, StatelessNonces},
     rejection::{ProblemDetails, Rejection},
 };
@@ -49,7 +49,9 @@ async fn respond(api: &Api, router: &Router, method: http::Method, token: &str) 
 
 async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way) {
     let api = way.api();
-    let one = || RequireScope::new("orders:write");
+    let one = || RequireScope::new("orders:write").unwrap();
+    let any = || RequireScope::any(["a", "b"]).unwrap();
+    let both = || one().and("admin").unwrap();
     let (get, post) = (http::Method::GET, http::Method::POST);
     for (scope, granted, method, expected) in [
         (one(), "orders:write", &post, Verdict::LetIn),
@@ -57,16 +59,10 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
         (one(), "orders:writer", &post, MISSING),
         (one(), "", &post, MISSING),
         (one(), "", &get, Verdict::LetIn),
-        (RequireScope::any(["a", "b"]), "b", &post, Verdict::LetIn),
-        (RequireScope::any(["a", "b"]), "c", &post, MISSING),
-        (RequireScope::any([""; 0]), "a", &post, MISSING),
-        (one().and("admin"), "orders:write", &post, MISSING),
-        (
-            one().and("admin"),
-            "admin orders:write",
-            &post,
-            Verdict::LetIn,
-        ),
+        (any(), "b", &post, Verdict::LetIn),
+        (any(), "c", &post, MISSING),
+        (both(), "orders:write", &post, MISSING),
+        (both(), "admin orders:write", &post, Verdict::LetIn),
     ] {
         let router = router(layer(&api), scope.clone());
         let token = api.token().scope(granted).mint();
@@ -75,8 +71,8 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
     }
 
     // The client is told of everything that it needs.
-    let policy = Policy::strict().scope("orders");
-    let router = router(layer(&api).with_policy(policy), one().and("admin"));
+    let policy = Policy::strict().scope("orders").build().unwrap();
+    let router = router(layer(&api).with_policy(policy), both());
     let token = api.token().scope("orders").mint();
     let response = respond(&api, &router, post, &token).await;
     let challenges = Challenge::all(response.headers());
@@ -87,7 +83,7 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
 async fn a_bearer_token_that_the_layer_lets_in_needs_the_scope_too(way: Way) {
     let api = way.api();
     let layer = layer(&api).with_policy(Policy::optional());
-    let router = router(layer, RequireScope::new("orders:write"));
+    let router = router(layer, RequireScope::new("orders:write").unwrap());
     for (granted, expected) in [("orders:write", Verdict::LetIn), ("orders", MISSING)] {
         let token = api.issuer.token().scope(granted).mint();
         let request = Request::post("/orders")
@@ -108,7 +104,7 @@ async fn a_bearer_token_that_the_layer_lets_in_needs_the_scope_too(way: Way) {
 
 async fn a_grpc_client_reads_permission_denied(way: Way) {
     let api = way.api();
-    let router = router(layer(&api), RequireScope::new("orders:write"));
+    let router = router(layer(&api), RequireScope::new("orders:write").unwrap());
     let mut request = api
         .client
         .request(http::Method::POST, URL, &api.token().mint());
@@ -126,7 +122,10 @@ async fn the_client_gets_a_nonce_where_the_layer_wants_one() {
     let api = Api::new();
     let secret = NonceSecret::new([3; 32]).unwrap();
     let config = api.config().nonces(StatelessNonces::new(secret)).build();
-    let router = router(DpopLayer::new(config.unwrap()), RequireScope::new("admin"));
+    let router = router(
+        DpopLayer::new(config.unwrap()),
+        RequireScope::new("admin").unwrap(),
+    );
     let token = api.token().mint();
     let refused = respond(&api, &router, http::Method::POST, &token).await;
     let nonce = refused.headers()["dpop-nonce"].to_str().unwrap();
@@ -144,7 +143,7 @@ async fn the_client_gets_a_nonce_where_the_layer_wants_one() {
 async fn a_layer_that_looks_at_nothing_is_no_substitute_for_a_token() {
     let api = Api::new();
     let layer = layer(&api).with_policy(Policy::off());
-    let router = router(layer, RequireScope::new("orders:write"));
+    let router = router(layer, RequireScope::new("orders:write").unwrap());
     let token = api.token().scope("orders:write").mint();
     let response = respond(&api, &router, http::Method::POST, &token).await;
     assert_eq!(
@@ -158,7 +157,7 @@ async fn without_a_layer_it_is_an_error_of_the_server() {
     let api = Api::new();
     let router: Router = Router::new().route(
         "/orders",
-        post(|| async { "placed" }).route_layer(RequireScope::new("orders:write")),
+        post(|| async { "placed" }).route_layer(RequireScope::new("orders:write").unwrap()),
     );
     let token = api.token().scope("orders:write").mint();
     let response = respond(&api, &router, http::Method::POST, &token).await;
@@ -176,7 +175,7 @@ async fn where_the_layer_only_reports_so_does_the_scope() {
     let router = Router::new()
         .route(
             "/orders",
-            get(reason).route_layer(RequireScope::new("admin")),
+            get(reason).route_layer(RequireScope::new("admin").unwrap()),
         )
         .layer(layer(&api).with_policy(Policy::report_only()));
     let with = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
@@ -197,7 +196,9 @@ async fn where_the_layer_only_reports_so_does_the_scope() {
 #[tokio::test]
 async fn the_answer_can_have_a_body() {
     let api = Api::new();
-    let scope = RequireScope::new("admin").with_rejection_response(ProblemDetails);
+    let scope = RequireScope::new("admin")
+        .unwrap()
+        .with_rejection_response(ProblemDetails);
     let router = Router::new()
         .route("/orders", post(|| async {}).route_layer(scope))
         .layer(layer(&api));
@@ -208,4 +209,19 @@ async fn the_answer_can_have_a_body() {
         "application/problem+json"
     );
     assert_eq!(Verdict::of(response), MISSING);
+}
+
+#[test]
+fn what_is_no_scope_is_named_when_the_layer_is_made() {
+    for (made, told) in [
+        (RequireScope::new("a b"), "\"a b\""),
+        (RequireScope::new(""), "\"\""),
+        (RequireScope::any([""; 0]), "no scopes"),
+        (RequireScope::any(["a", "b\n"]), "\"b\\n\""),
+        (RequireScope::new("a").unwrap().and("\""), "\"\\\"\""),
+    ] {
+        let error = made.unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Policy);
+        assert!(error.to_string().contains(told), "{error}");
+    }
 }

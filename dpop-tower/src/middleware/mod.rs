@@ -29,7 +29,7 @@ use crate::rejection::Challenge;
 use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
-    policy::{Mode, Policy, ProofFacts},
+    policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::NonceStatus,
     token::{BearerToken, BoundToken, TokenErrorKind},
     verifier::{Admission, Presented, Refusal, Scheme},
@@ -144,6 +144,9 @@ impl Admitted {
         if policy.mode() == Mode::Off {
             return Ok(());
         }
+        if policy.mode() == Mode::Deny {
+            return Err(PolicyErrorKind::Denied.into());
+        }
         if let Found::Bound(_, facts) = &self.found {
             let (_, leeway) = self.rule.config.proof.window();
             // The layer that let it in may have been one that asks for no nonces.
@@ -158,6 +161,7 @@ impl Admitted {
     fn grants(&self, policy: &Policy) -> Result<(), Refusal> {
         let claims = match (&self.found, policy.mode()) {
             (_, Mode::Off) => return Ok(()),
+            (_, Mode::Deny) => return Err(PolicyErrorKind::Denied.into()),
             (Found::Bound(token, _), _) => token.claims(),
             (Found::Bearer(token), Mode::Optional) => token.claims(),
             (Found::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Found::Nothing, _) => {
@@ -218,9 +222,11 @@ impl Admitted {
             .then(|| (Arc::clone(&self.rule.config), expires_at))
     }
 
-    /// The next nonce, if this policy asks for one and that of the proof is about to retire.
+    /// The next nonce, if this policy asks for one and that of the proof is about to retire, or if it is
+    /// offered to everybody.
     fn new_nonce(&self, policy: &Policy) -> Option<String> {
         match &self.found {
+            _ if policy.demands().offers_nonce() => self.rule.config.current_nonce(policy),
             Found::Bound(_, facts) if facts.nonce == Some(NonceStatus::Retiring) => {
                 self.rule.config.current_nonce(policy)
             }

@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::{
     config::DpopConfig,
-    policy::{Mode, Policy, PolicyTable},
+    policy::{Choice, MalformedPath, Mode, Policy, PolicyTable, Rows},
     rejection::{Bearer, Challenge, Terms},
     verifier::{Presented, Scheme},
 };
@@ -24,7 +24,10 @@ pub(super) struct Table {
     /// One for each of the table's policies.
     rules: Vec<Arc<Rule>>,
     /// For what the table does not list.
+    fallback: Arc<Rule>,
+    /// For what is rejected whatever the table says.
     strict: Arc<Rule>,
+    enforces: bool,
 }
 
 /// What a layer goes by: a policy, how challenges put it, and the configuration that it is a policy of.
@@ -42,10 +45,21 @@ impl Rules {
 
     pub(super) fn table(patterns: PolicyTable, config: &Arc<DpopConfig>) -> Self {
         let rule = |policy: Policy| Arc::new(Rule::new(policy, config));
+        let fallback = match patterns.fallback() {
+            Some(policy) => policy,
+            None => {
+                if let Some(warning) = patterns.weak_fallback(&config.policy) {
+                    tracing::warn!("{warning}");
+                }
+                &config.policy
+            }
+        };
         Self::Table(Arc::new(Table {
             rules: patterns.policies().iter().cloned().map(rule).collect(),
-            patterns,
+            fallback: rule(fallback.clone()),
             strict: rule(Policy::strict()),
+            enforces: patterns.enforces() || fallback.mode().enforces(),
+            patterns,
         }))
     }
 
@@ -53,27 +67,52 @@ impl Rules {
     pub(super) fn config(&self) -> &Arc<DpopConfig> {
         match self {
             Self::One(rule) => &rule.config,
-            Self::Table(table) => &table.strict.config,
+            Self::Table(table) => &table.fallback.config,
         }
     }
 
     /// That of a request with this method for this path, as the client sent it.
-    pub(super) fn choose(&self, method: &Method, path: &str) -> &Arc<Rule> {
+    ///
+    /// The error is what to go by for a path that is rejected.
+    pub(super) fn choose(&self, method: &Method, path: &str) -> Result<Arc<Rule>, Arc<Rule>> {
         match self {
-            Self::One(rule) => rule,
-            Self::Table(table) => {
-                let listed = table.patterns.choose(method, path);
-                listed
-                    .and_then(|index| table.rules.get(index))
-                    .unwrap_or(&table.strict)
-            }
+            Self::One(rule) => Ok(Arc::clone(rule)),
+            Self::Table(table) => table.choose(method, path),
         }
+    }
+}
+
+impl Table {
+    fn choose(&self, method: &Method, path: &str) -> Result<Arc<Rule>, Arc<Rule>> {
+        let row = |row: usize| self.rules.get(row).unwrap_or(&self.strict);
+        let rows = match self.patterns.choose(method, path) {
+            Ok(Choice::Row(index)) => return Ok(Arc::clone(row(index))),
+            Ok(Choice::Rows(rows)) => rows,
+            // Where nothing is ever rejected, neither is this.
+            Err(MalformedPath) if !self.enforces => Rows::default(),
+            Err(MalformedPath) => return Err(Arc::clone(&self.strict)),
+        };
+        Ok(match rows.only() {
+            Some(Some(index)) => Arc::clone(row(index)),
+            Some(None) => Arc::clone(&self.fallback),
+            None => {
+                let policy = rows.policy(&self.patterns, &self.fallback.policy);
+                Arc::new(Rule::new(policy, &self.fallback.config))
+            }
+        })
     }
 }
 
 impl Rule {
     pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>) -> Self {
-        let terms = Terms::of(&policy, config.proof.allowed_algorithms());
+        let algorithms = config.proof.allowed_algorithms();
+        if policy.demands().allowed_algorithms(algorithms).is_empty() {
+            tracing::error!(
+                "the policy ({policy}) allows none of the algorithms that the configuration allows: \
+                 every proof is rejected"
+            );
+        }
+        let terms = Terms::of(&policy, algorithms);
         Self {
             config: Arc::clone(config),
             policy,
@@ -83,7 +122,7 @@ impl Rule {
 
     pub(super) fn challenge(&self, presented: Presented) -> Challenge {
         let bearer = match (self.policy.mode(), presented) {
-            (Mode::Strict | Mode::ReportOnly | Mode::Off, _) => Bearer::NotAccepted,
+            (Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny, _) => Bearer::NotAccepted,
             (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
             (Mode::Optional, Presented::Several) => Bearer::Ambiguous,
             (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,

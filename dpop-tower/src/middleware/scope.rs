@@ -18,6 +18,7 @@ use super::{
     rules::Rule,
 };
 use crate::{
+    error::ConfigError,
     policy::{Mode, Policy},
     rejection::{DefaultRejectionResponse, RejectionResponse},
 };
@@ -33,7 +34,7 @@ use crate::{
 /// # use dpop_tower::{DpopConfig, PublicOrigin, test_util::TestIssuer};
 /// # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
 ///
-/// let orders = post(|| async {}).route_layer(RequireScope::new("orders:write"));
+/// let orders = post(|| async {}).route_layer(RequireScope::new("orders:write")?);
 /// let app: Router = Router::new()
 ///     .route("/orders", orders.get(|| async {}))
 ///     .layer(DpopLayer::new(config));
@@ -52,38 +53,41 @@ use crate::{
 pub struct RequireScope<R = DefaultRejectionResponse> {
     /// Strict, and with nothing but the scopes.
     policy: Policy,
-    /// The same, to add to other policies.
-    scopes: Arc<Vec<Vec<String>>>,
     responder: R,
 }
 
 impl RequireScope {
     /// The token needs this scope.
-    pub fn new(scope: impl Into<String>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is no scope (RFC 6749 section 3.3), such as one with a space in it.
+    pub fn new(scope: impl Into<String>) -> Result<Self, ConfigError> {
         Self::any([scope.into()])
     }
 
     /// The token needs one of these scopes at least. Clients are told of the first.
     ///
-    /// Of no scopes, no token has one.
-    pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
-        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
-        Self {
-            policy: Policy::strict().any_scope(scopes.iter().cloned()),
-            scopes: Arc::new(vec![scopes]),
+    /// # Errors
+    ///
+    /// [`ConfigError`] if there are none, or one is no scope.
+    pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            policy: Policy::strict().any_scope(scopes).build()?,
             responder: DefaultRejectionResponse,
-        }
+        })
     }
 }
 
 impl<R> RequireScope<R> {
     /// And this one too.
-    #[must_use]
-    pub fn and(mut self, scope: impl Into<String>) -> Self {
-        let scope = scope.into();
-        self.policy = self.policy.scope(scope.clone());
-        Arc::make_mut(&mut self.scopes).push(vec![scope]);
-        self
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](RequireScope::new).
+    pub fn and(mut self, scope: impl Into<String>) -> Result<Self, ConfigError> {
+        self.policy = self.policy.scope(scope).build()?;
+        Ok(self)
     }
 
     /// Sets what a refused request is answered with; see
@@ -92,7 +96,6 @@ impl<R> RequireScope<R> {
     pub fn with_rejection_response<T>(self, responder: T) -> RequireScope<T> {
         RequireScope {
             policy: self.policy,
-            scopes: self.scopes,
             responder,
         }
     }
@@ -112,7 +115,7 @@ impl<S, R: Clone> Layer<S> for RequireScope<R> {
 impl<R> fmt::Debug for RequireScope<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequireScope")
-            .field("scopes", &self.scopes)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -165,8 +168,8 @@ where
             return ScopeFuture::inner(inner.call(request));
         }
         // The client learns of all that is asked for.
-        let scopes = self.required.scopes.iter().cloned();
-        let policy = scopes.fold(admitted.rule.policy.in_mode(mode), Policy::any_scope);
+        let policy = admitted.rule.policy.in_mode(mode);
+        let policy = policy.and(&self.required.policy.in_mode(mode));
         let refused = Refused {
             responder: self.required.responder.clone(),
             rule: Arc::new(Rule::new(policy, &admitted.rule.config)),

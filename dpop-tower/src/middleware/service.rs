@@ -17,7 +17,7 @@ use crate::{
     policy::Mode,
     rejection::RejectionResponse,
     target::PeerAddr,
-    verifier::{self, PROOF, Presented, RequestHead},
+    verifier::{self, PROOF, Presented, RequestErrorKind, RequestHead},
 };
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
@@ -71,22 +71,31 @@ where
         let inner = mem::replace(&mut self.inner, clone);
 
         let uri = original_uri(request.extensions()).unwrap_or(request.uri());
-        let rule = self.rules.choose(request.method(), uri.path());
+        let (rule, is_malformed) = match self.rules.choose(request.method(), uri.path()) {
+            Ok(rule) => (rule, false),
+            Err(rule) => (rule, true),
+        };
         if rule.policy.mode() == Mode::Off {
             let presented = || Presented::Nothing;
-            Admitted::record_nothing(request.extensions_mut(), rule, presented);
-            return ResponseFuture::admitted(inner, request, None);
+            Admitted::record_nothing(request.extensions_mut(), &rule, presented);
+            mark_sensitive(request.headers_mut());
+            let new_nonce = rule.config.current_nonce(&rule.policy);
+            return ResponseFuture::admitted(inner, request, new_nonce);
         }
         let refused = Refused {
             responder: self.responder.clone(),
-            rule: Arc::clone(rule),
+            rule: Arc::clone(&rule),
         };
+        if is_malformed {
+            let refusal = RequestErrorKind::PathMalformed.into();
+            return ResponseFuture::refused(inner, request, refused, refusal);
+        }
         let policy = &rule.policy;
         if let Some(admitted) = Admitted::find(request.extensions(), &rule.config) {
             return match admitted.satisfies(policy) {
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(policy);
-                    Admitted::record_inner(request.extensions_mut(), rule);
+                    Admitted::record_inner(request.extensions_mut(), &rule);
                     ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
                 }
                 Err(refusal) if refused.only_reports() => {

@@ -25,6 +25,8 @@ pub(crate) struct Demands {
     pub(super) claims: Vec<Claim>,
     /// The only one that asks for less.
     pub(super) streams_outlive_tokens: bool,
+    /// Asks for nothing.
+    pub(super) offers_nonce: bool,
 }
 
 #[derive(Clone)]
@@ -157,18 +159,149 @@ impl Demands {
         self.max_auth_age
     }
 
+    pub(crate) const fn offers_nonce(&self) -> bool {
+        self.offers_nonce
+    }
+
+    /// What both ask for.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        let new_scopes = other
+            .scopes
+            .iter()
+            .filter(|scopes| !self.scopes.contains(scopes));
+        let new_scopes: Vec<_> = new_scopes.cloned().collect();
+        self.scopes.extend(new_scopes);
+        self.nonce |= other.nonce;
+        self.max_age = shorter(self.max_age, other.max_age);
+        self.algorithms = common(self.algorithms, other.algorithms.as_ref());
+        self.acr = common(self.acr, other.acr.as_ref());
+        self.max_auth_age = shorter(self.max_auth_age, other.max_auth_age);
+        self.claims.extend(other.claims.iter().cloned());
+        self.streams_outlive_tokens &= other.streams_outlive_tokens;
+        self.offers_nonce |= other.offers_nonce;
+        self
+    }
+
     /// What can never be met, in the words of a start-up error.
-    pub(crate) fn contradiction(&self) -> Option<&'static str> {
-        let no_scope = |scopes: &Vec<String>| !scopes.iter().any(|scope| is_nqchars(scope));
-        if self.scopes.iter().any(no_scope) {
-            Some("it asks for a scope that no token can have")
-        } else if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
-            Some("it allows no algorithm")
-        } else if self.acr.as_ref().is_some_and(Vec::is_empty) {
-            Some("it allows no way of authentication")
-        } else {
-            None
+    pub(super) fn check(&self) -> Result<(), String> {
+        for scopes in &self.scopes {
+            if scopes.is_empty() {
+                return Err("it asks for one of no scopes".to_owned());
+            }
+            if let Some(wrong) = scopes.iter().find(|scope| !is_nqchars(scope)) {
+                return Err(format!(
+                    "no token can have the scope {wrong:?} (RFC 6749 section 3.3); a scope is not \
+                     empty and has no spaces, so give several one by one"
+                ));
+            }
         }
+        match &self.acr {
+            Some(values) if values.is_empty() => {
+                return Err("it accepts no `acr`, or asked for others before".to_owned());
+            }
+            Some(values) => {
+                if let Some(wrong) = values.iter().find(|value| !is_nqchars(value)) {
+                    return Err(format!(
+                        "{wrong:?} is no `acr` that a client can ask for (RFC 9470 section 3); it is \
+                         not empty and has no spaces, so give several one by one"
+                    ));
+                }
+            }
+            None => {}
+        }
+        if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
+            return Err("it allows no algorithm, or asked for others before".to_owned());
+        }
+        if self.claims.iter().any(|claim| claim.name.is_empty()) {
+            return Err("it asks for a claim without a name".to_owned());
+        }
+        let durations = [
+            ("max_age", self.max_age),
+            ("max_auth_age", self.max_auth_age),
+        ];
+        for (name, duration) in durations {
+            match duration {
+                Some(duration) if duration.as_secs() == 0 || duration.subsec_nanos() > 0 => {
+                    return Err(format!(
+                        "its {name} is {duration:?}; give whole seconds, at least one"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The first thing that is asked for, if there is any.
+    pub(super) fn first(&self) -> Option<&'static str> {
+        [
+            ("a scope", !self.scopes.is_empty()),
+            ("a claim", !self.claims.is_empty()),
+            ("an `acr`", self.acr.is_some()),
+            ("a `max_auth_age`", self.max_auth_age.is_some()),
+            ("a nonce", self.nonce),
+            ("a `max_age`", self.max_age.is_some()),
+            ("algorithms", self.algorithms.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, is_asked)| is_asked.then_some(name))
+    }
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+/// What is in both lists, where both are given.
+fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> Option<Vec<T>> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.retain(|value| other.contains(value));
+            Some(one)
+        }
+        (one, other) => one.or_else(|| other.cloned()),
+    }
+}
+
+/// What is asked for beyond the mode, each with a comma before it.
+impl fmt::Display for Demands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for scopes in &self.scopes {
+            let of = if scopes.len() > 1 {
+                "any scope of"
+            } else {
+                "scope"
+            };
+            write!(f, ", {of} {}", scopes.join(" "))?;
+        }
+        for claim in &self.claims {
+            write!(f, ", claim {}", claim.name)?;
+        }
+        if let Some(values) = &self.acr {
+            write!(f, ", acr {}", values.join(" "))?;
+        }
+        if let Some(age) = self.max_auth_age {
+            write!(f, ", authenticated within {age:?}")?;
+        }
+        if self.nonce {
+            f.write_str(", nonce")?;
+        }
+        if let Some(age) = self.max_age {
+            write!(f, ", proof within {age:?}")?;
+        }
+        if let Some(algorithms) = &self.algorithms {
+            f.write_str(", algorithms")?;
+            for algorithm in algorithms {
+                write!(f, " {algorithm}")?;
+            }
+        }
+        if self.streams_outlive_tokens {
+            f.write_str(", streams outlive tokens")?;
+        }
+        if self.offers_nonce {
+            f.write_str(", offers a nonce")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ pub enum PolicyErrorKind {
     AuthTooOld,
     /// A claim is missing or not as it is asked for.
     ClaimInsufficient,
+    /// The policy admits nobody ([`Policy::deny`](super::Policy::deny)).
+    Denied,
     /// A scope is missing.
     ScopeMissing,
 }
@@ -21,6 +23,7 @@ impl PolicyErrorKind {
             Self::AcrInsufficient => "policy_acr_insufficient",
             Self::AuthTooOld => "policy_auth_too_old",
             Self::ClaimInsufficient => "policy_claim_insufficient",
+            Self::Denied => "policy_denied",
             Self::ScopeMissing => "policy_scope_missing",
         }
     }
@@ -32,6 +35,7 @@ impl PolicyErrorKind {
             Self::AcrInsufficient => "another way of authenticating the user is needed",
             Self::AuthTooOld => "a more recent authentication of the user is needed",
             Self::ClaimInsufficient => "the token's claims do not allow this",
+            Self::Denied => "no request for this is accepted",
             Self::ScopeMissing => "the token lacks a scope",
         }
     }

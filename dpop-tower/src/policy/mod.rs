@@ -8,40 +8,61 @@
 //! use dpop_tower::Policy;
 //! use std::time::Duration;
 //!
-//! let read = Policy::strict().any_scope(["orders:read", "orders:write"]);
+//! let read = Policy::strict().any_scope(["orders:read", "orders:write"]).build()?;
 //! let pay = Policy::strict()
 //!     .scope("payments:write")
 //!     .require_nonce()
 //!     .acr(["urn:example:mfa"])
-//!     .max_auth_age(Duration::from_secs(300));
+//!     .max_auth_age(Duration::from_secs(300))
+//!     .build()?;
+//! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 
 mod demands;
 mod error;
+mod path;
 mod table;
 
-pub(crate) use self::demands::{Demands, ProofFacts, is_nqchars};
+pub(crate) use self::{
+    demands::{Demands, ProofFacts, is_nqchars},
+    table::{Choice, Rows},
+};
 pub use self::{
     error::PolicyErrorKind,
+    path::MalformedPath,
     table::{PolicyTable, PolicyTableBuilder},
 };
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use crate::crypto::Algorithm;
+use crate::{
+    crypto::Algorithm,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// How strict a route is, and what it asks for.
 ///
-/// The default is [`strict`](Self::strict). Every other method asks for more, but for the one that has
-/// `danger` in its name: of two layers around one handler, each is obeyed. Clones are cheap.
-#[derive(Clone, Debug, Default)]
+/// The default is [`strict`](Self::strict). Methods that ask for more make a `Policy<Draft>`, since what
+/// they are given may be wrong. [`build`](Policy::build) checks it; a [`PolicyTable`] and a
+/// [configuration](crate::DpopConfigBuilder::policy) take a draft, too, and check it when they are built.
+///
+/// Of two layers around one handler, each is obeyed. Clones are cheap.
 #[must_use]
-pub struct Policy {
+pub struct Policy<S = Checked> {
     mode: Mode,
     demands: Arc<Demands>,
+    state: PhantomData<S>,
 }
+
+/// Marks a [`Policy`] that can be met.
+#[derive(Clone, Copy, Debug)]
+pub enum Checked {}
+
+/// Marks a [`Policy`] that has not been checked yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Draft {}
 
 /// Which requests a [`Policy`] lets through.
 ///
@@ -69,6 +90,8 @@ pub enum Mode {
     ReportOnly,
     /// Everything; nothing is looked at.
     Off,
+    /// Nothing.
+    Deny,
 }
 
 impl Mode {
@@ -79,17 +102,32 @@ impl Mode {
             Self::Optional => "optional",
             Self::ReportOnly => "report_only",
             Self::Off => "off",
+            Self::Deny => "deny",
         }
     }
 
     /// The one of both that lets fewer requests through.
     pub(crate) const fn stricter(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Strict, _) | (_, Self::Strict) => Self::Strict,
-            (Self::Optional, _) | (_, Self::Optional) => Self::Optional,
-            (Self::ReportOnly, _) | (_, Self::ReportOnly) => Self::ReportOnly,
-            (Self::Off, Self::Off) => Self::Off,
+        if self.strictness() < other.strictness() {
+            other
+        } else {
+            self
         }
+    }
+
+    pub(crate) const fn strictness(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::ReportOnly => 1,
+            Self::Optional => 2,
+            Self::Strict => 3,
+            Self::Deny => 4,
+        }
+    }
+
+    /// Whether requests can be rejected.
+    pub(crate) const fn enforces(self) -> bool {
+        matches!(self, Self::Strict | Self::Optional | Self::Deny)
     }
 }
 
@@ -132,10 +170,17 @@ impl Policy {
         Self::of(Mode::Off)
     }
 
+    /// Every request is rejected with 403, whatever its token. It is for what a [`PolicyTable`] does
+    /// not list; see [`PolicyTableBuilder::otherwise`].
+    pub fn deny() -> Self {
+        Self::of(Mode::Deny)
+    }
+
     fn of(mode: Mode) -> Self {
         Self {
             mode,
             demands: Arc::default(),
+            state: PhantomData,
         }
     }
 
@@ -143,10 +188,27 @@ impl Policy {
     pub(crate) fn in_mode(&self, mode: Mode) -> Self {
         Self {
             mode,
-            demands: Arc::clone(&self.demands),
+            ..self.clone()
         }
     }
 
+    /// What has to be satisfied where both this policy and `other` are to be.
+    ///
+    /// As with nested layers, one that rejects nothing has no say beside one that does.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        match (self.mode.enforces(), other.mode.enforces()) {
+            (true, false) => self,
+            (false, true) => other.clone(),
+            _ => Self {
+                mode: self.mode.stricter(other.mode),
+                demands: Arc::new((*self.demands).clone().and(&other.demands)),
+                state: PhantomData,
+            },
+        }
+    }
+}
+
+impl<S> Policy<S> {
     /// Which requests pass.
     pub const fn mode(&self) -> Mode {
         self.mode
@@ -155,30 +217,27 @@ impl Policy {
     /// The token needs this scope; called again, that one too. Otherwise the answer is 403 with
     /// `insufficient_scope` (RFC 6750 section 3.1).
     ///
-    /// A text that is no scope (RFC 6749 section 3.3), such as one with a space in it, is one that no
-    /// token has.
-    pub fn scope(self, scope: impl Into<String>) -> Self {
+    /// It is one scope (RFC 6749 section 3.3), so it has no space in it.
+    pub fn scope(self, scope: impl Into<String>) -> Policy<Draft> {
         self.any_scope([scope.into()])
     }
 
     /// The token needs one of these scopes at least. Clients are told of the first, so that they know
     /// what to ask for.
-    ///
-    /// Of no scopes, no token has one.
-    pub fn any_scope<S: Into<String>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+    pub fn any_scope<T: Into<String>>(self, scopes: impl IntoIterator<Item = T>) -> Policy<Draft> {
         let scopes = scopes.into_iter().map(Into::into).collect();
         self.with(|demands| demands.scopes.push(scopes))
     }
 
     /// The proof needs a nonce, also where [nonces](crate::DpopConfigBuilder::nonces) are off (RFC 9449
     /// section 9).
-    pub fn require_nonce(self) -> Self {
+    pub fn require_nonce(self) -> Policy<Draft> {
         self.with(|demands| demands.nonce = true)
     }
 
     /// The proof may be this old at most, in whole seconds. It does not lengthen what the
     /// [configuration](crate::DpopConfigBuilder::max_age) says.
-    pub fn max_age(self, max_age: Duration) -> Self {
+    pub fn max_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|demands| {
             demands.max_age = Some(demands.max_age.map_or(max_age, |old| old.min(max_age)));
         })
@@ -186,7 +245,7 @@ impl Policy {
 
     /// The proof is signed with one of these, of those that the
     /// [configuration](crate::DpopConfigBuilder::algorithms) allows.
-    pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+    pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Policy<Draft> {
         let allowed: Vec<_> = algorithms.into_iter().collect();
         self.with(|demands| match &mut demands.algorithms {
             None => demands.algorithms = Some(allowed),
@@ -196,7 +255,7 @@ impl Policy {
 
     /// The user was authenticated in one of these ways: the token's `acr` is one of them, the preferred
     /// first. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470 section 3).
-    pub fn acr<S: Into<String>>(self, values: impl IntoIterator<Item = S>) -> Self {
+    pub fn acr<T: Into<String>>(self, values: impl IntoIterator<Item = T>) -> Policy<Draft> {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
         self.with(|demands| match &mut demands.acr {
             None => demands.acr = Some(values),
@@ -207,7 +266,7 @@ impl Policy {
     /// The user was authenticated at most this long ago, in whole seconds, going by the token's
     /// `auth_time`. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470
     /// section 3).
-    pub fn max_auth_age(self, max_age: Duration) -> Self {
+    pub fn max_auth_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|demands| {
             let shortest = demands.max_auth_age.map_or(max_age, |old| old.min(max_age));
             demands.max_auth_age = Some(shortest);
@@ -223,12 +282,13 @@ impl Policy {
     /// let staff = Policy::strict().claim("groups", |groups| {
     ///     groups.as_array().is_some_and(|groups| groups.iter().any(|group| group == "staff"))
     /// });
+    /// assert!(staff.build().is_ok());
     /// ```
     pub fn claim(
         self,
         name: impl Into<String>,
         predicate: impl Fn(&Value) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Policy<Draft> {
         let name = name.into();
         self.with(|demands| demands.claims.push(demands::Claim::new(name, predicate)))
     }
@@ -246,17 +306,96 @@ impl Policy {
         self.with(|demands| demands.streams_outlive_tokens = true)
     }
 
+    /// Sends a nonce with every response, so that clients can get one before they need it. It asks for
+    /// nothing, and is for open routes as well: `Policy::off().offer_nonce()`.
+    pub fn offer_nonce(self) -> Self {
+        self.with(|demands| demands.offers_nonce = true)
+    }
+
     /// Whether streams are to end when the token expires: not where nothing is enforced.
     pub(crate) fn ends_streams(&self) -> bool {
         matches!(self.mode, Mode::Strict | Mode::Optional) && !self.demands.streams_outlive_tokens
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Demands)) -> Self {
+    /// Checks what the policy asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if no request can satisfy it, such as one that asks for a scope with a space in it;
+    /// if it is [`off`](Self::off) or [`deny`](Self::deny) and asks for something, which would not be
+    /// looked at; or if a duration is zero or has a fraction of a second.
+    pub fn build(self) -> Result<Policy, ConfigError> {
+        self.check().map_err(|why| {
+            let message = format!("the policy cannot be used: {why}");
+            ConfigError::new(ConfigErrorKind::Policy, message)
+        })
+    }
+
+    pub(crate) fn check(self) -> Result<Policy, String> {
+        self.demands.check()?;
+        if let (Mode::Off | Mode::Deny, Some(demand)) = (self.mode, self.demands.first()) {
+            let mode = self.mode.as_str();
+            return Err(format!(
+                "it asks for {demand}, which is not looked at where the mode is `{mode}`; begin with \
+                 `Policy::strict()`"
+            ));
+        }
+        Ok(self.in_state())
+    }
+
+    pub(crate) fn into_draft(self) -> Policy<Draft> {
+        self.in_state()
+    }
+
+    fn in_state<T>(self) -> Policy<T> {
+        Policy {
+            mode: self.mode,
+            demands: self.demands,
+            state: PhantomData,
+        }
+    }
+
+    fn with<T>(mut self, change: impl FnOnce(&mut Demands)) -> Policy<T> {
         change(Arc::make_mut(&mut self.demands));
-        self
+        self.in_state()
     }
 
     pub(crate) fn demands(&self) -> &Demands {
         &self.demands
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::strict()
+    }
+}
+
+impl From<Policy> for Policy<Draft> {
+    fn from(policy: Policy) -> Self {
+        policy.into_draft()
+    }
+}
+
+impl<S> Clone for Policy<S> {
+    fn clone(&self) -> Self {
+        Self {
+            mode: self.mode,
+            demands: Arc::clone(&self.demands),
+            state: PhantomData,
+        }
+    }
+}
+
+/// The mode and what is asked for, in one line.
+impl<S> fmt::Display for Policy<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.mode.as_str(), self.demands)
+    }
+}
+
+impl<S> fmt::Debug for Policy<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Policy({self})")
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Of a policy, where the configuration allows these algorithms.
-    pub(crate) fn of(policy: &Policy, algorithms: &[Algorithm]) -> Self {
+    pub(crate) fn of<S>(policy: &Policy<S>, algorithms: &[Algorithm]) -> Self {
         let demands = policy.demands();
         let allowed = demands.allowed_algorithms(algorithms);
         let names: Vec<&str> = allowed.iter().map(|alg| alg.as_str()).collect();
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    fn values(policy: &Policy, bearer: Bearer, kind: RejectionKind) -> Vec<String> {
+    fn values<S>(policy: &Policy<S>, bearer: Bearer, kind: RejectionKind) -> Vec<String> {
         let terms = Terms::of(policy, &[Algorithm::Es256, Algorithm::Ed25519]);
         Challenge::new(Arc::new(terms), bearer)
             .values(kind, "what is wrong")

@@ -37,6 +37,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub enum RejectionKind {
     /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
     CredentialsMissing,
+    /// Nobody may do this, whatever their token: 403 without a challenge.
+    Forbidden,
     /// `insufficient_scope`, 403 (RFC 6750 section 3.1).
     InsufficientScope,
     /// `insufficient_user_authentication`, 401 (RFC 9470 section 3).
@@ -59,7 +61,7 @@ impl RejectionKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::CredentialsMissing
             | Self::InsufficientUserAuthentication
             | Self::InvalidDpopProof
@@ -72,7 +74,7 @@ impl RejectionKind {
     /// The `error` in the challenge.
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
-            Self::CredentialsMissing | Self::Unavailable => None,
+            Self::CredentialsMissing | Self::Forbidden | Self::Unavailable => None,
             Self::InsufficientScope => Some("insufficient_scope"),
             Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
             Self::InvalidDpopProof => Some("invalid_dpop_proof"),
@@ -85,7 +87,7 @@ impl RejectionKind {
     /// The `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
     pub const fn grpc_status(self) -> u8 {
         match self {
-            Self::InsufficientScope => 7,
+            Self::Forbidden | Self::InsufficientScope => 7,
             Self::Unavailable => 14,
             Self::CredentialsMissing
             | Self::InsufficientUserAuthentication
@@ -103,6 +105,7 @@ impl From<RequestErrorKind> for RejectionKind {
             RequestErrorKind::CredentialsMissing => Self::CredentialsMissing,
             RequestErrorKind::CredentialsMalformed
             | RequestErrorKind::CredentialsMultiple
+            | RequestErrorKind::PathMalformed
             | RequestErrorKind::TargetInvalid => Self::InvalidRequest,
         }
     }
@@ -173,6 +176,7 @@ impl From<PolicyErrorKind> for RejectionKind {
             PolicyErrorKind::ClaimInsufficient | PolicyErrorKind::ScopeMissing => {
                 Self::InsufficientScope
             }
+            PolicyErrorKind::Denied => Self::Forbidden,
         }
     }
 }
@@ -267,6 +271,9 @@ impl Rejection {
     /// Writes what a client must get whatever the response looks like otherwise.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap, nonce: Option<&str>) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if self.kind == RejectionKind::Forbidden {
+            return;
+        }
         if self.kind == RejectionKind::Unavailable {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
             return;

@@ -21,6 +21,9 @@ pub enum RequestErrorKind {
     CredentialsMissing,
     /// There is more than one `Authorization` header.
     CredentialsMultiple,
+    /// The path is one that a [`PolicyTable`](crate::PolicyTable) rejects; see
+    /// [`MalformedPath`](crate::policy::MalformedPath).
+    PathMalformed,
     /// The request's target is nothing a proof could be made for.
     TargetInvalid,
 }
@@ -32,6 +35,7 @@ impl RequestErrorKind {
             Self::CredentialsMalformed => "credentials_malformed",
             Self::CredentialsMissing => "credentials_missing",
             Self::CredentialsMultiple => "credentials_multiple",
+            Self::PathMalformed => "path_malformed",
             Self::TargetInvalid => "target_invalid",
         }
     }
@@ -42,6 +46,9 @@ impl RequestErrorKind {
             Self::CredentialsMalformed => "the Authorization header is malformed",
             Self::CredentialsMissing => "no access token was sent",
             Self::CredentialsMultiple => "there is more than one Authorization header",
+            Self::PathMalformed => {
+                "the path has a dot segment, a backslash, a control character or an invalid escape"
+            }
             Self::TargetInvalid => "the request target is not a valid path",
         }
     }
@@ -253,6 +260,7 @@ mod tests {
             RequestErrorKind::CredentialsMalformed,
             RequestErrorKind::CredentialsMissing,
             RequestErrorKind::CredentialsMultiple,
+            RequestErrorKind::PathMalformed,
             RequestErrorKind::TargetInvalid,
         ]
         .map(|kind| kind.to_string());

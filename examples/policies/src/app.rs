@@ -44,14 +44,15 @@ pub(crate) fn router(tokens: JwtTokens) -> Result<Router, ConfigError> {
 
     let staff = Router::new()
         .route("/orders", post(change))
-        .route_layer(with(Policy::strict().scope("orders:write")));
+        .route_layer(with(Policy::strict().scope("orders:write").build()?));
     let payments = Router::new()
         .route("/", post(async || "paid"))
         .route_layer(with(
             Policy::strict()
                 .require_nonce()
                 .acr(["urn:example:mfa"])
-                .max_auth_age(Duration::from_secs(300)),
+                .max_auth_age(Duration::from_secs(300))
+                .build()?,
         ));
     Ok(Router::new()
         .route("/orders", get(orders))

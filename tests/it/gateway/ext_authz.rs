@@ -23,15 +23,22 @@ use tonic::{
 
 use super::{ORIGIN, Rig, Wanted, identity::spellings, mirror};
 
-struct Envoy {
+pub(super) struct Envoy {
     rig: Rig,
     client: AuthorizationClient<Channel>,
 }
 
 impl Envoy {
     async fn before(tables: &str) -> Self {
+        Self::before_routes("", tables).await
+    }
+
+    pub(super) async fn before_routes(head: &str, tables: &str) -> Self {
         let tables = format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{tables}");
-        let wanted = Wanted::tables(&tables);
+        let wanted = Wanted {
+            head,
+            tables: &tables,
+        };
         let rig = Rig::with(mirror(), wanted).await;
         let settings = Settings::read(&rig.path()).unwrap();
         let asking = settings.ext_authz().unwrap().clone();
@@ -55,6 +62,16 @@ impl Envoy {
 
     async fn ask(&mut self, question: CheckRequest) -> CheckResponse {
         self.client.check(question).await.unwrap().into_inner()
+    }
+
+    /// The status that a client gets, or 200.
+    pub(super) async fn verdict<B>(&mut self, request: &Request<B>) -> u16 {
+        match self.ask(about(request)).await.http_response {
+            Some(HttpResponse::DeniedResponse(response)) => {
+                response.status.unwrap().code.try_into().unwrap()
+            }
+            _ => 200,
+        }
     }
 
     async fn let_in(&mut self, question: CheckRequest) -> OkHttpResponse {

@@ -65,6 +65,15 @@ impl Asked {
         }
     }
 
+    /// The status that a client gets, or 200.
+    pub(super) async fn verdict<B>(&self, request: &Request<B>) -> u16 {
+        let response = send(self.address, self.about(request)).await;
+        match response.headers().get("x-dpop-status") {
+            Some(status) => status.to_str().unwrap().parse().unwrap(),
+            None => response.status().as_u16(),
+        }
+    }
+
     /// What the proxy asks when it gets a request.
     fn about<B>(&self, request: &Request<B>) -> Request<Body> {
         let (method, uri) = names(self.proxy);

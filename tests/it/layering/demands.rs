@@ -7,6 +7,7 @@ use dpop_tower::{
     DpopLayer, Policy, RequireScope,
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    policy,
     rejection::Rejection,
     test_util::{KeyKind, TestClient},
     time::TimeSource as _,
@@ -77,7 +78,7 @@ impl Draft {
 
 /// Something that a policy can ask for, how it is met, and what a client hears that does not meet it.
 struct Demand {
-    ask: fn(Policy) -> Policy,
+    ask: fn(Policy) -> Policy<policy::Draft>,
     meet: fn(&mut Draft),
     reason: &'static str,
     status: u16,
@@ -199,6 +200,10 @@ fn layer(api: &Api) -> DpopLayer {
     DpopLayer::new(config.build().unwrap())
 }
 
+fn built(draft: Policy<policy::Draft>) -> Policy {
+    draft.build().unwrap()
+}
+
 /// Two layers of one configuration, and of two.
 fn layers(api: &Api) -> [(DpopLayer, DpopLayer); 2] {
     let shared = layer(api);
@@ -211,7 +216,8 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(bac
     let calls = Arc::default();
     let each_or_none = || DEMANDS.iter().map(Some).chain([None]);
     let policy = |demand: Option<&Demand>| {
-        demand.map_or_else(Policy::strict, |demand| (demand.ask)(Policy::strict()))
+        let asking = |demand: &Demand| (demand.ask)(Policy::strict()).build().unwrap();
+        demand.map_or_else(Policy::strict, asking)
     };
     for outer in each_or_none() {
         for inner in each_or_none() {
@@ -259,7 +265,8 @@ async fn a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for(backend: 
     let calls = Arc::default();
     for demand in &DEMANDS {
         for (one, other) in layers(&api) {
-            let asking = one.with_policy((demand.ask)(Policy::report_only()));
+            let asking = (demand.ask)(Policy::report_only()).build().unwrap();
+            let asking = one.with_policy(asking);
             let strict = other.with_policy(Policy::strict());
             for (is_outer, service) in [
                 (true, pair(&asking, &strict, &calls)),
@@ -281,8 +288,10 @@ async fn who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(b
     let calls = Arc::default();
     let shared = layer(&api);
     let service = pair(
-        &shared.clone().with_policy(Policy::strict().require_nonce()),
-        &shared.with_policy(Policy::strict().scope("write")),
+        &shared
+            .clone()
+            .with_policy(built(Policy::strict().require_nonce())),
+        &shared.with_policy(built(Policy::strict().scope("write"))),
         &calls,
     );
     let nonce = nonces().current(api.clock.now());
@@ -314,7 +323,7 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
         let what = format!("{policy:?}");
         let router = Router::new()
             .route("/orders", get(|| async {}))
-            .layer(RequireScope::new("admin"))
+            .layer(RequireScope::new("admin").unwrap())
             .layer(layer(&api).with_policy(policy));
         for (scope, expected) in [("admin", admin), ("user", user)] {
             let response = send(router.clone(), with_scope(scope)).await;
@@ -353,7 +362,7 @@ async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
         ] {
             let router = Router::new()
                 .route("/orders", get(|| async {}))
-                .layer(RequireScope::new("admin"))
+                .layer(RequireScope::new("admin").unwrap())
                 .layer(inner_layer.with_policy(inner()))
                 .layer(outer_layer.with_policy(outer()));
             let with_scope = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
@@ -380,7 +389,7 @@ async fn a_scope_asks_for_no_nonce(backend: Backend) {
     let reporting = DpopLayer::new(api.config().nonces(nonces()).build().unwrap());
     let router = Router::new()
         .route("/orders", get(|| async {}))
-        .layer(RequireScope::new("admin"))
+        .layer(RequireScope::new("admin").unwrap())
         .layer(reporting.with_policy(Policy::report_only()))
         .layer(layer(&api));
     for (scope, expected) in [("admin", 200), ("user", 403)] {

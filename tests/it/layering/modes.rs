@@ -308,7 +308,7 @@ async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new
         ("orders:read", "bearer"),
         ("orders:write", "!policy_scope_missing"),
     ] {
-        let scoped = RequireScope::new(scope).layer(handler(&calls));
+        let scoped = RequireScope::new(scope).unwrap().layer(handler(&calls));
         let service = layer().layer(exchange.layer(inner.layer(scoped)));
         let seen = answer(request(&api, Kind::Bound), service, &calls).await;
         assert_eq!(seen, expected, "{scope}");

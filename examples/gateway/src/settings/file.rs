@@ -45,6 +45,7 @@ pub(super) enum ModeName {
     Optional,
     ReportOnly,
     Off,
+    Deny,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,6 +133,8 @@ pub(super) struct Route {
     pub(super) max_age: Option<u64>,
     #[serde(default)]
     pub(super) require_nonce: bool,
+    #[serde(default)]
+    pub(super) offer_nonce: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use dpop_tower::{Policy, PolicyTable, policy::PolicyTableBuilder};
+use dpop_tower::{
+    Policy, PolicyTable,
+    policy::{Draft, PolicyTableBuilder},
+};
 use http::Method;
 use toml::Spanned;
 
@@ -17,12 +20,8 @@ pub(super) fn policy(mode: ModeName) -> Policy {
         ModeName::Optional => Policy::optional(),
         ModeName::ReportOnly => Policy::report_only(),
         ModeName::Off => Policy::off(),
+        ModeName::Deny => Policy::deny(),
     }
-}
-
-/// Whether a pattern fits every path but the shortest, so that what is not listed is listed by it.
-fn is_catch_all(pattern: &str) -> bool {
-    pattern.starts_with("/{*") && !pattern.starts_with("/{{")
 }
 
 /// The table of all routes, if there are any.
@@ -39,40 +38,11 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
             .map_err(|error| row.refused(source, &explain(&error)))?;
         table = row.add_to(table);
     }
-    table = with_default(table, file);
-    match table.build() {
+    match table.otherwise(policy(file.mode)).build() {
         Ok(table) => Ok(Some(table)),
         Err(error) => Err(first_contradiction(file, source)
             .unwrap_or_else(|| source.error(0..0, "route", explain(&error)))),
     }
-}
-
-/// A table is strict about what it does not list. Where the file asks for less, it has to list it.
-fn with_default(mut table: PolicyTableBuilder, file: &File) -> PolicyTableBuilder {
-    if file.mode == ModeName::Strict {
-        return table;
-    }
-    let patterns = || file.route.iter().map(Spanned::get_ref);
-    let is_whole = |pattern: &str| {
-        patterns().any(|route| route.path.get_ref() == pattern && route.methods.is_none())
-    };
-    let mut listed: Vec<&str> = patterns()
-        .map(|route| route.path.get_ref().as_str())
-        .collect();
-    listed.sort_unstable();
-    listed.dedup();
-    for pattern in &listed {
-        if !is_whole(pattern) {
-            table = table.route(*pattern, policy(file.mode));
-        }
-    }
-    if !listed.contains(&"/") {
-        table = table.route("/", policy(file.mode));
-    }
-    if !listed.iter().any(|pattern| is_catch_all(pattern)) {
-        table = table.route("/{*rest}", policy(file.mode));
-    }
-    table
 }
 
 /// The first route that does not go with those before it.
@@ -92,7 +62,7 @@ struct Row<'f> {
     index: usize,
     route: &'f Route,
     methods: Option<Vec<Method>>,
-    policy: Policy,
+    policy: Policy<Draft>,
 }
 
 impl<'f> Row<'f> {
@@ -118,8 +88,9 @@ impl<'f> Row<'f> {
                 .collect::<Result<Vec<_>, _>>()
         });
         let asks = route.asks_for();
-        if let (ModeName::Off, Some(asks)) = (route.mode, asks) {
-            let message = format!("`{asks}` is not looked at where the mode is `off`");
+        if let (ModeName::Off | ModeName::Deny, Some(asks)) = (route.mode, asks) {
+            let mode = policy(route.mode).mode().as_str();
+            let message = format!("`{asks}` is not looked at where the mode is `{mode}`");
             return Err(source.error(route.path.span(), field("mode"), message));
         }
         Ok(Self {
@@ -145,8 +116,8 @@ impl<'f> Row<'f> {
 }
 
 impl Route {
-    fn policy(&self) -> Policy {
-        let mut policy = policy(self.mode);
+    fn policy(&self) -> Policy<Draft> {
+        let mut policy: Policy<Draft> = policy(self.mode).into();
         for scope in &self.scopes {
             policy = policy.scope(scope.get_ref());
         }
@@ -164,6 +135,9 @@ impl Route {
         }
         if self.require_nonce {
             policy = policy.require_nonce();
+        }
+        if self.offer_nonce {
+            policy = policy.offer_nonce();
         }
         policy
     }

@@ -1,0 +1,465 @@
+//! What servers make of a path.
+//!
+//! A guard and the service behind it need not read a path the same way. One decodes it once, another
+//! twice or not at all; some take parameters off, fold doubled slashes or ignore the case. A request
+//! has to satisfy the policy of every such reading, so no spelling of a path asks for less.
+
+use std::{error::Error, fmt};
+
+/// A proxy may decode a path, and then the service once more.
+const MOST_DECODINGS: u8 = 2;
+
+/// Paths of honest clients have one reading or a few. These two bound what a stranger can ask for.
+const MOST_READINGS: usize = 128;
+const MOST_BYTES: usize = 256 * 1024;
+
+/// A path that a [`PolicyTable`](super::PolicyTable) rejects whatever its rows say: no honest client
+/// sends it, and services differ in what they make of it.
+///
+/// It has a dot segment, a backslash or a control character, each also when percent-encoded, once or
+/// twice; an escape that is none; overlong UTF-8; or too many readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MalformedPath;
+
+impl fmt::Display for MalformedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the path has a dot segment, a backslash, a control character or an invalid escape",
+        )
+    }
+}
+
+impl Error for MalformedPath {}
+
+/// Whether every server reads this path the same way, but perhaps for its case.
+pub(super) fn is_plain(path: &str) -> bool {
+    let Some((b'/', rest)) = path.as_bytes().split_first() else {
+        return false;
+    };
+    let mut before = b'/';
+    for byte in rest {
+        let is_plain = match byte {
+            b'/' => !matches!(before, b'/' | b'.'),
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+'
+            | b',' | b'=' | b':' | b'@' => true,
+            _ => byte.is_ascii_alphanumeric(),
+        };
+        if !is_plain {
+            return false;
+        }
+        before = *byte;
+    }
+    rest.is_empty() || !matches!(before, b'/' | b'.')
+}
+
+/// Every reading of a path, the path itself first.
+pub(super) fn readings(path: &str) -> Result<Vec<String>, MalformedPath> {
+    check_escapes(path.as_bytes())?;
+    let mut found = Readings::default();
+    found.add(path.as_bytes().to_vec(), 0)?;
+    let mut next = 0;
+    while let Some((text, decodings)) = found.all.get(next).cloned() {
+        for step in STEPS {
+            if let Some(read) = step(&text) {
+                found.add(read, decodings)?;
+            }
+        }
+        if decodings < MOST_DECODINGS
+            && let Some(read) = decode(&text)
+        {
+            found.add(read, decodings.saturating_add(1))?;
+        }
+        next = next.saturating_add(1);
+    }
+    let texts = found.all.into_iter();
+    Ok(texts.map(|(text, _)| lossy(text)).collect())
+}
+
+/// A path or a part of one, its escapes resolved once.
+pub(super) fn decoded(text: &str) -> String {
+    decode(text.as_bytes()).map_or_else(|| text.to_owned(), lossy)
+}
+
+/// The text for a comparison that ignores case, as generous as the most generous server's.
+pub(super) fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let fold = |c: char| match c {
+        // Its lower case is an `i` with another dot, but in the Turkish alphabet.
+        '\u{130}' => 'i'.to_uppercase(),
+        _ => c.to_uppercase(),
+    };
+    // Upper case first: the long s and the dotless i have none of their own.
+    (text.chars().flat_map(fold).flat_map(char::to_lowercase)).collect()
+}
+
+/// Whether an escape stands for a character that needs none, or for one that divides paths.
+pub(super) fn is_needless(escape: &str) -> bool {
+    match decode(escape.as_bytes()).as_deref() {
+        Some([byte]) => byte.is_ascii_alphanumeric() || b"-._~/\\".contains(byte),
+        _ => true,
+    }
+}
+
+#[derive(Default)]
+struct Readings {
+    /// With how often each was decoded.
+    all: Vec<(Vec<u8>, u8)>,
+    bytes: usize,
+}
+
+impl Readings {
+    fn add(&mut self, text: Vec<u8>, decodings: u8) -> Result<(), MalformedPath> {
+        let is_known = |(known, before): &(Vec<u8>, u8)| *known == text && *before <= decodings;
+        if self.all.iter().any(is_known) {
+            return Ok(());
+        }
+        check(&text)?;
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.all.len() >= MOST_READINGS || self.bytes > MOST_BYTES {
+            return Err(MalformedPath);
+        }
+        self.all.push((text, decodings));
+        Ok(())
+    }
+}
+
+/// What a server may do to a path beside decoding it; `None` where it would change nothing.
+type Step = fn(&[u8]) -> Option<Vec<u8>>;
+
+const STEPS: [Step; 9] = [
+    without_parameters,
+    without_last_parameters,
+    with_single_slashes,
+    with_one_leading_slash,
+    without_authority,
+    without_last_slash,
+    without_blanks,
+    without_last_blanks,
+    cut_at_query,
+];
+
+/// Every escape once. What is none stays.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.contains(&b'%') {
+        return None;
+    }
+    let mut read = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        match escaped(rest) {
+            Some(byte) => {
+                read.push(byte);
+                rest = rest.get(3..).unwrap_or_default();
+            }
+            None => {
+                read.push(*first);
+                rest = after;
+            }
+        }
+    }
+    Some(read)
+}
+
+/// The byte that an escape at the beginning of `text` stands for.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    match text {
+        [b'%', high, low, ..] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    }
+}
+
+/// Path parameters (RFC 3986 section 3.3), which servlet containers take off every segment.
+fn without_parameters(text: &[u8]) -> Option<Vec<u8>> {
+    each_segment(text, |segment| before(segment, b";"))
+}
+
+/// Python's `urlparse` takes them off the last one.
+fn without_last_parameters(text: &[u8]) -> Option<Vec<u8>> {
+    last_segment(text, |segment| before(segment, b";"))
+}
+
+fn with_single_slashes(text: &[u8]) -> Option<Vec<u8>> {
+    let mut read = text.to_vec();
+    read.dedup_by(|next, before| *next == b'/' && *before == b'/');
+    (read.len() < text.len()).then_some(read)
+}
+
+fn with_one_leading_slash(text: &[u8]) -> Option<Vec<u8>> {
+    let rest = text.strip_prefix(b"//")?;
+    let start = rest.iter().position(|byte| *byte != b'/');
+    Some([b"/", rest.get(start?..).unwrap_or_default()].concat())
+}
+
+/// `new URL(path, base)` takes what follows two slashes for a host (RFC 3986 section 4.2).
+fn without_authority(text: &[u8]) -> Option<Vec<u8>> {
+    let rest = text.strip_prefix(b"//")?;
+    let end = rest.iter().position(|byte| *byte == b'/');
+    Some(end.map_or(b"/".to_vec(), |end| {
+        rest.get(end..).unwrap_or_default().to_vec()
+    }))
+}
+
+fn without_last_slash(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut read, len) = (text.to_vec(), text.len());
+    while read.len() > 1 && read.last() == Some(&b'/') {
+        read.pop();
+    }
+    (read.len() < len).then_some(read)
+}
+
+/// Blanks and dots at the end of a segment, as Windows reads names.
+fn without_blanks(text: &[u8]) -> Option<Vec<u8>> {
+    each_segment(text, without_end)
+}
+
+/// `trim()` takes them off the end of the path.
+fn without_last_blanks(text: &[u8]) -> Option<Vec<u8>> {
+    last_segment(text, without_end)
+}
+
+/// A path that is decoded and then becomes part of a URL again ends at its first `?` or `#`.
+fn cut_at_query(text: &[u8]) -> Option<Vec<u8>> {
+    let read = before(text, b"?#");
+    (read.len() < text.len()).then(|| read.to_vec())
+}
+
+fn each_segment(text: &[u8], read: impl Fn(&[u8]) -> &[u8]) -> Option<Vec<u8>> {
+    let segments: Vec<&[u8]> = text.split(|byte| *byte == b'/').map(read).collect();
+    let read = segments.join(&b'/');
+    (read.len() < text.len()).then_some(read)
+}
+
+fn last_segment(text: &[u8], read: impl Fn(&[u8]) -> &[u8]) -> Option<Vec<u8>> {
+    let start = text.iter().rposition(|byte| *byte == b'/')?;
+    let (path, segment) = text.split_at_checked(start.saturating_add(1))?;
+    let read = [path, read(segment)].concat();
+    (read.len() < text.len()).then_some(read)
+}
+
+fn before<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
+    let end = text.iter().position(|byte| marks.contains(byte));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// A segment of nothing but dots is a name of its own, if it is not one that is rejected.
+fn without_end(segment: &[u8]) -> &[u8] {
+    if segment.iter().all(|byte| *byte == b'.') {
+        return segment;
+    }
+    trimmed(segment, |c| is_blank(c) || c == '.')
+}
+
+fn trimmed(segment: &[u8], what: impl Fn(char) -> bool) -> &[u8] {
+    match std::str::from_utf8(segment) {
+        Ok(text) => text.trim_end_matches(what).as_bytes(),
+        Err(_) => {
+            let end = segment.iter().rposition(|byte| !what(char::from(*byte)));
+            let end = end.map_or(0, |end| end.saturating_add(1));
+            segment.get(..end).unwrap_or(segment)
+        }
+    }
+}
+
+/// What `trim` takes off in one language or another.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+/// What is no escape is read in as many ways as there are decoders: `%u0061`, `%+a`, `%`.
+fn check_escapes(path: &[u8]) -> Result<(), MalformedPath> {
+    let mut rest = path;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        let escape = rest.get(at..).unwrap_or_default();
+        escaped(escape).ok_or(MalformedPath)?;
+        rest = escape.get(3..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn check(text: &[u8]) -> Result<(), MalformedPath> {
+    let is_wrong = text.contains(&b'\\')
+        || text.split(|byte| *byte == b'/').any(is_dot_segment)
+        || has_controls(text)
+        || has_overlong_utf8(text);
+    if is_wrong { Err(MalformedPath) } else { Ok(()) }
+}
+
+/// `.`, `..`, and what becomes one where blanks are taken off.
+fn is_dot_segment(segment: &[u8]) -> bool {
+    let name = trimmed(segment, is_blank);
+    let has_blanks = name.len() < segment.len();
+    let is_made_of_dots = !name.is_empty() && trimmed(name, |c| is_blank(c) || c == '.').is_empty();
+    is_made_of_dots && (has_blanks || name.len() <= 2 || name.iter().any(|byte| *byte != b'.'))
+}
+
+fn has_controls(text: &[u8]) -> bool {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.chars().any(char::is_control),
+        Err(_) => text.iter().any(u8::is_ascii_control),
+    }
+}
+
+/// Characters in more bytes than they need (RFC 3629 section 3), which some decoders take for what they
+/// look like: `%c0%af` for a slash.
+fn has_overlong_utf8(text: &[u8]) -> bool {
+    let mut pairs = text.iter().zip(text.iter().skip(1));
+    text.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
+        || pairs.any(|pair| matches!(pair, (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
+}
+
+/// Bytes that are no text cannot be in a pattern, but fit a parameter.
+fn lossy(text: Vec<u8>) -> String {
+    String::from_utf8(text)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str) -> Vec<String> {
+        let mut readings = readings(path).unwrap_or_else(|_| panic!("{path} is rejected"));
+        assert_eq!(readings.remove(0), path);
+        readings.sort();
+        readings.dedup();
+        readings
+    }
+
+    #[test]
+    fn a_plain_path_has_one_reading() {
+        for path in [
+            "/",
+            "/a",
+            "/orders/7",
+            "/.well-known/x",
+            "/a.b/c-d_e~f",
+            "/pkg.Service/Method",
+            "/v1/books:get",
+            "/a/@b+c,d=e!$&'()*",
+        ] {
+            assert!(is_plain(path), "{path}");
+            assert_eq!(readings(path).unwrap(), [path]);
+        }
+        for path in [
+            "", "a", "*", "//", "/a/", "/a//b", "/a.", "/./a", "/a/..", "/a;b", "/%61", "/a b",
+            "/\\", "/\u{e4}", "/a?", "/a\"",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_servers_make_of_a_path_is_found() {
+        for (path, expected) in [
+            ("/%61dmin", &["/admin"][..]),
+            ("/%2561dmin", &["/%61dmin", "/admin"]),
+            ("/admin/", &["/admin"]),
+            ("/admin//", &["/admin", "/admin/"]),
+            ("/admin;x=1", &["/admin"]),
+            ("/a;x/admin;y", &["/a/admin", "/a;x/admin"]),
+            ("/admin%20", &["/admin", "/admin "]),
+            ("/a./admin.", &["/a./admin", "/a/admin"]),
+            ("/admin%C2%A0", &["/admin", "/admin\u{a0}"]),
+            ("/admin%EF%BB%BF", &["/admin", "/admin\u{feff}"]),
+            ("/admin%3Fx", &["/admin", "/admin?x"]),
+            ("/admin%23x%3Fy", &["/admin", "/admin#x?y"]),
+            ("/a%2Fb", &["/a/b"]),
+            ("//host/admin", &["/admin", "/host/admin"]),
+            ("//admin", &["/", "/admin"]),
+            ("/%3Bx", &["/", "/;x"]),
+            ("/caf%E9", &["/caf\u{fffd}"]),
+        ] {
+            assert_eq!(read(path), expected, "{path}");
+        }
+        assert!(read("/public//..x/%61dmin%3Bv%2520/").contains(&"/public/..x/admin".to_owned()));
+    }
+
+    #[test]
+    fn what_no_honest_client_sends_is_rejected() {
+        for path in [
+            "/.",
+            "/..",
+            "/a/./b",
+            "/a/../b",
+            "/a/..",
+            "/..;/b",
+            "/.;x/b",
+            "/%2e/b",
+            "/%2E%2e/b",
+            "/%252e%252e/b",
+            "/..%3Bx/b",
+            "/..%20/b",
+            "/a/.%20.",
+            "/a%2F..%2Fb",
+            "/a\\b",
+            "/a%5Cb",
+            "/a%255cb",
+            "/a%00",
+            "/a%0A",
+            "/a%250d",
+            "/a%7F",
+            "/a%C2%85",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%u0061",
+            "/%+a",
+            "/a%2",
+            "/%C0%AF",
+            "/%c1%a1",
+            "/%E0%80%AF",
+            "/%F0%80%80%AF",
+            "/%25C0%25AF",
+        ] {
+            assert_eq!(readings(path), Err(MalformedPath), "{path}");
+        }
+        for path in [
+            "/...",
+            "/a/...",
+            "/a%25",
+            "/100%25",
+            "/a%20b",
+            "/%E4%BD%A0",
+            "/%E0%A0%80",
+            "/a..b",
+        ] {
+            assert!(readings(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_work_for_one_path_is_bounded() {
+        for part in ["/;", "//", "%252F;", "%20/", ";%2F%3F"] {
+            let path = format!("/{}", part.repeat(60_000 / part.len()));
+            if let Ok(readings) = readings(&path) {
+                assert!(
+                    readings.iter().map(String::len).sum::<usize>() <= MOST_BYTES,
+                    "{part}"
+                );
+                assert!(readings.len() <= MOST_READINGS, "{part}");
+            }
+        }
+    }
+
+    #[test]
+    fn case_is_folded_as_the_most_generous_server_does() {
+        for (text, expected) in [
+            ("/AdMin", "/admin"),
+            ("/\u{130}D", "/id"),
+            ("/\u{131}d", "/id"),
+            ("/\u{212a}ey", "/key"),
+            ("/u\u{17f}er", "/user"),
+            ("/\u{c4}", "/\u{e4}"),
+        ] {
+            assert_eq!(folded(text), expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The patterns of a table in one spelling, to look readings of a path up.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use matchit::InsertError;
+
+use super::{Entry, Rows, pattern::Pattern};
+
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    /// To a place in `shapes`.
+    routes: matchit::Router<usize>,
+    shapes: Vec<Shape>,
+}
+
+/// A pattern as it is spelled here. Several entries of the table may come to the same.
+#[derive(Clone, Debug)]
+struct Shape {
+    pattern: Pattern,
+    entries: Vec<usize>,
+    /// Other shapes that may fit the same path, and are not narrower than this one.
+    around: Vec<usize>,
+    /// Whether there is neither a narrower shape nor one that overlaps this one in part.
+    is_simple: bool,
+}
+
+impl Index {
+    /// The error has the place of an entry that cannot stand beside another.
+    pub(super) fn new(patterns: &[Pattern]) -> Result<Self, (usize, InsertError)> {
+        let mut by_route: BTreeMap<String, (Pattern, Vec<usize>)> = BTreeMap::new();
+        for (place, pattern) in patterns.iter().enumerate() {
+            let same = by_route.entry(pattern.route());
+            let (_, entries) = same.or_insert((pattern.clone(), Vec::new()));
+            entries.push(place);
+        }
+        let mut routes = matchit::Router::new();
+        let mut shapes = Vec::new();
+        for (route, (pattern, entries)) in by_route {
+            let first = entries.first().copied().unwrap_or_default();
+            (routes.insert(route, shapes.len())).map_err(|error| (first, error))?;
+            shapes.push(Shape {
+                pattern,
+                entries,
+                around: Vec::new(),
+                is_simple: true,
+            });
+        }
+        let patterns: Vec<Pattern> = shapes.iter().map(|shape| shape.pattern.clone()).collect();
+        for (place, shape) in shapes.iter_mut().enumerate() {
+            for (other, pattern) in patterns.iter().enumerate() {
+                if other == place || !pattern.overlaps(&shape.pattern) {
+                    continue;
+                }
+                if !shape.pattern.contains(pattern) {
+                    shape.around.push(other);
+                }
+                shape.is_simple &= pattern.contains(&shape.pattern);
+            }
+        }
+        Ok(Self { routes, shapes })
+    }
+
+    /// The entry that such a path fits, if it is narrower than all others that it fits.
+    pub(super) fn simple(&self, path: &str) -> Option<usize> {
+        let shape = self.shapes.get(*self.routes.at(path).ok()?.value)?;
+        match shape.entries.as_slice() {
+            [entry] if shape.is_simple => Some(*entry),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing else fits what this entry fits, but for wider patterns.
+    pub(super) fn is_simple(&self, entry: usize) -> bool {
+        let mut shapes = self.shapes.iter();
+        shapes.any(|shape| shape.is_simple && shape.entries == [entry])
+    }
+
+    /// Adds the rows for such a request to `rows`. `false` if no pattern fits.
+    pub(super) fn collect(
+        &self,
+        entries: &[Entry],
+        path: &str,
+        method: &Method,
+        rows: &mut Rows,
+    ) -> bool {
+        let Ok(narrowest) = self.routes.at(path) else {
+            return false;
+        };
+        let place = *narrowest.value;
+        let around = self.shapes.get(place).map(|shape| shape.around.as_slice());
+        let fits = |place: &&usize| {
+            let shape = self.shapes.get(**place);
+            shape.is_some_and(|shape| shape.pattern.fits(path))
+        };
+        let mut fitting: Vec<&Shape> = (around.unwrap_or_default().iter())
+            .chain([&place])
+            .filter(fits)
+            .filter_map(|place| self.shapes.get(*place))
+            .collect();
+        collect_narrowest(&mut fitting, entries, method, rows);
+        true
+    }
+}
+
+/// Of the patterns that fit, the narrowest count, and the wider ones where those say nothing of the
+/// method. They are then obeyed in addition: a row for one method frees no other.
+fn collect_narrowest(
+    fitting: &mut Vec<&Shape>,
+    entries: &[Entry],
+    method: &Method,
+    rows: &mut Rows,
+) {
+    let is_narrowest = |shape: &Shape, fitting: &[&Shape]| {
+        let is_narrower = |other: &&Shape| {
+            other.pattern != shape.pattern && shape.pattern.contains(&other.pattern)
+        };
+        !fitting.iter().any(is_narrower)
+    };
+    let narrowest: Vec<&Shape> = (fitting.iter().copied())
+        .filter(|shape| is_narrowest(shape, fitting))
+        .collect();
+    for shape in narrowest {
+        let mut is_listed = true;
+        for entry in shape.entries.iter().filter_map(|entry| entries.get(*entry)) {
+            match entry.row(method) {
+                Some(row) => rows.add(row),
+                None => {
+                    is_listed = false;
+                    entry.rows_of_methods().for_each(|row| rows.add(row));
+                }
+            }
+        }
+        if !is_listed {
+            let is_wider = |other: &&Shape| {
+                other.pattern != shape.pattern && other.pattern.contains(&shape.pattern)
+            };
+            let mut wider: Vec<&Shape> = fitting.iter().copied().filter(is_wider).collect();
+            if wider.is_empty() {
+                rows.add_fallback();
+            }
+            collect_narrowest(&mut wider, entries, method, rows);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! Policies by path and method.
+
+mod index;
+mod pattern;
+
+use std::collections::BTreeMap;
+
+use http::Method;
+
+use self::{
+    index::Index,
+    pattern::{Pattern, Spelling},
+};
+use super::{Draft, MalformedPath, Mode, Policy, path};
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// Policies by path and method, for a service that has one layer for everything.
+///
+/// Patterns are those of axum 0.8: `/orders/{id}` for one segment, `/files/{*path}` for the rest of the
+/// path, which is not empty. A gRPC method is a path, too: `/pkg.Service/Method`, and all of a service
+/// `/pkg.Service/{*method}`.
+///
+/// ```
+/// use dpop_tower::{Policy, policy::PolicyTable};
+/// use http::Method;
+///
+/// let table = PolicyTable::builder()
+///     .route("/health", Policy::off())
+///     .route("/orders/{id}", Policy::strict().any_scope(["orders:read", "orders:write"]))
+///     .methods("/orders", [Method::POST], Policy::strict().scope("orders:write"))
+///     .route("/grpc.health.v1.Health/{*method}", Policy::off())
+///     .otherwise(Policy::deny())
+///     .build()?;
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+///
+/// # Which policy counts
+///
+/// - Of the patterns that fit a path, the narrowest counts. Where two fit and neither is narrower, such
+///   as `/a/{x}/secret` and `/a/b/{*rest}`, both are obeyed.
+/// - A method that a pattern does not list gets what the pattern asks of its other methods, together with
+///   the policy of the next wider pattern.
+/// - A request that fits no pattern gets the policy of [`otherwise`](PolicyTableBuilder::otherwise) or,
+///   without one, that of the [configuration](crate::DpopConfigBuilder::policy).
+///
+/// # Readings
+///
+/// What is behind the layer may read a path differently: decode it once or twice, ignore path parameters
+/// (`;v=1`), doubled slashes, a slash or blanks at the end, upper and lower case, or cut it at an encoded
+/// `?` or `#`. A request has to satisfy the policy of every such reading, all of them together, as it
+/// would have to with nested layers. So `/Admin/` asks for no less than `/admin`, and a request for
+/// `/projects/group%2Fproject` passes if its token is good for `/projects/{id}` and for what
+/// `/projects/group/project` gets.
+///
+/// A request is rejected with 400 if its path is one that no honest client sends; see [`MalformedPath`].
+///
+/// # Testing
+///
+/// [`policy_for`](Self::policy_for) tells what counts for a request. A typing error in a gRPC method, or a
+/// prefix that was forgotten, shows there.
+#[derive(Clone, Debug)]
+pub struct PolicyTable {
+    entries: Vec<Entry>,
+    /// The patterns as they were given, and then in every spelling in which one of them differs.
+    indexes: Vec<Index>,
+    /// How a reading is looked up.
+    lookups: Vec<Lookup>,
+    policies: Vec<Policy>,
+    otherwise: Option<Policy>,
+}
+
+/// A pattern, and where in the list of policies its rows are.
+#[derive(Clone, Debug)]
+struct Entry {
+    text: String,
+    pattern: Pattern,
+    by_method: Vec<(Method, usize)>,
+    other_methods: Option<usize>,
+    /// Whether no spelling of a path that the pattern fits could fit another one that is not wider.
+    is_settled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lookup {
+    /// In which of the indexes.
+    index: usize,
+    spelling: Spelling,
+}
+
+/// Rows that count together.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: Vec<usize>,
+    with_fallback: bool,
+}
+
+/// What counts for a request.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// A row by itself.
+    Row(usize),
+    Rows(Rows),
+}
+
+impl Rows {
+    fn add(&mut self, row: usize) {
+        if !self.rows.contains(&row) {
+            self.rows.push(row);
+        }
+    }
+
+    fn add_fallback(&mut self) {
+        self.with_fallback = true;
+    }
+
+    /// The policy of all of them together.
+    pub(crate) fn policy(&self, table: &PolicyTable, fallback: &Policy) -> Policy {
+        let rows = self.rows.iter().filter_map(|row| table.policies.get(*row));
+        let fallback = (self.with_fallback || self.rows.is_empty()).then_some(fallback);
+        rows.chain(fallback)
+            .cloned()
+            .reduce(|all, policy| all.and(&policy))
+            .unwrap_or_else(Policy::deny)
+    }
+
+    /// The only one, or the fallback alone; `None` if it takes more to say.
+    pub(crate) fn only(&self) -> Option<Option<usize>> {
+        match (self.rows.as_slice(), self.with_fallback) {
+            ([], _) => Some(None),
+            ([row], false) => Some(Some(*row)),
+            _ => None,
+        }
+    }
+}
+
+impl PolicyTable {
+    /// An empty table.
+    pub fn builder() -> PolicyTableBuilder {
+        PolicyTableBuilder::default()
+    }
+
+    /// The policy of a request with this method for this path, as the client sends it; `None` if that is
+    /// the configuration's own.
+    ///
+    /// ```
+    /// use dpop_tower::{Mode, Policy, PolicyTable};
+    /// use http::Method;
+    ///
+    /// let table = PolicyTable::builder()
+    ///     .route("/shop.Orders/{*method}", Policy::strict().scope("orders"))
+    ///     .otherwise(Policy::deny())
+    ///     .build()?;
+    /// let policy = |path| table.policy_for(&Method::POST, path).unwrap().unwrap();
+    /// assert_eq!(policy("/shop.Orders/Cancel").to_string(), "strict, scope orders");
+    /// assert_eq!(policy("/shop.Order/Cancel").mode(), Mode::Deny);
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedPath`] if such a request is rejected whatever its token.
+    pub fn policy_for(&self, method: &Method, path: &str) -> Result<Option<Policy>, MalformedPath> {
+        let rows = match self.choose(method, path)? {
+            Choice::Row(row) => Rows {
+                rows: vec![row],
+                with_fallback: false,
+            },
+            Choice::Rows(rows) => rows,
+        };
+        match &self.otherwise {
+            Some(otherwise) => Ok(Some(rows.policy(self, otherwise))),
+            None if rows.rows.is_empty() => Ok(None),
+            // The configuration's own is not known here, and can only ask for more.
+            None => Ok(Some(rows.policy(self, &Policy::off()))),
+        }
+    }
+
+    pub(crate) fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// What was named for requests that no row is for.
+    pub(crate) fn fallback(&self) -> Option<&Policy> {
+        self.otherwise.as_ref()
+    }
+
+    /// Which of [`policies`](Self::policies) count for such a request, or the fallback.
+    pub(crate) fn choose(&self, method: &Method, path: &str) -> Result<Choice, MalformedPath> {
+        if !path.starts_with('/') {
+            // `OPTIONS *`, and `CONNECT` with an authority.
+            return Ok(Choice::Rows(Rows::default()));
+        }
+        let is_plain = path::is_plain(path);
+        if is_plain && let Some(row) = self.settled(method, path) {
+            return Ok(Choice::Row(row));
+        }
+        let mut rows = Rows::default();
+        if is_plain {
+            self.read(method, path, true, &mut rows);
+        } else {
+            for (index, reading) in path::readings(path)?.iter().enumerate() {
+                self.read(method, reading, index == 0, &mut rows);
+            }
+        }
+        Ok(Choice::Rows(rows))
+    }
+
+    /// The row of a path that has one reading but for its case, if that makes no difference either.
+    fn settled(&self, method: &Method, path: &str) -> Option<usize> {
+        let entry = self.indexes.first()?.simple(path)?;
+        let entry = self.entries.get(entry).filter(|entry| entry.is_settled)?;
+        entry.row(method)
+    }
+
+    /// Adds what counts for one reading.
+    fn read(&self, method: &Method, reading: &str, is_as_sent: bool, rows: &mut Rows) {
+        let folded = path::folded(reading);
+        let mut is_listed = false;
+        let mut done = Vec::with_capacity(self.lookups.len());
+        for Lookup { index, spelling } in &self.lookups {
+            let path = match spelling {
+                Spelling::AsSent if !is_as_sent => continue,
+                Spelling::Decoded {
+                    is_folded: true, ..
+                } => folded.as_str(),
+                _ => reading,
+            };
+            // Exact spellings come first.
+            if done.contains(&(index, path)) {
+                continue;
+            }
+            let fits = (self.indexes.get(*index))
+                .is_some_and(|index| index.collect(&self.entries, path, method, rows));
+            // To a server that is exact it is another path than that of the row, if there is one.
+            is_listed |= fits && spelling.is_exact();
+            done.push((index, path));
+        }
+        if !is_listed {
+            rows.add_fallback();
+        }
+    }
+}
+
+impl Entry {
+    fn row(&self, method: &Method) -> Option<usize> {
+        let of = |method: &Method| {
+            let mut methods = self.by_method.iter();
+            methods.find_map(|(listed, policy)| (listed == method).then_some(*policy))
+        };
+        // Servers answer HEAD with what they have for GET (RFC 9110 section 9.3.2).
+        of(method)
+            .or_else(|| of(&Method::GET).filter(|_| method == Method::HEAD))
+            .or(self.other_methods)
+    }
+
+    fn rows_of_methods(&self) -> impl Iterator<Item = usize> {
+        self.by_method.iter().map(|(_, policy)| *policy)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        self.rows_of_methods().chain(self.other_methods)
+    }
+
+    fn add(&mut self, methods: Option<Vec<Method>>, policy: usize) -> Result<(), &'static str> {
+        let twice = "two policies are given for it";
+        match methods {
+            None if self.other_methods.is_some() => return Err(twice),
+            None => self.other_methods = Some(policy),
+            Some(methods) if methods.is_empty() => return Err("it is for no method"),
+            Some(methods) => {
+                for method in methods {
+                    if self.by_method.iter().any(|(listed, _)| *listed == method) {
+                        return Err(twice);
+                    }
+                    self.by_method.push((method, policy));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Builds a [`PolicyTable`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct PolicyTableBuilder {
+    rows: Vec<Row>,
+    otherwise: Option<Policy<Draft>>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    pattern: String,
+    methods: Option<Vec<Method>>,
+    policy: Policy<Draft>,
+}
+
+impl PolicyTableBuilder {
+    /// Sets the policy for all methods on paths of this pattern, except those that have one of their own.
+    pub fn route<S>(mut self, pattern: impl Into<String>, policy: Policy<S>) -> Self {
+        self.rows.push(Row {
+            pattern: pattern.into(),
+            methods: None,
+            policy: policy.into_draft(),
+        });
+        self
+    }
+
+    /// Sets the policy for these methods on paths of this pattern. `GET` covers `HEAD`, unless that is
+    /// listed itself.
+    ///
+    /// Methods that are not listed get what the listed ones ask for and the policy of the next wider
+    /// pattern, together.
+    pub fn methods<S>(
+        mut self,
+        pattern: impl Into<String>,
+        methods: impl IntoIterator<Item = Method>,
+        policy: Policy<S>,
+    ) -> Self {
+        self.rows.push(Row {
+            pattern: pattern.into(),
+            methods: Some(methods.into_iter().collect()),
+            policy: policy.into_draft(),
+        });
+        self
+    }
+
+    /// Sets the policy of requests that fit no pattern. Unless it is set, they get that of the
+    /// [configuration](crate::DpopConfigBuilder::policy).
+    ///
+    /// With [`Policy::deny`], a path that was forgotten or misspelled in the table is closed.
+    pub fn otherwise<S>(mut self, policy: Policy<S>) -> Self {
+        self.otherwise = Some(policy.into_draft());
+        self
+    }
+
+    /// Checks the rows, each and together.
+    ///
+    /// A pattern that takes the rest of a path (`/{*rest}`), and the policy for what is not listed, may be
+    /// weaker than a row inside of it. That is legitimate, but often a slip, so it is logged as a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names a pattern that is malformed or can never fit, one that contradicts another,
+    /// and a policy that nothing can satisfy.
+    pub fn build(self) -> Result<PolicyTable, ConfigError> {
+        let mut policies = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for Row {
+            pattern: text,
+            methods,
+            policy,
+        } in self.rows
+        {
+            let wrong = |why: &str| rejected(&text, why);
+            let pattern = Pattern::parse(&text).map_err(|why| wrong(&why))?;
+            let policy = policy.check().map_err(|why| wrong(&why))?;
+            let place = *places.entry(pattern.route()).or_insert_with(|| {
+                entries.push(Entry {
+                    text: text.clone(),
+                    pattern,
+                    by_method: Vec::new(),
+                    other_methods: None,
+                    is_settled: false,
+                });
+                entries.len().saturating_sub(1)
+            });
+            if let Some(entry) = entries.get_mut(place) {
+                (entry.add(methods, policies.len())).map_err(wrong)?;
+            }
+            policies.push(policy);
+        }
+        let otherwise = self.otherwise.map(Policy::build).transpose()?;
+        let table = PolicyTable::new(entries, policies, otherwise)?;
+        for warning in table.weak_patterns() {
+            tracing::warn!("{warning}");
+        }
+        Ok(table)
+    }
+}
+
+impl PolicyTable {
+    fn new(
+        mut entries: Vec<Entry>,
+        policies: Vec<Policy>,
+        otherwise: Option<Policy>,
+    ) -> Result<Self, ConfigError> {
+        let (mut indexes, mut lookups) = (Vec::new(), Vec::new());
+        let mut spelled_before: Vec<Vec<Pattern>> = Vec::new();
+        for spelling in Spelling::ALL {
+            let patterns: Vec<Pattern> = (entries.iter())
+                .map(|entry| entry.pattern.spelled(spelling))
+                .collect();
+            let known = spelled_before.iter().position(|before| *before == patterns);
+            let index = known.unwrap_or(indexes.len());
+            if known.is_none() {
+                let built = Index::new(&patterns).map_err(|(place, error)| {
+                    let text = entries.get(place).map_or("", |entry| &entry.text);
+                    let why = "beside a parameter, a pattern for the rest of the path cannot be told apart";
+                    rejected(text, why).with_source(error)
+                })?;
+                indexes.push(built);
+                spelled_before.push(patterns);
+            }
+            lookups.push(Lookup { index, spelling });
+        }
+        for (place, entry) in entries.iter_mut().enumerate() {
+            entry.is_settled = indexes.iter().all(|index: &Index| index.is_simple(place));
+        }
+        Ok(Self {
+            entries,
+            indexes,
+            lookups,
+            policies,
+            otherwise,
+        })
+    }
+
+    /// Which patterns that take whatever comes ask for less than a row inside of them.
+    fn weak_patterns(&self) -> Vec<String> {
+        let of_patterns = self.entries.iter().filter_map(|outer| {
+            let weak = self.modes(outer).min_by_key(|mode| mode.strictness())?;
+            let is_inside = |inner: &Entry| {
+                outer.pattern.takes_the_rest() && outer.pattern.contains(&inner.pattern)
+            };
+            self.weaker(&format!("`{}`", outer.text), weak, is_inside)
+        });
+        let of_fallback = self
+            .otherwise
+            .as_ref()
+            .and_then(|it| self.weak_fallback(it));
+        of_patterns.chain(of_fallback).collect()
+    }
+
+    /// The same of a policy for what is not listed.
+    pub(crate) fn weak_fallback(&self, fallback: &Policy) -> Option<String> {
+        self.weaker("what no row lists", fallback.mode(), |_| true)
+    }
+
+    fn weaker(
+        &self,
+        outer: &str,
+        weak: Mode,
+        is_inside: impl Fn(&Entry) -> bool,
+    ) -> Option<String> {
+        let inside = self.entries.iter().filter(|entry| is_inside(entry));
+        let modes = inside.flat_map(|entry| self.modes(entry).map(move |mode| (entry, mode)));
+        let (inner, strict) = modes.max_by_key(|(_, mode)| mode.strictness())?;
+        (weak.strictness() < strict.strictness()).then(|| {
+            format!(
+                "the policy of {outer} is {}, which is weaker than {} for `{}`: whatever the stricter \
+                 rows do not list passes by the weaker policy",
+                weak.as_str(),
+                strict.as_str(),
+                inner.text
+            )
+        })
+    }
+
+    fn modes(&self, entry: &Entry) -> impl Iterator<Item = Mode> {
+        (entry.rows())
+            .filter_map(|row| self.policies.get(row))
+            .map(Policy::mode)
+    }
+
+    /// Whether any row can reject a request.
+    pub(crate) fn enforces(&self) -> bool {
+        let all = self.policies.iter().chain(&self.otherwise);
+        all.map(Policy::mode).any(Mode::enforces)
+    }
+}
+
+fn rejected(pattern: &str, why: &str) -> ConfigError {
+    let message = format!("the policy for the pattern {pattern:?} cannot be used: {why}");
+    ConfigError::new(ConfigErrorKind::Policy, message)
+}
+
+#[cfg(test)]
+mod tests;
