@@ -53,6 +53,33 @@ pub(super) fn is_plain(path: &str) -> bool {
     rest.is_empty() || !matches!(before, b'/' | b'.')
 }
 
+/// Whether every reading of this path has the same segments, but perhaps for their case and escapes: it
+/// has nothing in it that divides paths, ends one, or is taken off.
+pub(super) fn keeps_its_segments(path: &str) -> bool {
+    if !path.contains('%') {
+        return is_plain(path);
+    }
+    let Some(read) = decode(path.as_bytes()) else {
+        return false;
+    };
+    let Ok(read) = std::str::from_utf8(&read) else {
+        return false;
+    };
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    let mut before = '\0';
+    let is_kept = read.chars().all(|c| {
+        let is_kept = match c {
+            '/' => !matches!(before, '/' | '.' | ' '),
+            '%' | ';' | '?' | '#' | '\\' => false,
+            ' ' => true,
+            c => !c.is_control() && !is_blank(c),
+        };
+        before = c;
+        is_kept
+    });
+    is_kept && !matches!(before, '/' | '.' | ' ') && slashes(read) == slashes(path)
+}
+
 /// Every reading of a path, the path itself first.
 pub(super) fn readings(path: &str) -> Result<Vec<String>, MalformedPath> {
     check_escapes(path.as_bytes())?;
@@ -187,9 +214,12 @@ fn without_last_parameters(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn with_single_slashes(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.windows(2).any(|pair| pair == b"//") {
+        return None;
+    }
     let mut read = text.to_vec();
     read.dedup_by(|next, before| *next == b'/' && *before == b'/');
-    (read.len() < text.len()).then_some(read)
+    Some(read)
 }
 
 fn with_one_leading_slash(text: &[u8]) -> Option<Vec<u8>> {
@@ -208,11 +238,13 @@ fn without_authority(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn without_last_slash(text: &[u8]) -> Option<Vec<u8>> {
-    let (mut read, len) = (text.to_vec(), text.len());
-    while read.len() > 1 && read.last() == Some(&b'/') {
-        read.pop();
+    let mut read = text;
+    while let [rest @ .., b'/'] = read
+        && !rest.is_empty()
+    {
+        read = rest;
     }
-    (read.len() < len).then_some(read)
+    (read.len() < text.len()).then(|| read.to_vec())
 }
 
 /// Blanks and dots at the end of a segment, as Windows reads names.
@@ -232,16 +264,18 @@ fn cut_at_query(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn each_segment(text: &[u8], read: impl Fn(&[u8]) -> &[u8]) -> Option<Vec<u8>> {
-    let segments: Vec<&[u8]> = text.split(|byte| *byte == b'/').map(read).collect();
-    let read = segments.join(&b'/');
-    (read.len() < text.len()).then_some(read)
+    let segments = || text.split(|byte| *byte == b'/');
+    if segments().all(|segment| read(segment).len() == segment.len()) {
+        return None;
+    }
+    Some(segments().map(read).collect::<Vec<_>>().join(&b'/'))
 }
 
 fn last_segment(text: &[u8], read: impl Fn(&[u8]) -> &[u8]) -> Option<Vec<u8>> {
     let start = text.iter().rposition(|byte| *byte == b'/')?;
     let (path, segment) = text.split_at_checked(start.saturating_add(1))?;
-    let read = [path, read(segment)].concat();
-    (read.len() < text.len()).then_some(read)
+    let read = read(segment);
+    (read.len() < segment.len()).then(|| [path, read].concat())
 }
 
 fn before<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
@@ -258,6 +292,10 @@ fn without_end(segment: &[u8]) -> &[u8] {
 }
 
 fn trimmed(segment: &[u8], what: impl Fn(char) -> bool) -> &[u8] {
+    // Most segments end with a letter or a digit.
+    if segment.last().is_none_or(u8::is_ascii_alphanumeric) {
+        return segment;
+    }
     match std::str::from_utf8(segment) {
         Ok(text) => text.trim_end_matches(what).as_bytes(),
         Err(_) => {
@@ -345,7 +383,7 @@ mod tests {
             "/v1/books:get",
             "/a/@b+c,d=e!$&'()*",
         ] {
-            assert!(is_plain(path), "{path}");
+            assert!(is_plain(path) && keeps_its_segments(path), "{path}");
             assert_eq!(readings(path).unwrap(), [path]);
         }
         for path in [
@@ -353,6 +391,47 @@ mod tests {
             "/\\", "/\u{e4}", "/a?", "/a\"",
         ] {
             assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_keeps_its_segments_unless_something_divides_or_shortens_it() {
+        for path in [
+            "/a%20b",
+            "/%C3%A4",
+            "/a%3Ab/c%22",
+            "/%61/b",
+            "/a%2Eb",
+            "/%2Ewell-known/x",
+        ] {
+            assert!(keeps_its_segments(path), "{path}");
+            let segments = |path: &str| path.split('/').count();
+            for reading in readings(path).unwrap() {
+                assert_eq!(segments(&reading), segments(path), "{path}");
+            }
+        }
+        for path in [
+            "/a%2Fb",
+            "/a%20/b",
+            "/a%20",
+            "/a%3Bb",
+            "/a%3Fb",
+            "/a%23b",
+            "/a%2525",
+            "/a%2E",
+            "/%2E",
+            "/a%00",
+            "/%5C",
+            "/%E9",
+            "/a%C2%A0",
+            "/a%20b/",
+            "/a%20b//c",
+            "/%zz",
+            "/%C0%AF",
+            "/a;b%20c",
+            "//%61",
+        ] {
+            assert!(!keeps_its_segments(path), "{path}");
         }
     }
 

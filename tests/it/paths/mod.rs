@@ -209,7 +209,7 @@ fn paths() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 5_000,
-        max_global_rejects: 200_000,
+        max_global_rejects: 50_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

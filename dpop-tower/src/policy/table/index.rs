@@ -70,6 +70,15 @@ impl Index {
         }
     }
 
+    /// The row for a method that the only pattern lists which counts for a path of this shape.
+    fn simple_row(&self, entries: &[Entry], place: usize, method: &Method) -> Option<usize> {
+        let shape = self.shapes.get(place).filter(|shape| shape.is_simple)?;
+        match shape.entries.as_slice() {
+            [entry] => entries.get(*entry)?.row(method),
+            _ => None,
+        }
+    }
+
     /// Whether nothing else fits what this entry fits, but for wider patterns.
     pub(super) fn is_simple(&self, entry: usize) -> bool {
         let mut shapes = self.shapes.iter();
@@ -88,6 +97,10 @@ impl Index {
             return false;
         };
         let place = *narrowest.value;
+        if let Some(row) = self.simple_row(entries, place, method) {
+            rows.add(row);
+            return true;
+        }
         let around = self.shapes.get(place).map(|shape| shape.around.as_slice());
         let fits = |place: &&usize| {
             let shape = self.shapes.get(**place);

@@ -190,12 +190,13 @@ impl PolicyTable {
             // `OPTIONS *`, and `CONNECT` with an authority.
             return Ok(Choice::Rows(Rows::default()));
         }
-        let is_plain = path::is_plain(path);
-        if is_plain && let Some(row) = self.settled(method, path) {
+        if path::keeps_its_segments(path)
+            && let Some(row) = self.settled(method, path)
+        {
             return Ok(Choice::Row(row));
         }
         let mut rows = Rows::default();
-        if is_plain {
+        if path::is_plain(path) {
             self.read(method, path, true, &mut rows);
         } else {
             for (index, reading) in path::readings(path)?.iter().enumerate() {
@@ -205,7 +206,8 @@ impl PolicyTable {
         Ok(Choice::Rows(rows))
     }
 
-    /// The row of a path that has one reading but for its case, if that makes no difference either.
+    /// The row of a path that [keeps its segments](path::keeps_its_segments), if neither the case nor the
+    /// escapes in them can make a difference: nothing but wider patterns could fit them.
     fn settled(&self, method: &Method, path: &str) -> Option<usize> {
         let entry = self.indexes.first()?.simple(path)?;
         let entry = self.entries.get(entry).filter(|entry| entry.is_settled)?;
