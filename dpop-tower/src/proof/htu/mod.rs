@@ -146,6 +146,9 @@ pub enum HtuError {
     RelativePath,
     /// An origin that goes on after host and port.
     NotAnOrigin,
+    /// `ws` or `wss`. A WebSocket begins with an HTTP request (RFC 6455 section 1.3), so the `htu` of its
+    /// proof is an `http` or `https` URI.
+    WebSocketScheme,
 }
 
 impl fmt::Display for HtuError {
@@ -162,6 +165,9 @@ impl fmt::Display for HtuError {
             Self::InvalidPathCharacter => "uri path contains a forbidden character",
             Self::RelativePath => "request path does not start with a slash",
             Self::NotAnOrigin => "origin has more than a scheme, a host and a port",
+            Self::WebSocketScheme => {
+                "uri scheme is ws or wss, but the htu of a websocket is the https uri of its handshake"
+            }
         })
     }
 }

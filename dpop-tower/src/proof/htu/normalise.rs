@@ -15,7 +15,15 @@ impl Scheme {
         [Self::Https, Self::Http]
             .into_iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(scheme))
-            .ok_or(HtuError::UnsupportedScheme)
+            .ok_or_else(|| {
+                let is_of_web_sockets = ["ws", "wss"]
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(scheme));
+                match is_of_web_sockets {
+                    true => HtuError::WebSocketScheme,
+                    false => HtuError::UnsupportedScheme,
+                }
+            })
     }
 
     pub(super) const fn as_str(self) -> &'static str {

@@ -143,6 +143,9 @@ fn only_absolute_http_uris_are_accepted() {
         ("https:a", HtuError::NotAbsolute),
         ("https:/a", HtuError::NotAbsolute),
         ("https:\\\\a", HtuError::NotAbsolute),
+        ("wss://a/", HtuError::WebSocketScheme),
+        ("WS://a/", HtuError::WebSocketScheme),
+        ("wsss://a/", HtuError::UnsupportedScheme),
         ("ftp://a/", HtuError::UnsupportedScheme),
         ("httpss://a/", HtuError::UnsupportedScheme),
         ("http%73://a/", HtuError::UnsupportedScheme),
@@ -285,7 +288,7 @@ fn an_origin_is_scheme_host_and_port_only() {
         ("https://user@a", HtuError::UserInfo),
         ("https://", HtuError::EmptyHost),
         ("a.example", HtuError::NotAbsolute),
-        ("ws://a", HtuError::UnsupportedScheme),
+        ("ws://a", HtuError::WebSocketScheme),
         ("https://\u{e9}", HtuError::NotAscii),
     ] {
         assert_eq!(Origin::parse(refused), Err(error), "{refused:?}");
@@ -368,6 +371,7 @@ fn errors_read_as_the_end_of_a_sentence() {
         HtuError::NotAscii,
         HtuError::NotAbsolute,
         HtuError::UnsupportedScheme,
+        HtuError::WebSocketScheme,
         HtuError::UserInfo,
         HtuError::EmptyHost,
         HtuError::InvalidHost,
