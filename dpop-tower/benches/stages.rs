@@ -17,12 +17,12 @@ use std::{
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    clock::{SystemClock, TimeSource as _},
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     jwk::PublicJwk,
     proof::{Ath, Htu, ProofContext, ProofPolicy},
     replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::{KeyKind, TestClient, TestIssuer},
-    time::{SystemClock, TimeSource as _},
 };
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn, util::ServiceFn};
@@ -197,8 +197,8 @@ fn layer(criterion: &mut Criterion) {
 mod signed {
     use dpop_tower::{
         JwtTokens,
+        clock::{SystemClock, TimeSource as _},
         crypto::Algorithm,
-        time::{SystemClock, TimeSource as _},
     };
     use josekit::{
         jwk::{Jwk, alg::ed::EdCurve},

@@ -4,9 +4,9 @@ use std::{str::FromStr as _, time::Duration};
 
 use dpop_tower::{
     DpopLayer, Policy, PolicyTable,
+    clock::TimeSource as _,
+    grpc::RequestExt as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
-    time::TimeSource as _,
-    tonic::RequestExt as _,
 };
 use tokio::net::TcpListener;
 use tonic::{

@@ -17,10 +17,10 @@ use axum::{Router, body::Body, extract::Request as AxumRequest, routing};
 use dpop_tower::{
     BearerToken, BoundToken, Check, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy,
     PublicOrigin, ResponseFuture,
+    clock::UnixTime,
     rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
     replay::{Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,
-    time::UnixTime,
     token::{PresentedToken, TokenError, TokenVerifier, VerifiedToken},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};

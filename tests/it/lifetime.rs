@@ -23,9 +23,9 @@ use axum::{
 };
 use dpop_tower::{
     DpopConfig, DpopLayer, Policy, PublicOrigin,
+    clock::{ManualClock, TimeSource, UnixTime},
     lifetime::{EndAtExpiryLayer, TokenExpired, TokenLifetime},
     test_util::{TestClient, TestIssuer, TokenBuilder},
-    time::{ManualClock, TimeSource, UnixTime},
 };
 use grpc_example::{
     calls::pears,

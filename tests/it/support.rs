@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duratio
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
     BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PolicyTable, PublicOrigin,
+    clock::{ManualClock, TimeSource, UnixTime},
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
-    time::{ManualClock, TimeSource, UnixTime},
 };
 use gateway::{
     Gateway,

@@ -10,11 +10,11 @@ mod challenge;
 use challenge::Challenge;
 use dpop_tower::{
     Check, DpopConfig, DpopLayer, Policy, PublicOrigin,
+    clock::{ManualClock, UnixTime},
     crypto::Algorithm,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
     replay::{Freshness, ReplayKey, ReplayStore, StoreError},
-    time::{ManualClock, UnixTime},
 };
 use dpop_tower_fuzz::{
     rig::{NOW, ORIGIN, Reached, Signatures, send},

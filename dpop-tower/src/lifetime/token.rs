@@ -12,9 +12,9 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
+    clock::{TimeSource as _, UnixTime},
     config::DpopConfig,
     middleware::Admitted,
-    time::{TimeSource as _, UnixTime},
 };
 
 /// The clock may be set, or the machine may have slept.

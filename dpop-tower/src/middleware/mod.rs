@@ -23,10 +23,10 @@ use http::Extensions;
 
 use self::rules::Rule;
 
+#[cfg(feature = "lifetime")]
+use crate::clock::UnixTime;
 #[cfg(feature = "axum")]
 use crate::rejection::Challenge;
-#[cfg(feature = "lifetime")]
-use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, ProofFacts},

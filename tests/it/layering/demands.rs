@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body, routing::get};
 use dpop_tower::{
     DpopLayer, Policy, RequireScope,
+    clock::TimeSource as _,
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     rejection::Rejection,
     test_util::{KeyKind, TestClient},
-    time::TimeSource as _,
 };
 use http::{Request, Response};
 

@@ -20,7 +20,7 @@
 //! In a method, [`RequestExt`] gives the token:
 //!
 //! ```
-//! use dpop_tower::tonic::RequestExt as _;
+//! use dpop_tower::grpc::RequestExt as _;
 //! use tonic::{Request, Response, Status};
 //!
 //! async fn whoami(request: Request<()>) -> Result<Response<String>, Status> {
@@ -31,7 +31,7 @@
 //!
 //! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path.
 
-use ::tonic::{Request, Status, server::NamedService};
+use tonic::{Request, Status, server::NamedService};
 
 use crate::{
     middleware::Dpop,
