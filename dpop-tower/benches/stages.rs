@@ -16,7 +16,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin, ResponseBody,
     clock::{SystemClock, TimeSource as _},
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     jwk::PublicJwk,
@@ -55,7 +55,7 @@ fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Poli
         .layer(service_fn(answer))
 }
 
-fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<()> {
+fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<ResponseBody<()>> {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
     match pin!(service.call(request)).poll(&mut context) {

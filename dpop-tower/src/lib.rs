@@ -122,7 +122,8 @@ pub use self::{
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{
-        Dpop, DpopLayer, Report, RequireScope, ResponseFuture, ScopeFuture, ScopeRequired,
+        Dpop, DpopLayer, Report, RequireScope, ResponseBody, ResponseFuture, ScopeFuture,
+        ScopeRequired,
     },
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,

@@ -127,12 +127,6 @@ pin_project! {
     }
 }
 
-impl Ended {
-    pub(super) const fn lifetime(&self) -> &TokenLifetime {
-        &self.lifetime
-    }
-}
-
 impl Future for Ended {
     type Output = ();
 

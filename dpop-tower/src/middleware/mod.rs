@@ -1,5 +1,6 @@
 //! The tower middleware: [`DpopLayer`] and the service it makes.
 
+mod body;
 mod count;
 mod future;
 pub(crate) mod grpc;
@@ -8,8 +9,13 @@ mod report;
 mod rules;
 mod scope;
 mod service;
+#[cfg(not(feature = "lifetime"))]
+mod unlimited;
 
+#[cfg(feature = "lifetime")]
+pub(crate) use self::body::BoxError;
 pub use self::{
+    body::ResponseBody,
     future::ResponseFuture,
     layer::DpopLayer,
     report::Report,
