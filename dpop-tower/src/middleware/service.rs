@@ -106,6 +106,7 @@ where
                 Err(refusal) => ResponseFuture::refused(ready, refused, refusal),
             };
         }
+        let peer = peer_address(request.extensions_mut());
         let verification = verifier::verify(
             &rule.config,
             policy,
@@ -113,7 +114,7 @@ where
                 method: request.method(),
                 uri: original_uri(request),
                 headers: request.headers(),
-                peer: peer_address(request.extensions()),
+                peer,
             },
         );
         mark_sensitive(request.headers_mut());
@@ -131,14 +132,41 @@ fn original_uri<B>(request: &Request<B>) -> &Uri {
 }
 
 /// Where the connection comes from, if the server says so.
-fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
-    let told = extensions.get::<PeerAddr>().map(|peer| peer.0);
+#[cfg_attr(
+    not(feature = "tonic"),
+    expect(clippy::needless_pass_by_ref_mut, reason = "tonic takes them")
+)]
+fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
+    if let Some(peer) = extensions.get::<PeerAddr>() {
+        return Some(peer.0);
+    }
     #[cfg(feature = "axum")]
-    let told = told.or_else(|| {
-        let info = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-        info.map(|info| info.0.ip())
-    });
-    told
+    {
+        use axum::extract::connect_info::{ConnectInfo, MockConnectInfo};
+        use std::net::SocketAddr;
+
+        let told = extensions
+            .get()
+            .map(|info: &ConnectInfo<SocketAddr>| info.0);
+        let told = told.or_else(|| {
+            let info = extensions.get::<MockConnectInfo<SocketAddr>>();
+            info.map(|info| info.0)
+        });
+        if let Some(address) = told {
+            return Some(address.ip());
+        }
+    }
+    #[cfg(feature = "tonic")]
+    {
+        // With TLS, and what that comes with, only tonic knows where to look.
+        let request = tonic::Request::from_parts(Default::default(), mem::take(extensions), ());
+        let told = request.remote_addr();
+        *extensions = request.into_parts().1;
+        if let Some(address) = told {
+            return Some(address.ip());
+        }
+    }
+    None
 }
 
 /// Services further in may log headers; these two they shall not.
