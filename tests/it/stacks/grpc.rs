@@ -206,6 +206,41 @@ async fn a_single_service_without_the_scope_is_permission_denied() {
     }
 }
 
+/// hyper takes 16 KiB of headers over HTTP/2 unless it is told otherwise; a token and a proof may have as
+/// much each.
+#[tokio::test]
+async fn a_long_token_and_a_long_proof_need_a_setting_that_the_example_has() {
+    let api = Api::new();
+    let sent = |kind: Kind| {
+        let token = api.token().scope("orders:write");
+        let token = token.claim("groups", "g".repeat(10_700)).mint();
+        let proof = api.client.proof("POST", &kind.htu()).access_token(&token);
+        let proof = proof.claim("padding", "p".repeat(1_300)).sign();
+        assert!((14_000..16_000).contains(&token.len()), "{}", token.len());
+        assert!(proof.len() > 2_000, "{}", proof.len());
+        Sent::new(&token, &proof)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = api.config().build().unwrap();
+    tokio::spawn(async {
+        let until = std::future::pending();
+        grpc_example::server::serve(listener, config, until)
+            .await
+            .ok();
+    });
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let example = endpoint.connect().await.unwrap();
+    let plain = client_of!(Server::builder().layer(layer(&api)).add_service(desk()));
+    for kind in KINDS {
+        let (_, answers) = call(example.clone(), kind, &sent(kind)).await.unwrap();
+        assert_eq!(answers, kind.answers(), "{kind:?}");
+        let status = call(plain.clone(), kind, &sent(kind)).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unknown, "{status:?}");
+    }
+    assert_guards(&api, plain).await;
+}
+
 const SHOP: &str = "https://shop.test:8443/v1/orders.v1.Orders/Place";
 
 /// A layer for two origins, of which a proxy in this network may choose.
