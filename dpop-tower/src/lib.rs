@@ -67,7 +67,7 @@
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
-//! | `tonic` | The layer on single services, and the token of a `tonic::Request`: `grpc` | |
+//! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
 //! | `vendored` | Builds OpenSSL from source | |
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
