@@ -16,13 +16,13 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin, ResponseBody,
+    clock::{SystemClock, TimeSource as _},
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     jwk::PublicJwk,
     proof::{Ath, Htu, ProofContext, ProofPolicy},
     replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::{KeyKind, TestClient, TestIssuer},
-    time::{SystemClock, TimeSource as _},
 };
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn, util::ServiceFn};
@@ -55,7 +55,7 @@ fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Poli
         .layer(service_fn(answer))
 }
 
-fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<()> {
+fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<ResponseBody<()>> {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
     match pin!(service.call(request)).poll(&mut context) {
@@ -197,8 +197,8 @@ fn layer(criterion: &mut Criterion) {
 mod signed {
     use dpop_tower::{
         JwtTokens,
+        clock::{SystemClock, TimeSource as _},
         crypto::Algorithm,
-        time::{SystemClock, TimeSource as _},
     };
     use josekit::{
         jwk::{Jwk, alg::ed::EdCurve},

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
+    clock::{SystemClock, TimeSource},
     crypto::{Algorithm, KeyCache, SignatureVerifier, check_algorithms},
     error::{ConfigError, ConfigErrorKind},
     nonce::{NonceSecret, NonceSource, StatelessNonces},
@@ -10,7 +11,6 @@ use crate::{
     proof::ProofPolicy,
     replay::{MemoryReplayStore, ReplayStore, SeenProofs},
     target::{Target, TargetUri},
-    time::{SystemClock, TimeSource},
     token::{TokenVerifier, Tokens},
 };
 

@@ -1,8 +1,9 @@
 //! CORS for browsers: what a page of another origin has to be allowed so that it can use DPoP.
 //!
 //! A page needs to send the `Authorization` and `DPoP` headers, and to read `WWW-Authenticate` and
-//! `DPoP-Nonce`: without the latter two, a client in a browser never learns why it was refused, nor the
-//! nonce that it has to use (RFC 9449 section 8.2). [`cors_layer`] allows these, and nothing more:
+//! `DPoP-Nonce`: without the latter two, a client in a browser never learns why it was rejected, nor the
+//! nonce that it has to use (RFC 9449 section 8.2). Without `Content-Type` it cannot send JSON.
+//! [`cors_layer`] allows these, and nothing more:
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "test-util"))] {
@@ -36,21 +37,42 @@ use http::{HeaderName, header};
 
 use crate::{rejection::NONCE, verifier::PROOF};
 
-/// The headers that a page has to be allowed to send: `Authorization` and `DPoP`.
-pub const REQUEST_HEADERS: [HeaderName; 2] = [header::AUTHORIZATION, PROOF];
+/// The headers that a page has to be allowed to send: `Authorization`, `Content-Type` and `DPoP`.
+pub const REQUEST_HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, PROOF];
 
 /// The headers that a page has to be allowed to read: `WWW-Authenticate` and `DPoP-Nonce`.
 pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, NONCE];
 
 /// A layer of tower-http that lets pages of these origins use DPoP. It goes outside of the
-/// [`DpopLayer`](crate::DpopLayer), so that it answers preflights and marks refusals too.
+/// [`DpopLayer`](crate::DpopLayer), so that it answers preflights and marks rejections too.
 ///
 /// Methods other than `GET`, `HEAD` and `POST` have to be added. Setting `allow_headers` or
-/// `expose_headers` replaces what is set here: an API that takes more headers, such as `Content-Type` for
-/// JSON, gives [`REQUEST_HEADERS`] and its own.
+/// `expose_headers` replaces what is set here: where there are more headers, use [`cors_layer_with`].
 pub fn cors_layer(origins: impl Into<AllowOrigin>) -> CorsLayer {
+    cors_layer_with(origins, [], [])
+}
+
+/// The same, where a page may also send `request_headers` and read `response_headers` of yours.
+///
+/// ```
+/// use dpop_tower::cors::cors_layer_with;
+/// use http::{HeaderName, HeaderValue};
+///
+/// let layer = cors_layer_with(
+///     HeaderValue::from_static("https://app.example.com"),
+///     [HeaderName::from_static("idempotency-key")],
+///     [http::header::ETAG, http::header::RETRY_AFTER],
+/// );
+/// ```
+pub fn cors_layer_with(
+    origins: impl Into<AllowOrigin>,
+    request_headers: impl IntoIterator<Item = HeaderName>,
+    response_headers: impl IntoIterator<Item = HeaderName>,
+) -> CorsLayer {
+    let allowed = REQUEST_HEADERS.into_iter().chain(request_headers);
+    let exposed = RESPONSE_HEADERS.into_iter().chain(response_headers);
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_headers(REQUEST_HEADERS)
-        .expose_headers(RESPONSE_HEADERS)
+        .allow_headers(allowed.collect::<Vec<_>>())
+        .expose_headers(exposed.collect::<Vec<_>>())
 }

@@ -62,12 +62,12 @@
 //! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
-//! | `axum` | Extractors, and the full path inside of `Router::nest` | |
+//! | `axum` | Extractors, in `extract`, and the full path inside of `Router::nest` | |
 //! | `cors` | What browsers need to be allowed: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
-//! | `tonic` | The layer on single services, and the token of a `tonic::Request`: `tonic` | |
+//! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
 //! | `vendored` | Builds OpenSSL from source | |
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
@@ -84,16 +84,20 @@
     )
 )]
 
-#[cfg(feature = "axum")]
-#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-pub mod axum;
 mod check;
+pub mod clock;
 mod config;
 #[cfg(feature = "cors")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cors")))]
 pub mod cors;
 pub mod crypto;
 mod error;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod extract;
+#[cfg(feature = "tonic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+pub mod grpc;
 mod jose;
 pub mod jwk;
 mod keys;
@@ -110,11 +114,7 @@ pub mod target;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod test_util;
-pub mod time;
 pub mod token;
-#[cfg(feature = "tonic")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
-pub mod tonic;
 mod verifier;
 
 pub use self::{
@@ -122,7 +122,8 @@ pub use self::{
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{
-        Dpop, DpopLayer, Report, RequireScope, ResponseFuture, ScopeFuture, ScopeRequired,
+        Dpop, DpopLayer, Report, RequireScope, ResponseBody, ResponseFuture, ScopeFuture,
+        ScopeRequired,
     },
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,

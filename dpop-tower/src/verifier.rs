@@ -22,12 +22,12 @@ pub use self::credentials::RequestErrorKind;
 pub(crate) use self::credentials::{PROOF, Presented, Scheme};
 use crate::{
     check::Check,
+    clock::UnixTime,
     config::DpopConfig,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof, VerifiedProof},
     replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
     target::TargetRequest,
-    time::UnixTime,
     token::{
         BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
         VerifiedToken,

@@ -11,14 +11,14 @@ use serde_json::Value;
 
 /// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["check", "error", "time"]),
+    (0, &["check", "clock", "error"]),
     (1, &["crypto", "jose", "jwk", "proof"]),
     (2, &["keys", "nonce", "replay", "token"]),
     (3, &["config", "policy", "target", "verifier"]),
     (4, &["lifetime", "middleware", "rejection"]),
-    (5, &["axum"]),
+    (5, &["extract"]),
     (5, &["cors"]),
-    (5, &["tonic"]),
+    (5, &["grpc"]),
 ];
 
 /// What [`TestIssuer`](dpop_tower::test_util::TestIssuer) and its like are made of.

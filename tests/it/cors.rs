@@ -3,27 +3,102 @@
 use axum::{Router, body::Body, routing::get};
 use dpop_tower::{
     DpopLayer,
-    cors::{REQUEST_HEADERS, RESPONSE_HEADERS, cors_layer},
+    cors::{REQUEST_HEADERS, RESPONSE_HEADERS, cors_layer, cors_layer_with},
     nonce::{NonceSecret, StatelessNonces},
 };
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use tower_http::cors::CorsLayer;
 
 use crate::support::{Api, URL, Verdict, Way, each_way};
 
 each_way!(
     a_preflight_of_a_page_that_uses_dpop_passes,
+    a_page_can_send_json,
+    what_an_api_adds_takes_nothing_away,
     a_page_can_read_why_it_was_refused_and_the_nonce,
 );
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://app.test");
 
 fn app(api: &Api) -> Router {
+    behind(api, cors_layer(PAGE))
+}
+
+fn behind(api: &Api, cors: CorsLayer) -> Router {
     let secret = NonceSecret::new([3; 32]).unwrap();
     let config = api.config().nonces(StatelessNonces::new(secret)).build();
     Router::new()
         .route("/orders", get(|| async {}).delete(|| async {}))
         .layer(DpopLayer::new(config.unwrap()))
-        .layer(cors_layer(PAGE).allow_methods([Method::GET, Method::DELETE]))
+        .layer(cors.allow_methods([Method::GET, Method::POST, Method::DELETE]))
+}
+
+/// Whether a preflight for this method and these headers has the page send them.
+fn permits(response: &Response<Body>, method: &str, headers: &str) -> bool {
+    let origin = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    let methods = names(response, header::ACCESS_CONTROL_ALLOW_METHODS);
+    let allowed = names(response, header::ACCESS_CONTROL_ALLOW_HEADERS);
+    origin == Some(&PAGE)
+        && methods.contains(&method.to_ascii_lowercase())
+        && headers
+            .split(',')
+            .all(|name| allowed.contains(&name.to_owned()))
+}
+
+async fn preflight(way: Way, app: Router, method: &str, headers: &str) -> Response<Body> {
+    let request = Request::options("/orders")
+        .header(header::ORIGIN, PAGE)
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, method)
+        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, headers);
+    way.send(app, request.body(()).unwrap()).await
+}
+
+/// `application/json` is none of the content types that a page may send unasked.
+async fn a_page_can_send_json(way: Way) {
+    let api = way.api();
+    for (headers, is_permitted) in [
+        ("authorization,content-type,dpop", true),
+        ("content-type", true),
+        ("authorization,content-type,dpop,idempotency-key", false),
+    ] {
+        let response = preflight(way, app(&api), "POST", headers).await;
+        let permitted = permits(&response, "POST", headers);
+        assert_eq!(permitted, is_permitted, "{headers}");
+    }
+}
+
+async fn what_an_api_adds_takes_nothing_away(way: Way) {
+    let api = way.api();
+    let key = || HeaderName::from_static("idempotency-key");
+    let count = || HeaderName::from_static("x-total-count");
+    for (cors, more) in [
+        (
+            cors_layer_with(PAGE, [key()], [count()]),
+            ",idempotency-key",
+        ),
+        (
+            cors_layer_with(PAGE, vec![key(), header::IF_MATCH], []),
+            ",idempotency-key,if-match",
+        ),
+        (
+            cors_layer_with(PAGE, [], [header::RETRY_AFTER, count()]),
+            "",
+        ),
+    ] {
+        let headers = format!("authorization,content-type,dpop{more}");
+        let response = preflight(way, behind(&api, cors.clone()), "DELETE", &headers).await;
+        assert!(permits(&response, "DELETE", &headers), "{headers}");
+
+        let mut request = api.client.get(URL, &api.token().mint());
+        request.headers_mut().insert(header::ORIGIN, PAGE);
+        let response = way.send(behind(&api, cors), request).await;
+        let readable = names(&response, header::ACCESS_CONTROL_EXPOSE_HEADERS);
+        for name in &RESPONSE_HEADERS {
+            assert!(readable.contains(&name.as_str().to_owned()), "{name}");
+        }
+        let is_more_readable = readable.contains(&count().as_str().to_owned());
+        assert_eq!(is_more_readable, !more.contains("if-match"));
+    }
 }
 
 /// The names in a header that is a list of them.
@@ -55,7 +130,7 @@ async fn a_preflight_of_a_page_that_uses_dpop_passes(way: Way) {
         );
     }
     let methods = names(&response, header::ACCESS_CONTROL_ALLOW_METHODS);
-    assert_eq!(methods, ["get", "delete"]);
+    assert_eq!(methods, ["get", "post", "delete"]);
 
     // Another page is not allowed anything.
     let request = Request::options("/orders")

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body, extract::Request as AxumRequest, routing::get};
 use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy, PolicyTable, Report,
-    axum::{ProofKey, Scopes},
+    clock::TimeSource as _,
     crypto::Algorithm,
+    extract::{ProofKey, Scopes},
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     policy::Draft,
     rejection::ProblemDetails,
     test_util::{KeyKind, TestClient, TokenBuilder},
-    time::TimeSource as _,
 };
 use http::{HeaderValue, Method, Request, Response, header};
 use serde_json::{Value, json};

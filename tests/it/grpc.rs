@@ -4,9 +4,9 @@ use std::{str::FromStr as _, time::Duration};
 
 use dpop_tower::{
     DpopLayer, Policy, PolicyTable,
+    clock::TimeSource as _,
+    grpc::RequestExt as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
-    time::TimeSource as _,
-    tonic::RequestExt as _,
 };
 use tokio::net::TcpListener;
 use tonic::{
@@ -285,4 +285,80 @@ async fn a_method_sees_the_token_and_refuses_without_one() {
     let status = client.check(bearer()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     assert!(!status.message().contains("DpopLayer"));
+}
+
+/// A method that asks for claims of a type of its own.
+struct Typed;
+
+#[derive(Debug, serde::Deserialize)]
+struct Claims {
+    #[expect(dead_code, reason = "only has to be a number")]
+    tenant: u32,
+}
+
+#[tonic::async_trait]
+impl Health for Typed {
+    type WatchStream = Streaming<HealthCheckResponse>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        match request.bearer_token() {
+            Some(token) => drop(token.typed::<Claims>()?),
+            None => drop(request.bound_token()?.typed::<Claims>()?),
+        }
+        let status = ServingStatus::Serving.into();
+        Ok(Response::new(HealthCheckResponse { status }))
+    }
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+}
+
+#[tokio::test]
+async fn claims_that_do_not_fit_the_method_are_a_status_that_quotes_none() {
+    let api = Api::new();
+    let server = layer(&api).with_policy(Policy::optional());
+    let mut client = connected(|incoming| {
+        let server = Server::builder()
+            .layer(server)
+            .add_service(HealthServer::new(Typed));
+        tokio::spawn(async move { server.serve_with_incoming(incoming).await.unwrap() })
+    })
+    .await;
+    let bound = |token: String| {
+        let proof = api.client.proof("POST", CHECK).access_token(&token).sign();
+        with_proof(&token, &proof)
+    };
+    let bearer = |token: String| {
+        let mut request = bare();
+        let value = ascii(&format!("Bearer {token}"));
+        request.metadata_mut().insert("authorization", value);
+        request
+    };
+    for request in [
+        bound(api.token().claim("tenant", 7).mint()),
+        bearer(api.issuer.token().claim("tenant", 7).mint()),
+    ] {
+        let answer = client.check(request).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    }
+    for request in [
+        bound(api.token().claim("tenant", "not for others").mint()),
+        bound(api.token().mint()),
+        bearer(api.issuer.token().claim("tenant", "not for others").mint()),
+    ] {
+        let status = client.check(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert_eq!(status.message(), "a claim of the token is invalid");
+        assert!(
+            !format!("{status:?}").contains("not for others"),
+            "{status:?}"
+        );
+    }
 }

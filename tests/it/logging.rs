@@ -9,10 +9,10 @@ use std::{
 use axum::{Router, body::Body, routing};
 use dpop_tower::{
     BoundToken, Check, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    clock::UnixTime,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
     replay::StoreError,
-    time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{Method, Request, header};

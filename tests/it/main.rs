@@ -27,6 +27,7 @@ mod proxies;
 mod reuse;
 mod rfc9449;
 mod scopes;
+mod stacks;
 mod stores;
 mod support;
 mod token;

@@ -51,13 +51,13 @@ struct Seen {
 
 /// Sends the request through `layer`; the refusal if it does not get to the inner service, whose
 /// answer is otherwise what comes back, to the letter.
-async fn seen<L, S>(layer: L, request: Request<()>) -> Result<Seen, Response<Body>>
+async fn seen<L, S, B>(layer: L, request: Request<()>) -> Result<Seen, Response<B>>
 where
     L: Layer<
             tower::util::BoxCloneSyncService<Request<()>, Response<Body>, Infallible>,
             Service = S,
         >,
-    S: tower::Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+    S: tower::Service<Request<()>, Response = Response<B>, Error = Infallible>,
 {
     let inner = service_fn(async |request: Request<()>| {
         let extensions = request.extensions();

@@ -1,11 +1,16 @@
 //! Behind proxies: what was called is what a trusted peer says, and only among what is configured.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::connect_info::{ConnectInfo, MockConnectInfo},
+    routing::get,
+};
 use dpop_tower::{
     DpopConfig, DpopLayer, PublicOrigin,
-    target::{ForwardedTarget, PeerAddr},
+    proof::{Htu, HtuError},
+    target::{ForwardedTarget, PeerAddr, Target, TargetRequest, TargetUri},
 };
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
@@ -26,7 +31,7 @@ fn router(api: &Api, trusted: &str) -> Router {
     let target = ForwardedTarget::x_forwarded(origins, [trusted])
         .and_then(|target| target.prefixes(["/v1"]))
         .unwrap();
-    let config = DpopConfig::builder(std::sync::Arc::new(target), api.issuer.tokens());
+    let config = DpopConfig::builder(target, api.issuer.tokens());
     let config = config.clock(api.clock.clone()).build().unwrap();
     Router::new()
         .route("/orders", get(|| async { "hello" }))
@@ -68,6 +73,80 @@ async fn over_a_socket(router: Router, request: Request<()>) -> Response<Incomin
     tokio::spawn(connection);
     let request = request.map(|()| axum::body::Body::empty());
     sender.send_request(request).await.unwrap()
+}
+
+/// In the order of how near they are to the socket, as far as the layer can know.
+#[tokio::test]
+async fn a_peer_that_a_test_makes_up_or_a_server_tells_counts_as_well() {
+    let api = Api::new();
+    let trusted: SocketAddr = "10.0.0.5:1000".parse().unwrap();
+    let other: SocketAddr = "192.0.2.1:1000".parse().unwrap();
+    type Tell = fn(&mut http::Extensions, SocketAddr);
+    let tells: [(&str, Tell); 3] = [
+        ("PeerAddr", |to, peer| {
+            to.insert(PeerAddr(peer.ip()));
+        }),
+        ("ConnectInfo", |to, peer| {
+            to.insert(ConnectInfo(peer));
+        }),
+        ("MockConnectInfo", |to, peer| {
+            to.insert(MockConnectInfo(peer));
+        }),
+    ];
+    let verdict = async |told: &[(Tell, SocketAddr)]| {
+        let mut request = forwarded(&api, SHOP, &BY_PROXY);
+        for (tell, peer) in told {
+            tell(request.extensions_mut(), *peer);
+        }
+        Verdict::of(send(router(&api, "10.0.0.0/8"), request).await)
+    };
+    let refused = invalid_proof("proof_htu_mismatch");
+    assert_eq!(verdict(&[]).await, refused);
+    for (i, (name, nearer)) in tells.into_iter().enumerate() {
+        assert_eq!(
+            verdict(&[(nearer, trusted)]).await,
+            Verdict::LetIn,
+            "{name}"
+        );
+        assert_eq!(verdict(&[(nearer, other)]).await, refused, "{name}");
+        for (further_name, further) in tells.into_iter().skip(i + 1) {
+            let what = format!("{name} before {further_name}");
+            let both = [(nearer, trusted), (further, other)];
+            assert_eq!(verdict(&both).await, Verdict::LetIn, "{what}");
+            let both = [(nearer, other), (further, trusted)];
+            assert_eq!(verdict(&both).await, refused, "{what}");
+        }
+    }
+}
+
+/// Tells that everything is [`SHOP`].
+#[derive(Debug)]
+struct AlwaysTheShop;
+
+impl TargetUri for AlwaysTheShop {
+    fn expected(&self, _: TargetRequest<'_>) -> Result<Htu, HtuError> {
+        Htu::parse(SHOP)
+    }
+}
+
+#[tokio::test]
+async fn a_target_of_your_own_is_given_as_a_value_or_shared() {
+    let api = Api::new();
+    let shared: Arc<dyn TargetUri> = Arc::new(AlwaysTheShop);
+    let targets: [Target; 3] = [
+        AlwaysTheShop.into(),
+        Arc::new(AlwaysTheShop).into(),
+        shared.into(),
+    ];
+    for target in targets {
+        let config = DpopConfig::builder(target, api.issuer.tokens());
+        let config = config.clock(api.clock.clone()).build().unwrap();
+        let router = Router::new()
+            .route("/orders", get(|| async { "hello" }))
+            .layer(DpopLayer::new(config));
+        let response = send(router, forwarded(&api, SHOP, &[])).await;
+        assert_eq!(Verdict::of(response), Verdict::LetIn);
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dpop_tower::{
     Check,
+    clock::UnixTime,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
-    time::UnixTime,
 };
 
 /// A store in memory that tells what it was asked.

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duratio
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
     BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PolicyTable, PublicOrigin,
+    clock::{ManualClock, TimeSource, UnixTime},
     crypto::{AwsLcRs, Josekit, SignatureVerifier},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
-    time::{ManualClock, TimeSource, UnixTime},
 };
 use gateway::{
     Gateway,
@@ -359,7 +359,7 @@ const DETAIL: &str = "x-test-detail";
 const DESCRIPTION: &str = "x-test-description";
 
 impl Why {
-    pub(crate) fn of(response: &Response<Body>) -> Option<Self> {
+    pub(crate) fn of<B>(response: &Response<B>) -> Option<Self> {
         if let Some(rejection) = response.extensions().get::<Rejection>() {
             return Some(Self {
                 reason: rejection.reason(),
@@ -422,7 +422,7 @@ impl Verdict {
         clippy::needless_pass_by_value,
         reason = "a response has no further use, and tests read better without the borrow"
     )]
-    pub(crate) fn of(response: Response<Body>) -> Self {
+    pub(crate) fn of<B>(response: Response<B>) -> Self {
         let Some(why) = Why::of(&response) else {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));

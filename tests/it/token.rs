@@ -825,7 +825,7 @@ async fn a_token_that_was_accepted_before_ends_at_exp_all_the_same(way: Way) {
     }
     // The clock going back does not bring a verdict with it that was dropped.
     api.clock
-        .set(dpop_tower::time::UnixTime::from_secs(api.now() - 1));
+        .set(dpop_tower::clock::UnixTime::from_secs(api.now() - 1));
     api.accept("before exp", &token).await;
 }
 
@@ -835,7 +835,7 @@ async fn a_token_that_was_accepted_before_begins_at_nbf_all_the_same(way: Way) {
     let token = api.token().claim("nbf", api.now()).mint();
     api.accept("at nbf", &token).await;
     api.clock
-        .set(dpop_tower::time::UnixTime::from_secs(api.now() - 100));
+        .set(dpop_tower::clock::UnixTime::from_secs(api.now() - 100));
     api.refuse("before nbf", &token, "token_not_yet_valid")
         .await;
 }

@@ -10,6 +10,7 @@ use std::{
 
 use dpop_tower::{
     DpopConfig, DpopLayer, JwtTokens, PublicOrigin,
+    clock::{ManualClock, UnixTime},
     crypto::{
         Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
     },
@@ -19,7 +20,6 @@ use dpop_tower::{
     rejection::Rejection,
     replay::MemoryReplayStore,
     test_util::{TestClient, TestIssuer},
-    time::{ManualClock, UnixTime},
 };
 use http::{HeaderValue, Method, Request, Response};
 use tower::{Layer as _, Service as _};

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 
 use dpop_tower::{
     DpopConfig, DpopLayer, Policy, PublicOrigin,
+    clock::{ManualClock, UnixTime},
     replay::MemoryReplayStore,
-    time::{ManualClock, UnixTime},
 };
 use dpop_tower_fuzz::{
     reading,

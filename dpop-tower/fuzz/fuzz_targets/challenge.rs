@@ -9,12 +9,12 @@ mod challenge;
 
 use challenge::Challenge;
 use dpop_tower::{
-    Check, DpopConfig, DpopLayer, Policy, PublicOrigin,
+    Check, DpopConfig, DpopLayer, Policy, PublicOrigin, ResponseBody,
+    clock::{ManualClock, UnixTime},
     crypto::Algorithm,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
     replay::{Freshness, ReplayKey, ReplayStore, StoreError},
-    time::{ManualClock, UnixTime},
 };
 use dpop_tower_fuzz::{
     rig::{NOW, ORIGIN, Reached, Signatures, send},
@@ -113,7 +113,7 @@ fn is_bearer(authorization: &HeaderValue) -> bool {
 
 /// Whether there is an error in the `DPoP` challenge, and in that for `Bearer` if there is one.
 fn check(
-    response: &Response<()>,
+    response: &Response<ResponseBody<()>>,
     algorithms: &[Algorithm],
     in_dpop: bool,
     in_bearer: Option<bool>,

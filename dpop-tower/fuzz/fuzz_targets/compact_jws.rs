@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use dpop_tower::{
+    clock::UnixTime,
     crypto::Algorithm,
     proof::{Htu, ProofContext, ProofPolicy},
-    time::UnixTime,
 };
 use dpop_tower_fuzz::{
     reading::{self, Jws},

@@ -1,8 +1,8 @@
 //! The rules of RFC 9449 and RFC 9068 once more, as plainly as they can be written down.
 
 use dpop_tower::{
+    clock::UnixTime,
     nonce::{NonceSource as _, StatelessNonces},
-    time::UnixTime,
 };
 use http::{HeaderValue, Request};
 use serde_json::{Map, Value};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use dpop_tower::{
-    BearerToken, BoundToken, DpopLayer, Report,
+    BearerToken, BoundToken, DpopLayer, Report, ResponseBody,
     crypto::{
         Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
     },
@@ -91,7 +91,7 @@ pub struct Reached {
 }
 
 /// Sends a request through a layer. Nothing in it waits, so one poll is enough.
-pub fn send(layer: &DpopLayer, request: Request<()>) -> Response<()> {
+pub fn send(layer: &DpopLayer, request: Request<()>) -> Response<ResponseBody<()>> {
     let mut service = layer.layer(Inner);
     let response = pin!(service.call(request));
     match response.poll(&mut Context::from_waker(Waker::noop())) {

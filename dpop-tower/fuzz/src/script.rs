@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dpop_tower::{
     Check,
-    time::UnixTime,
+    clock::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{HeaderName, HeaderValue, Request};

@@ -4,9 +4,9 @@ use std::{num::NonZeroUsize, sync::LazyLock};
 
 use dpop_tower::{
     DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    clock::{ManualClock, UnixTime},
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     replay::MemoryReplayStore,
-    time::{ManualClock, UnixTime},
 };
 use http::{HeaderValue, Method, Request, Uri};
 

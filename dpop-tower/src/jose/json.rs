@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 const MAX_DEPTH: u8 = 16;
 const MAX_MEMBERS: usize = 256;

@@ -12,7 +12,7 @@ pub(crate) use self::{endpoint::Endpoint, remote::RemoteKeys};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// The keys are needed and cannot be had.
 #[derive(Debug)]

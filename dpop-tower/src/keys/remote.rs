@@ -10,10 +10,10 @@ use super::{
     set::{KeySet, KeySetError},
 };
 use crate::{
+    clock::UnixTime,
     crypto::{Algorithm, SignatureVerifier},
     error::{ConfigError, ConfigErrorKind},
     jose::json::{Object, Value},
-    time::UnixTime,
 };
 
 /// Older keys are fetched anew.

@@ -1,8 +1,8 @@
 //! Ending what outlives its token: event streams, gRPC streams, web sockets.
 //!
 //! A token is looked at when a request comes. A stream that is open for hours would go on being served
-//! long after it has expired, unless something ends it. [`EndAtExpiryLayer`] does, when a new request
-//! with the token would be refused:
+//! long after it has expired, unless something ends it. A layer that is told to does, when a new request
+//! with the token would be rejected:
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "test-util"))] {
@@ -20,12 +20,32 @@
 //! |---|---|
 //! | a gRPC response | with trailers that say `UNAUTHENTICATED` |
 //! | a gRPC request, before there is a response | with a response of that status |
+//! | another request of unknown length | its body ends with [`TokenExpired`], and the handler goes on from there |
 //! | server-sent events (`text/event-stream`) | in an orderly way: the browser connects again, and is asked for a token |
 //! | another body of unknown length | with [`TokenExpired`], which breaks the connection (HTTP/1.1) or resets the stream (HTTP/2), since it must not look complete |
 //! | a body whose length was announced | not at all: it is one answer, and not a stream |
 //! | a web socket | when its handler says so; see [`TokenLifetime`] |
 //!
 //! An answer is never cut off before its first piece, however long it took.
+//!
+//! # Request bodies
+//!
+//! The layer leaves the type of the request's body as it is. It puts another body of the same type in its
+//! place if that type is axum's `Body` (feature `axum`) or tonic's `Body` (feature `tonic`), which can be
+//! made of any body: that covers routers and servers of both.
+//!
+//! A body of another type, such as hyper's `Incoming`, cannot be ended alone. If the token expires while
+//! there is no response, the request as a whole is: with 401, or with `UNAUTHENTICATED` for gRPC. That goes
+//! for requests of unknown length, which have `Transfer-Encoding` in HTTP/1.1, and in HTTP/2 no
+//! `Content-Length` and a method that usually has a body. What is left:
+//!
+//! - With such a body, the layer cannot tell a handler that still reads from one that has read everything
+//!   and takes its time. Both are ended; a unary call of gRPC, whose length is unknown, too.
+//! - Once there is a response, only its end is watched. What a handler has given the body of the request
+//!   to, a task of its own for instance, may go on reading.
+//!
+//! tower-http's `MapRequestBodyLayer::new(axum::body::Body::new)` outside of this layer makes axum's body of
+//! any, and nothing is left.
 //!
 //! gRPC-web has its trailers in the body. A layer that translates it, such as tonic's, goes outside of
 //! this one; otherwise its streams end as bodies of unknown length do.
@@ -43,12 +63,14 @@
 //! every piece, and at least every 30 seconds in between. A stream ends at most a tenth of a second
 //! late, or those 30 seconds if somebody sets the clock.
 
-mod body;
-mod layer;
+mod request;
 mod token;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod upload;
+mod watch;
 
+pub(crate) use self::{request::Expiry, watch::Watch};
 pub use self::{
-    body::{TokenExpired, UntilExpiry},
-    layer::{EndAtExpiry, EndAtExpiryFuture, EndAtExpiryLayer},
     token::{Ended, TokenLifetime},
+    watch::TokenExpired,
 };

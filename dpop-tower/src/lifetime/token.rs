@@ -12,9 +12,9 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
+    clock::{TimeSource as _, UnixTime},
     config::DpopConfig,
     middleware::Admitted,
-    time::{TimeSource as _, UnixTime},
 };
 
 /// The clock may be set, or the machine may have slept.
@@ -124,12 +124,6 @@ pin_project! {
         lifetime: TokenLifetime,
         #[pin]
         sleep: Option<Sleep>,
-    }
-}
-
-impl Ended {
-    pub(super) const fn lifetime(&self) -> &TokenLifetime {
-        &self.lifetime
     }
 }
 

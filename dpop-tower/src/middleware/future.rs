@@ -6,14 +6,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Admitted, Report, count, grpc, rules::Rule};
+#[cfg(not(feature = "lifetime"))]
+use super::unlimited::Expiry;
+use super::{Admitted, Report, ResponseBody, count, grpc, rules::Rule};
+#[cfg(feature = "lifetime")]
+use crate::lifetime::Expiry;
 use crate::{
     policy::Mode,
     rejection::{NO_STORE, Rejection, RejectionResponse, nonce_header},
+    token::TokenErrorKind,
     verifier::{Presented, Refusal, Verification},
 };
 
@@ -39,8 +45,7 @@ pin_project! {
         Verifying {
             verification: Verification,
             // Taken when the verdict is there.
-            held: Option<(S, Request<B>)>,
-            refused: Refused<R>,
+            held: Option<Held<S, B, R>>,
         },
         Refused {
             refusal: Option<(Refusal, Asker)>,
@@ -50,8 +55,25 @@ pin_project! {
             #[pin]
             future: F,
             new_nonce: Option<String>,
+            expiry: Option<Expiry>,
+            // Where the request is given up when the token expires.
+            cut: Option<(Refused<R>, Asker)>,
         },
     }
+}
+
+/// What waits for the verdict.
+pub(super) struct Held<S, B, R> {
+    pub(super) ready: Ready<S, B>,
+    pub(super) refused: Refused<R>,
+}
+
+/// A service that was polled ready, and the request to call it with.
+pub(super) struct Ready<S, B> {
+    pub(super) inner: S,
+    pub(super) request: Request<B>,
+    /// Whether streams end when the token expires.
+    pub(super) ends_streams: bool,
 }
 
 /// What is needed to refuse a request.
@@ -79,40 +101,31 @@ impl Asker {
 impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
+    B: 'static,
 {
-    pub(super) const fn verifying(
-        inner: S,
-        request: Request<B>,
-        refused: Refused<R>,
-        verification: Verification,
-    ) -> Self {
+    pub(super) const fn verifying(held: Held<S, B, R>, verification: Verification) -> Self {
         Self {
             state: State::Verifying {
                 verification,
-                held: Some((inner, request)),
-                refused,
+                held: Some(held),
             },
         }
     }
 
-    pub(super) fn admitted(mut inner: S, request: Request<B>, new_nonce: Option<String>) -> Self {
+    pub(super) fn admitted(
+        ready: Ready<S, B>,
+        new_nonce: Option<String>,
+        refused: impl FnOnce() -> Refused<R>,
+    ) -> Self {
         Self {
-            state: State::Inner {
-                future: inner.call(request),
-                new_nonce,
-            },
+            state: State::inner(ready, new_nonce, refused),
         }
     }
 
     /// Takes the ready service and the request only to drop them.
-    pub(super) fn refused(
-        inner: S,
-        request: Request<B>,
-        refused: Refused<R>,
-        refusal: Refusal,
-    ) -> Self {
-        let asker = Asker::of(request.headers());
-        drop((inner, request));
+    pub(super) fn refused(ready: Ready<S, B>, refused: Refused<R>, refusal: Refusal) -> Self {
+        let asker = Asker::of(ready.request.headers());
+        drop(ready);
         Self {
             state: State::Refused {
                 refusal: Some((refusal, asker)),
@@ -122,58 +135,107 @@ where
     }
 }
 
+impl<S, B, R> State<S, B, R, S::Future>
+where
+    S: Service<Request<B>>,
+    B: 'static,
+{
+    fn inner(
+        ready: Ready<S, B>,
+        new_nonce: Option<String>,
+        refused: impl FnOnce() -> Refused<R>,
+    ) -> Self {
+        let Ready {
+            mut inner,
+            mut request,
+            ends_streams,
+        } = ready;
+        let expiry = if ends_streams {
+            Expiry::begin(&mut request)
+        } else {
+            None
+        };
+        let cut = match &expiry {
+            Some(expiry) if expiry.cuts_request() => {
+                Some((refused(), Asker::of(request.headers())))
+            }
+            _ => None,
+        };
+        Self::Inner {
+            future: inner.call(request),
+            new_nonce,
+            expiry,
+            cut,
+        }
+    }
+}
+
 impl<S, ReqBody, ResBody, R> Future for ResponseFuture<S, ReqBody, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    R: RejectionResponse<ResBody>,
-    ResBody: Default,
+    R: RejectionResponse,
+    ReqBody: 'static,
 {
-    type Output = Result<Response<ResBody>, S::Error>;
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Verifying {
-                    verification,
-                    held,
-                    refused,
-                } => {
-                    let Rule { config, policy, .. } = &*refused.rule;
+                StateProj::Verifying { verification, held } => {
+                    let Rule { config, policy, .. } = &*taken(held.as_ref()).refused.rule;
                     let verdict = ready!(verification.poll(config, policy, cx));
-                    let (mut inner, mut request) = taken(held.take());
+                    let Held { mut ready, refused } = taken(held.take());
                     match verdict {
                         Ok(admission) => {
-                            count::let_in(policy.mode());
-                            let extensions = request.extensions_mut();
+                            count::let_in(refused.rule.policy.mode());
+                            let extensions = ready.request.extensions_mut();
                             let new_nonce = Admitted::record(extensions, admission, &refused.rule);
-                            State::Inner {
-                                future: inner.call(refused.reported(request, None)),
-                                new_nonce,
-                            }
+                            refused.report(&mut ready.request, None);
+                            State::inner(ready, new_nonce, || refused)
                         }
                         Err(refusal) if refused.only_reports() => {
-                            let request = refused.reported(request, Some(refusal));
-                            State::Inner {
-                                future: inner.call(request),
-                                new_nonce: None,
-                            }
+                            refused.report(&mut ready.request, Some(refusal));
+                            State::inner(ready, None, || refused)
                         }
                         Err(refusal) => {
                             // Gives back what `poll_ready` reserved before the response, and with it
                             // perhaps an idle connection, outlives it.
-                            let asker = Asker::of(request.headers());
-                            drop((inner, request));
-                            return Poll::Ready(Ok(refused.response(refusal, asker)));
+                            let asker = Asker::of(ready.request.headers());
+                            drop(ready);
+                            let response = refused.response(refusal, asker);
+                            return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                         }
                     }
                 }
                 StateProj::Refused { refusal, refused } => {
                     let (refusal, asker) = taken(refusal.take());
-                    return Poll::Ready(Ok(refused.response(refusal, asker)));
+                    let response = refused.response(refusal, asker);
+                    return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                 }
-                StateProj::Inner { future, new_nonce } => {
-                    let mut response = ready!(future.poll(cx))?;
+                StateProj::Inner {
+                    future,
+                    new_nonce,
+                    expiry,
+                    cut,
+                } => {
+                    let Poll::Ready(response) = future.poll(cx)? else {
+                        let expiry = expiry.as_mut();
+                        let is_over =
+                            expiry.is_some_and(|expiry| expiry.poll_request(cx).is_ready());
+                        let Some((refused, asker)) = cut.take_if(|_| is_over) else {
+                            return Poll::Pending;
+                        };
+                        let response = refused.cut_off(asker);
+                        // Drops the inner future, which has the body that goes on.
+                        let refusal = None;
+                        state.set(State::Refused { refusal, refused });
+                        return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
+                    };
+                    let mut response = match expiry {
+                        None => response.map(ResponseBody::inner),
+                        Some(expiry) => expiry.respond(response),
+                    };
                     if let Some((name, value)) = new_nonce.as_deref().and_then(nonce_header) {
                         let headers = response.headers_mut();
                         headers.insert(name, value);
@@ -201,37 +263,50 @@ impl<R> Refused<R> {
         self.rule.policy.mode() == Mode::ReportOnly
     }
 
-    /// The request with a report of what became of it, where the policy is to report.
-    pub(super) fn reported<B>(
-        &self,
-        mut request: Request<B>,
-        refusal: Option<Refusal>,
-    ) -> Request<B> {
-        if self.only_reports() {
-            match refusal {
-                None => Report::let_in(request.extensions_mut()),
-                Some(refusal) => {
-                    let presented = Presented::in_headers(request.headers());
-                    let rejection = Rejection::new(refusal, self.rule.challenge(presented));
-                    count::would_refuse(self.rule.policy.mode(), rejection.reason());
-                    let extensions = request.extensions_mut();
-                    Report::refused(extensions, rejection);
-                    let presented = || presented;
-                    Admitted::record_nothing(extensions, &self.rule, presented);
-                }
+    /// Reports what became of the request, where the policy is to report.
+    pub(super) fn report<B>(&self, request: &mut Request<B>, refusal: Option<Refusal>) {
+        if !self.only_reports() {
+            return;
+        }
+        match refusal {
+            None => Report::let_in(request.extensions_mut()),
+            Some(refusal) => {
+                let presented = Presented::in_headers(request.headers());
+                let rejection = Rejection::new(refusal, self.rule.challenge(presented));
+                count::would_refuse(self.rule.policy.mode(), rejection.reason());
+                let extensions = request.extensions_mut();
+                Report::refused(extensions, rejection);
+                let presented = || presented;
+                Admitted::record_nothing(extensions, &self.rule, presented);
             }
         }
-        request
     }
 
-    pub(super) fn response<B: Default>(&self, refusal: Refusal, asker: Asker) -> Response<B>
+    pub(super) fn response(&self, refusal: Refusal, asker: Asker) -> Response<Bytes>
     where
-        R: RejectionResponse<B>,
+        R: RejectionResponse,
     {
         let rejection = Rejection::new(refusal, self.rule.challenge(asker.presented));
-        rejection.log();
         count::refused(self.rule.policy.mode(), rejection.reason());
-        let mut response = match asker.grpc {
+        self.answer(rejection, asker.grpc)
+    }
+
+    /// That to a request which was let in, and whose token has expired before there was an answer.
+    fn cut_off(&self, asker: Asker) -> Response<Bytes>
+    where
+        R: RejectionResponse,
+    {
+        let challenge = self.rule.challenge(asker.presented);
+        let rejection = Rejection::new(TokenErrorKind::Expired.into(), challenge);
+        self.answer(rejection, asker.grpc)
+    }
+
+    fn answer(&self, rejection: Rejection, grpc: Option<HeaderValue>) -> Response<Bytes>
+    where
+        R: RejectionResponse,
+    {
+        rejection.log();
+        let mut response = match grpc {
             Some(content_type) => grpc::trailers_only(content_type, &rejection),
             None => {
                 let mut response = self.responder.response(&rejection);

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
 use crate::rejection::Rejection;
@@ -30,11 +31,8 @@ pub(crate) fn is_media_type(headers: &HeaderMap, known: &str) -> bool {
 
 /// A response of headers alone ("Trailers-Only" in the gRPC protocol), which clients of any language
 /// read as the status it names. Of a bare 401 they would have to guess.
-pub(super) fn trailers_only<B: Default>(
-    content_type: HeaderValue,
-    rejection: &Rejection,
-) -> Response<B> {
-    let mut response = Response::new(B::default());
+pub(super) fn trailers_only(content_type: HeaderValue, rejection: &Rejection) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(

@@ -2,16 +2,11 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-#[cfg(feature = "lifetime")]
-use tower_layer::Stack;
-
 use super::{count, rules::Rules, service::Dpop};
-#[cfg(feature = "lifetime")]
-use crate::lifetime::EndAtExpiryLayer;
 use crate::{
     config::DpopConfig,
     policy::{Policy, PolicyTable},
-    rejection::DefaultRejectionResponse,
+    rejection::{DefaultRejectionResponse, RejectionResponse},
 };
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
@@ -40,6 +35,7 @@ use crate::{
 pub struct DpopLayer<R = DefaultRejectionResponse> {
     rules: Rules,
     responder: R,
+    ends_streams: bool,
 }
 
 impl DpopLayer {
@@ -50,6 +46,7 @@ impl DpopLayer {
         Self {
             rules: Rules::one(config.policy.clone(), &config),
             responder: DefaultRejectionResponse,
+            ends_streams: false,
         }
     }
 }
@@ -73,26 +70,25 @@ impl<R> DpopLayer<R> {
         self
     }
 
-    /// Sets what a refused request is answered with; see
-    /// [`RejectionResponse`](crate::rejection::RejectionResponse).
+    /// Sets what a rejected request is answered with; see [`RejectionResponse`].
     #[must_use]
-    pub fn with_rejection_response<T>(self, responder: T) -> DpopLayer<T> {
+    pub fn with_rejection_response<T: RejectionResponse>(self, responder: T) -> DpopLayer<T> {
         DpopLayer {
             rules: self.rules,
             responder,
+            ends_streams: self.ends_streams,
         }
     }
-}
 
-#[cfg(feature = "lifetime")]
-impl<R> DpopLayer<R> {
-    /// Also ends streams when their token expires, which takes an
-    /// [`EndAtExpiryLayer`](crate::lifetime::EndAtExpiryLayer) inside of this one. It comes last, after the
-    /// other settings.
+    /// Ends streams when their token expires; see [`lifetime`](crate::lifetime) for what ends, and how.
+    ///
+    /// It needs a tokio runtime with its timer enabled.
+    #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     #[must_use]
-    pub fn end_streams_at_expiry(self) -> Stack<EndAtExpiryLayer, Self> {
-        Stack::new(EndAtExpiryLayer::new(), self)
+    pub fn end_streams_at_expiry(mut self) -> Self {
+        self.ends_streams = true;
+        self
     }
 }
 
@@ -100,7 +96,8 @@ impl<S, R: Clone> Layer<S> for DpopLayer<R> {
     type Service = Dpop<S, R>;
 
     fn layer(&self, inner: S) -> Dpop<S, R> {
-        Dpop::new(inner, self.rules.clone(), self.responder.clone())
+        let responder = self.responder.clone();
+        Dpop::new(inner, self.rules.clone(), responder, self.ends_streams)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tower middleware: [`DpopLayer`] and the service it makes.
 
+mod body;
 mod count;
 mod future;
 pub(crate) mod grpc;
@@ -8,8 +9,13 @@ mod report;
 mod rules;
 mod scope;
 mod service;
+#[cfg(not(feature = "lifetime"))]
+mod unlimited;
 
+#[cfg(feature = "lifetime")]
+pub(crate) use self::body::BoxError;
 pub use self::{
+    body::ResponseBody,
     future::ResponseFuture,
     layer::DpopLayer,
     report::Report,
@@ -23,10 +29,10 @@ use http::Extensions;
 
 use self::rules::Rule;
 
+#[cfg(feature = "lifetime")]
+use crate::clock::UnixTime;
 #[cfg(feature = "axum")]
 use crate::rejection::Challenge;
-#[cfg(feature = "lifetime")]
-use crate::time::UnixTime;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},

@@ -7,13 +7,14 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Admitted,
+    Admitted, ResponseBody,
     future::{Asker, Refused},
     rules::Rule,
 };
@@ -90,10 +91,9 @@ impl<R> RequireScope<R> {
         Ok(self)
     }
 
-    /// Sets what a refused request is answered with; see
-    /// [`RejectionResponse`](crate::rejection::RejectionResponse).
+    /// Sets what a rejected request is answered with; see [`RejectionResponse`].
     #[must_use]
-    pub fn with_rejection_response<T>(self, responder: T) -> RequireScope<T> {
+    pub fn with_rejection_response<T: RejectionResponse>(self, responder: T) -> RequireScope<T> {
         RequireScope {
             policy: self.policy,
             responder,
@@ -120,7 +120,7 @@ impl<R> fmt::Debug for RequireScope<R> {
     }
 }
 
-/// The service that a [`RequireScope`] makes.
+/// The service that a [`RequireScope`] makes. The body of its responses is a [`ResponseBody`].
 #[derive(Clone, Debug)]
 pub struct ScopeRequired<S, R = DefaultRejectionResponse> {
     inner: S,
@@ -130,25 +130,24 @@ pub struct ScopeRequired<S, R = DefaultRejectionResponse> {
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for ScopeRequired<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: RejectionResponse<ResBody> + Clone,
-    ResBody: Default,
+    R: RejectionResponse + Clone,
 {
-    type Response = Response<ResBody>;
+    type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ScopeFuture<S::Future, ResBody>;
+    type Future = ScopeFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // The service that was polled ready is the one to call; the clone stays behind.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let Some(admitted) = request.extensions().get::<Admitted>() else {
             tracing::error!("no DpopLayer outside of a RequireScope");
             // That the layer is missing is none of the client's business.
-            let mut response = Response::new(ResBody::default());
+            let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             return ScopeFuture::answered(response);
         };
@@ -175,7 +174,8 @@ where
             rule: Arc::new(Rule::new(policy, &admitted.rule.config)),
         };
         if refused.only_reports() {
-            return ScopeFuture::inner(inner.call(refused.reported(request, Some(refusal))));
+            refused.report(&mut request, Some(refusal));
+            return ScopeFuture::inner(inner.call(request));
         }
         let asker = Asker::of(request.headers());
         ScopeFuture::answered(refused.response(refusal, asker))
@@ -184,28 +184,28 @@ where
 
 pin_project! {
     /// The future of a [`ScopeRequired`] service.
-    pub struct ScopeFuture<F, B> {
+    pub struct ScopeFuture<F> {
         #[pin]
-        state: State<F, B>,
+        state: State<F>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, B> {
+    enum State<F> {
         Inner { #[pin] future: F },
-        Answered { response: Option<Response<B>> },
+        Answered { response: Option<Response<Bytes>> },
     }
 }
 
-impl<F, B> ScopeFuture<F, B> {
+impl<F> ScopeFuture<F> {
     const fn inner(future: F) -> Self {
         Self {
             state: State::Inner { future },
         }
     }
 
-    const fn answered(response: Response<B>) -> Self {
+    const fn answered(response: Response<Bytes>) -> Self {
         Self {
             state: State::Answered {
                 response: Some(response),
@@ -214,23 +214,27 @@ impl<F, B> ScopeFuture<F, B> {
     }
 }
 
-impl<F, B, E> Future for ScopeFuture<F, B>
+impl<F, B, E> Future for ScopeFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<ResponseBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { future } => future.poll(cx),
+            StateProj::Inner { future } => {
+                let inner = |response: Response<B>| response.map(ResponseBody::inner);
+                future.poll(cx).map_ok(inner)
+            }
             StateProj::Answered { response } => {
-                Poll::Ready(Ok(super::future::taken(response.take())))
+                let response = super::future::taken(response.take());
+                Poll::Ready(Ok(response.map(ResponseBody::rejection)))
             }
         }
     }
 }
 
-impl<F, B> fmt::Debug for ScopeFuture<F, B> {
+impl<F> fmt::Debug for ScopeFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.state {
             State::Inner { .. } => "ScopeFuture::Inner",

@@ -9,8 +9,8 @@ use http::{Extensions, HeaderMap, Request, Response, Uri, header};
 use tower_service::Service;
 
 use super::{
-    Admitted,
-    future::{Refused, ResponseFuture},
+    Admitted, ResponseBody,
+    future::{Held, Ready, Refused, ResponseFuture},
     rules::Rules,
 };
 use crate::{
@@ -22,20 +22,23 @@ use crate::{
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
 ///
-/// Its error type and response body are those of the inner service.
+/// It takes the requests of the inner service, and its errors are those of that service. The body of its
+/// responses is a [`ResponseBody`], which is that of the inner service or of a rejection.
 #[derive(Clone)]
 pub struct Dpop<S, R = crate::rejection::DefaultRejectionResponse> {
     inner: S,
     rules: Rules,
     responder: R,
+    ends_streams: bool,
 }
 
 impl<S, R> Dpop<S, R> {
-    pub(super) const fn new(inner: S, rules: Rules, responder: R) -> Self {
+    pub(super) const fn new(inner: S, rules: Rules, responder: R, ends_streams: bool) -> Self {
         Self {
             inner,
             rules,
             responder,
+            ends_streams,
         }
     }
 
@@ -53,10 +56,10 @@ impl<S, R> Dpop<S, R> {
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Dpop<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: RejectionResponse<ResBody> + Clone,
-    ResBody: Default,
+    R: RejectionResponse + Clone,
+    ReqBody: 'static,
 {
-    type Response = Response<ResBody>;
+    type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, ReqBody, R>;
 
@@ -64,31 +67,37 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // The service that was polled ready is the one to call; the clone stays behind. It goes into
         // the future, so that refusing gives back whatever `poll_ready` reserved.
         let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
+        let mut ready = Ready {
+            inner: mem::replace(&mut self.inner, clone),
+            request,
+            ends_streams: self.ends_streams,
+        };
+        let request = &mut ready.request;
 
-        let uri = original_uri(request.extensions()).unwrap_or(request.uri());
+        let uri = original_uri(request);
         let (rule, is_malformed) = match self.rules.choose(request.method(), uri.path()) {
             Ok(rule) => (rule, false),
             Err(rule) => (rule, true),
+        };
+        let refused = || Refused {
+            responder: self.responder.clone(),
+            rule: Arc::clone(&rule),
         };
         if rule.policy.mode() == Mode::Off {
             let presented = || Presented::Nothing;
             Admitted::record_nothing(request.extensions_mut(), &rule, presented);
             mark_sensitive(request.headers_mut());
             let new_nonce = rule.config.current_nonce(&rule.policy);
-            return ResponseFuture::admitted(inner, request, new_nonce);
+            return ResponseFuture::admitted(ready, new_nonce, refused);
         }
-        let refused = Refused {
-            responder: self.responder.clone(),
-            rule: Arc::clone(&rule),
-        };
+        let refused = refused();
         if is_malformed {
             let refusal = RequestErrorKind::PathMalformed.into();
-            return ResponseFuture::refused(inner, request, refused, refusal);
+            return ResponseFuture::refused(ready, refused, refusal);
         }
         let policy = &rule.policy;
         if let Some(admitted) = Admitted::find(request.extensions(), &rule.config) {
@@ -96,52 +105,77 @@ where
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(policy);
                     Admitted::record_inner(request.extensions_mut(), &rule);
-                    ResponseFuture::admitted(inner, refused.reported(request, None), new_nonce)
+                    refused.report(request, None);
+                    ResponseFuture::admitted(ready, new_nonce, || refused)
                 }
                 Err(refusal) if refused.only_reports() => {
-                    let request = refused.reported(request, Some(refusal));
-                    ResponseFuture::admitted(inner, request, None)
+                    refused.report(request, Some(refusal));
+                    ResponseFuture::admitted(ready, None, || refused)
                 }
-                Err(refusal) => ResponseFuture::refused(inner, request, refused, refusal),
+                Err(refusal) => ResponseFuture::refused(ready, refused, refusal),
             };
         }
+        let peer = peer_address(request.extensions_mut());
         let verification = verifier::verify(
             &rule.config,
             policy,
             RequestHead {
                 method: request.method(),
-                uri,
+                uri: original_uri(request),
                 headers: request.headers(),
-                peer: peer_address(request.extensions()),
+                peer,
             },
         );
         mark_sensitive(request.headers_mut());
-        ResponseFuture::verifying(inner, request, refused, verification)
+        ResponseFuture::verifying(Held { ready, refused }, verification)
     }
 }
 
 /// axum's `nest` takes its prefix off the URI, and leaves the whole in an extension.
-#[cfg(feature = "axum")]
-fn original_uri(extensions: &Extensions) -> Option<&Uri> {
-    extensions
-        .get::<axum::extract::OriginalUri>()
-        .map(|original| &original.0)
-}
-
-#[cfg(not(feature = "axum"))]
-fn original_uri(_extensions: &Extensions) -> Option<&Uri> {
-    None
+fn original_uri<B>(request: &Request<B>) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = request.extensions().get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    request.uri()
 }
 
 /// Where the connection comes from, if the server says so.
-fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
-    let told = extensions.get::<PeerAddr>().map(|peer| peer.0);
+#[cfg_attr(
+    not(feature = "tonic"),
+    expect(clippy::needless_pass_by_ref_mut, reason = "tonic takes them")
+)]
+fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
+    if let Some(peer) = extensions.get::<PeerAddr>() {
+        return Some(peer.0);
+    }
     #[cfg(feature = "axum")]
-    let told = told.or_else(|| {
-        let info = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-        info.map(|info| info.0.ip())
-    });
-    told
+    {
+        use axum::extract::connect_info::{ConnectInfo, MockConnectInfo};
+        use std::net::SocketAddr;
+
+        let told = extensions
+            .get()
+            .map(|info: &ConnectInfo<SocketAddr>| info.0);
+        let told = told.or_else(|| {
+            let info = extensions.get::<MockConnectInfo<SocketAddr>>();
+            info.map(|info| info.0)
+        });
+        if let Some(address) = told {
+            return Some(address.ip());
+        }
+    }
+    #[cfg(feature = "tonic")]
+    {
+        // With TLS, and what that comes with, only tonic knows where to look.
+        let request = tonic::Request::from_parts(Default::default(), mem::take(extensions), ());
+        let told = request.remote_addr();
+        *extensions = request.into_parts().1;
+        if let Some(address) = told {
+            return Some(address.ip());
+        }
+    }
+    None
 }
 
 /// Services further in may log headers; these two they shall not.

@@ -12,7 +12,7 @@ pub use crate::proof::NonceStatus;
 
 use std::{fmt, sync::Arc};
 
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// Makes nonces and recognises them.
 ///

@@ -5,9 +5,9 @@ use sha2::Sha256;
 
 use super::{NonceSource, NonceStatus};
 use crate::{
+    clock::UnixTime,
     error::{ConfigError, ConfigErrorKind},
     jose::base64url,
-    time::UnixTime,
 };
 
 /// Keeps these MACs apart from any other use of the same secret.
@@ -27,7 +27,7 @@ const MAC_LEN: usize = 16;
 /// ```
 /// use std::time::Duration;
 /// use dpop_tower::nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces};
-/// use dpop_tower::time::UnixTime;
+/// use dpop_tower::clock::UnixTime;
 ///
 /// let nonces = StatelessNonces::new(NonceSecret::random()?).period(Duration::from_secs(60));
 /// let now = UnixTime::from_secs(1_700_000_000);

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::PolicyErrorKind;
 use crate::{
+    clock::UnixTime,
     crypto::Algorithm,
     jose::json::numeric_date,
     proof::{NonceStatus, ProofError, ProofErrorKind},
-    time::UnixTime,
     token::ClaimSet,
 };
 

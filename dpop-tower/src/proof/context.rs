@@ -4,7 +4,7 @@ use http::Method;
 use sha2::{Digest, Sha256};
 
 use super::Htu;
-use crate::{jose::base64url, time::UnixTime};
+use crate::{clock::UnixTime, jose::base64url};
 
 /// The SHA-256 hash of an access token: what the `ath` claim carries (RFC 9449 section 4.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ pub enum NonceStatus {
 /// The request that a proof has to be for.
 ///
 /// ```
-/// use dpop_tower::{proof::{Htu, ProofContext}, time::UnixTime};
+/// use dpop_tower::{proof::{Htu, ProofContext}, clock::UnixTime};
 ///
 /// let htu = Htu::parse("https://server.example.com/token")?;
 /// let now = UnixTime::from_secs(1_562_262_616);

@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use super::{HtuDifference, HtuError};
-use crate::{jwk::JwkError, time::UnixTime};
+use crate::{clock::UnixTime, jwk::JwkError};
 
 /// Why a proof was refused, for the operator. What the client learns is much less.
 ///

@@ -2,13 +2,13 @@ use std::{fmt, time::Duration};
 
 use super::{Ath, Htu, NonceStatus, ProofContext, ProofError, ProofErrorKind};
 use crate::{
+    clock::UnixTime,
     crypto::{Algorithm, PreparedKey, SignatureVerifier},
     jose::{
         compact::CompactJws,
         json::{Object, Value},
     },
     jwk::{PublicJwk, Thumbprint},
-    time::UnixTime,
 };
 
 /// Longer proofs are refused before anything is decoded. An RSA-4096 proof has about 2.5 KiB, an
@@ -26,7 +26,7 @@ const MAX_JTI_LEN: usize = 256;
 ///
 /// ```
 /// # #[cfg(feature = "josekit")] {
-/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofPolicy}, time::UnixTime};
+/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofPolicy}, clock::UnixTime};
 ///
 /// // The example of RFC 9449 section 7.1.
 /// let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\

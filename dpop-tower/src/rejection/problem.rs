@@ -1,9 +1,10 @@
+use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
 use super::{Rejection, RejectionResponse};
 
-/// Answers refused requests with a body of `application/problem+json` (RFC 9457).
+/// Answers rejected requests with a body of `application/problem+json` (RFC 9457).
 ///
 /// The body says what the challenge says, for clients that look no further than the body: `status`,
 /// `title` (the status in words), `detail` (the `error_description`) and `error` (its code, where there
@@ -32,8 +33,8 @@ struct Problem {
     error: Option<&'static str>,
 }
 
-impl<B: From<String>> RejectionResponse<B> for ProblemDetails {
-    fn response(&self, rejection: &Rejection) -> Response<B> {
+impl RejectionResponse for ProblemDetails {
+    fn response(&self, rejection: &Rejection) -> Response<Bytes> {
         let status = rejection.status();
         let problem = Problem {
             status: status.as_u16(),
@@ -42,7 +43,7 @@ impl<B: From<String>> RejectionResponse<B> for ProblemDetails {
             error: rejection.kind().error_code(),
         };
         // Numbers and texts always serialise.
-        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(body.into());
         let media_type = HeaderValue::from_static("application/problem+json");
         response

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::{Challenge, Rejection, RejectionKind};
@@ -27,19 +28,43 @@ pub(crate) fn write_challenges(
     }
 }
 
-/// Makes the response to a refused request, such as one with a body of your own.
+/// Makes the response to a rejected request, such as one with a body of your own.
 ///
-/// Any `Fn(&Rejection) -> Response<B>` is one. The layer sets the status, `WWW-Authenticate`,
-/// `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself, afterwards: they cannot get lost. It is
-/// not asked for gRPC requests, whose refusal has no body.
-pub trait RejectionResponse<B> {
+/// Any `Fn(&Rejection) -> Response<T>` is one if [`Bytes`] can be made of `T`: of a `String`, a
+/// `&'static str`, a `Vec<u8>`. Where nothing else is to be said, `""` is an empty body.
+///
+/// ```
+/// use dpop_tower::rejection::Rejection;
+/// use http::Response;
+///
+/// let in_words = |rejection: &Rejection| Response::new(rejection.description());
+/// # fn takes(_: impl dpop_tower::rejection::RejectionResponse) {}
+/// # takes(in_words);
+/// ```
+///
+/// The layer sets the status, `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself,
+/// afterwards: they cannot get lost. It does not ask for a response to gRPC requests, whose rejection has
+/// no body.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot answer rejected requests",
+    label = "is no `RejectionResponse`",
+    note = "give a closure such as `|rejection: &Rejection| Response::new(rejection.description())`: it \
+            takes a `&Rejection`, and returns an `http::Response` of a `String`, a `&'static str`, a \
+            `Vec<u8>` or `Bytes`, whatever the body of the inner service is",
+    note = "`dpop_tower::rejection::ProblemDetails` answers with `application/problem+json`"
+)]
+pub trait RejectionResponse {
     /// Makes the response.
-    fn response(&self, rejection: &Rejection) -> Response<B>;
+    fn response(&self, rejection: &Rejection) -> Response<Bytes>;
 }
 
-impl<B, F: Fn(&Rejection) -> Response<B>> RejectionResponse<B> for F {
-    fn response(&self, rejection: &Rejection) -> Response<B> {
-        self(rejection)
+impl<F, T> RejectionResponse for F
+where
+    F: Fn(&Rejection) -> Response<T>,
+    T: Into<Bytes>,
+{
+    fn response(&self, rejection: &Rejection) -> Response<Bytes> {
+        self(rejection).map(Into::into)
     }
 }
 
@@ -47,9 +72,9 @@ impl<B, F: Fn(&Rejection) -> Response<B>> RejectionResponse<B> for F {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultRejectionResponse;
 
-impl<B: Default> RejectionResponse<B> for DefaultRejectionResponse {
-    fn response(&self, _rejection: &Rejection) -> Response<B> {
-        Response::new(B::default())
+impl RejectionResponse for DefaultRejectionResponse {
+    fn response(&self, _rejection: &Rejection) -> Response<Bytes> {
+        Response::new(Bytes::new())
     }
 }
 

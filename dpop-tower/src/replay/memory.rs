@@ -13,7 +13,7 @@ use self::{
     tally::Tally,
 };
 use super::{Freshness, ReplayKey, ReplayStore, StoreError, StoreErrorKind};
-use crate::{check::Check, time::UnixTime};
+use crate::{check::Check, clock::UnixTime};
 
 mod expiring;
 mod id;

@@ -15,7 +15,7 @@
 //! # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 //! use dpop_tower::{
 //!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
-//!     time::UnixTime,
+//!     clock::UnixTime,
 //! };
 //!
 //! # let example = async {
@@ -41,7 +41,7 @@ use std::{fmt, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
-use crate::{check::Check, time::UnixTime};
+use crate::{check::Check, clock::UnixTime};
 
 mod error;
 mod memory;

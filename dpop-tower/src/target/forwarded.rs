@@ -31,9 +31,10 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// # What counts
 ///
 /// - The address of the peer, the one that the connection comes from. It is known from axum's
-///   `ConnectInfo<SocketAddr>` (serve with `into_make_service_with_connect_info`), or from a
-///   [`PeerAddr`] in the request's extensions. If the peer is unknown or not in the list, forwarded
-///   headers are ignored and it is as with the [`PublicOrigin`] alone.
+///   `ConnectInfo<SocketAddr>` (serve with `into_make_service_with_connect_info::<SocketAddr>()`; in tests
+///   `MockConnectInfo<SocketAddr>` does as well), from tonic's server, or from a [`PeerAddr`] in the
+///   request's extensions. If the peer is unknown or not in the list, forwarded headers are ignored and it
+///   is as with the [`PublicOrigin`] alone.
 /// - Of several values in a header, the last: the one that the nearest proxy has written. Values before
 ///   it may be the caller's.
 /// - A host only if it is that of a listed origin, and a prefix only if it is listed. What is not
@@ -59,8 +60,8 @@ enum Syntax {
     XForwarded,
 }
 
-/// The address that a connection comes from, for servers other than axum's: put it into the request's
-/// extensions before the layer.
+/// The address that a connection comes from, for servers other than axum's and tonic's, and for
+/// listeners of your own: put it into the request's extensions before the layer.
 ///
 /// It has to be that of the socket. One that was read from a header is what the caller says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

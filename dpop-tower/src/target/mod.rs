@@ -214,16 +214,10 @@ impl fmt::Debug for PublicOrigin {
     }
 }
 
-/// Where the expected `htu` comes from: a [`PublicOrigin`], or a [`TargetUri`] of your own in an
-/// [`Arc`].
+/// Where the expected `htu` comes from: a [`PublicOrigin`], a [`ForwardedTarget`], or a [`TargetUri`] of
+/// your own, as a value or in an [`Arc`].
 #[derive(Clone, Debug)]
 pub struct Target(pub(crate) Arc<dyn TargetUri>);
-
-impl From<PublicOrigin> for Target {
-    fn from(origin: PublicOrigin) -> Self {
-        Self(Arc::new(origin))
-    }
-}
 
 impl From<Arc<dyn TargetUri>> for Target {
     fn from(target: Arc<dyn TargetUri>) -> Self {
@@ -234,6 +228,12 @@ impl From<Arc<dyn TargetUri>> for Target {
 impl<T: TargetUri> From<Arc<T>> for Target {
     fn from(target: Arc<T>) -> Self {
         Self(target)
+    }
+}
+
+impl<T: TargetUri> From<T> for Target {
+    fn from(target: T) -> Self {
+        Self(Arc::new(target))
     }
 }
 

@@ -9,10 +9,10 @@ use super::{
     key::{KeyKind, SigningKey, random},
 };
 use crate::{
+    clock::{SystemClock, TimeSource},
     jose::base64url,
     jwk::Thumbprint,
     proof::Ath,
-    time::{SystemClock, TimeSource},
 };
 
 /// A client with a key, which makes proofs.

@@ -8,9 +8,9 @@ use super::{
     key::{KeyKind, SigningKey, random},
 };
 use crate::{
+    clock::{SystemClock, TimeSource},
     jose::base64url,
     jwk::Thumbprint,
-    time::{SystemClock, TimeSource},
     token::JwtTokens,
 };
 

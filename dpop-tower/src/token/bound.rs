@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{ClaimSet, ClaimsMismatch};
-use crate::{jwk::Thumbprint, time::UnixTime};
+use crate::{clock::UnixTime, jwk::Thumbprint};
 use serde::de::DeserializeOwned;
 
 /// Proof that the request was made by the holder of the key its access token is bound to.

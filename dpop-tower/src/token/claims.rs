@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{TokenError, TokenErrorKind};
-use crate::{jose::json::numeric_date, jwk::Thumbprint, time::UnixTime};
+use crate::{clock::UnixTime, jose::json::numeric_date, jwk::Thumbprint};
 
 /// The claims of a verified access token. Clones share one copy.
 ///

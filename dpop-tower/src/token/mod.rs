@@ -15,7 +15,7 @@ pub use self::{
 use std::{fmt, sync::Arc};
 
 use crate::{
-    check::Check, crypto::SignatureVerifier, error::ConfigError, proof::Ath, time::UnixTime,
+    check::Check, clock::UnixTime, crypto::SignatureVerifier, error::ConfigError, proof::Ath,
 };
 
 /// Decides whether an access token is genuine, active and for this API.

@@ -127,7 +127,10 @@ pub struct Guarded<S> {
 
 impl<S> Guarded<S> {
     /// Passes the request on, or refuses it.
-    pub fn call<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + use<S, B>
+    pub fn call<B: 'static>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<Body>> + use<S, B>
     where
         S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone,
     {
@@ -141,7 +144,7 @@ impl<S> Guarded<S> {
         async move {
             match door {
                 Some(door) => match door.oneshot(request).await {
-                    Ok(response) => response,
+                    Ok(response) => response.map(Body::new),
                     Err(never) => match never {},
                 },
                 // Whoever configures no issuer lets nobody in.

@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use dpop_tower::time::{SystemClock, TimeSource as _};
+use dpop_tower::clock::{SystemClock, TimeSource as _};
 use http::{Request, Response, StatusCode};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;

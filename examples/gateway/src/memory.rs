@@ -5,9 +5,9 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use dpop_tower::{
     Check, ConfigError,
+    clock::UnixTime,
     nonce::NonceSecret,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
-    time::UnixTime,
 };
 
 /// How much longer than it is acceptable a proof is remembered; see the decision 0002 of the library.

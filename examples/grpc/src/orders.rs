@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use dpop_tower::tonic::RequestExt as _;
+use dpop_tower::grpc::RequestExt as _;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 

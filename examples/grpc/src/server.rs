@@ -12,6 +12,10 @@ use crate::{
     proto::{FILE_DESCRIPTOR_SET, orders_server::OrdersServer},
 };
 
+/// What the headers of a call may add up to. The default of 16 KiB is less than a token and a proof may be
+/// long, which are 16 KiB each.
+const HEADER_LIST_SIZE: u32 = 64 * 1024;
+
 /// What each method asks for. One that is not listed gets [`Policy::strict`].
 ///
 /// # Errors
@@ -52,6 +56,7 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     Server::builder()
+        .http2_max_header_list_size(HEADER_LIST_SIZE)
         // Browsers speak gRPC-web over HTTP/1.1, too.
         .accept_http1(true)
         // Outside, so that it turns refusals into gRPC-web as well.

@@ -8,7 +8,7 @@ use axum::{
 };
 use dpop_tower::{
     BearerToken, BoundToken, ConfigError, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
-    axum::Scopes, rejection::ProblemDetails,
+    extract::Scopes, rejection::ProblemDetails,
 };
 
 pub(crate) const ORIGIN: &str = "https://api.example.com";

@@ -12,6 +12,7 @@
 
 mod api;
 mod identity_provider;
+mod server;
 mod settings;
 mod story;
 
@@ -61,8 +62,8 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
     if then_serve {
         log_refusals();
         println!("{}", story::what_to_try(&idp_url, &api_url));
-        api.await??;
-        idp.await??;
+        api.await?;
+        idp.await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -80,7 +81,7 @@ async fn serve_real(settings: RealIssuer) -> Result<ExitCode, Box<dyn Error>> {
         "Serving {url}/resource to clients with a DPoP-bound token of {}",
         settings.issuer
     );
-    serve(listener, api::router(config)).await?;
+    serve(listener, api::router(config)).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,15 +93,14 @@ async fn listen(port: u16) -> Result<(TcpListener, String), Box<dyn Error>> {
     Ok((listener, url))
 }
 
-async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async {
-            // Without a signal handler, the default action of the signal ends the process.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await
+async fn serve(listener: TcpListener, router: Router) {
+    let until = async {
+        // Without a signal handler, the default action of the signal ends the process.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    server::serve(listener, router, until).await;
 }
 
 /// dpop-tower says in one line why a request was refused.

@@ -14,7 +14,7 @@ environment, for serving the API to clients of a real issuer (the first three go
   DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
   DPOP_AUDIENCE       the `aud` that its tokens have for this API
   DPOP_PUBLIC_ORIGIN  what clients call this API, such as https://api.example.com
-  DPOP_NONCE          `required` to have every proof carry a nonce
+  DPOP_NONCE          `required` to have every proof carry a nonce; `off` unless it is set
   PORT                the port to listen on at 127.0.0.1 (8080 with a real issuer, otherwise any)";
 
 pub(crate) enum Mode {
@@ -55,11 +55,7 @@ pub(crate) fn read() -> Result<Mode, String> {
 }
 
 fn real_issuer(port: Option<u16>) -> Result<Option<RealIssuer>, String> {
-    let nonces = match variable("DPOP_NONCE").as_deref() {
-        None => Nonces::Off,
-        Some("required") => Nonces::Required,
-        Some(_) => return Err("DPOP_NONCE is either `required` or not set".to_owned()),
-    };
+    let nonces = nonces(variable("DPOP_NONCE").as_deref())?;
     let names = ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_PUBLIC_ORIGIN"];
     match names.map(variable) {
         [Some(issuer), Some(audience), Some(public_origin)] => Ok(Some(RealIssuer {
@@ -82,6 +78,30 @@ fn real_issuer(port: Option<u16>) -> Result<Option<RealIssuer>, String> {
     }
 }
 
+fn nonces(value: Option<&str>) -> Result<Nonces, String> {
+    match value {
+        None | Some("" | "off") => Ok(Nonces::Off),
+        Some("required") => Ok(Nonces::Required),
+        Some(_) => Err("DPOP_NONCE is either `required` or `off`".to_owned()),
+    }
+}
+
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn off_and_nothing_mean_off_and_nothing_else_does() {
+        for value in [None, Some(""), Some("off")] {
+            assert!(nonces(value) == Ok(Nonces::Off), "{value:?}");
+        }
+        assert!(nonces(Some("required")) == Ok(Nonces::Required));
+        for value in ["OFF", "no", "false", "0", "optional", "require"] {
+            assert!(nonces(Some(value)).is_err(), "{value}");
+        }
+    }
 }

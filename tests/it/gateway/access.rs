@@ -4,10 +4,10 @@ use std::fs;
 
 use axum::body::Body;
 use dpop_tower::{
+    clock::TimeSource as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     target::PeerAddr,
     test_util::{TestClient, TestIssuer},
-    time::TimeSource as _,
 };
 use gateway::{
     Settings,

@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
 use dpop_tower::{
+    clock::UnixTime,
     replay::{Freshness, ReplayKey, ReplayStore as _},
-    time::UnixTime,
 };
 use gateway::{Settings, memory::Memory, watch};
 use http::Request;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response, Sse, sse::Event},
     routing::{any, get, post},
 };
-use dpop_tower::time::{SystemClock, TimeSource as _};
+use dpop_tower::clock::{SystemClock, TimeSource as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, channel::Channel};
 use tokio::{net::TcpStream, sync::mpsc};

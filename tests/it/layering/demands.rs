@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{Router, routing::get};
 use dpop_tower::{
     DpopLayer, Policy, RequireScope,
+    clock::TimeSource as _,
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     policy,
     rejection::Rejection,
     test_util::{KeyKind, TestClient},
-    time::TimeSource as _,
 };
 use http::{Request, Response};
 
@@ -167,7 +167,7 @@ const DEMANDS: [Demand; 8] = [
 
 impl Demand {
     /// It is the refusal of a layer that asks for this and for nothing else.
-    fn assert_told(&self, response: &Response<Body>, what: &str) {
+    fn assert_told<B>(&self, response: &Response<B>, what: &str) {
         let rejection = response.extensions().get::<Rejection>();
         let reason = rejection.map_or("none", Rejection::reason);
         assert_eq!(reason, self.reason, "{what}");

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -174,9 +175,10 @@ pub(super) fn request(api: &Api, kind: Kind) -> Request<()> {
 struct Seen(String);
 
 /// What becomes of a request of this kind, in the words of the table.
-async fn outcome<S>(api: &Api, kind: Kind, service: S, calls: &AtomicUsize) -> String
+async fn outcome<S, B>(api: &Api, kind: Kind, service: S, calls: &AtomicUsize) -> String
 where
-    S: Service<Request<()>, Response = Response<Body>, Error = Infallible> + Clone,
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone,
+    B: fmt::Debug,
 {
     let request = request(api, kind);
     if kind == Kind::Replayed {
@@ -186,9 +188,10 @@ where
 }
 
 /// What becomes of this request, in the words of the table.
-pub(super) async fn answer<S>(request: Request<()>, service: S, calls: &AtomicUsize) -> String
+pub(super) async fn answer<S, B>(request: Request<()>, service: S, calls: &AtomicUsize) -> String
 where
-    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: fmt::Debug,
 {
     let response = respond(request, service, calls).await;
     match response.extensions().get::<Rejection>() {
@@ -198,13 +201,14 @@ where
 }
 
 /// What the service answers. The handler is called once, or not at all if the request is refused.
-pub(super) async fn respond<S>(
+pub(super) async fn respond<S, B>(
     request: Request<()>,
     service: S,
     calls: &AtomicUsize,
-) -> Response<Body>
+) -> Response<B>
 where
-    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: fmt::Debug,
 {
     let before = calls.load(Ordering::SeqCst);
     let response = service.oneshot(request).await.unwrap();

@@ -13,9 +13,9 @@ use axum::{
 };
 use dpop_tower::{
     BoundToken, DpopConfig, DpopLayer, PublicOrigin,
+    clock::{SystemClock, TimeSource as _},
     lifetime::TokenLifetime,
     test_util::{TestClient, TestIssuer},
-    time::{SystemClock, TimeSource as _},
 };
 use futures_util::SinkExt as _;
 use http::{HeaderValue, StatusCode, header};

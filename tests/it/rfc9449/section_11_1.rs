@@ -3,9 +3,9 @@
 use crate::stores::CountingStore;
 use crate::support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable};
 use dpop_tower::{
+    clock::UnixTime,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::TestClient,
-    time::UnixTime,
 };
 use http::Method;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};

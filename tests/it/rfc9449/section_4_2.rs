@@ -1,10 +1,10 @@
 //! Section 4.2: the syntax of a proof, one part broken at a time.
 
 use dpop_tower::{
+    clock::UnixTime,
     crypto::Algorithm,
     proof::{Ath, Htu, ProofContext, ProofPolicy},
     test_util::{KeyKind, TestClient},
-    time::UnixTime,
 };
 use http::Method;
 use josekit::jwk::{

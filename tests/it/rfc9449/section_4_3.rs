@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use dpop_tower::{
+    clock::{TimeSource as _, UnixTime},
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     test_util::TestClient,
-    time::{TimeSource as _, UnixTime},
 };
 use http::{HeaderValue, Method, Request};
 use serde_json::{Value, json};

@@ -8,10 +8,10 @@ use crate::{challenge::Challenge, stores::Outage};
 use axum::{Router, body::Body};
 use dpop_tower::{
     Check, DpopConfig, Policy, PublicOrigin,
+    clock::UnixTime,
     nonce::{NonceSecret, StatelessNonces},
     replay::{MemoryReplayStore, StoreError},
     test_util::TestClient,
-    time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};

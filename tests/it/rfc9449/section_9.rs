@@ -8,8 +8,8 @@ use crate::{
 };
 use axum::{Router, body::Body};
 use dpop_tower::{
+    clock::TimeSource as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
-    time::TimeSource as _,
 };
 use http::{Method, Request, Response, header};
 use serde_json::json;

@@ -197,9 +197,9 @@ impl Raw {
 
 /// Has the service answer, which it does at once.
 #[inline(never)]
-pub fn call<S>(service: &mut S, request: Request<()>) -> Response<()>
+pub fn call<S, B>(service: &mut S, request: Request<()>) -> Response<B>
 where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
 {
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Ok(())) = service.poll_ready(&mut context) else {

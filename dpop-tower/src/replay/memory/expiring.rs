@@ -9,7 +9,7 @@ use dashmap::{DashMap, mapref::one::RefMut};
 use rustc_hash::FxBuildHasher;
 
 use super::id::Id;
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// About so many entries share a part when the store is full. Clearing a part or making it bigger
 /// goes through all of its entries while whoever needs the part waits.

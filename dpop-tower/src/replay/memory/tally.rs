@@ -1,7 +1,7 @@
 //! How many live entries one client has.
 
 use super::expiring::Expires;
-use crate::time::UnixTime;
+use crate::clock::UnixTime;
 
 /// Live entries of one client, counted by the second they expire in.
 ///

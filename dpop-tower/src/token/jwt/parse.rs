@@ -3,13 +3,13 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use crate::{
+    clock::UnixTime,
     crypto::Algorithm,
     jose::{
         compact::CompactJws,
         json::{Object, Value},
     },
     keys::KeySet,
-    time::UnixTime,
     token::{TokenError, TokenErrorKind, claims::date},
 };
 

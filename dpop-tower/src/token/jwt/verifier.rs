@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     check::Check,
+    clock::UnixTime,
     keys::{KeySet, KeySource},
     proof::Ath,
-    time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 

@@ -15,9 +15,9 @@ use dpop_tower::crypto::AwsLcRs as Backend;
 #[cfg(feature = "josekit")]
 use dpop_tower::crypto::Josekit as Backend;
 use dpop_tower::{
+    clock::{SystemClock, TimeSource as _},
     proof::{Htu, ProofContext, ProofPolicy},
     test_util::{TestClient, TestIssuer},
-    time::{SystemClock, TimeSource as _},
 };
 use serde_json::json;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use dpop_tower::time::{SystemClock, TimeSource as _, UnixTime};
+use dpop_tower::clock::{SystemClock, TimeSource as _, UnixTime};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;

@@ -14,8 +14,8 @@ use std::{
 };
 
 use dpop_tower::{
+    clock::UnixTime,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
-    time::UnixTime,
 };
 use dpop_tower_performance::measure::{Samples, time};
 

@@ -12,7 +12,7 @@ environment, for serving (the first three go together):
   DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
   DPOP_AUDIENCE       the `aud` that its tokens have for this server
   DPOP_PUBLIC_ORIGIN  what clients call this server, such as https://api.example.com
-  DPOP_NONCE          `required` to have every proof carry a nonce
+  DPOP_NONCE          `required` to have every proof carry a nonce; `off` unless it is set
   PORT                the port to listen on at 127.0.0.1 (50051 unless set)";
 
 pub(crate) enum Mode {
@@ -47,9 +47,9 @@ fn settings() -> Result<Option<Settings>, String> {
         None => 50051,
     };
     let nonces = match variable("DPOP_NONCE").as_deref() {
-        None => false,
+        None | Some("off") => false,
         Some("required") => true,
-        Some(_) => return Err("DPOP_NONCE is either `required` or not set".to_owned()),
+        Some(_) => return Err("DPOP_NONCE is either `required` or `off`".to_owned()),
     };
     let names = ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_PUBLIC_ORIGIN"];
     match names.map(variable) {

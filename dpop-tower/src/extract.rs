@@ -43,7 +43,8 @@
 //!   `get(a).layer(dpop).post(b)` the `POST` is open.
 //! - Inside `nest`, the layer sees the path without its prefix; it uses axum's `OriginalUri` instead,
 //!   so there is nothing to configure.
-//! - A layer that rewrites the URI has to be inside of this one.
+//! - A layer that rewrites the URI has to be inside of this one. Any other layer, of axum or tower-http,
+//!   may be inside or outside.
 //! - A CORS layer has to be outside, so that preflight requests, which carry no token, get through.
 
 use std::{any::type_name, fmt};

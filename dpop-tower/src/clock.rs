@@ -90,7 +90,7 @@ impl TimeSource for SystemClock {
 ///
 /// ```
 /// use std::time::Duration;
-/// use dpop_tower::time::{ManualClock, TimeSource, UnixTime};
+/// use dpop_tower::clock::{ManualClock, TimeSource, UnixTime};
 ///
 /// let clock = ManualClock::new(UnixTime::from_secs(1_700_000_000));
 /// clock.advance(Duration::from_secs(5));

@@ -17,30 +17,53 @@
 //! # }
 //! ```
 //!
-//! In a method, [`RequestExt`] gives the token:
+//! In a method, [`RequestExt`] gives the token, whose claims can be read into a type of your own:
 //!
 //! ```
-//! use dpop_tower::tonic::RequestExt as _;
+//! use dpop_tower::grpc::RequestExt as _;
 //! use tonic::{Request, Response, Status};
 //!
+//! #[derive(serde::Deserialize)]
+//! struct Claims {
+//!     sub: String,
+//! }
+//!
 //! async fn whoami(request: Request<()>) -> Result<Response<String>, Status> {
-//!     let token = request.bound_token()?;
-//!     Ok(Response::new(token.thumbprint().to_string()))
+//!     let token = request.bound_token()?.typed::<Claims>()?;
+//!     Ok(Response::new(token.claims().sub.clone()))
 //! }
 //! ```
 //!
-//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path.
+//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path. Inside of the
+//! layer it sees the token: [`RequestExt`] is for its requests as well.
+//!
+//! With the server of tonic, a [`ForwardedTarget`](crate::target::ForwardedTarget) knows the address of the
+//! peer.
 
-use ::tonic::{Request, Status, server::NamedService};
+use tonic::{Request, Status, server::NamedService};
 
 use crate::{
-    middleware::Dpop,
-    token::{BearerToken, BoundToken, TokenErrorKind},
+    middleware::{Dpop, ScopeRequired},
+    token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
 };
 
 /// The routes of the service behind the layer are those of the service.
 impl<S: NamedService, R> NamedService for Dpop<S, R> {
     const NAME: &'static str = S::NAME;
+}
+
+/// The routes of the service behind the layer are those of the service.
+impl<S: NamedService, R> NamedService for ScopeRequired<S, R> {
+    const NAME: &'static str = S::NAME;
+}
+
+/// For the `?` operator: `UNAUTHENTICATED`. The message says nothing of the claims, which the error itself
+/// may quote.
+impl From<ClaimsMismatch> for Status {
+    fn from(_: ClaimsMismatch) -> Self {
+        tracing::warn!("the token's claims do not fit the type that a method asks for");
+        Self::unauthenticated(TokenErrorKind::InvalidClaim.description())
+    }
 }
 
 /// The tokens that a layer has verified, for methods of a service.
@@ -49,7 +72,7 @@ pub trait RequestExt: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// `UNAUTHENTICATED` if the request was let in without one, which only policies do that say so;
+    /// `UNAUTHENTICATED` if the request was admitted without one, which only policies do that say so;
     /// `INTERNAL` if no layer is in front of the service.
     fn bound_token(&self) -> Result<&BoundToken, Status>;
 

@@ -1,0 +1,51 @@
+//! Stands in for `lifetime` where that is not built in: nothing ends.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::{Body, Frame};
+
+use super::body::{BoxError, ResponseBody};
+
+pub(super) enum Watch {}
+
+impl Watch {
+    pub(super) fn poll_frame<B: Body>(
+        &mut self,
+        _: Pin<&mut B>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        match *self {}
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn may_cut<B>(&self, _: &B) -> bool {
+        match *self {}
+    }
+}
+
+pub(super) enum Expiry {}
+
+impl Expiry {
+    pub(super) const fn begin<B>(_: &mut Request<B>) -> Option<Self> {
+        None
+    }
+
+    pub(super) const fn cuts_request(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn poll_request(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    pub(super) fn respond<B>(&self, _: Response<B>) -> Response<ResponseBody<B>> {
+        match *self {}
+    }
+}
