@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ pub(super) struct Document {
     pub(super) text: Arc<[u8]>,
     /// When the attempt that fetched it began.
     pub(super) asked: Duration,
+    /// That of the attempt.
+    number: u64,
 }
 
 /// What configurations with the same issuer share. Attempts belong to it and not to the request that
@@ -48,6 +53,8 @@ pub(super) struct Source {
     fetch: Box<dyn Fetch>,
     clock: Arc<dyn TimeSource>,
     document: ArcSwapOption<Document>,
+    /// The number of the document, which costs less to look at.
+    latest: AtomicU64,
     /// Whoever changes the document holds this.
     attempts: Mutex<Attempts>,
 }
@@ -92,12 +99,18 @@ impl Source {
             fetch: Box::new(fetch),
             clock,
             document: ArcSwapOption::empty(),
+            latest: AtomicU64::new(0),
             attempts: Mutex::default(),
         }
     }
 
     pub(super) fn document(&self) -> Guard<Option<Arc<Document>>> {
         self.document.load()
+    }
+
+    /// Whether this document is the one at hand.
+    pub(super) fn is_latest(&self, document: &Document) -> bool {
+        self.latest.load(Ordering::Acquire) == document.number
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -181,8 +194,13 @@ impl Source {
                     Some(old) if *old.text == *text => Arc::clone(&old.text),
                     _ => Arc::from(text),
                 };
-                self.document
-                    .store(Some(Arc::new(Document { text, asked })));
+                let document = Document {
+                    text,
+                    asked,
+                    number,
+                };
+                self.document.store(Some(Arc::new(document)));
+                self.latest.store(number, Ordering::Release);
                 false
             }
         };
