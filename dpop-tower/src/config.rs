@@ -10,7 +10,7 @@ use crate::{
     proof::ProofPolicy,
     replay::{MemoryReplayStore, ReplayStore, SeenProofs},
     target::{Target, TargetUri},
-    time::{SystemClock, TimeSource},
+    time::{SystemClock, TimeSource, UnixTime},
     token::{TokenVerifier, Tokens},
 };
 
@@ -235,6 +235,12 @@ impl DpopConfigBuilder {
             Some(nonces) => nonces,
             None => Arc::new(StatelessNonces::new(NonceSecret::random()?)),
         };
+        if self.clock.now() == UnixTime::END {
+            tracing::warn!(
+                "the clock shows the end of time, as `SystemClock` does if that of the system cannot be \
+                 right: every token and every proof counts as expired until it is set"
+            );
+        }
         Ok(DpopConfig {
             target: self.target.0,
             tokens: self.tokens.build(&crypto)?,

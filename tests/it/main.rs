@@ -4,6 +4,7 @@ mod architecture;
 mod axum_router;
 mod backends;
 mod challenge;
+mod clock;
 mod cors;
 mod crypto;
 mod demands;

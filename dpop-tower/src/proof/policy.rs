@@ -210,7 +210,8 @@ impl ProofPolicy {
             return Err(ProofError::clock(ProofErrorKind::FromFuture, offset));
         }
         let expires_at = iat.saturating_add(self.max_age).saturating_add(self.leeway);
-        if expires_at < now {
+        // At the end of time the clock is broken, and an `iat` out there is no more recent than another.
+        if expires_at < now || now == UnixTime::END {
             return Err(ProofError::too_old(iat, now));
         }
         // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.

@@ -111,6 +111,10 @@ impl MemoryReplayStore {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
+        // A clock that shows the end of time is broken. Nothing may be cleared by it.
+        if now == UnixTime::END {
+            return Ok(Freshness::Replayed);
+        }
         let proof = Id::new(key.proof(), &self.key);
         let client = Id::new(key.client(), &self.key);
         loop {

@@ -397,9 +397,29 @@ fn extreme_times_neither_panic_nor_break_the_counts() {
     }
     // Nothing expires after the end of time, so such entries stay, and stay bounded.
     for jti in 100..200 {
-        let _ = check(&store, key(1, jti), i64::MAX, i64::MAX);
+        let _ = check(&store, key(1, jti), i64::MAX, i64::MAX - 1);
     }
     assert_eq!(store.len(), 4);
+}
+
+#[test]
+fn a_clock_that_shows_the_end_of_time_clears_nothing() {
+    let store = store(40, 40);
+    for jti in 0..40 {
+        assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
+    }
+    // As many as it takes for any part to be due, and for a full store to look for room.
+    for jti in 0..2_000 {
+        for expires_at in [160, i64::MAX] {
+            let answer = check(&store, key(2, jti), expires_at, i64::MAX);
+            assert_eq!(answer, Ok(Replayed));
+        }
+    }
+    assert_eq!((store.len(), stored(&store)), (40, (40, 1)));
+    for jti in 0..40 {
+        assert_eq!(check(&store, key(1, jti), 160, 101), Ok(Replayed));
+    }
+    assert_eq!(check(&store, key(3, 0), 230, 161), Ok(Fresh));
 }
 
 #[test]
