@@ -8,7 +8,7 @@ use crate::{
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Mode, Policy},
     proof::ProofPolicy,
-    replay::{MemoryReplayStore, ReplayStore, SeenProofs},
+    replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
     target::{Target, TargetUri},
     time::{SystemClock, TimeSource, UnixTime},
     token::{TokenVerifier, Tokens},
@@ -39,7 +39,7 @@ pub struct DpopConfig {
     pub(crate) proof: ProofPolicy,
     pub(crate) crypto: Arc<dyn SignatureVerifier>,
     pub(crate) proof_keys: KeyCache,
-    pub(crate) replay: Arc<dyn ReplayStore>,
+    pub(crate) replay: UsedProofs,
     /// Where a proof may be used again, those whose signature need not be checked again.
     pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
@@ -166,6 +166,8 @@ impl DpopConfigBuilder {
     }
 
     /// Where used proofs are remembered; a [`MemoryReplayStore`] with its default bounds unless set.
+    /// Configurations may share one, in an [`Arc`]: it then remembers every proof for the longest of
+    /// their windows.
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
         self
@@ -235,6 +237,15 @@ impl DpopConfigBuilder {
             Some(nonces) => nonces,
             None => Arc::new(StatelessNonces::new(NonceSecret::random()?)),
         };
+        let tokens = self.tokens.build(&crypto)?;
+        let store = self
+            .replay
+            .unwrap_or_else(|| Arc::new(MemoryReplayStore::new()));
+        let replay = if self.allows_reuse {
+            UsedProofs::not_remembered(store)
+        } else {
+            UsedProofs::new(store, max_age.saturating_add(leeway))
+        };
         if self.clock.now() == UnixTime::END {
             tracing::warn!(
                 "the clock shows the end of time, as `SystemClock` does if that of the system cannot be \
@@ -243,13 +254,11 @@ impl DpopConfigBuilder {
         }
         Ok(DpopConfig {
             target: self.target.0,
-            tokens: self.tokens.build(&crypto)?,
+            tokens,
             proof: self.proof,
             crypto,
             proof_keys: KeyCache::new(PROOF_KEYS),
-            replay: self
-                .replay
-                .unwrap_or_else(|| Arc::new(MemoryReplayStore::new())),
+            replay,
             seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,
             nonces_everywhere: self.nonces_everywhere,

@@ -12,7 +12,6 @@ use std::{
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::{HeaderMap, Method, Uri};
@@ -33,11 +32,6 @@ use crate::{
         VerifiedToken,
     },
 };
-
-/// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
-/// its last second is still known when it gets to the store, on this node or on one whose clock is
-/// behind.
-const REPLAY_MARGIN: Duration = Duration::from_secs(5);
 
 /// The parts of a request that count.
 #[derive(Clone, Copy)]
@@ -237,7 +231,7 @@ fn prove_possession(
         }
         None => config.replay.check_and_insert(
             ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
-            proof.expires_at().saturating_add(REPLAY_MARGIN),
+            proof.issued_at(),
             now,
         ),
     };

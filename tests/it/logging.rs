@@ -230,7 +230,7 @@ async fn an_outage_of_the_store_is_a_warning_with_its_cause() {
     let log = Log::listen();
     let api = Api::with(
         |tokens| tokens,
-        |config| config.replay_store(Outage(|| StoreError::unavailable("no route to store"))),
+        |config| config.replay_store(Outage::of(|| StoreError::unavailable("no route to store"))),
     );
     let token = api.token().mint();
     api.get(&token, &api.proof(&token).sign()).await;

@@ -30,5 +30,6 @@ mod scopes;
 mod stores;
 mod support;
 mod token;
+mod windows;
 mod worst_case;
 mod wycheproof;

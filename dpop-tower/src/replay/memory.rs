@@ -12,7 +12,7 @@ use self::{
     id::Id,
     tally::Tally,
 };
-use super::{Freshness, ReplayKey, ReplayStore, StoreError, StoreErrorKind};
+use super::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, StoreErrorKind};
 use crate::{check::Check, time::UnixTime};
 
 mod expiring;
@@ -62,6 +62,7 @@ pub struct MemoryReplayStore {
     full_at: AtomicI64,
     capacity: usize,
     capacity_per_client: usize,
+    windows: AcceptanceWindows,
 }
 
 impl MemoryReplayStore {
@@ -82,6 +83,7 @@ impl MemoryReplayStore {
             full_at: AtomicI64::new(i64::MIN),
             capacity: capacity.get(),
             capacity_per_client: capacity.get().div_ceil(10),
+            windows: AcceptanceWindows::new(),
         }
     }
 
@@ -238,6 +240,10 @@ impl ReplayStore for MemoryReplayStore {
     ) -> Check<Result<Freshness, StoreError>> {
         Check::ready(self.record(&key, expires_at, now))
     }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        &self.windows
+    }
 }
 
 impl fmt::Debug for MemoryReplayStore {
@@ -247,6 +253,20 @@ impl fmt::Debug for MemoryReplayStore {
             .field("capacity", &self.capacity)
             .field("capacity_per_client", &self.capacity_per_client)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl MemoryReplayStore {
+    /// Forgets everything that has expired, which insertions do bit by bit.
+    pub(super) fn sweep(&self, now: UnixTime) {
+        for mut part in self.seen.each() {
+            self.release(part.purge(now));
+            self.seen.publish(&part);
+        }
+        for mut part in self.clients.each() {
+            part.purge(now);
+        }
     }
 }
 

@@ -9,6 +9,13 @@
 //! resources, they have to share one [`ReplayStore`]; otherwise each of them accepts a copied proof
 //! once.
 //!
+//! # Several configurations
+//!
+//! Configurations may share a store, side by side or one after the other, also with different
+//! [maximum ages](crate::DpopConfigBuilder::max_age): a proof is remembered for the longest window among
+//! them ([`AcceptanceWindows`]). Layers *around one handler* share a configuration, not just a store, or
+//! the inner one takes every proof for a replay.
+//!
 //! # Example
 //!
 //! ```
@@ -46,12 +53,18 @@ use crate::{check::Check, time::UnixTime};
 mod error;
 mod memory;
 mod seen;
+mod used;
+mod windows;
 
-pub(crate) use self::seen::{ProofDigest, SeenProofs};
+pub(crate) use self::{
+    seen::{ProofDigest, SeenProofs},
+    used::UsedProofs,
+};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::MemoryReplayStore,
+    windows::AcceptanceWindows,
 };
 
 /// Identity of a proof: which client key signed it, and which `jti` it carries.
@@ -134,6 +147,10 @@ pub enum Freshness {
 /// 6. **Fail closed.** Whatever keeps the store from knowing is an error, never `Fresh`.
 /// 7. **Bounded.** Memory has a limit, and one client key cannot take all of it.
 ///
+/// 8. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
+///    and [`windows`](Self::windows) returns that one every time. Stores that share records share the
+///    windows, too.
+///
 /// The caller asks last, after the signature, the claims and the access token were found good: a
 /// bad proof must use up neither a `jti` nor memory.
 ///
@@ -146,9 +163,9 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and tells which it was.
     ///
     /// `expires_at` is the last instant, inclusive, to which the proof has to be remembered: that at
-    /// which it could still be accepted (`iat` plus the maximum age plus the leeway), and a few
-    /// seconds for the time between looking at a proof and asking here. `now` is the caller's reading
-    /// of the clock.
+    /// which any configuration that shares the store could still accept it (`iat` plus the longest
+    /// window of [`windows`](Self::windows)), and a few seconds for the time between looking at a proof
+    /// and asking here. `now` is the caller's reading of the clock.
     ///
     /// # Errors
     ///
@@ -160,6 +177,41 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Check<Result<Freshness, StoreError>>;
+
+    /// The windows of the configurations that use this store: a field of the store, returned as it is.
+    /// A store that passes calls on to another returns that one's.
+    ///
+    /// ```
+    /// use dpop_tower::{
+    ///     Check,
+    ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+    ///     time::UnixTime,
+    /// };
+    ///
+    /// #[derive(Debug)]
+    /// struct Database {
+    ///     windows: AcceptanceWindows,
+    ///     // A pool of connections, and so on.
+    /// }
+    ///
+    /// impl ReplayStore for Database {
+    ///     fn check_and_insert(
+    ///         &self,
+    ///         key: ReplayKey,
+    ///         expires_at: UnixTime,
+    ///         now: UnixTime,
+    ///     ) -> Check<Result<Freshness, StoreError>> {
+    ///         # let _ = (key, expires_at, now);
+    ///         // One statement that inserts unless the row is there.
+    ///         # Check::ready(Err(StoreError::unavailable("no database")))
+    ///     }
+    ///
+    ///     fn windows(&self) -> &AcceptanceWindows {
+    ///         &self.windows
+    ///     }
+    /// }
+    /// ```
+    fn windows(&self) -> &AcceptanceWindows;
 }
 
 impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
@@ -170,6 +222,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
         now: UnixTime,
     ) -> Check<Result<Freshness, StoreError>> {
         (**self).check_and_insert(key, expires_at, now)
+    }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        (**self).windows()
     }
 }
 

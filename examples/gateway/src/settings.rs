@@ -174,12 +174,6 @@ impl Settings {
         (count(&replay.capacity), count(&replay.capacity_per_client))
     }
 
-    /// How long a proof is acceptable: its maximum age, and the leeway.
-    pub fn window(&self) -> Duration {
-        let (max_age, leeway) = access::window(&self.file);
-        max_age.saturating_add(leeway)
-    }
-
     /// What decides who is let in. It remembers in `memory`.
     ///
     /// # Errors

@@ -97,7 +97,10 @@ impl TokenVerifier for NoKeys {
 
 /// An API whose replay store answers with this error.
 fn outage(way: Way, error: fn() -> StoreError) -> Api {
-    way.api_with(|tokens| tokens, |config| config.replay_store(Outage(error)))
+    way.api_with(
+        |tokens| tokens,
+        |config| config.replay_store(Outage::of(error)),
+    )
 }
 
 fn nonces() -> StatelessNonces {

@@ -46,14 +46,7 @@ fn stored(store: &MemoryReplayStore) -> (usize, usize) {
 }
 
 fn sweep(store: &MemoryReplayStore, now: i64) {
-    let now = UnixTime::from_secs(now);
-    for mut part in store.seen.each() {
-        store.release(part.purge(now));
-        store.seen.publish(&part);
-    }
-    for mut part in store.clients.each() {
-        part.purge(now);
-    }
+    store.sweep(UnixTime::from_secs(now));
 }
 
 /// Runs `work` on all threads at once and gives what each returned.

@@ -140,7 +140,7 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
 }
 
 /// Maximum age and leeway.
-pub(super) fn window(file: &File) -> (Duration, Duration) {
+fn window(file: &File) -> (Duration, Duration) {
     let seconds = |field: &Option<Spanned<u64>>, usual| {
         Duration::from_secs(field.as_ref().map_or(usual, |seconds| *seconds.get_ref()))
     };
@@ -178,7 +178,7 @@ pub(super) fn configs(
             .max_age(max_age)
             .leeway(leeway)
             .policy(policy(file.mode))
-            .replay_store(memory.store(max_age.saturating_add(leeway)));
+            .replay_store(memory.proofs());
         if let Some(algorithms) = &algorithms {
             config = config.algorithms(algorithms.iter().copied());
         }
