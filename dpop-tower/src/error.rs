@@ -31,6 +31,8 @@ pub enum ConfigErrorKind {
     Policy,
     /// The replay store: its bounds.
     Replay,
+    /// The claim that scopes are taken from.
+    ScopeClaim,
     /// The public origin.
     Target,
     /// The acceptance window of proofs.

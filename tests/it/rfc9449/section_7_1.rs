@@ -277,7 +277,7 @@ async fn cases(way: Way) -> Vec<Case> {
             "token_missing_claim",
             api.token().without_claim("exp").mint(),
         ),
-        ("token_invalid_claim", api.token().claim("sub", 7).mint()),
+        ("token_invalid_claim", api.token().claim("iss", 7).mint()),
         (
             "token_confirmation_invalid",
             api.token().claim("cnf", json!({})).mint(),

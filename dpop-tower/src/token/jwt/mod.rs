@@ -53,6 +53,7 @@ impl JwtTokens {
                 algorithms: Algorithm::DEFAULT.to_vec(),
                 leeway: Duration::from_secs(10),
                 typ_jwt: false,
+                scope_claim: None,
             },
             issuer,
             keys,
@@ -123,7 +124,18 @@ impl JwtTokens {
         self
     }
 
-    /// Also accepts the `typ` `JWT`, for issuers that do not send `at+jwt`.
+    /// Takes the scopes of a token from this claim instead of `scope`: `scp`, `permissions`, `roles` or
+    /// whatever the issuer calls it. It may be a text, with scopes separated by spaces, or an array of
+    /// texts. [`ClaimSet::scopes`](super::ClaimSet::scopes) and policies go by it, and no longer by
+    /// `scope`.
+    #[must_use]
+    pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
+        self.checks.scope_claim = Some(name.into().into());
+        self
+    }
+
+    /// Also accepts the `typ` `JWT`, and tokens without any `typ`, for issuers that do not send
+    /// `at+jwt`. Every other `typ` is rejected all the same.
     ///
     /// # Security
     ///
@@ -162,6 +174,9 @@ impl JwtTokens {
         }
         if self.checks.audiences.iter().any(String::is_empty) {
             return refuse("an audience is empty");
+        }
+        if let Some(name) = &self.checks.scope_claim {
+            check_scope_claim(name)?;
         }
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
         let fixed = |jwks: &[u8]| {
@@ -206,6 +221,40 @@ impl JwtTokens {
         };
         Ok(JwtVerifier::new(self.checks, keys, self.cache_capacity))
     }
+}
+
+/// What a claim of these names says is not what its bearer may do (RFC 7519 section 4.1, RFC 7800, RFC
+/// 8693, RFC 9068).
+const NO_SCOPES: [&str; 14] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "cnf",
+    "azp",
+    "client_id",
+    "acr",
+    "amr",
+    "auth_time",
+    "act",
+];
+
+fn check_scope_claim(name: &str) -> Result<(), ConfigError> {
+    let why = if name.is_empty() {
+        "is empty"
+    } else if NO_SCOPES.contains(&name) {
+        "means something else in every token"
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "the claim {name:?} {why}: give `JwtTokens::scope_claim` the one that has the scopes, such as \
+         \"scp\", or leave it out for \"scope\""
+    );
+    Err(ConfigError::new(ConfigErrorKind::ScopeClaim, message))
 }
 
 impl fmt::Debug for JwtTokens {
