@@ -8,7 +8,7 @@ mod forwarded;
 
 pub use self::forwarded::{ForwardedTarget, PeerAddr};
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header};
 
@@ -153,18 +153,16 @@ impl PublicOrigin {
         }
         request
             .claimed_authority()
-            .and_then(|authority| self.named(authority, None))
+            .and_then(|authority| {
+                self.all()
+                    .find(|origin| origin.authority_matches(authority))
+            })
             .unwrap_or(&self.first)
     }
 
-    /// The listed origin with this authority and, if it is given, this scheme.
-    fn named(&self, authority: &str, scheme: Option<&str>) -> Option<&Origin> {
-        std::iter::once(&self.first)
-            .chain(&self.others)
-            .filter(|origin| {
-                scheme.is_none_or(|scheme| origin.scheme().eq_ignore_ascii_case(scheme))
-            })
-            .find(|origin| origin.authority_matches(authority))
+    /// Those that are listed, in their order.
+    fn all(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// The URI of this path, behind what a proxy has taken off.
@@ -185,7 +183,7 @@ fn parse(origin: &str) -> Result<Origin, ConfigError> {
     })
 }
 
-fn refused(message: &'static str) -> ConfigError {
+fn refused(message: impl Into<Cow<'static, str>>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Target, message)
 }
 
@@ -205,11 +203,7 @@ impl TargetUri for PublicOrigin {
 impl fmt::Debug for PublicOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(
-                std::iter::once(&self.first)
-                    .chain(&self.others)
-                    .map(Origin::as_str),
-            )
+            .entries(self.all().map(Origin::as_str))
             .finish()
     }
 }
