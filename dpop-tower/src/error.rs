@@ -23,6 +23,8 @@ pub enum ConfigErrorKind {
     AccessTokens,
     /// No crypto backend was chosen and no default is compiled in.
     Crypto,
+    /// The issuer's identifier, which is something else's address.
+    Issuer,
     /// The issuer's keys could not be read.
     Keys,
     /// The nonces: their secret or period.

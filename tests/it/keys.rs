@@ -1318,6 +1318,63 @@ fn mistakes_in_the_settings_of_tokens_are_named() {
 }
 
 #[test]
+fn what_would_have_every_token_rejected_is_told_at_start() {
+    let (issuer, url) = (ConfigErrorKind::Issuer, ConfigErrorKind::AccessTokens);
+    let jwks = || TestIssuer::new().jwks();
+    let metadata = "https://issuer.test/.well-known/openid-configuration";
+    for (tokens, kind, parts) in [
+        (
+            JwtTokens::discover(metadata),
+            issuer,
+            [metadata, "\"https://issuer.test\""],
+        ),
+        (
+            JwtTokens::jwks(metadata, jwks()),
+            issuer,
+            [metadata, "`iss`"],
+        ),
+        (
+            JwtTokens::jwks_url("https://issuer.test/jwks.json", "https://issuer.test/jwks"),
+            issuer,
+            ["https://issuer.test/jwks.json", "JWK Set"],
+        ),
+        (
+            JwtTokens::jwks_url("https://issuer.test/jwks", "https://issuer.test"),
+            url,
+            ["https://issuer.test/jwks", "swapped"],
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, metadata),
+            url,
+            [metadata, "`discover`"],
+        ),
+    ] {
+        let error = config_error(tokens.audience(ORIGIN), |config| config);
+        assert_eq!(error.kind(), kind);
+        for part in parts {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+    for claim in ["", "aud", "sub", "exp", "cnf"] {
+        let tokens = TestIssuer::new().tokens().scope_claim(claim);
+        let error = config_error(tokens, |config| config);
+        assert_eq!(error.kind(), ConfigErrorKind::ScopeClaim);
+        assert!(error.to_string().contains(&format!("{claim:?}")), "{error}");
+    }
+    for claim in [
+        "scope",
+        "scp",
+        "permissions",
+        "roles",
+        "https://x.test/roles",
+    ] {
+        let tokens = TestIssuer::new().tokens().scope_claim(claim);
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        DpopConfig::builder(origin, tokens).build().unwrap();
+    }
+}
+
+#[test]
 fn keys_in_place_have_to_be_usable_at_once() {
     let es384 = Value::Object(JoseKey::new(Algorithm::Es384).public());
     let es256 = JoseKey::new(Algorithm::Es256);

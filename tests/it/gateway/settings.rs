@@ -248,6 +248,7 @@ fn a_head_that_means_nothing_is_told_with_its_field() {
         ),
         ("upstream", "'http://user@127.0.0.1'", 2, "looks like"),
         ("upstream", "'ftp://127.0.0.1'", 2, "looks like"),
+        ("public_origins[0]", "['https://*.api.test']", 3, "'*'"),
         ("upstream", "'http://a b'", 2, "not a URL"),
         ("public_origins", "[]", 3, "what clients call"),
         ("public_origins[0]", "['api.test']", 3, "looks like"),

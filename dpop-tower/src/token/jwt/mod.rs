@@ -1,4 +1,5 @@
 mod cache;
+mod issuer;
 mod parse;
 mod verifier;
 
@@ -77,6 +78,8 @@ impl JwtTokens {
     }
 
     /// Tokens of `issuer`, whose keys are at `url`; fetched as with [`discover`](Self::discover).
+    ///
+    /// Arguments that are likely swapped are an error when the configuration is built.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub fn jwks_url(issuer: impl Into<String>, url: impl Into<String>) -> Self {
@@ -166,9 +169,11 @@ impl JwtTokens {
     ) -> Result<JwtVerifier, ConfigError> {
         let refuse =
             |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
-        if self.issuer.is_empty() {
-            return refuse("the issuer is empty");
+        #[cfg(feature = "jwks")]
+        if let Keys::Url(url) = &self.keys {
+            issuer::check_jwks_url(&self.issuer, url)?;
         }
+        issuer::check_issuer(&self.issuer)?;
         if self.checks.audiences.is_empty() {
             return refuse("no audience: name this API with `JwtTokens::audience`");
         }
