@@ -37,7 +37,7 @@ pub enum ConfigErrorKind {
     ScopeClaim,
     /// The public origin.
     Target,
-    /// The acceptance window of proofs.
+    /// How far dates may be off: the maximum age of proofs, or the leeway of proofs or access tokens.
     Window,
 }
 

@@ -148,7 +148,7 @@ async fn rfc_7519_section_4_1_4_a_token_ends_at_the_second_of_exp(way: Way) {
     }
     // The leeway is for the future only.
     let lenient = way.api_with(
-        |tokens| tokens.leeway(Duration::from_secs(600)),
+        |tokens| tokens.danger_leeway(Duration::from_secs(600)),
         |config| config,
     );
     let token = lenient.token().claim("exp", lenient.now()).mint();

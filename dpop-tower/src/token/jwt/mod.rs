@@ -10,7 +10,10 @@ use crate::{
     crypto::{Algorithm, SignatureVerifier},
     error::{ConfigError, ConfigErrorKind},
     keys::{FixedKeys, KeySet, KeySource},
+    proof::{Setting, TOKEN_LEEWAY},
 };
+
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 
 /// Access tokens that are JWTs of one issuer (RFC 9068).
 ///
@@ -30,6 +33,7 @@ pub struct JwtTokens {
     issuer: String,
     keys: Keys,
     checks: parse::Checks,
+    leeway: Setting,
     cache_capacity: usize,
     #[cfg(feature = "jwks")]
     plain_http: bool,
@@ -52,10 +56,11 @@ impl JwtTokens {
                 issuer: issuer.clone(),
                 audiences: Vec::new(),
                 algorithms: Algorithm::DEFAULT.to_vec(),
-                leeway: Duration::from_secs(10),
+                leeway: DEFAULT_LEEWAY,
                 typ_jwt: false,
                 scope_claim: None,
             },
+            leeway: Setting::Plain(DEFAULT_LEEWAY),
             issuer,
             keys,
             cache_capacity: 10_000,
@@ -112,11 +117,23 @@ impl JwtTokens {
         self
     }
 
-    /// How far `nbf` and `iat` may lie in the future, in whole seconds; 10 unless set. `exp` has no
-    /// leeway.
+    /// How far `nbf` and `iat` may lie in the future: whole seconds, up to 60; 10 unless set. `exp` has
+    /// no leeway.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.checks.leeway = leeway;
+        self.leeway = Setting::Plain(leeway);
+        self
+    }
+
+    /// As [`leeway`](Self::leeway), up to an hour.
+    ///
+    /// # Security
+    ///
+    /// A token is accepted this long before the issuer means it to be. The FAPI 2.0 Security Profile has
+    /// servers reject an `iat` or `nbf` that is more than 60 seconds ahead.
+    #[must_use]
+    pub const fn danger_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Setting::Danger(leeway);
         self
     }
 
@@ -164,7 +181,7 @@ impl JwtTokens {
     }
 
     pub(super) fn build(
-        self,
+        mut self,
         crypto: &Arc<dyn SignatureVerifier>,
     ) -> Result<JwtVerifier, ConfigError> {
         let refuse =
@@ -183,6 +200,7 @@ impl JwtTokens {
         if let Some(name) = &self.checks.scope_claim {
             check_scope_claim(name)?;
         }
+        self.checks.leeway = TOKEN_LEEWAY.check(self.leeway)?;
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
         let fixed = |jwks: &[u8]| {
             KeySet::parse(jwks, &self.checks.algorithms, &**crypto)
@@ -266,6 +284,7 @@ impl fmt::Debug for JwtTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtTokens")
             .field("checks", &self.checks)
+            .field("leeway", &self.leeway)
             .field("cache_capacity", &self.cache_capacity)
             .finish_non_exhaustive()
     }
