@@ -34,6 +34,7 @@ mod asking;
 mod error;
 mod file;
 mod policies;
+mod proof;
 
 /// What a file says, checked.
 pub struct Settings {

@@ -39,7 +39,7 @@ async fn a_proof_that_was_used_before_a_reload_is_used_after_it() {
     assert_eq!(rig.status(request()).await, 200);
     for tables in [
         "",
-        "[proof]\nmax_age = 3600",
+        "[proof]\ndanger_max_age = 3600",
         "[proof]\nmax_age = 30",
         "[replay]\ncapacity = 5",
     ] {
@@ -60,7 +60,7 @@ async fn a_reload_with_a_longer_life_of_proofs_brings_none_back() {
     let request = || rig.with_proof("/orders", &token, &proof);
     assert_eq!(rig.status(request()).await, 200);
     tokio::time::sleep(Duration::from_secs(11)).await;
-    rig.reload(Wanted::tables("[proof]\nmax_age = 3600"));
+    rig.reload(Wanted::tables("[proof]\ndanger_max_age = 3600"));
     assert_eq!(rig.status(request()).await, 401);
 }
 
