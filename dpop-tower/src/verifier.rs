@@ -229,11 +229,9 @@ fn prove_possession(
             }
             Check::ready(Ok(Freshness::Fresh))
         }
-        None => config.replay.check_and_insert(
-            ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
-            proof.issued_at(),
-            now,
-        ),
+        None => config
+            .replay
+            .check_and_insert(replay_key(&proof, &token), proof.issued_at(), now),
     };
     let admission = Admission::Bound {
         token: BoundToken::new(thumbprint, token.into_claims()),
@@ -244,6 +242,15 @@ fn prove_possession(
         },
     };
     Ok(Step::Replay(Some(admission), check))
+}
+
+/// The proof's identity, and whose share of the replay store it counts to.
+fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
+    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti());
+    match token.claims().subject_digest() {
+        Some(digest) => key.of_subject(digest),
+        None => key,
+    }
 }
 
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.

@@ -21,10 +21,13 @@ pub(crate) struct UsedProofs {
 impl UsedProofs {
     /// For a configuration that accepts proofs for `window`: their maximum age and the leeway.
     pub(crate) fn new(store: Arc<dyn ReplayStore>, window: Duration) -> Self {
-        Self {
-            window: store.windows().register(window),
-            store,
+        let windows = store.windows();
+        let window = windows.register(window);
+        // Once for a store, and not for every configuration that shares it.
+        if let (Some(longest), Some(limits)) = (windows.news(), store.limits()) {
+            limits.warn_if_short(longest.saturating_add(MARGIN));
         }
+        Self { store, window }
     }
 
     /// For a configuration that never asks the store.

@@ -60,6 +60,8 @@ struct Shared {
     /// back could return to it.
     short_until: AtomicI64,
     short: AtomicI64,
+    /// The longest window that somebody was told about.
+    told: AtomicI64,
 }
 
 impl Default for Shared {
@@ -70,6 +72,7 @@ impl Default for Shared {
             latest: AtomicI64::new(i64::MIN),
             short_until: AtomicI64::new(i64::MIN),
             short: AtomicI64::new(i64::MAX),
+            told: AtomicI64::new(0),
         }
     }
 }
@@ -100,6 +103,13 @@ impl AcceptanceWindows {
             shared: Arc::clone(&self.0),
             window,
         }
+    }
+
+    /// The longest window that is registered, if it is longer than what this has returned before.
+    pub(super) fn news(&self) -> Option<Duration> {
+        let longest = self.0.longest.load(SeqCst);
+        let told = self.0.told.fetch_max(longest, SeqCst);
+        (longest > told).then(|| self.longest())
     }
 
     /// The longest window that is registered.

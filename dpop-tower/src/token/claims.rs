@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{TokenError, TokenErrorKind};
 use crate::{jose::json::numeric_date, jwk::Thumbprint, time::UnixTime};
@@ -18,6 +19,7 @@ struct Inner {
     expires_at: UnixTime,
     /// `None` for `scope`.
     scope_claim: Option<Arc<str>>,
+    subject_digest: Option<[u8; 32]>,
 }
 
 impl ClaimSet {
@@ -79,9 +81,34 @@ impl ClaimSet {
         read(&self.0.claims)
     }
 
+    /// SHA-256 over the issuer and the subject, or the client where there is no subject: who a token is
+    /// for, in a fixed size. `None` if it says neither.
+    pub(crate) fn subject_digest(&self) -> Option<[u8; 32]> {
+        self.0.subject_digest
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
+}
+
+/// It is computed once for a token, however often that is used.
+fn subject_digest(claims: &Map<String, Value>) -> Option<[u8; 32]> {
+    let text = |name| claims.get(name).and_then(Value::as_str);
+    let (kind, who) = match (text("sub"), text("client_id")) {
+        (Some(subject), _) => (b's', subject),
+        (None, Some(client)) => (b'c', client),
+        (None, None) => return None,
+    };
+    let issuer = text("iss").unwrap_or_default();
+    // Kind and length first, so that no two pairs give the same input.
+    let length = u64::try_from(issuer.len()).unwrap_or(u64::MAX);
+    let digest = Sha256::new()
+        .chain_update([kind])
+        .chain_update(length.to_be_bytes())
+        .chain_update(issuer)
+        .chain_update(who);
+    Some(digest.finalize().into())
 }
 
 impl fmt::Debug for ClaimSet {
@@ -182,6 +209,7 @@ impl VerifiedToken {
         let confirmation = Confirmation::from_claims(&claims)?;
         Ok(Self {
             claims: ClaimSet(Arc::new(Inner {
+                subject_digest: subject_digest(&claims),
                 claims,
                 expires_at,
                 scope_claim: None,
@@ -322,6 +350,46 @@ mod tests {
         let token = verified(json!({"sub": "", "client_id": "c"})).unwrap();
         assert_eq!(token.claims().subject(), Some(""));
         assert_eq!(token.claims().client_id(), Some("c"));
+    }
+
+    #[test]
+    fn who_a_token_is_for_is_told_by_issuer_and_subject_or_client() {
+        let digest = |claims: Value| verified(claims).unwrap().claims().subject_digest();
+        let alice = digest(json!({"iss": "i", "sub": "alice"}));
+        assert!(alice.is_some());
+        for same in [
+            json!({"iss": "i", "sub": "alice", "client_id": "x", "scope": "y"}),
+            json!({"iss": "i", "sub": "alice", "client_id": 7}),
+        ] {
+            assert_eq!(digest(same), alice);
+        }
+        let others = [
+            json!({"iss": "j", "sub": "alice"}),
+            json!({"sub": "alice"}),
+            json!({"iss": "i", "sub": "bob"}),
+            json!({"iss": "i", "sub": ""}),
+            json!({"iss": "i", "client_id": "alice"}),
+            json!({"iss": "ia", "sub": "lice"}),
+            json!({"iss": "", "sub": "ialice"}),
+        ];
+        let mut digests: Vec<_> = others.into_iter().map(digest).chain([alice]).collect();
+        assert!(digests.iter().all(Option::is_some));
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 8);
+        // What is no text counts as absent here, too.
+        let client = digest(json!({"iss": "i", "client_id": "c"}));
+        for sub in [json!(null), json!(7), json!(["alice"])] {
+            assert_eq!(
+                digest(json!({"iss": "i", "sub": sub, "client_id": "c"})),
+                client
+            );
+        }
+        assert_eq!(digest(json!({"iss": "i"})), None);
+        assert_eq!(
+            digest(json!({"iss": "i", "sub": null, "client_id": []})),
+            None
+        );
     }
 
     fn scopes(token: &VerifiedToken) -> Vec<&str> {

@@ -78,7 +78,7 @@ impl Gateway {
                 guard,
                 settings: None,
             }),
-            memory: Memory::new(None, None)?,
+            memory: Memory::new(None, None, None)?,
         })))
     }
 

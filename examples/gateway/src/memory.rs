@@ -15,8 +15,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty memory for this many proofs, a million unless given, and this many of one client, a
-    /// tenth of the whole unless given.
+    /// An empty memory for this many proofs, a million unless given; this many of one client, a tenth of
+    /// the whole unless given; and this many of one subject, as many as of one client unless given.
     ///
     /// # Errors
     ///
@@ -24,6 +24,7 @@ impl Memory {
     pub fn new(
         capacity: Option<NonZeroUsize>,
         capacity_per_client: Option<NonZeroUsize>,
+        capacity_per_subject: Option<NonZeroUsize>,
     ) -> Result<Self, ConfigError> {
         let mut proofs = match capacity {
             None => MemoryReplayStore::new(),
@@ -31,6 +32,9 @@ impl Memory {
         };
         if let Some(entries) = capacity_per_client {
             proofs = proofs.capacity_per_client(entries);
+        }
+        if let Some(entries) = capacity_per_subject {
+            proofs = proofs.capacity_per_subject(entries);
         }
         Ok(Self {
             proofs: Arc::new(proofs),

@@ -110,3 +110,18 @@ async fn a_token_is_signed_as_the_file_allows() {
     head.headers.insert("authorization", token.parse().unwrap());
     assert_eq!(rig.status(Request::from_parts(head, body)).await, 401);
 }
+
+#[tokio::test]
+async fn one_user_with_many_keys_has_one_share_of_the_memory() {
+    let tables = "[replay]\ncapacity_per_subject = 3";
+    let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
+    let url = format!("{ORIGIN}/orders");
+    for n in 0..6 {
+        let client = dpop_tower::test_util::TestClient::new();
+        let token = rig.issuer.token().subject("mallory").bound_to(&client);
+        let request = client.get(&url, &token.mint()).map(|()| Body::empty());
+        let status = if n < 3 { 200 } else { 503 };
+        assert_eq!(rig.status(request).await, status, "{n}");
+    }
+    assert_eq!(rig.status(rig.get("/orders")).await, 200);
+}

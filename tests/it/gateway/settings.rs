@@ -352,6 +352,12 @@ fn what_cannot_be_is_told_with_its_field() {
             "a `proof.leeway` already",
         ),
         (
+            "[replay]\ncapacity_per_subject = 0",
+            1,
+            "replay.capacity_per_subject",
+            "nonzero",
+        ),
+        (
             "[proof]\nalgorithms = []",
             1,
             "proof.algorithms",
@@ -592,6 +598,7 @@ fn what_is_odd_and_good_is_good() {
         "[proof]\nmax_age = 600\nleeway = 60",
         "[proof]\nmax_age = 1\nleeway = 0",
         "[proof]\ndanger_max_age = 86400\ndanger_leeway = 3600",
+        "[replay]\ncapacity = 50\ncapacity_per_client = 50\ncapacity_per_subject = 7",
         "[[issuer]]\nurl = 'https://b.test/'\naudiences = ['b']",
         "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\njwks_url = 'https://c.test/keys'",
     ] {

@@ -314,6 +314,7 @@ async fn cases(way: Way) -> Vec<Case> {
     for (reason, error) in [
         ("store_full", StoreError::full as fn() -> StoreError),
         ("client_full", StoreError::client_full),
+        ("subject_full", StoreError::subject_full),
         ("store_unavailable", || StoreError::unavailable("no route")),
     ] {
         let api = outage(way, error);
@@ -519,6 +520,13 @@ async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one(way: Way) {
         (
             MemoryReplayStore::with_capacity(size(9)).capacity_per_client(size(1)),
             "client_full",
+            true,
+        ),
+        (
+            MemoryReplayStore::with_capacity(size(9))
+                .capacity_per_client(size(9))
+                .capacity_per_subject(size(1)),
+            "subject_full",
             true,
         ),
     ] {

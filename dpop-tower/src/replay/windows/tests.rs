@@ -218,6 +218,23 @@ fn a_store_may_remember_for_longer_than_any_configuration_asks() {
 }
 
 #[test]
+fn a_longer_window_is_news_once() {
+    let windows = AcceptanceWindows::new();
+    assert_eq!(windows.news(), None);
+    let of = Duration::from_secs;
+    let short = windows.register(of(10));
+    assert_eq!((windows.news(), windows.news()), (Some(of(10)), None));
+    let same = windows.register(of(10));
+    assert_eq!(windows.news(), None);
+    let long = windows.register(of(20));
+    assert_eq!((windows.news(), windows.news()), (Some(of(20)), None));
+    drop(long);
+    let _again = windows.register(of(20));
+    assert_eq!(windows.news(), None);
+    drop((short, same));
+}
+
+#[test]
 fn extreme_times_and_windows_do_not_overflow() {
     let windows = AcceptanceWindows::new();
     let at = UnixTime::from_secs;

@@ -175,6 +175,7 @@ impl Default for Limits {
 pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+    pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
 }
 
 #[derive(Debug, Deserialize)]
