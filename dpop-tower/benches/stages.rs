@@ -48,7 +48,7 @@ fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Poli
     let room = NonZeroUsize::new(4_000_000).unwrap();
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), tokens)
         .crypto(Arc::clone(backend))
-        .max_age(Duration::from_secs(3600))
+        .danger_max_age(Duration::from_secs(3600))
         .replay_store(MemoryReplayStore::with_capacity(room).capacity_per_client(room));
     DpopLayer::new(config.build().unwrap())
         .with_policy(policy)
@@ -71,7 +71,9 @@ fn parsing(criterion: &mut Criterion) {
     let token = TestIssuer::new().token().bound_to(&client).mint();
     let proof = client.proof("GET", URL).access_token(&token).sign();
     let htu = Htu::parse(URL).unwrap();
-    let policy = ProofPolicy::default().max_age(Duration::from_secs(3600));
+    let policy = ProofPolicy::default()
+        .danger_max_age(Duration::from_secs(3600))
+        .unwrap();
     let ath = Ath::of(&token);
     let mut group = criterion.benchmark_group("parsing");
     group.bench_function("ath", |b| b.iter(|| Ath::of(black_box(&token))));

@@ -19,6 +19,10 @@ use std::{
 pub struct UnixTime(i64);
 
 impl UnixTime {
+    /// The last instant that can be represented. Nothing is valid any more at that time: it is what
+    /// [`SystemClock`] reads where the system's clock is broken.
+    pub(crate) const END: Self = Self(i64::MAX);
+
     /// The instant `secs` seconds after (or, if negative, before) the epoch.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs)
@@ -94,17 +98,33 @@ impl<T: TimeSource + ?Sized> TimeSource for Arc<T> {
 }
 
 /// The clock of the operating system.
+///
+/// A clock that shows a time before September 2023, when RFC 9449 was published, is broken. It reads as
+/// the last representable instant, at which every token and every proof has expired, so every request
+/// that needs one is rejected until the clock is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl TimeSource for SystemClock {
     fn now(&self) -> UnixTime {
-        // A clock before 1970 is a broken machine. Reading it as the epoch refuses every token and
-        // proof (all of them are then "not yet valid"), which is the safe direction.
-        let secs = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_secs());
-        UnixTime::from_secs(i64::try_from(secs).unwrap_or(i64::MAX))
+        reading(SystemTime::now())
+    }
+}
+
+/// The publication of RFC 9449. A clock that shows an earlier time is wrong: it has lost its battery, or
+/// never had one and counts from 1970.
+const EARLIEST: u64 = 1_693_526_400; // 2023-09-01T00:00:00Z
+
+/// What the system's clock shows, or the end of time if that cannot be right.
+///
+/// At the end of time everything has expired. Read as an early time, a wrong clock would bring expired
+/// tokens back to life.
+fn reading(clock: SystemTime) -> UnixTime {
+    match clock.duration_since(UNIX_EPOCH) {
+        Ok(elapsed) if elapsed.as_secs() >= EARLIEST => {
+            UnixTime::from_secs(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+        }
+        _ => UnixTime::END,
     }
 }
 
@@ -202,8 +222,33 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_is_past_2020() {
-        assert!(SystemClock.now() > UnixTime::from_secs(1_577_836_800));
+    fn the_system_clock_is_past_2023() {
+        assert!(SystemClock.now() > UnixTime::from_secs(1_703_980_800));
+        assert!(SystemClock.now() < UnixTime::END);
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_reads_as_the_end_of_time() {
+        let second = Duration::from_secs(1);
+        let published = UNIX_EPOCH + Duration::from_secs(EARLIEST);
+        for broken in [
+            UNIX_EPOCH - Duration::from_secs(1 << 40),
+            UNIX_EPOCH - second,
+            UNIX_EPOCH - Duration::from_nanos(1),
+            UNIX_EPOCH,
+            UNIX_EPOCH + second,
+            published - Duration::from_nanos(1),
+        ] {
+            assert_eq!(reading(broken), UnixTime::END, "{broken:?}");
+        }
+        for (right, secs) in [
+            (published, 1_693_526_400),
+            (published + Duration::from_nanos(999_999_999), 1_693_526_400),
+            (published + second, 1_693_526_401),
+            (UNIX_EPOCH + Duration::from_secs(1 << 40), 1 << 40),
+        ] {
+            assert_eq!(reading(right), UnixTime::from_secs(secs), "{right:?}");
+        }
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    clock::{SystemClock, TimeSource},
+    clock::{SystemClock, TimeSource, UnixTime},
     crypto::{Algorithm, KeyCache, SignatureVerifier, check_algorithms},
     error::{ConfigError, ConfigErrorKind},
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Draft, Mode, Policy},
-    proof::ProofPolicy,
-    replay::{MemoryReplayStore, ReplayStore, SeenProofs},
+    proof::{ProofPolicy, Setting},
+    replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
     target::{Target, TargetUri},
     token::{TokenVerifier, Tokens},
 };
@@ -39,7 +39,7 @@ pub struct DpopConfig {
     pub(crate) proof: ProofPolicy,
     pub(crate) crypto: Arc<dyn SignatureVerifier>,
     pub(crate) proof_keys: KeyCache,
-    pub(crate) replay: Arc<dyn ReplayStore>,
+    pub(crate) replay: UsedProofs,
     /// Where a proof may be used again, those whose signature need not be checked again.
     pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
@@ -57,6 +57,8 @@ impl DpopConfig {
             target: target.into(),
             tokens: tokens.into(),
             proof: ProofPolicy::default(),
+            max_age: None,
+            leeway: None,
             crypto: default_crypto(),
             replay: None,
             allows_reuse: false,
@@ -120,6 +122,8 @@ pub struct DpopConfigBuilder {
     target: Target,
     tokens: Tokens,
     proof: ProofPolicy,
+    max_age: Option<Setting>,
+    leeway: Option<Setting>,
     crypto: Option<Arc<dyn SignatureVerifier>>,
     replay: Option<Arc<dyn ReplayStore>>,
     allows_reuse: bool,
@@ -137,16 +141,38 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// How old a proof may be (`iat`, RFC 9449 section 4.3 item 11): whole seconds, at least one; 60
-    /// unless set. The replay store remembers every proof for as long.
+    /// How old a proof may be (`iat`, RFC 9449 section 4.3 item 11): whole seconds, from one to 10
+    /// minutes; 60 seconds unless set. The replay store remembers every proof for as long.
     pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.proof = self.proof.max_age(max_age);
+        self.max_age = Some(Setting::Plain(max_age));
         self
     }
 
-    /// How far a client's clock may be off in either direction: whole seconds; 10 unless set.
+    /// As [`max_age`](Self::max_age), up to a day.
+    ///
+    /// # Security
+    ///
+    /// A proof that was copied on its way is good for as long, unless it was used; and for as long every
+    /// used one takes a place in the replay store (RFC 9449 section 11.1).
+    pub fn danger_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(Setting::Danger(max_age));
+        self
+    }
+
+    /// How far a client's clock may be off in either direction: whole seconds, up to 60; 10 unless set.
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.proof = self.proof.leeway(leeway);
+        self.leeway = Some(Setting::Plain(leeway));
+        self
+    }
+
+    /// As [`leeway`](Self::leeway), up to an hour.
+    ///
+    /// # Security
+    ///
+    /// Whoever has a client's key for a moment can make proofs that are good this much later. The FAPI
+    /// 2.0 Security Profile has servers reject an `iat` that is more than 60 seconds ahead.
+    pub fn danger_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Some(Setting::Danger(leeway));
         self
     }
 
@@ -166,6 +192,8 @@ impl DpopConfigBuilder {
     }
 
     /// Where used proofs are remembered; a [`MemoryReplayStore`] with its default bounds unless set.
+    /// Configurations may share one, in an [`Arc`]: it then remembers every proof for the longest of
+    /// their windows.
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
         self
@@ -225,30 +253,43 @@ impl DpopConfigBuilder {
             );
             return Err(ConfigError::new(ConfigErrorKind::Policy, message));
         }
-        let (max_age, leeway) = self.proof.window();
-        let window_error = |message| Err(ConfigError::new(ConfigErrorKind::Window, message));
-        if max_age < Duration::from_secs(1) {
-            return window_error("the maximum age of a proof is less than a second");
+        let mut proof = self.proof;
+        if let Some(max_age) = self.max_age {
+            proof = proof.with_max_age(max_age)?;
         }
-        // Whatever is accepted has to be remembered; longer than this is a slip of units.
-        if max_age > Duration::from_secs(24 * 60 * 60) || leeway > Duration::from_secs(60 * 60) {
-            return window_error(
-                "the maximum age of a proof is more than a day, or the leeway more than an hour",
-            );
+        if let Some(leeway) = self.leeway {
+            proof = proof.with_leeway(leeway)?;
         }
         let nonces = match self.nonces {
-            Some(nonces) => nonces,
+            Some(nonces) => match nonces.unusable() {
+                None => nonces,
+                Some(why) => return Err(ConfigError::new(ConfigErrorKind::Nonces, why)),
+            },
             None => Arc::new(StatelessNonces::new(NonceSecret::random()?)),
         };
+        let tokens = self.tokens.build(&crypto, &self.clock)?;
+        let store = self
+            .replay
+            .unwrap_or_else(|| Arc::new(MemoryReplayStore::new()));
+        let replay = if self.allows_reuse {
+            UsedProofs::not_remembered(store)
+        } else {
+            let (max_age, leeway) = proof.window();
+            UsedProofs::new(store, max_age.saturating_add(leeway))
+        };
+        if self.clock.now() == UnixTime::END {
+            tracing::warn!(
+                "the clock shows the end of time, as `SystemClock` does if that of the system cannot be \
+                 right: every token and every proof counts as expired until it is set"
+            );
+        }
         Ok(DpopConfig {
             target: self.target.0,
-            tokens: self.tokens.build(&crypto, &self.clock)?,
-            proof: self.proof,
+            tokens,
+            proof,
             crypto,
             proof_keys: KeyCache::new(PROOF_KEYS),
-            replay: self
-                .replay
-                .unwrap_or_else(|| Arc::new(MemoryReplayStore::new())),
+            replay,
             seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,
             nonces_everywhere: self.nonces_everywhere,
@@ -264,6 +305,8 @@ impl fmt::Debug for DpopConfigBuilder {
             .field("target", &self.target)
             .field("tokens", &self.tokens)
             .field("proof", &self.proof)
+            .field("max_age", &self.max_age)
+            .field("leeway", &self.leeway)
             .field("crypto", &self.crypto)
             .field("replay", &self.replay)
             .field("allows_reuse", &self.allows_reuse)

@@ -23,6 +23,8 @@ pub enum ConfigErrorKind {
     AccessTokens,
     /// No crypto backend was chosen and no default is compiled in.
     Crypto,
+    /// The issuer's identifier, which is something else's address.
+    Issuer,
     /// The issuer's keys could not be read.
     Keys,
     /// The nonces: their secret or period.
@@ -31,9 +33,11 @@ pub enum ConfigErrorKind {
     Policy,
     /// The replay store: its bounds.
     Replay,
+    /// The claim that scopes are taken from.
+    ScopeClaim,
     /// The public origin.
     Target,
-    /// The acceptance window of proofs.
+    /// How far dates may be off: the maximum age of proofs, or the leeway of proofs or access tokens.
     Window,
 }
 

@@ -12,7 +12,6 @@ use std::{
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::{HeaderMap, Method, Uri};
@@ -33,11 +32,6 @@ use crate::{
         VerifiedToken,
     },
 };
-
-/// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
-/// its last second is still known when it gets to the store, on this node or on one whose clock is
-/// behind.
-const REPLAY_MARGIN: Duration = Duration::from_secs(5);
 
 /// The parts of a request that count.
 #[derive(Clone, Copy)]
@@ -238,11 +232,9 @@ fn prove_possession(
             }
             Check::ready(Ok(Freshness::Fresh))
         }
-        None => config.replay.check_and_insert(
-            ReplayKey::new(*thumbprint.as_bytes(), proof.jti()),
-            proof.expires_at().saturating_add(REPLAY_MARGIN),
-            now,
-        ),
+        None => config
+            .replay
+            .check_and_insert(replay_key(&proof, &token), proof.issued_at(), now),
     };
     let admission = Admission::Bound {
         token: BoundToken::new(thumbprint, token.into_claims()),
@@ -253,6 +245,15 @@ fn prove_possession(
         },
     };
     Ok(Step::Replay(Some(admission), check))
+}
+
+/// The proof's identity, and whose share of the replay store it counts to.
+fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
+    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti());
+    match token.claims().subject_digest() {
+        Some(digest) => key.of_subject(digest),
+        None => key,
+    }
 }
 
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.

@@ -4,6 +4,7 @@ mod access;
 mod ext_authz;
 mod forward_auth;
 mod identity;
+mod issuers;
 mod nginx;
 mod paths;
 mod proxying;

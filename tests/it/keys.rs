@@ -12,7 +12,9 @@ use std::{path::PathBuf, time::Duration};
 
 use dpop_tower::{
     ConfigError, ConfigErrorKind, DpopConfig, DpopConfigBuilder, JwtTokens, Policy, PublicOrigin,
-    crypto::Algorithm, test_util::TestIssuer,
+    crypto::Algorithm,
+    nonce::{NonceSecret, StatelessNonces},
+    test_util::TestIssuer,
 };
 use http::{Request, header};
 use serde_json::{Value, json};
@@ -775,6 +777,63 @@ fn mistakes_in_the_settings_of_tokens_are_named() {
 }
 
 #[test]
+fn what_would_have_every_token_rejected_is_told_at_start() {
+    let (issuer, url) = (ConfigErrorKind::Issuer, ConfigErrorKind::AccessTokens);
+    let jwks = || TestIssuer::new().jwks();
+    let metadata = "https://issuer.test/.well-known/openid-configuration";
+    for (tokens, kind, parts) in [
+        (
+            JwtTokens::discover(metadata),
+            issuer,
+            [metadata, "\"https://issuer.test\""],
+        ),
+        (
+            JwtTokens::jwks(metadata, jwks()),
+            issuer,
+            [metadata, "`iss`"],
+        ),
+        (
+            JwtTokens::jwks_url("https://issuer.test/jwks.json", "https://issuer.test/jwks"),
+            issuer,
+            ["https://issuer.test/jwks.json", "JWK Set"],
+        ),
+        (
+            JwtTokens::jwks_url("https://issuer.test/jwks", "https://issuer.test"),
+            url,
+            ["https://issuer.test/jwks", "swapped"],
+        ),
+        (
+            JwtTokens::jwks_url(ISSUER, metadata),
+            url,
+            [metadata, "`discover`"],
+        ),
+    ] {
+        let error = config_error(tokens.audience(ORIGIN), |config| config);
+        assert_eq!(error.kind(), kind);
+        for part in parts {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+    for claim in ["", "aud", "sub", "exp", "cnf"] {
+        let tokens = TestIssuer::new().tokens().scope_claim(claim);
+        let error = config_error(tokens, |config| config);
+        assert_eq!(error.kind(), ConfigErrorKind::ScopeClaim);
+        assert!(error.to_string().contains(&format!("{claim:?}")), "{error}");
+    }
+    for claim in [
+        "scope",
+        "scp",
+        "permissions",
+        "roles",
+        "https://x.test/roles",
+    ] {
+        let tokens = TestIssuer::new().tokens().scope_claim(claim);
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        DpopConfig::builder(origin, tokens).build().unwrap();
+    }
+}
+
+#[test]
 fn keys_in_place_have_to_be_usable_at_once() {
     let es384 = Value::Object(JoseKey::new(Algorithm::Es384).public());
     let es256 = JoseKey::new(Algorithm::Es256);
@@ -857,22 +916,80 @@ fn a_key_file_that_cannot_be_read_is_named() {
 #[test]
 fn mistakes_in_the_settings_of_proofs_are_named() {
     let tokens = || TestIssuer::new().tokens();
-    let secs = Duration::from_secs;
-    let too_short = "the maximum age of a proof is less than a second";
-    let too_long = "the maximum age of a proof is more than a day, or the leeway more than an hour";
-    for (max_age, leeway, text) in [
-        (Duration::ZERO, secs(10), too_short),
-        (Duration::from_millis(999), secs(10), too_short),
-        (secs(86_401), secs(10), too_long),
-        (Duration::MAX, secs(10), too_long),
-        (secs(60), secs(3_601), too_long),
-        (secs(60), Duration::MAX, too_long),
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+    let error = |of: fn(DpopConfigBuilder) -> DpopConfigBuilder| {
+        let error = config_error(tokens(), of);
+        assert_eq!(error.kind(), ConfigErrorKind::Window);
+        error.to_string()
+    };
+    for (told, parts) in [
+        (
+            error(|config| config.max_age(Duration::ZERO)),
+            ["maximum age of a proof is zero", "`max_age`"],
+        ),
+        (
+            error(|config| config.max_age(secs(601))),
+            ["maximum age of a proof is 601s", "`danger_max_age`"],
+        ),
+        (
+            error(|config| config.danger_max_age(secs(86_401))),
+            ["maximum age of a proof is 86401s", "a day"],
+        ),
+        (
+            error(|config| config.max_age(Duration::from_millis(59_999))),
+            ["maximum age of a proof is 59.999s", "fraction"],
+        ),
+        (
+            error(|config| config.leeway(secs(61))),
+            ["leeway of proofs is 61s", "`danger_leeway`"],
+        ),
+        (
+            error(|config| config.danger_leeway(secs(3_601))),
+            ["leeway of proofs is 3601s", "an hour"],
+        ),
+        (
+            error(|config| config.leeway(Duration::from_millis(1))),
+            ["leeway of proofs is 1ms", "fraction"],
+        ),
+        // The last call counts.
+        (
+            error(|config| config.danger_max_age(secs(700)).max_age(secs(700))),
+            ["maximum age of a proof is 700s", "`danger_max_age`"],
+        ),
     ] {
-        let error = config_error(tokens(), |config| config.max_age(max_age).leeway(leeway));
-        assert_eq!(
-            (error.kind(), &error.to_string()[..]),
-            (ConfigErrorKind::Window, text)
+        for part in parts {
+            assert!(told.contains(part), "{told:?} does not contain {part:?}");
+        }
+    }
+    for (leeway, part) in [
+        (tokens().leeway(secs(61)), "`danger_leeway`"),
+        (tokens().danger_leeway(secs(3_601)), "an hour"),
+        (tokens().leeway(Duration::from_millis(500)), "fraction"),
+    ] {
+        let error = config_error(leeway, |config| config);
+        assert_eq!(error.kind(), ConfigErrorKind::Window);
+        let told = error.to_string();
+        assert!(
+            told.contains("leeway of access tokens") && told.contains(part),
+            "{told}"
         );
+    }
+    for period in [Duration::ZERO, Duration::from_millis(1500), secs(86_401)] {
+        let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap()).period(period);
+        for error in [
+            config_error(tokens(), |config| config.nonces(nonces.clone())),
+            config_error(tokens(), |config| {
+                config.nonces_where_required(nonces.clone())
+            }),
+        ] {
+            assert_eq!(error.kind(), ConfigErrorKind::Nonces);
+            assert!(
+                error.to_string().contains(&format!("{period:?}")),
+                "{error}"
+            );
+        }
     }
     let none = "no algorithm is allowed";
     let error = config_error(tokens(), |config| config.algorithms([]));
@@ -890,10 +1007,27 @@ fn mistakes_in_the_settings_of_proofs_are_named() {
 #[test]
 fn the_widest_settings_that_are_allowed_are_allowed() {
     let origin = PublicOrigin::new(ORIGIN).unwrap();
-    for (max_age, leeway) in [(1, 0), (86_400, 3_600)] {
-        DpopConfig::builder(origin.clone(), TestIssuer::new().tokens())
-            .max_age(Duration::from_secs(max_age))
-            .leeway(Duration::from_secs(leeway))
+    let builder = |tokens| DpopConfig::builder(origin.clone(), tokens);
+    let tokens = || TestIssuer::new().tokens();
+    let secs = Duration::from_secs;
+    for (max_age, leeway) in [(1, 0), (600, 60)] {
+        builder(tokens().leeway(secs(leeway)))
+            .max_age(secs(max_age))
+            .leeway(secs(leeway))
+            .build()
+            .unwrap();
+    }
+    for (max_age, leeway) in [(1, 0), (601, 61), (86_400, 3_600)] {
+        builder(tokens().danger_leeway(secs(leeway)))
+            .danger_max_age(secs(max_age))
+            .danger_leeway(secs(leeway))
+            .build()
+            .unwrap();
+    }
+    for period in [1, 86_400] {
+        let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
+        builder(tokens())
+            .nonces(nonces.period(secs(period)))
             .build()
             .unwrap();
     }

@@ -20,7 +20,7 @@ use dpop_tower::{
     PublicOrigin, RequireScope, ResponseBody, ResponseFuture, ScopeFuture, ScopeRequired,
     clock::UnixTime,
     rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
-    replay::{Freshness, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,
     token::{PresentedToken, TokenError, TokenVerifier, VerifiedToken},
 };
@@ -550,8 +550,8 @@ async fn a_future_that_is_dropped_unpolled_uses_up_no_proof() {
 }
 
 /// A store that never answers.
-#[derive(Debug)]
-struct Silent;
+#[derive(Debug, Default)]
+struct Silent(AcceptanceWindows);
 
 impl ReplayStore for Silent {
     fn check_and_insert(
@@ -562,12 +562,19 @@ impl ReplayStore for Silent {
     ) -> Check<Result<Freshness, StoreError>> {
         Check::pending(future::pending())
     }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        &self.0
+    }
 }
 
 #[tokio::test]
 async fn the_inner_service_is_not_called_before_the_store_has_answered() {
     let api = Api::new();
-    let config = config(&api).replay_store(Silent).build().unwrap();
+    let config = config(&api)
+        .replay_store(Silent::default())
+        .build()
+        .unwrap();
     let mut service = DpopLayer::new(config).layer(service_fn(async |_: Request<()>| {
         panic!("called too early");
         #[expect(unreachable_code, reason = "names the types")]

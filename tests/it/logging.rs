@@ -3,7 +3,9 @@
 use std::{
     cell::RefCell,
     io,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, Once},
+    time::Duration,
 };
 
 use axum::{Router, body::Body, routing};
@@ -12,7 +14,7 @@ use dpop_tower::{
     clock::UnixTime,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
-    replay::StoreError,
+    replay::{MemoryReplayStore, StoreError},
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{Method, Request, header};
@@ -225,12 +227,68 @@ async fn a_refusal_is_one_line_with_its_reason_at_a_level_that_fits() {
     assert!(line.contains("invalid: jti"), "the claim is named: {line}");
 }
 
+/// The defaults are good for 13,333 requests a second.
+#[test]
+fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
+    let size = |entries| NonZeroUsize::new(entries).unwrap();
+    let log = Log::listen();
+    let api = Api::new();
+    assert_eq!(log.take(), [""; 0]);
+    let store = Arc::new(
+        MemoryReplayStore::with_capacity(size(3_000))
+            .capacity_per_client(size(374))
+            .capacity_per_subject(size(375)),
+    );
+    let build = |max_age| {
+        let config = api.config().max_age(Duration::from_secs(max_age));
+        config.replay_store(Arc::clone(&store)).build().unwrap()
+    };
+    let _config = build(60);
+    let lines = log.take();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for (line, parts) in lines.iter().zip([
+        [
+            "`capacity` of",
+            "3000 proofs",
+            "75 seconds",
+            "40 requests",
+            "to 37500 or more",
+        ],
+        [
+            "`capacity_per_client` of",
+            "374 proofs",
+            "75 seconds",
+            "4.9 requests",
+            "to 375 or more",
+        ],
+    ]) {
+        assert!(line.contains(" WARN dpop_tower::replay"), "{line}");
+        for part in parts {
+            assert!(line.contains(part), "{line:?} does not contain {part:?}");
+        }
+    }
+    // Once for all configurations that share the store, until one of them makes it worse.
+    let _same = build(60);
+    let _shorter = build(10);
+    assert_eq!(log.take(), [""; 0]);
+    let _longer = build(600);
+    let lines = log.take();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[2].contains("`capacity_per_subject`"), "{lines:#?}");
+    // Who remembers nothing needs no room.
+    let config = api
+        .config()
+        .replay_store(MemoryReplayStore::with_capacity(size(1)));
+    config.danger_allow_reuse_within_lifetime().build().unwrap();
+    assert_eq!(log.take(), [""; 0]);
+}
+
 #[tokio::test]
 async fn an_outage_of_the_store_is_a_warning_with_its_cause() {
     let log = Log::listen();
     let api = Api::with(
         |tokens| tokens,
-        |config| config.replay_store(Outage(|| StoreError::unavailable("no route to store"))),
+        |config| config.replay_store(Outage::of(|| StoreError::unavailable("no route to store"))),
     );
     let token = api.token().mint();
     api.get(&token, &api.proof(&token).sign()).await;

@@ -170,7 +170,7 @@ async fn report_only_gives_the_handler_a_token_that_strict_would_accept() {
 async fn report_only_reports_an_outage_and_does_not_suffer_from_it() {
     let api = Api::new();
     let config = config(&api)
-        .replay_store(Outage(StoreError::full))
+        .replay_store(Outage::of(StoreError::full))
         .policy(Policy::report_only());
     let layer = DpopLayer::new(config.build().unwrap());
     let passed = seen(layer, api.client.get(URL, &api.token().mint())).await;

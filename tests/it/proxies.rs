@@ -202,6 +202,85 @@ async fn a_server_may_tell_the_peer_itself() {
     }
 }
 
+/// What proxies say of the way behind them does not hide what they say of the way before them.
+#[tokio::test]
+async fn what_real_proxies_say_finds_the_listed_origin() {
+    let api = Api::new();
+    let origins = || {
+        PublicOrigin::new("https://a.test")
+            .and_then(|origin| origin.also("https://b.test"))
+            .unwrap()
+    };
+    let x_forwarded = ForwardedTarget::x_forwarded(origins(), ["10.0.0.0/8"]).unwrap();
+    let forwarded_header = ForwardedTarget::forwarded(origins(), ["10.0.0.0/8"]).unwrap();
+    let router = |target: ForwardedTarget| {
+        let config = DpopConfig::builder(target, api.issuer.tokens());
+        let config = config.clock(api.clock.clone()).build().unwrap();
+        Router::new()
+            .route("/orders", get(|| async { "hello" }))
+            .layer(DpopLayer::new(config))
+    };
+    let (by_x, by_forwarded) = (router(x_forwarded), router(forwarded_header));
+    let host = ("x-forwarded-host", "b.test");
+    let https = ("x-forwarded-proto", "https");
+    for (router, lines) in [
+        (&by_x, &[host, https][..]),
+        (&by_x, &[host, ("x-forwarded-proto", "https,http")]),
+        (&by_x, &[host, ("x-forwarded-proto", "HTTPS, http")]),
+        (&by_x, &[host, ("x-forwarded-proto", "wss")]),
+        (&by_x, &[host, https, ("x-forwarded-port", "8080")]),
+        (&by_x, &[host, https, ("x-forwarded-port", "443")]),
+        (&by_x, &[("x-forwarded-host", "b.test:443"), https]),
+        (&by_x, &[("x-forwarded-host", "evil.test, B.test"), https]),
+        (&by_x, &[("x-forwarded-host", "evil.test"), host, https]),
+        (&by_forwarded, &[("forwarded", "host=b.test;proto=https")]),
+        (&by_forwarded, &[("forwarded", "host=b.test;proto=https;")]),
+        (
+            &by_forwarded,
+            &[("forwarded", ";;host=b.test ; proto=https;secret=x")],
+        ),
+        (
+            &by_forwarded,
+            &[("forwarded", "host=\"b.test:443\";proto=http")],
+        ),
+    ] {
+        for (htu, expected) in [
+            ("https://b.test/orders", Verdict::LetIn),
+            ("https://a.test/orders", invalid_proof("proof_htu_mismatch")),
+        ] {
+            let mut request = forwarded(&api, htu, lines);
+            let peer = PeerAddr("10.0.0.1".parse().unwrap());
+            request.extensions_mut().insert(peer);
+            let response = send(router.clone(), request).await;
+            assert_eq!(Verdict::of(response), expected, "{lines:?} {htu}");
+        }
+    }
+    // Never an origin that is not listed, however it is said.
+    for lines in [
+        &[("x-forwarded-host", "evil.test"), https][..],
+        &[("x-forwarded-host", "b.test, evil.test"), https],
+        &[host, ("x-forwarded-proto", "http")],
+        &[host, https, ("x-forwarded-port", "8443")],
+        &[("x-forwarded-host", "b.test:8443"), https],
+    ] {
+        for htu in [
+            "https://evil.test/orders",
+            "http://b.test/orders",
+            "https://b.test:8443/orders",
+        ] {
+            let mut request = forwarded(&api, htu, lines);
+            let peer = PeerAddr("10.0.0.1".parse().unwrap());
+            request.extensions_mut().insert(peer);
+            let verdict = Verdict::of(send(by_x.clone(), request).await);
+            assert_eq!(
+                verdict,
+                invalid_proof("proof_htu_mismatch"),
+                "{lines:?} {htu}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_log_says_why_forwarded_headers_did_not_count() {
     let api = Api::new();
@@ -213,6 +292,11 @@ async fn the_log_says_why_forwarded_headers_did_not_count() {
             Some("10.0.0.1"),
             &[("x-forwarded-host", "evil.test")],
             "none of the public origins",
+        ),
+        (
+            Some("10.0.0.1"),
+            &[("x-forwarded-host", "\"shop.test")],
+            "the `X-Forwarded-Host` header of the trusted proxy cannot be read",
         ),
     ] {
         let mut request = forwarded(&api, SHOP, lines);

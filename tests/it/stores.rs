@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dpop_tower::{
     Check,
     clock::UnixTime,
-    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
 };
 
 /// A store in memory that tells what it was asked.
@@ -31,11 +31,28 @@ impl ReplayStore for CountingStore {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.store.check_and_insert(key, expires_at, now)
     }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        self.store.windows()
+    }
 }
 
 /// An outage of the replay store.
 #[derive(Debug)]
-pub(crate) struct Outage(pub(crate) fn() -> StoreError);
+pub(crate) struct Outage {
+    error: fn() -> StoreError,
+    windows: AcceptanceWindows,
+}
+
+impl Outage {
+    /// Every answer is this.
+    pub(crate) fn of(error: fn() -> StoreError) -> Self {
+        Self {
+            error,
+            windows: AcceptanceWindows::new(),
+        }
+    }
+}
 
 impl ReplayStore for Outage {
     fn check_and_insert(
@@ -44,6 +61,10 @@ impl ReplayStore for Outage {
         _: UnixTime,
         _: UnixTime,
     ) -> Check<Result<Freshness, StoreError>> {
-        Check::ready(Err(self.0()))
+        Check::ready(Err((self.error)()))
+    }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        &self.windows
     }
 }

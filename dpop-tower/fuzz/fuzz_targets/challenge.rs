@@ -14,7 +14,7 @@ use dpop_tower::{
     crypto::Algorithm,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
-    replay::{Freshness, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
 };
 use dpop_tower_fuzz::{
     rig::{NOW, ORIGIN, Reached, Signatures, send},
@@ -37,8 +37,8 @@ impl NonceSource for Nonces {
     }
 }
 
-#[derive(Debug)]
-struct FullStore;
+#[derive(Debug, Default)]
+struct FullStore(AcceptanceWindows);
 
 impl ReplayStore for FullStore {
     fn check_and_insert(
@@ -48,6 +48,10 @@ impl ReplayStore for FullStore {
         _: UnixTime,
     ) -> Check<Result<Freshness, StoreError>> {
         Check::ready(Err(StoreError::full()))
+    }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        &self.0
     }
 }
 
@@ -78,7 +82,7 @@ fuzz_target!(|input: &[u8]| {
         .crypto(Signatures::Hash)
         .algorithms(algorithms.iter().copied())
         .policy(policy)
-        .replay_store(FullStore)
+        .replay_store(FullStore::default())
         .clock(ManualClock::new(UnixTime::from_secs(NOW)));
     if let Some(nonce) = nonce {
         config = config.nonces(Nonces(nonce.to_owned()));

@@ -29,6 +29,12 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// What becomes of a proof with this nonce at `now`. Its length is bounded, its content is
     /// whatever the caller wrote.
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
+
+    /// Why these nonces cannot be used, for the error at start-up: what is wrong with which setting, and
+    /// what to write instead. `None` if they can.
+    fn unusable(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
@@ -38,5 +44,9 @@ impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
 
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
         (**self).check(nonce, now)
+    }
+
+    fn unusable(&self) -> Option<String> {
+        (**self).unusable()
     }
 }

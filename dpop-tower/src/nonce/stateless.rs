@@ -12,6 +12,8 @@ use crate::{
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
+/// A nonce limits how far ahead of its use a proof can be made. In seconds.
+const LONGEST_PERIOD: u64 = 24 * 60 * 60;
 const STEP_LEN: usize = 8;
 const MAC_LEN: usize = 16;
 
@@ -114,8 +116,9 @@ impl StatelessNonces {
         self
     }
 
-    /// How long a nonce is handed out, in whole seconds, at least one. It is accepted for one to two
-    /// periods.
+    /// How long a nonce is handed out: whole seconds, from one to a day.
+    /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) rejects anything else. A nonce is
+    /// accepted for one to two periods.
     #[must_use]
     pub const fn period(mut self, period: Duration) -> Self {
         self.period = period;
@@ -166,6 +169,18 @@ impl NonceSource for StatelessNonces {
             .iter()
             .any(|keyed| self.mac(keyed, *step).verify_truncated_left(tag).is_ok());
         if ours { status } else { NonceStatus::Unknown }
+    }
+
+    fn unusable(&self) -> Option<String> {
+        let period = self.period;
+        let is_usable =
+            period.subsec_nanos() == 0 && (1..=LONGEST_PERIOD).contains(&period.as_secs());
+        (!is_usable).then(|| {
+            format!(
+                "the period of the nonces is {period:?}: give `StatelessNonces::period` whole seconds, \
+                 from one to {LONGEST_PERIOD}"
+            )
+        })
     }
 }
 
@@ -283,6 +298,25 @@ mod tests {
             nonces.check(&far, UnixTime::from_secs(i64::MAX)),
             NonceStatus::Unknown
         );
+    }
+
+    #[test]
+    fn a_period_is_whole_seconds_up_to_a_day() {
+        let of = |period| nonces(1).period(period).unusable();
+        for period in [
+            Duration::ZERO,
+            Duration::from_millis(500),
+            Duration::from_millis(120_001),
+            Duration::from_secs(86_401),
+            Duration::MAX,
+        ] {
+            let told = of(period).unwrap();
+            assert!(told.contains(&format!("{period:?}")), "{told}");
+            assert!(told.contains("StatelessNonces::period"), "{told}");
+        }
+        for secs in [1, 120, 86_400] {
+            assert_eq!(of(Duration::from_secs(secs)), None);
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ mod context;
 mod error;
 mod htu;
 mod policy;
+mod window;
+
+pub(crate) use self::window::{Setting, TOKEN_LEEWAY};
 
 pub use self::{
     context::{Ath, NonceStatus, ProofContext},

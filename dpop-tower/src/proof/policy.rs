@@ -1,9 +1,13 @@
 use std::{fmt, time::Duration};
 
-use super::{Ath, Htu, NonceStatus, ProofContext, ProofError, ProofErrorKind};
+use super::{
+    Ath, Htu, NonceStatus, ProofContext, ProofError, ProofErrorKind,
+    window::{LEEWAY, MAX_AGE, Setting},
+};
 use crate::{
     clock::UnixTime,
     crypto::{Algorithm, PreparedKey, SignatureVerifier},
+    error::ConfigError,
     jose::{
         compact::CompactJws,
         json::{Object, Value},
@@ -71,18 +75,60 @@ impl ProofPolicy {
         self
     }
 
-    /// How old a proof may be, in whole seconds.
-    #[must_use]
-    pub const fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = max_age;
-        self
+    /// How old a proof may be: whole seconds, from one to 10 minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for anything else.
+    pub fn max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
+        self.with_max_age(Setting::Plain(max_age))
     }
 
-    /// How far the client's clock may be off, in either direction, in whole seconds.
-    #[must_use]
-    pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
-        self
+    /// As [`max_age`](Self::max_age), up to a day.
+    ///
+    /// # Security
+    ///
+    /// A proof that was copied before it was used is good for as long, and a copied one that was used
+    /// has to be remembered for as long (RFC 9449 section 11.1).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for anything else.
+    pub fn danger_max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
+        self.with_max_age(Setting::Danger(max_age))
+    }
+
+    /// How far the client's clock may be off, in either direction: whole seconds, up to 60.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for anything else.
+    pub fn leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
+        self.with_leeway(Setting::Plain(leeway))
+    }
+
+    /// As [`leeway`](Self::leeway), up to an hour.
+    ///
+    /// # Security
+    ///
+    /// Whoever has the key for a moment can make proofs that are good this much later. The FAPI 2.0
+    /// Security Profile has servers reject an `iat` that is more than 60 seconds ahead.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for anything else.
+    pub fn danger_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
+        self.with_leeway(Setting::Danger(leeway))
+    }
+
+    pub(crate) fn with_max_age(mut self, max_age: Setting) -> Result<Self, ConfigError> {
+        self.max_age = MAX_AGE.check(max_age)?;
+        Ok(self)
+    }
+
+    pub(crate) fn with_leeway(mut self, leeway: Setting) -> Result<Self, ConfigError> {
+        self.leeway = LEEWAY.check(leeway)?;
+        Ok(self)
     }
 
     pub(crate) fn allowed_algorithms(&self) -> &[Algorithm] {
@@ -210,7 +256,8 @@ impl ProofPolicy {
             return Err(ProofError::clock(ProofErrorKind::FromFuture, offset));
         }
         let expires_at = iat.saturating_add(self.max_age).saturating_add(self.leeway);
-        if expires_at < now {
+        // At the end of time the clock is broken, and an `iat` out there is no more recent than another.
+        if expires_at < now || now == UnixTime::END {
             return Err(ProofError::too_old(iat, now));
         }
         // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.

@@ -23,6 +23,11 @@ impl StoreError {
         Self::without_source(StoreErrorKind::ClientFull)
     }
 
+    /// This subject has as many live entries as one subject may have, whatever keys it uses.
+    pub const fn subject_full() -> Self {
+        Self::without_source(StoreErrorKind::SubjectFull)
+    }
+
     /// The store is out of reach, or answered something that makes no sense.
     ///
     /// `source` ends up in logs, so it should name neither the [`ReplayKey`](super::ReplayKey) nor
@@ -67,6 +72,8 @@ pub enum StoreErrorKind {
     ClientFull,
     /// The store is full of live entries, none of which it may forget.
     Full,
+    /// One subject has used up its share, with however many keys. Others are served.
+    SubjectFull,
     /// The store is out of reach.
     Unavailable,
 }
@@ -77,6 +84,7 @@ impl StoreErrorKind {
         match self {
             Self::ClientFull => "client_full",
             Self::Full => "store_full",
+            Self::SubjectFull => "subject_full",
             Self::Unavailable => "store_unavailable",
         }
     }
@@ -87,6 +95,7 @@ impl fmt::Display for StoreErrorKind {
         f.write_str(match self {
             Self::ClientFull => "replay store holds too many live proofs of this client key",
             Self::Full => "replay store is full of live proofs",
+            Self::SubjectFull => "replay store holds too many live proofs of this subject",
             Self::Unavailable => "replay store is unavailable",
         })
     }
@@ -104,6 +113,11 @@ mod tests {
                 StoreError::client_full(),
                 StoreErrorKind::ClientFull,
                 "client_full",
+            ),
+            (
+                StoreError::subject_full(),
+                StoreErrorKind::SubjectFull,
+                "subject_full",
             ),
             (
                 StoreError::unavailable("connection refused"),

@@ -12,7 +12,9 @@ use self::{
     id::Id,
     tally::Tally,
 };
-use super::{Freshness, ReplayKey, ReplayStore, StoreError, StoreErrorKind};
+use super::{
+    AcceptanceWindows, Freshness, ReplayKey, ReplayLimits, ReplayStore, StoreError, StoreErrorKind,
+};
 use crate::{check::Check, clock::UnixTime};
 
 mod expiring;
@@ -29,13 +31,15 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 ///
 /// # Limits
 ///
-/// At most [one million](Self::new) entries are held, a tenth of that per client key. A store that
-/// is full refuses what is new with [`StoreErrorKind::Full`] or [`StoreErrorKind::ClientFull`]; it
-/// never forgets a live entry, and it still recognises replays. Both limits are exact, also under
-/// concurrency, and an expired entry makes neither of them refuse.
+/// At most [one million](Self::new) entries are held, a tenth of that per client key, and as many per
+/// subject: per user or, where no user is involved, per OAuth client, with however many keys. A store
+/// that is full rejects what is new with [`StoreErrorKind::Full`], [`StoreErrorKind::ClientFull`] or
+/// [`StoreErrorKind::SubjectFull`]; it never forgets a live entry, and it still recognises replays. All
+/// limits are exact, also under concurrency, and an expired entry counts for none of them.
 ///
-/// An entry takes 30 to 80 octets, whatever the length of its `jti`, and up to 200 if every one is of
-/// another client: a full store of the default size has between 30 and 200 MB.
+/// An entry takes 30 to 80 bytes, whatever the length of its `jti`, up to 200 if every one is of another
+/// client, and up to 320 if every one is of another subject, too: a full store of the default size has
+/// between 30 and 320 MB.
 ///
 /// # Cost
 ///
@@ -56,21 +60,26 @@ pub struct MemoryReplayStore {
     key: RandomState,
     seen: Parts<UnixTime>,
     clients: Parts<Tally>,
+    subjects: Parts<Tally>,
     /// Places taken in `seen`. Raised before and lowered after the map changes.
     len: AtomicUsize,
     /// When it was last found that no entry can be removed.
     full_at: AtomicI64,
     capacity: usize,
     capacity_per_client: usize,
+    /// That of a client unless set.
+    capacity_per_subject: Option<usize>,
+    windows: AcceptanceWindows,
 }
 
 impl MemoryReplayStore {
-    /// A store for 1,000,000 entries, of which 100,000 may belong to one client key.
+    /// A store for 1,000,000 entries, of which 100,000 may belong to one client key or subject.
     pub fn new() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 
-    /// A store for `capacity` entries, of which a tenth (rounded up) may belong to one client key.
+    /// A store for `capacity` entries, of which a tenth (rounded up) may belong to one client key or
+    /// subject.
     ///
     /// Memory for the entries is taken as they come, and kept.
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
@@ -78,10 +87,13 @@ impl MemoryReplayStore {
             key: RandomState::new(),
             seen: Parts::new(capacity.get()),
             clients: Parts::new(capacity.get()),
+            subjects: Parts::new(capacity.get()),
             len: AtomicUsize::new(0),
             full_at: AtomicI64::new(i64::MIN),
             capacity: capacity.get(),
             capacity_per_client: capacity.get().div_ceil(10),
+            capacity_per_subject: None,
+            windows: AcceptanceWindows::new(),
         }
     }
 
@@ -93,6 +105,23 @@ impl MemoryReplayStore {
     pub const fn capacity_per_client(mut self, entries: NonZeroUsize) -> Self {
         self.capacity_per_client = entries.get();
         self
+    }
+
+    /// Sets how many live entries one subject may have: all proofs that come with tokens of one issuer
+    /// and one `sub`, or one `client_id` where there is no `sub`. As many as one client key unless set.
+    ///
+    /// A user can have as many keys as the issuer binds tokens to. With less than the whole capacity, one
+    /// user cannot make the store reject the others. A service that acts for itself (client credentials)
+    /// is one subject with all of its instances, and may need a larger share than the default.
+    #[must_use]
+    pub const fn capacity_per_subject(mut self, entries: NonZeroUsize) -> Self {
+        self.capacity_per_subject = Some(entries.get());
+        self
+    }
+
+    fn per_subject(&self) -> usize {
+        self.capacity_per_subject
+            .unwrap_or(self.capacity_per_client)
     }
 
     /// The number of entries, including expired ones that have not been removed yet.
@@ -111,10 +140,17 @@ impl MemoryReplayStore {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
+        // A clock that shows the end of time is broken. Nothing may be cleared by it.
+        if now == UnixTime::END {
+            return Ok(Freshness::Replayed);
+        }
         let proof = Id::new(key.proof(), &self.key);
-        let client = Id::new(key.client(), &self.key);
+        let owner = Owner {
+            client: Id::new(key.client(), &self.key),
+            subject: key.subject().map(|digest| Id::new(digest, &self.key)),
+        };
         loop {
-            let outcome = self.try_record(proof, client, expires_at, now);
+            let outcome = self.try_record(proof, owner, expires_at, now);
             // The room may go to another thread before this one comes back for it, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
@@ -128,11 +164,12 @@ impl MemoryReplayStore {
 
     /// The atomic step: the part stays locked from the look-up to the insertion.
     ///
-    /// A lock of `clients` is only ever taken under one of `seen`, and never two of either.
+    /// A lock of `clients` is only ever taken under one of `seen`, one of `subjects` under one of
+    /// `clients`, and never two of any.
     fn try_record(
         &self,
         proof: Id,
-        client: Id,
+        owner: Owner,
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
@@ -163,11 +200,11 @@ impl MemoryReplayStore {
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
         }
-        if !self.count_for(client, expires_at, now) {
+        if let Err(error) = self.count_for(owner, expires_at, now) {
             if needs_place {
                 self.release(1);
             }
-            return Err(StoreError::client_full());
+            return Err(error);
         }
         entry.insert_entry(expires_at);
         if expires_at < *earliest {
@@ -177,15 +214,26 @@ impl MemoryReplayStore {
         Ok(Freshness::Fresh)
     }
 
-    fn count_for(&self, client: Id, expires_at: UnixTime, now: UnixTime) -> bool {
-        let mut part = self.clients.lock(&client);
-        if part.is_due() {
-            part.purge(now);
+    /// Counts for both or for neither: the client stays locked while its subject is looked at. What is
+    /// rejected leaves nothing behind, or else a subject without room could fill the memory with keys.
+    fn count_for(
+        &self,
+        owner: Owner,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let mut clients = self.clients.lock(&owner.client);
+        let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_client)
+            .ok_or(StoreError::client_full())?;
+        if let Some(subject) = owner.subject {
+            let mut subjects = self.subjects.lock(&subject);
+            entry_with_room(&mut subjects, subject, now, self.per_subject())
+                .ok_or(StoreError::subject_full())?
+                .or_default()
+                .add(expires_at);
         }
-        part.entries
-            .entry(client)
-            .or_default()
-            .try_add(expires_at, now, self.capacity_per_client)
+        of_client.or_default().add(expires_at);
+        Ok(())
     }
 
     /// Clears the next part, from that of `proof` on, which may have expired entries. Tells whether
@@ -219,6 +267,32 @@ impl MemoryReplayStore {
     }
 }
 
+/// Whose share an entry is counted to.
+#[derive(Clone, Copy)]
+struct Owner {
+    client: Id,
+    subject: Option<Id>,
+}
+
+/// The place of a tally in its part, if fewer than `limit` of its entries are live.
+fn entry_with_room(
+    part: &mut ExpiringMap<Tally>,
+    id: Id,
+    now: UnixTime,
+    limit: usize,
+) -> Option<Entry<'_, Id, Tally>> {
+    if part.is_due() {
+        part.purge(now);
+    }
+    let mut entry = part.entries.entry(id);
+    let has_room = match &mut entry {
+        Entry::Occupied(tally) => tally.get_mut().has_room(now, limit),
+        // Every limit is at least one.
+        Entry::Vacant(_) => true,
+    };
+    has_room.then_some(entry)
+}
+
 impl Default for MemoryReplayStore {
     fn default() -> Self {
         Self::new()
@@ -234,6 +308,18 @@ impl ReplayStore for MemoryReplayStore {
     ) -> Check<Result<Freshness, StoreError>> {
         Check::ready(self.record(&key, expires_at, now))
     }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        &self.windows
+    }
+
+    fn limits(&self) -> Option<ReplayLimits> {
+        Some(ReplayLimits {
+            entries: self.capacity,
+            per_client: self.capacity_per_client,
+            per_subject: self.per_subject(),
+        })
+    }
 }
 
 impl fmt::Debug for MemoryReplayStore {
@@ -242,7 +328,22 @@ impl fmt::Debug for MemoryReplayStore {
             .field("len", &self.len())
             .field("capacity", &self.capacity)
             .field("capacity_per_client", &self.capacity_per_client)
+            .field("capacity_per_subject", &self.per_subject())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl MemoryReplayStore {
+    /// Forgets everything that has expired, which insertions do bit by bit.
+    pub(super) fn sweep(&self, now: UnixTime) {
+        for mut part in self.seen.each() {
+            self.release(part.purge(now));
+            self.seen.publish(&part);
+        }
+        for mut part in self.clients.each().chain(self.subjects.each()) {
+            part.purge(now);
+        }
     }
 }
 

@@ -9,6 +9,13 @@
 //! resources, they have to share one [`ReplayStore`]; otherwise each of them accepts a copied proof
 //! once.
 //!
+//! # Several configurations
+//!
+//! Configurations may share a store, side by side or one after the other, also with different
+//! [maximum ages](crate::DpopConfigBuilder::max_age): a proof is remembered for the longest window among
+//! them ([`AcceptanceWindows`]). Layers *around one handler* share a configuration, not just a store, or
+//! the inner one takes every proof for a replay.
+//!
 //! # Example
 //!
 //! ```
@@ -37,31 +44,47 @@
 //! [RFC 9449 section 11.1]: https://www.rfc-editor.org/rfc/rfc9449#section-11.1
 //! [section 4.3]: https://www.rfc-editor.org/rfc/rfc9449#section-4.3
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
 use crate::{check::Check, clock::UnixTime};
 
 mod error;
+mod limits;
 mod memory;
 mod seen;
+mod used;
+mod windows;
 
-pub(crate) use self::seen::{ProofDigest, SeenProofs};
+pub(crate) use self::{
+    seen::{ProofDigest, SeenProofs},
+    used::UsedProofs,
+};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    limits::ReplayLimits,
     memory::MemoryReplayStore,
+    windows::AcceptanceWindows,
 };
 
 /// Identity of a proof: which client key signed it, and which `jti` it carries.
 ///
 /// It has a fixed size whatever the caller wrote into `jti`, so no store keeps anything whose size
 /// a caller chose.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Beside its identity it says whose token the proof came with, for a limit. That is not part of the
+/// identity: two keys are equal if client key and `jti` are.
+#[derive(Clone, Copy)]
 pub struct ReplayKey {
     client: [u8; 32],
     proof: [u8; 32],
+    subject: Option<[u8; 32]>,
 }
 
 impl ReplayKey {
@@ -77,7 +100,21 @@ impl ReplayKey {
             .chain_update(jti)
             .finalize()
             .into();
-        Self { client, proof }
+        Self {
+            client,
+            proof,
+            subject: None,
+        }
+    }
+
+    /// Says whose token the proof came with, by a digest.
+    ///
+    /// The layer takes SHA-256 over the token's issuer and its `sub`, or its `client_id` where there is
+    /// no `sub`: the same in every process.
+    #[must_use]
+    pub const fn of_subject(mut self, digest: [u8; 32]) -> Self {
+        self.subject = Some(digest);
+        self
     }
 
     /// The thumbprint of the client key: what a limit per client is counted by.
@@ -85,9 +122,29 @@ impl ReplayKey {
         &self.client
     }
 
+    /// The digest of whose token it came with: what a limit per subject is counted by, so that a user
+    /// with many keys has no more room than one with a single key. `None` if the token does not say.
+    pub const fn subject(&self) -> Option<&[u8; 32]> {
+        self.subject.as_ref()
+    }
+
     /// SHA-256 over the thumbprint and the `jti`: on its own a sufficient key for a database.
     pub const fn proof(&self) -> &[u8; 32] {
         &self.proof
+    }
+}
+
+impl PartialEq for ReplayKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.proof == other.proof && self.client == other.client
+    }
+}
+
+impl Eq for ReplayKey {}
+
+impl Hash for ReplayKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.proof.hash(state);
     }
 }
 
@@ -132,7 +189,12 @@ pub enum Freshness {
 /// 5. **Over is over.** If `expires_at` is before `now`, or entries with this `expires_at` may have
 ///    been removed already (a clock went back, a thread was slow), the answer is not `Fresh`.
 /// 6. **Fail closed.** Whatever keeps the store from knowing is an error, never `Fresh`.
-/// 7. **Bounded.** Memory has a limit, and one client key cannot take all of it.
+/// 7. **Bounded.** Memory has a limit, and neither one client key nor one
+///    [subject](ReplayKey::subject) with many keys can take all of it.
+///
+/// 8. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
+///    and [`windows`](Self::windows) returns that one every time. Stores that share records share the
+///    windows, too.
 ///
 /// The caller asks last, after the signature, the claims and the access token were found good: a
 /// bad proof must use up neither a `jti` nor memory.
@@ -146,9 +208,9 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and tells which it was.
     ///
     /// `expires_at` is the last instant, inclusive, to which the proof has to be remembered: that at
-    /// which it could still be accepted (`iat` plus the maximum age plus the leeway), and a few
-    /// seconds for the time between looking at a proof and asking here. `now` is the caller's reading
-    /// of the clock.
+    /// which any configuration that shares the store could still accept it (`iat` plus the longest
+    /// window of [`windows`](Self::windows)), and a few seconds for the time between looking at a proof
+    /// and asking here. `now` is the caller's reading of the clock.
     ///
     /// # Errors
     ///
@@ -160,6 +222,47 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Check<Result<Freshness, StoreError>>;
+
+    /// The windows of the configurations that use this store: a field of the store, returned as it is.
+    /// A store that passes calls on to another returns that one's.
+    ///
+    /// ```
+    /// use dpop_tower::{
+    ///     Check,
+    ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+    ///     time::UnixTime,
+    /// };
+    ///
+    /// #[derive(Debug)]
+    /// struct Database {
+    ///     windows: AcceptanceWindows,
+    ///     // A pool of connections, and so on.
+    /// }
+    ///
+    /// impl ReplayStore for Database {
+    ///     fn check_and_insert(
+    ///         &self,
+    ///         key: ReplayKey,
+    ///         expires_at: UnixTime,
+    ///         now: UnixTime,
+    ///     ) -> Check<Result<Freshness, StoreError>> {
+    ///         # let _ = (key, expires_at, now);
+    ///         // One statement that inserts unless the row is there.
+    ///         # Check::ready(Err(StoreError::unavailable("no database")))
+    ///     }
+    ///
+    ///     fn windows(&self) -> &AcceptanceWindows {
+    ///         &self.windows
+    ///     }
+    /// }
+    /// ```
+    fn windows(&self) -> &AcceptanceWindows;
+
+    /// How much it holds, if it knows. [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build)
+    /// warns if that is little for the time that proofs are remembered.
+    fn limits(&self) -> Option<ReplayLimits> {
+        None
+    }
 }
 
 impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
@@ -170,6 +273,14 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
         now: UnixTime,
     ) -> Check<Result<Freshness, StoreError>> {
         (**self).check_and_insert(key, expires_at, now)
+    }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        (**self).windows()
+    }
+
+    fn limits(&self) -> Option<ReplayLimits> {
+        (**self).limits()
     }
 }
 
@@ -199,8 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn whose_token_it_came_with_is_no_part_of_the_identity() {
+        let key = ReplayKey::new([1; 32], "jti");
+        let (alice, bob) = (key.of_subject([1; 32]), key.of_subject([2; 32]));
+        assert_eq!(alice, bob);
+        assert_eq!(std::collections::HashSet::from([key, alice, bob]).len(), 1);
+        assert_eq!((key.subject(), bob.subject()), (None, Some(&[2; 32])));
+        assert_eq!(key.proof(), alice.proof());
+    }
+
+    #[test]
+    fn a_store_in_an_arc_is_the_store() {
+        let store = Arc::new(MemoryReplayStore::new());
+        let of_arc = ReplayStore::windows(&store);
+        let _registered = of_arc.register(std::time::Duration::from_secs(7));
+        assert_eq!(store.windows().longest().as_secs(), 7);
+        assert_eq!(ReplayStore::limits(&store), (*store).limits());
+        assert!(ReplayStore::limits(&store).is_some());
+    }
+
+    #[test]
     fn debug_prints_no_key_bytes() {
-        let text = format!("{:?}", ReplayKey::new([171; 32], "secret-jti"));
+        let text = format!(
+            "{:?}",
+            ReplayKey::new([171; 32], "secret-jti").of_subject([172; 32])
+        );
         assert_eq!(text, "ReplayKey { .. }");
     }
 

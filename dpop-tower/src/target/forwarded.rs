@@ -1,18 +1,18 @@
+mod claimed;
+
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 use ipnet::IpNet;
 
+use self::claimed::{
+    Claimed, Host, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
+};
 use super::{PublicOrigin, TargetRequest, TargetUri, refused};
 use crate::{
     error::ConfigError,
     proof::{Htu, HtuError},
 };
-
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Chooses among the public origins of a service by what a trusted proxy says was called: for services
 /// that are reached under several names or prefixes, and see an internal one.
@@ -35,10 +35,17 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 ///   `MockConnectInfo<SocketAddr>` does as well), from tonic's server, or from a [`PeerAddr`] in the
 ///   request's extensions. If the peer is unknown or not in the list, forwarded headers are ignored and it
 ///   is as with the [`PublicOrigin`] alone.
-/// - Of several values in a header, the last: the one that the nearest proxy has written. Values before
-///   it may be the caller's.
-/// - A host only if it is that of a listed origin, and a prefix only if it is listed. What is not
-///   listed, or cannot be read, chooses nothing.
+/// - Of several hosts or prefixes in a header, the last: the one that the nearest proxy has written.
+///   Those before it may be the caller's.
+/// - A host if it is that of a listed origin, whatever its port. If several origins have it, the scheme
+///   chooses among them and then the port, of several the last that one of them has. A scheme or a port
+///   that none of them has is passed over: behind two proxies, the inner one is often called by `http`
+///   or on a port of its own. `wss` counts as `https`, and `ws` as `http`.
+/// - A prefix only if it is listed.
+///
+/// What is not listed, or cannot be read, chooses nothing, and nothing chooses an origin that is not
+/// listed. If the proof turns out to be for another URL, the log says which header could not be read, or
+/// that the host is not listed.
 ///
 /// # Security
 ///
@@ -135,20 +142,10 @@ impl ForwardedTarget {
         peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(&peer)))
     }
 
-    fn claimed(&self, headers: &HeaderMap) -> Claimed {
+    fn claimed<'h>(&self, headers: &'h HeaderMap) -> Claimed<'h> {
         match self.syntax {
-            Syntax::Forwarded => last_value(headers, &header::FORWARDED, ',')
-                .map(Claimed::from_forwarded)
-                .unwrap_or_default(),
-            Syntax::XForwarded => {
-                let last = |name| last_value(headers, name, ',').map(str::to_owned);
-                Claimed {
-                    host: last(&X_FORWARDED_HOST),
-                    proto: last(&X_FORWARDED_PROTO),
-                    port: last(&X_FORWARDED_PORT),
-                    prefix: last(&X_FORWARDED_PREFIX),
-                }
-            }
+            Syntax::Forwarded => Claimed::by_forwarded(headers),
+            Syntax::XForwarded => Claimed::by_x_forwarded(headers),
         }
     }
 }
@@ -159,81 +156,9 @@ fn network(text: &str) -> Result<IpNet, ConfigError> {
         Err(_) => text.parse::<IpNet>(),
     };
     network.map_err(|error| {
-        refused("a trusted network looks like 10.0.0.0/8 or 2001:db8::/32").with_source(error)
+        let message = format!("{text:?} is no network: one looks like 10.0.0.0/8 or 2001:db8::/32");
+        refused(message).with_source(error)
     })
-}
-
-/// What the nearest proxy says was called.
-#[derive(Debug, Default, PartialEq)]
-struct Claimed {
-    host: Option<String>,
-    proto: Option<String>,
-    port: Option<String>,
-    prefix: Option<String>,
-}
-
-impl Claimed {
-    /// One element of a `Forwarded` header. Of a malformed one nothing counts.
-    fn from_forwarded(element: &str) -> Self {
-        let mut claimed = Self::default();
-        for pair in split_unquoted(element, ';') {
-            let Some((name, value)) = pair.trim().split_once('=') else {
-                return Self::default();
-            };
-            let slot = match name.to_ascii_lowercase().as_str() {
-                "host" => &mut claimed.host,
-                "proto" => &mut claimed.proto,
-                _ => continue,
-            };
-            // RFC 7239 section 4: each parameter once.
-            match unquoted(value) {
-                Some(value) if slot.is_none() => *slot = Some(value.to_owned()),
-                _ => return Self::default(),
-            }
-        }
-        claimed
-    }
-
-    /// The authority that was called, as a `Host` header would have it.
-    fn authority(&self) -> Option<String> {
-        let host = self.host.as_deref()?;
-        let has_port = host
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| !port.contains(']'));
-        match &self.port {
-            Some(port) if !has_port => Some(format!("{host}:{port}")),
-            _ => Some(host.to_owned()),
-        }
-    }
-}
-
-/// The last element of a list header, over all of its lines.
-fn last_value<'h>(headers: &'h HeaderMap, name: &HeaderName, separator: char) -> Option<&'h str> {
-    let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    let last = split_unquoted(line, separator).last()?.trim();
-    (!last.is_empty()).then_some(last)
-}
-
-/// Splits where the separator is not inside of a quoted string.
-fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(move |c| {
-        let was_escaped = std::mem::take(&mut is_escaped);
-        match c {
-            '\\' if is_quoted && !was_escaped => is_escaped = true,
-            '"' if !was_escaped => is_quoted = !is_quoted,
-            _ => return c == separator && !is_quoted,
-        }
-        false
-    })
-}
-
-/// A token or a quoted string (RFC 9110 section 5.6.4). Escapes stay, since no host or scheme has any.
-fn unquoted(value: &str) -> Option<&str> {
-    match value.strip_prefix('"') {
-        None => Some(value),
-        Some(rest) => rest.strip_suffix('"'),
-    }
 }
 
 impl TargetUri for ForwardedTarget {
@@ -243,14 +168,14 @@ impl TargetUri for ForwardedTarget {
         }
         let claimed = self.claimed(request.headers());
         // A proxy that keeps the host may tell the scheme alone.
-        let origin = claimed
-            .authority()
-            .or_else(|| request.claimed_authority().map(str::to_owned))
-            .and_then(|authority| self.origins.named(&authority, claimed.proto.as_deref()))
+        let host = claimed
+            .host
+            .or_else(|| request.claimed_authority().and_then(Host::parse));
+        let origin = host
+            .and_then(|host| claimed.choose(host, self.origins.all()))
             .unwrap_or_else(|| self.origins.called(request));
         let prefix = claimed
             .prefix
-            .as_deref()
             .and_then(|prefix| self.prefixes.iter().find(|listed| *listed == prefix));
         self.origins
             .join(origin, prefix.map(String::as_str), request.uri().path())
@@ -273,12 +198,11 @@ impl TargetUri for ForwardedTarget {
             });
         }
         let claimed = self.claimed(request.headers());
-        let is_listed = |authority: &str| {
-            let proto = claimed.proto.as_deref();
-            self.origins.named(authority, proto).is_some()
-        };
-        match claimed.authority() {
-            Some(authority) if !is_listed(&authority) => {
+        if claimed.unreadable.is_some() {
+            return claimed.unreadable;
+        }
+        match claimed.host {
+            Some(host) if !host.is_listed(self.origins.all()) => {
                 Some("the trusted proxy names a host that is none of the public origins")
             }
             _ => None,
@@ -291,6 +215,7 @@ pub(super) fn has_forwarded_headers(headers: &HeaderMap) -> bool {
     [
         header::FORWARDED,
         X_FORWARDED_HOST,
+        X_FORWARDED_PORT,
         X_FORWARDED_PROTO,
         X_FORWARDED_PREFIX,
     ]

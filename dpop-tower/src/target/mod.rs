@@ -8,7 +8,7 @@ mod forwarded;
 
 pub use self::forwarded::{ForwardedTarget, PeerAddr};
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header};
 
@@ -103,7 +103,8 @@ impl PublicOrigin {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else, such as one with a path.
+    /// [`ConfigError`] for anything else, such as one with a path, and for a host that no client can
+    /// call, such as `*.example.com`: patterns are not matched.
     pub fn new(origin: &str) -> Result<Self, ConfigError> {
         Ok(Self {
             first: parse(origin)?,
@@ -127,7 +128,9 @@ impl PublicOrigin {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it does not begin with a slash, ends with one, or is no path.
+    /// [`ConfigError`] if it does not begin with a slash, ends with one, or is not the normal form of a
+    /// path (RFC 3986 section 6.2.2): without dot segments, empty segments and needless
+    /// percent-encodings.
     pub fn path_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         self.check_prefix(prefix)?;
         prefix.clone_into(&mut self.prefix);
@@ -136,13 +139,28 @@ impl PublicOrigin {
 
     fn check_prefix(&self, prefix: &str) -> Result<(), ConfigError> {
         if !prefix.starts_with('/') || prefix.ends_with('/') {
-            return Err(refused(
-                "a path prefix begins with a slash and does not end with one",
-            ));
+            return Err(refused(format!(
+                "the path prefix is {prefix:?}: one begins with a slash and does not end with one, such \
+                 as \"/v1\""
+            )));
         }
-        self.first
-            .with_path(prefix)
-            .map_err(|error| refused("the path prefix is not a path").with_source(error))?;
+        let path = self.first.with_path(prefix).map_err(|error| {
+            refused(format!("the path prefix {prefix:?} is not a path")).with_source(error)
+        })?;
+        if path.path() != prefix {
+            let what = match path.path().trim_end_matches('/') {
+                "" => "nothing is left of it, so leave it out".to_owned(),
+                normal => format!("write {normal:?}"),
+            };
+            return Err(refused(format!(
+                "the path prefix {prefix:?} is not in its normal form: {what}"
+            )));
+        }
+        if prefix.contains("//") {
+            return Err(refused(format!(
+                "the path prefix {prefix:?} has an empty segment: write one slash between segments"
+            )));
+        }
         Ok(())
     }
 
@@ -153,18 +171,16 @@ impl PublicOrigin {
         }
         request
             .claimed_authority()
-            .and_then(|authority| self.named(authority, None))
+            .and_then(|authority| {
+                self.all()
+                    .find(|origin| origin.authority_matches(authority))
+            })
             .unwrap_or(&self.first)
     }
 
-    /// The listed origin with this authority and, if it is given, this scheme.
-    fn named(&self, authority: &str, scheme: Option<&str>) -> Option<&Origin> {
-        std::iter::once(&self.first)
-            .chain(&self.others)
-            .filter(|origin| {
-                scheme.is_none_or(|scheme| origin.scheme().eq_ignore_ascii_case(scheme))
-            })
-            .find(|origin| origin.authority_matches(authority))
+    /// Those that are listed, in their order.
+    fn all(&self) -> impl Iterator<Item = &Origin> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// The URI of this path, behind what a proxy has taken off.
@@ -179,13 +195,47 @@ impl PublicOrigin {
     }
 }
 
-fn parse(origin: &str) -> Result<Origin, ConfigError> {
-    Origin::parse(origin).map_err(|error| {
-        refused("a public origin looks like https://api.example.com").with_source(error)
-    })
+fn parse(text: &str) -> Result<Origin, ConfigError> {
+    let origin = Origin::parse(text).map_err(|error| {
+        let message = format!(
+            "{} is no public origin, which looks like https://api.example.com",
+            shown(text)
+        );
+        refused(message).with_source(error)
+    })?;
+    // RFC 3986 allows more in a host than any client could resolve.
+    let host = origin.host();
+    let is_of_hosts = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let why = if host.starts_with('[') {
+        None
+    } else if let Some(c) = host.chars().find(|c| !is_of_hosts(*c)) {
+        Some(format!("its host has a {c:?}, which no host has"))
+    } else if name.split('.').any(str::is_empty) {
+        Some("a part of its host is empty".to_owned())
+    } else {
+        None
+    };
+    if let Some(why) = why.or((origin.port() == 0).then(|| "its port is 0".to_owned())) {
+        let message = format!(
+            "{} is no public origin: {why}. Patterns are not matched: write what clients call, such as \
+             https://api.example.com, and list each further origin",
+            shown(text)
+        );
+        return Err(refused(message));
+    }
+    Ok(origin)
 }
 
-fn refused(message: &'static str) -> ConfigError {
+/// A value of the configuration, without the credentials that it may have by mistake.
+fn shown(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, behind)) => format!("\"...@{behind}\""),
+        None => format!("{text:?}"),
+    }
+}
+
+fn refused(message: impl Into<Cow<'static, str>>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Target, message)
 }
 
@@ -205,11 +255,7 @@ impl TargetUri for PublicOrigin {
 impl fmt::Debug for PublicOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(
-                std::iter::once(&self.first)
-                    .chain(&self.others)
-                    .map(Origin::as_str),
-            )
+            .entries(self.all().map(Origin::as_str))
             .finish()
     }
 }
@@ -304,6 +350,87 @@ mod tests {
         for wrong in ["", "/", "v1", "/v1/", "/v1?", "/%zz"] {
             assert!(origin.clone().path_prefix(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_prefix_is_written_as_it_is_compared() {
+        let origin = PublicOrigin::new("https://a.example").unwrap();
+        for (wrong, told) in [
+            ("/a/../b", "write \"/b\""),
+            ("/./a", "write \"/a\""),
+            ("/a/..", "leave it out"),
+            ("/a/%2e%2E/b", "write \"/b\""),
+            ("/%61", "write \"/a\""),
+            ("/a%2fb", "write \"/a%2Fb\""),
+            ("//a", "empty segment"),
+            ("/a//b", "empty segment"),
+            ("v1", "begins with a slash"),
+        ] {
+            let error = origin.clone().path_prefix(wrong).unwrap_err();
+            assert_eq!(error.kind(), ConfigErrorKind::Target);
+            let text = error.to_string();
+            assert!(text.contains(&format!("{wrong:?}")), "{text}");
+            assert!(text.contains(told), "{text:?} does not contain {told:?}");
+        }
+        for good in [
+            "/v1", "/v1.0", "/a/b", "/a%2Fb", "/~user", "/a;b=c", "/..a", "/A-b_c", "/:x@y",
+        ] {
+            let origin = origin.clone().path_prefix(good).unwrap();
+            assert_eq!(
+                expected(&origin, "/x", None),
+                format!("https://a.example{good}/x")
+            );
+        }
+    }
+
+    #[test]
+    fn a_host_that_nobody_can_call_is_no_origin() {
+        for (wrong, told) in [
+            ("https://*.example.com", "'*'"),
+            ("https://api-*.example.com", "'*'"),
+            ("https://*", "'*'"),
+            ("https://api.example.com,https", "','"),
+            ("https://$HOST", "'$'"),
+            ("https://(www|api).example.com", "looks like"),
+            ("https://a%2Eb%2A.example", "'%'"),
+            ("https://~api.example.com", "'~'"),
+            ("https://a.example+b.example", "'+'"),
+            ("https://.example.com", "empty"),
+            ("https://api..example.com", "empty"),
+            ("https://api.example.com..", "empty"),
+            ("https://.", "empty"),
+            ("https://api.example.com:0", "port"),
+        ] {
+            let error = PublicOrigin::new(wrong).unwrap_err();
+            assert_eq!(error.kind(), ConfigErrorKind::Target, "{wrong}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("{wrong:?}")), "{text}");
+            assert!(text.contains(told), "{text:?} does not contain {told:?}");
+            assert!(text.contains("https://api.example.com"), "{text}");
+            let first = PublicOrigin::new("https://api.example.com").unwrap();
+            assert!(first.also(wrong).is_err());
+        }
+        for good in [
+            "https://api.example.com",
+            "https://API.Example.com/",
+            "https://api.example.com.",
+            "https://xn--bcher-kva.example",
+            "http://my_service:8080",
+            "http://localhost",
+            "http://1e100.example",
+            "https://127.0.0.1:8443",
+            "https://[2001:DB8::1]:8443",
+            "https://a--b.example",
+        ] {
+            assert!(PublicOrigin::new(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_credentials() {
+        let error = PublicOrigin::new("https://user:secret@api.example.com").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+        assert!(error.to_string().contains("@api.example.com"), "{error}");
     }
 
     #[test]

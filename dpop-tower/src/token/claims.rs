@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{TokenError, TokenErrorKind};
 use crate::{clock::UnixTime, jose::json::numeric_date, jwk::Thumbprint};
@@ -12,9 +13,13 @@ use crate::{clock::UnixTime, jose::json::numeric_date, jwk::Thumbprint};
 #[derive(Clone)]
 pub struct ClaimSet(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     claims: Map<String, Value>,
     expires_at: UnixTime,
+    /// `None` for `scope`.
+    scope_claim: Option<Arc<str>>,
+    subject_digest: Option<[u8; 32]>,
 }
 
 impl ClaimSet {
@@ -28,21 +33,33 @@ impl ClaimSet {
         self.text("iss")
     }
 
-    /// The subject (`sub`): the user, or the client if no user is involved.
+    /// The subject (`sub`): the user, or the client if no user is involved. One that is no text counts
+    /// as absent.
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")
     }
 
-    /// The OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2).
+    /// The OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2). One that is no
+    /// text counts as absent.
     pub fn client_id(&self) -> Option<&str> {
         self.text("client_id")
     }
 
-    /// The scopes of the `scope` claim (RFC 9068 section 2.2.3).
+    /// The scopes of the `scope` claim (RFC 9068 section 2.2.3), or of the claim that
+    /// [`JwtTokens::scope_claim`](super::JwtTokens::scope_claim) names.
+    ///
+    /// A text has scopes separated by spaces. An array has one scope in each of its texts: one with a
+    /// space in it grants nothing, and neither does what is no text.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.text("scope")
-            .unwrap_or_default()
-            .split(' ')
+        let name = self.0.scope_claim.as_deref().unwrap_or("scope");
+        let (text, list) = match self.get(name) {
+            Some(Value::String(text)) => (text.as_str(), &[][..]),
+            Some(Value::Array(list)) => ("", list.as_slice()),
+            _ => ("", &[][..]),
+        };
+        let listed = list.iter().filter_map(Value::as_str);
+        text.split(' ')
+            .chain(listed.filter(|scope| !scope.contains(' ')))
             .filter(|scope| !scope.is_empty())
     }
 
@@ -64,9 +81,34 @@ impl ClaimSet {
         read(&self.0.claims)
     }
 
+    /// SHA-256 over the issuer and the subject, or the client where there is no subject: who a token is
+    /// for, in a fixed size. `None` if it says neither.
+    pub(crate) fn subject_digest(&self) -> Option<[u8; 32]> {
+        self.0.subject_digest
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
+}
+
+/// It is computed once for a token, however often that is used.
+fn subject_digest(claims: &Map<String, Value>) -> Option<[u8; 32]> {
+    let text = |name| claims.get(name).and_then(Value::as_str);
+    let (kind, who) = match (text("sub"), text("client_id")) {
+        (Some(subject), _) => (b's', subject),
+        (None, Some(client)) => (b'c', client),
+        (None, None) => return None,
+    };
+    let issuer = text("iss").unwrap_or_default();
+    // Kind and length first, so that no two pairs give the same input.
+    let length = u64::try_from(issuer.len()).unwrap_or(u64::MAX);
+    let digest = Sha256::new()
+        .chain_update([kind])
+        .chain_update(length.to_be_bytes())
+        .chain_update(issuer)
+        .chain_update(who);
+    Some(digest.finalize().into())
 }
 
 impl fmt::Debug for ClaimSet {
@@ -153,22 +195,35 @@ impl VerifiedToken {
     /// Takes over the claims of a token that its [`TokenVerifier`](super::TokenVerifier) has found to
     /// be genuine, active, and for this API.
     ///
+    /// Claims that are only handed on, such as `sub` and `client_id`, decide nothing here: of another
+    /// JSON type than text they count as absent.
+    ///
     /// # Errors
     ///
-    /// [`TokenError`] if `exp` is missing, `cnf` is malformed, or a claim that this crate reads is of
-    /// the wrong JSON type.
+    /// [`TokenError`] if `exp` is missing or no date, `iss` is no text, or `cnf` is malformed.
     pub fn new(claims: Map<String, Value>) -> Result<Self, TokenError> {
         let expires_at = date(&claims, "exp")?.ok_or(TokenError::missing("exp"))?;
-        for name in ["iss", "sub", "client_id", "scope"] {
-            if claims.get(name).is_some_and(|value| !value.is_string()) {
-                return Err(TokenError::invalid(name));
-            }
+        if claims.get("iss").is_some_and(|iss| !iss.is_string()) {
+            return Err(TokenError::invalid("iss"));
         }
         let confirmation = Confirmation::from_claims(&claims)?;
         Ok(Self {
-            claims: ClaimSet(Arc::new(Inner { claims, expires_at })),
+            claims: ClaimSet(Arc::new(Inner {
+                subject_digest: subject_digest(&claims),
+                claims,
+                expires_at,
+                scope_claim: None,
+            })),
             confirmation,
         })
+    }
+
+    /// Takes the scopes from this claim instead of `scope`; see [`ClaimSet::scopes`].
+    #[must_use]
+    pub fn with_scope_claim(mut self, name: impl Into<Arc<str>>) -> Self {
+        let inner = Arc::make_mut(&mut self.claims.0);
+        inner.scope_claim = Some(name.into());
+        self
     }
 
     /// Its claims.
@@ -266,11 +321,9 @@ mod tests {
 
     #[test]
     fn claims_of_the_wrong_type_are_refused_not_ignored() {
-        for name in ["iss", "sub", "client_id", "scope"] {
-            for value in [json!(7), json!(null), json!(["a"]), json!({})] {
-                let error = verified(json!({ name: value })).unwrap_err();
-                assert_eq!(error, TokenError::invalid(name));
-            }
+        for value in [json!(7), json!(null), json!(["a"]), json!({})] {
+            let error = verified(json!({ "iss": value })).unwrap_err();
+            assert_eq!(error, TokenError::invalid("iss"));
         }
         for exp in [json!("2000000000"), json!(null), json!([1]), json!(true)] {
             let claims = json!({ "exp": exp }).as_object().cloned().unwrap();
@@ -286,10 +339,102 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_are_handed_on_count_as_absent_if_they_are_no_text() {
+        for value in [json!(7), json!(null), json!(true), json!(["a"]), json!({})] {
+            let claims = json!({ "sub": value, "client_id": value, "jti": value, "azp": value });
+            let token = verified(claims).unwrap();
+            assert_eq!(token.claims().subject(), None, "{value}");
+            assert_eq!(token.claims().client_id(), None, "{value}");
+            assert_eq!(token.claims().get("sub"), Some(&value));
+        }
+        let token = verified(json!({"sub": "", "client_id": "c"})).unwrap();
+        assert_eq!(token.claims().subject(), Some(""));
+        assert_eq!(token.claims().client_id(), Some("c"));
+    }
+
+    #[test]
+    fn who_a_token_is_for_is_told_by_issuer_and_subject_or_client() {
+        let digest = |claims: Value| verified(claims).unwrap().claims().subject_digest();
+        let alice = digest(json!({"iss": "i", "sub": "alice"}));
+        assert!(alice.is_some());
+        for same in [
+            json!({"iss": "i", "sub": "alice", "client_id": "x", "scope": "y"}),
+            json!({"iss": "i", "sub": "alice", "client_id": 7}),
+        ] {
+            assert_eq!(digest(same), alice);
+        }
+        let others = [
+            json!({"iss": "j", "sub": "alice"}),
+            json!({"sub": "alice"}),
+            json!({"iss": "i", "sub": "bob"}),
+            json!({"iss": "i", "sub": ""}),
+            json!({"iss": "i", "client_id": "alice"}),
+            json!({"iss": "ia", "sub": "lice"}),
+            json!({"iss": "", "sub": "ialice"}),
+        ];
+        let mut digests: Vec<_> = others.into_iter().map(digest).chain([alice]).collect();
+        assert!(digests.iter().all(Option::is_some));
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 8);
+        // What is no text counts as absent here, too.
+        let client = digest(json!({"iss": "i", "client_id": "c"}));
+        for sub in [json!(null), json!(7), json!(["alice"])] {
+            assert_eq!(
+                digest(json!({"iss": "i", "sub": sub, "client_id": "c"})),
+                client
+            );
+        }
+        assert_eq!(digest(json!({"iss": "i"})), None);
+        assert_eq!(
+            digest(json!({"iss": "i", "sub": null, "client_id": []})),
+            None
+        );
+    }
+
+    fn scopes(token: &VerifiedToken) -> Vec<&str> {
+        token.claims().scopes().collect()
+    }
+
+    #[test]
     fn scopes_are_split_at_spaces() {
         let token = verified(json!({"scope": "a b:c  d"})).unwrap();
-        assert!(token.claims().scopes().eq(["a", "b:c", "d"]));
+        assert_eq!(scopes(&token), ["a", "b:c", "d"]);
         assert_eq!(verified(json!({})).unwrap().claims().scopes().count(), 0);
+    }
+
+    #[test]
+    fn scopes_of_an_array_are_its_texts_without_a_space() {
+        for (scope, expected) in [
+            (json!(["a", "b:c"]), &["a", "b:c"][..]),
+            (json!(["a b", "c", " d", "e ", " "]), &["c"]),
+            (json!(["", "a", ""]), &["a"]),
+            (json!([7, null, true, ["b"], {"c": "c"}, "a"]), &["a"]),
+            (json!([]), &[]),
+            (json!([["a"]]), &[]),
+            (json!({"a": "a"}), &[]),
+            (json!(null), &[]),
+            (json!(7), &[]),
+            (json!(true), &[]),
+        ] {
+            let token = verified(json!({ "scope": scope })).unwrap();
+            assert_eq!(scopes(&token), expected, "{scope}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_those_of_the_named_claim_and_of_no_other() {
+        let claims = json!({"scope": "a b", "scp": ["c"], "roles": "d", "x": 7});
+        for (name, expected) in [
+            ("scp", &["c"][..]),
+            ("roles", &["d"]),
+            ("scope", &["a", "b"]),
+            ("x", &[]),
+            ("absent", &[]),
+        ] {
+            let token = verified(claims.clone()).unwrap().with_scope_claim(name);
+            assert_eq!(scopes(&token), expected, "{name}");
+        }
     }
 
     #[test]

@@ -150,10 +150,18 @@ impl Identity {
 }
 
 /// Text as it is, anything else as JSON.
+///
+/// The scopes are those that policies go by, wherever the issuer has them, with spaces between. Of a
+/// subject or a client, what is no text is none: a number must not be taken for a name that looks like it.
 fn claim_value(claims: &ClaimSet, claim: &str) -> Option<HeaderValue> {
+    if claim == "scope" {
+        let scopes: Vec<&str> = claims.scopes().collect();
+        return header_value(&scopes.join(" ")).filter(|_| !scopes.is_empty());
+    }
     match claims.get(claim)? {
         Value::Null => None,
         Value::String(text) => header_value(text),
+        _ if matches!(claim, "sub" | "client_id") => None,
         other => header_value(&other.to_string()),
     }
 }

@@ -14,7 +14,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use dpop_tower::clock::{SystemClock, TimeSource as _};
 use http::{Request, Response, StatusCode};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -79,7 +78,7 @@ impl Gateway {
                 guard,
                 settings: None,
             }),
-            memory: Memory::new(None, None)?,
+            memory: Memory::new(None, None, None)?,
         })))
     }
 
@@ -96,10 +95,6 @@ impl Gateway {
             for field in new.needs_restart(old) {
                 warn!(target: "gateway", "a new `{field}` counts after a restart");
             }
-            // Before the new ones are in force, so that there is no moment in between.
-            shared
-                .memory
-                .change_window(SystemClock.now(), old.window(), new.window());
         }
         shared.live.store(Arc::new(live));
         Ok(())

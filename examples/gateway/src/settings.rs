@@ -34,6 +34,7 @@ mod asking;
 mod error;
 mod file;
 mod policies;
+mod proof;
 
 /// What a file says, checked.
 pub struct Settings {
@@ -109,8 +110,12 @@ impl Settings {
             file,
             source,
         };
-        // What is left to find wrong comes out when it is put together.
-        settings.guard(&settings.memory()?)?;
+        // What is left to find wrong comes out when it is put together. What there is to warn of is told
+        // when it is put together to be used.
+        let memory = settings.memory()?;
+        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
+            settings.guard(&memory)
+        })?;
         Ok(settings)
     }
 
@@ -160,24 +165,20 @@ impl Settings {
     ///
     /// [`SettingsError`] if the operating system has no randomness to give.
     pub fn memory(&self) -> Result<Memory, SettingsError> {
-        let (capacity, per_client) = self.replay_capacity();
-        Memory::new(capacity, per_client)
+        let [capacity, per_client, per_subject] = self.replay_capacity();
+        Memory::new(capacity, per_client, per_subject)
             .map_err(|error| self.source.error(0..0, "", error::explain(&error)))
     }
 
-    /// How many used proofs are remembered, of all clients and of each.
-    pub(crate) fn replay_capacity(&self) -> (Option<NonZeroUsize>, Option<NonZeroUsize>) {
+    /// How many used proofs are remembered, of all, of each client and of each subject.
+    pub(crate) fn replay_capacity(&self) -> [Option<NonZeroUsize>; 3] {
         let replay = &self.file.replay;
-        let count = |field: &Option<toml::Spanned<NonZeroUsize>>| {
-            field.as_ref().map(|count| *count.get_ref())
-        };
-        (count(&replay.capacity), count(&replay.capacity_per_client))
-    }
-
-    /// How long a proof is acceptable: its maximum age, and the leeway.
-    pub fn window(&self) -> Duration {
-        let (max_age, leeway) = access::window(&self.file);
-        max_age.saturating_add(leeway)
+        [
+            &replay.capacity,
+            &replay.capacity_per_client,
+            &replay.capacity_per_subject,
+        ]
+        .map(|field| field.as_ref().map(|count| *count.get_ref()))
     }
 
     /// What decides who is let in. It remembers in `memory`.

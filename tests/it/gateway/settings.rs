@@ -49,7 +49,6 @@ fn refused(head: &str, tables: &str, line: usize, field: &str, told: &str) {
 fn a_file_of_what_has_no_default_is_good() {
     let settings = parse("", "").unwrap();
     assert_eq!(settings.listen(), "127.0.0.1:8080".parse().ok());
-    assert_eq!(settings.window().as_secs(), 70);
     assert!(!settings.forwarding().danger_pass_on_credentials);
 }
 
@@ -249,6 +248,7 @@ fn a_head_that_means_nothing_is_told_with_its_field() {
         ),
         ("upstream", "'http://user@127.0.0.1'", 2, "looks like"),
         ("upstream", "'ftp://127.0.0.1'", 2, "looks like"),
+        ("public_origins[0]", "['https://*.api.test']", 3, "'*'"),
         ("upstream", "'http://a b'", 2, "not a URL"),
         ("public_origins", "[]", 3, "what clients call"),
         ("public_origins[0]", "['api.test']", 3, "looks like"),
@@ -307,18 +307,55 @@ fn what_cannot_be_is_told_with_its_field() {
             "issuer[1].jwks_file",
             "already",
         ),
+        ("[proof]\nmax_age = 0", 1, "proof.max_age", "is zero"),
+        ("[proof]\nmax_age = 86401", 1, "proof.max_age", "a day"),
         (
-            "[proof]\nmax_age = 0",
+            "[proof]\nmax_age = 601",
             1,
             "proof.max_age",
-            "less than a second",
+            "`danger_max_age`",
         ),
-        ("[proof]\nmax_age = 86401", 1, "proof.max_age", "a day"),
+        (
+            "[proof]\ndanger_max_age = 86401",
+            1,
+            "proof.danger_max_age",
+            "a day",
+        ),
+        (
+            "[proof]\nmax_age = 60\ndanger_max_age = 700",
+            2,
+            "proof.danger_max_age",
+            "a `proof.max_age` already",
+        ),
         (
             "[proof]\nmax_age = 60\nleeway = 3601",
             2,
             "proof.leeway",
             "an hour",
+        ),
+        (
+            "[proof]\n\nleeway = 61",
+            2,
+            "proof.leeway",
+            "`danger_leeway`",
+        ),
+        (
+            "[proof]\ndanger_leeway = 3601",
+            1,
+            "proof.danger_leeway",
+            "an hour",
+        ),
+        (
+            "[proof]\nleeway = 1\ndanger_leeway = 2",
+            2,
+            "proof.danger_leeway",
+            "a `proof.leeway` already",
+        ),
+        (
+            "[replay]\ncapacity_per_subject = 0",
+            1,
+            "replay.capacity_per_subject",
+            "nonzero",
         ),
         (
             "[proof]\nalgorithms = []",
@@ -484,6 +521,102 @@ fn what_cannot_be_is_told_with_its_field() {
         refused("", table, TABLES + line, field, told);
     }
     refused("path_prefix = 'v1'", "", LINE, "path_prefix", "slash");
+    refused(
+        "path_prefix = '/a/../b'",
+        "",
+        LINE,
+        "path_prefix",
+        "write \"/b\"",
+    );
+}
+
+/// Fields of the issuer, each wrong in its own way, on the line that they are on.
+#[test]
+fn what_an_issuer_cannot_be_is_told_with_its_line_and_field() {
+    for (lines, line, field, told) in [
+        ("algorithms = []", 0, "algorithms", "no algorithm"),
+        (
+            "\nalgorithms = ['ES384',\n'HS256']",
+            2,
+            "algorithms[1]",
+            "\"HS256\" is not known",
+        ),
+        ("algorithms = ['es256']", 0, "algorithms[0]", "ES256"),
+        ("algorithms = 'ES256'", 0, "algorithms", "sequence"),
+        // The key of the file is for ES256.
+        ("algorithms = ['ES384']", -1, "jwks_file", "JWK Set"),
+        ("\nleeway = 61", 1, "leeway", "`danger_leeway`"),
+        ("leeway = 3601", 0, "leeway", "an hour"),
+        ("leeway = -1", 0, "leeway", "-1"),
+        ("leeway = 1.5", 0, "leeway", "float"),
+        ("danger_leeway = 3601", 0, "danger_leeway", "an hour"),
+        (
+            "leeway = 5\ndanger_leeway = 90",
+            1,
+            "danger_leeway",
+            "already",
+        ),
+        ("scope_claim = ''", 0, "scope_claim", "empty"),
+        ("\nscope_claim = 'aud'", 1, "scope_claim", "something else"),
+        ("scope_claim = ['scp']", 0, "scope_claim", "string"),
+    ] {
+        let line = TABLES.checked_add_signed(line).unwrap();
+        refused("", lines, line, &format!("issuer[0].{field}"), told);
+    }
+    for (table, field, line, told) in [
+        (
+            "url = 'https://b.test/.well-known/openid-configuration'\naudiences = ['b']",
+            "url",
+            1,
+            "likely \"https://b.test\"",
+        ),
+        (
+            "url = 'https://b.test/jwks.json'\naudiences = ['b']\njwks_file = 'jwks.json'",
+            "url",
+            1,
+            "JWK Set",
+        ),
+        (
+            "url = ''\naudiences = ['b']\njwks_file = 'jwks.json'",
+            "url",
+            1,
+            "empty",
+        ),
+        (
+            "url = 'https://b.test/keys'\naudiences = ['b']\njwks_url = 'https://b.test'",
+            "jwks_url",
+            3,
+            "swapped",
+        ),
+    ] {
+        let table = format!("[[issuer]]\n{table}");
+        refused(
+            "",
+            &table,
+            TABLES + line,
+            &format!("issuer[1].{field}"),
+            told,
+        );
+    }
+}
+
+#[test]
+fn what_is_odd_and_good_is_good() {
+    for tables in [
+        "algorithms = ['ES256', 'RS256']\nleeway = 0\nscope_claim = 'https://x.test/roles'",
+        "leeway = 60",
+        "danger_leeway = 3600",
+        "danger_leeway = 0",
+        "[proof]\nmax_age = 600\nleeway = 60",
+        "[proof]\nmax_age = 1\nleeway = 0",
+        "[proof]\ndanger_max_age = 86400\ndanger_leeway = 3600",
+        "[replay]\ncapacity = 50\ncapacity_per_client = 50\ncapacity_per_subject = 7",
+        "[[issuer]]\nurl = 'https://b.test/'\naudiences = ['b']",
+        "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\njwks_url = 'https://c.test/keys'",
+    ] {
+        parse("", tables).unwrap_or_else(|error| panic!("{tables}: {error}"));
+    }
+    parse("path_prefix = '/v1.0/a%2Fb'", "").unwrap();
 }
 
 #[test]

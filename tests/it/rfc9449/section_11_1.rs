@@ -24,6 +24,8 @@ each_way!(
     a_full_store_refuses_what_is_new_and_knows_what_is_old,
     a_full_store_serves_again_when_its_proofs_are_too_old,
     a_client_that_has_used_up_its_share_does_not_lock_out_the_others,
+    a_user_with_ten_keys_does_not_lock_out_the_others,
+    a_client_that_acts_for_itself_is_a_subject,
 );
 
 fn size(entries: usize) -> NonZeroUsize {
@@ -289,7 +291,79 @@ async fn a_client_that_has_used_up_its_share_does_not_lock_out_the_others(way: W
         assert_eq!(fresh(&api, &api.client).await, unavailable("client_full"));
     }
     let other = TestClient::new().clock(api.clock.clone());
-    assert_eq!(fresh(&api, &other).await, Verdict::LetIn);
+    let token = api.issuer.token().subject("carol").bound_to(&other).mint();
+    let verdict = api.send(other.get(URL, &token)).await;
+    assert_eq!(verdict, Verdict::LetIn);
     api.advance(100);
     assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+}
+
+async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
+    let store = MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(5));
+    let api = api_with(way, store);
+    let keys: Vec<_> = (0..10)
+        .map(|_| TestClient::new().clock(api.clock.clone()))
+        .collect();
+    let mut let_in = 0;
+    for n in 0..100 {
+        let key = &keys[n % keys.len()];
+        // Other clients, scopes and sessions make nobody somebody else.
+        let token = api.issuer.token().subject("mallory").bound_to(key);
+        let token = token.claim("client_id", format!("client {n}")).mint();
+        match api.send(key.get(URL, &token)).await {
+            Verdict::LetIn => let_in += 1,
+            rejected => assert_eq!(rejected, unavailable("subject_full")),
+        }
+    }
+    assert_eq!(let_in, 5);
+    // Others are served, one of them with the same key.
+    let carol = |key| api.issuer.token().subject("carol").bound_to(key).mint();
+    for key in [&keys[0], &api.client] {
+        let verdict = api.send(key.get(URL, &carol(key))).await;
+        assert_eq!(verdict, Verdict::LetIn);
+    }
+    api.advance(100);
+    let token = api
+        .issuer
+        .token()
+        .subject("mallory")
+        .bound_to(&keys[0])
+        .mint();
+    let verdict = api.send(keys[0].get(URL, &token)).await;
+    assert_eq!(verdict, Verdict::LetIn);
+}
+
+/// RFC 9068 section 2.2 wants a `sub` in every token. Not every issuer puts one there.
+async fn a_client_that_acts_for_itself_is_a_subject(way: Way) {
+    let api = way.api();
+    let hello = || axum::Router::new().route("/orders", axum::routing::get(async || "hello"));
+    let store = MemoryReplayStore::with_capacity(size(100)).capacity_per_subject(size(2));
+    let config = api
+        .config()
+        .replay_store(store.capacity_per_client(size(50)));
+    let router = way.protect(config.build().unwrap(), hello(), hello());
+    let send = async |client_id: serde_json::Value, sub: serde_json::Value| {
+        let key = TestClient::new().clock(api.clock.clone());
+        let token = api
+            .issuer
+            .token()
+            .bound_to(&key)
+            .claim("client_id", client_id);
+        let token = token.claim("sub", sub).mint();
+        Verdict::of(way.send(router.clone(), key.get(URL, &token)).await)
+    };
+    let nobody = serde_json::Value::Null;
+    for sub in [nobody.clone(), 7.into()] {
+        assert_eq!(send("batch".into(), sub).await, Verdict::LetIn);
+    }
+    let full = unavailable("subject_full");
+    assert_eq!(send("batch".into(), nobody.clone()).await, full);
+    assert_eq!(send("other".into(), nobody.clone()).await, Verdict::LetIn);
+    // A user who is called as the client is somebody else.
+    assert_eq!(send("batch".into(), "batch".into()).await, Verdict::LetIn);
+    // Whose token it is, no claim says: then only keys count.
+    for _ in 0..5 {
+        let verdict = send(nobody.clone(), nobody.clone()).await;
+        assert_eq!(verdict, Verdict::LetIn);
+    }
 }

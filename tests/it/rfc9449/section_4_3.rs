@@ -609,7 +609,7 @@ async fn item_11_iat_lies_within_the_window_to_the_second(way: Way) {
             |config| {
                 config
                     .max_age(Duration::from_secs(max_age))
-                    .leeway(Duration::from_secs(leeway))
+                    .danger_leeway(Duration::from_secs(leeway))
             },
         ));
         let (max_age, leeway) = (max_age.cast_signed(), leeway.cast_signed());

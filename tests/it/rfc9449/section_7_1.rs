@@ -97,7 +97,10 @@ impl TokenVerifier for NoKeys {
 
 /// An API whose replay store answers with this error.
 fn outage(way: Way, error: fn() -> StoreError) -> Api {
-    way.api_with(|tokens| tokens, |config| config.replay_store(Outage(error)))
+    way.api_with(
+        |tokens| tokens,
+        |config| config.replay_store(Outage::of(error)),
+    )
 }
 
 fn nonces() -> StatelessNonces {
@@ -274,7 +277,7 @@ async fn cases(way: Way) -> Vec<Case> {
             "token_missing_claim",
             api.token().without_claim("exp").mint(),
         ),
-        ("token_invalid_claim", api.token().claim("sub", 7).mint()),
+        ("token_invalid_claim", api.token().claim("iss", 7).mint()),
         (
             "token_confirmation_invalid",
             api.token().claim("cnf", json!({})).mint(),
@@ -311,6 +314,7 @@ async fn cases(way: Way) -> Vec<Case> {
     for (reason, error) in [
         ("store_full", StoreError::full as fn() -> StoreError),
         ("client_full", StoreError::client_full),
+        ("subject_full", StoreError::subject_full),
         ("store_unavailable", || StoreError::unavailable("no route")),
     ] {
         let api = outage(way, error);
@@ -516,6 +520,13 @@ async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one(way: Way) {
         (
             MemoryReplayStore::with_capacity(size(9)).capacity_per_client(size(1)),
             "client_full",
+            true,
+        ),
+        (
+            MemoryReplayStore::with_capacity(size(9))
+                .capacity_per_client(size(9))
+                .capacity_per_subject(size(1)),
+            "subject_full",
             true,
         ),
     ] {

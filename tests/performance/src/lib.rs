@@ -102,7 +102,7 @@ impl World {
         let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
         let config = DpopConfig::builder(origin, self.issuer.tokens())
             // Proofs are made long before they are used.
-            .max_age(std::time::Duration::from_secs(3600))
+            .danger_max_age(std::time::Duration::from_secs(3600))
             .replay_store(store);
         match backend {
             Backend::AwsLcRs => config.crypto(AwsLcRs),

@@ -1,11 +1,11 @@
-//! How many live entries one client has.
+//! How many live entries one client, or one subject, has.
 
 use super::expiring::Expires;
 use crate::clock::UnixTime;
 
-/// Live entries of one client, counted by the second they expire in.
+/// Live entries of one client or subject, counted by the second they expire in.
 ///
-/// Counting by second makes the limit per client exact without any search: a second that is over
+/// Counting by second makes the limit exact without any search: a second that is over
 /// stops counting, whether or not its entries have been removed. All proofs expire within one
 /// acceptance window, so there are few seconds to count.
 pub(super) struct Tally {
@@ -23,12 +23,14 @@ struct Earlier {
 }
 
 impl Tally {
-    /// Counts one more entry unless `limit` entries are live at `now`.
-    pub(super) fn try_add(&mut self, expires_at: UnixTime, now: UnixTime, limit: usize) -> bool {
+    /// Whether fewer than `limit` entries are live at `now`.
+    pub(super) fn has_room(&mut self, now: UnixTime, limit: usize) -> bool {
         self.expire(now);
-        if self.live() >= limit {
-            return false;
-        }
+        self.live() < limit
+    }
+
+    /// Counts one more entry.
+    pub(super) fn add(&mut self, expires_at: UnixTime) {
         if expires_at > self.latest {
             if self.of_latest > 0 {
                 self.earlier
@@ -42,7 +44,6 @@ impl Tally {
         } else {
             self.earlier.get_or_insert_default().add(expires_at, 1);
         }
-        true
     }
 
     fn live(&self) -> usize {
@@ -104,9 +105,11 @@ mod tests {
         let at = UnixTime::from_secs;
         let mut tally = Tally::default();
         for expires_at in [150, 150, 160, 160, 160, 150, 155, 155] {
-            assert!(tally.try_add(at(expires_at), at(100), 8));
+            assert!(tally.has_room(at(100), 8));
+            tally.add(at(expires_at));
             assert_eq!(tally.earlier.is_none(), tally.latest == at(150));
         }
+        assert!(!tally.has_room(at(100), 8) && tally.has_room(at(100), 9));
         assert_eq!((tally.latest, tally.of_latest), (at(160), 3));
         let earlier = tally.earlier.unwrap();
         assert_eq!(earlier.seconds, [(at(150), 3), (at(155), 2)]);

@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use Freshness::{Fresh, Replayed};
-use StoreErrorKind::{ClientFull, Full};
+use StoreErrorKind::{ClientFull, Full, SubjectFull};
 
 const THREADS: usize = 64;
 
@@ -46,14 +46,7 @@ fn stored(store: &MemoryReplayStore) -> (usize, usize) {
 }
 
 fn sweep(store: &MemoryReplayStore, now: i64) {
-    let now = UnixTime::from_secs(now);
-    for mut part in store.seen.each() {
-        store.release(part.purge(now));
-        store.seen.publish(&part);
-    }
-    for mut part in store.clients.each() {
-        part.purge(now);
-    }
+    store.sweep(UnixTime::from_secs(now));
 }
 
 /// Runs `work` on all threads at once and gives what each returned.
@@ -397,9 +390,29 @@ fn extreme_times_neither_panic_nor_break_the_counts() {
     }
     // Nothing expires after the end of time, so such entries stay, and stay bounded.
     for jti in 100..200 {
-        let _ = check(&store, key(1, jti), i64::MAX, i64::MAX);
+        let _ = check(&store, key(1, jti), i64::MAX, i64::MAX - 1);
     }
     assert_eq!(store.len(), 4);
+}
+
+#[test]
+fn a_clock_that_shows_the_end_of_time_clears_nothing() {
+    let store = store(40, 40);
+    for jti in 0..40 {
+        assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
+    }
+    // As many as it takes for any part to be due, and for a full store to look for room.
+    for jti in 0..2_000 {
+        for expires_at in [160, i64::MAX] {
+            let answer = check(&store, key(2, jti), expires_at, i64::MAX);
+            assert_eq!(answer, Ok(Replayed));
+        }
+    }
+    assert_eq!((store.len(), stored(&store)), (40, (40, 1)));
+    for jti in 0..40 {
+        assert_eq!(check(&store, key(1, jti), 160, 101), Ok(Replayed));
+    }
+    assert_eq!(check(&store, key(3, 0), 230, 161), Ok(Fresh));
 }
 
 #[test]
@@ -418,6 +431,148 @@ fn debug_prints_counts_only() {
     assert_eq!(check(&store, key(171, 1), 160, 100), Ok(Fresh));
     assert_eq!(
         format!("{store:?}"),
-        "MemoryReplayStore { len: 1, capacity: 10, capacity_per_client: 5, .. }"
+        "MemoryReplayStore { len: 1, capacity: 10, capacity_per_client: 5, capacity_per_subject: 5, .. }"
+    );
+}
+
+fn key_of(subject: u8, client: u8, jti: usize) -> ReplayKey {
+    key(client, jti).of_subject([subject; 32])
+}
+
+/// Tallies of subjects that are stored.
+fn stored_subjects(store: &MemoryReplayStore) -> usize {
+    let subjects = store.subjects.each();
+    subjects.map(|part| part.entries.len()).sum()
+}
+
+#[test]
+fn one_subject_with_many_keys_leaves_room_for_the_others() {
+    let store = store(100, 20).capacity_per_subject(NonZeroUsize::new(15).unwrap());
+    let mut fresh = 0;
+    for n in 0..200 {
+        let client = (n % 10) as u8;
+        match check(&store, key_of(1, client, n), 160, 100) {
+            Ok(Fresh) => fresh += 1,
+            answer => assert_eq!(answer, Err(SubjectFull)),
+        }
+    }
+    assert_eq!(fresh, 15);
+    for now in [100, 160] {
+        assert_eq!(check(&store, key_of(1, 99, 0), 220, now), Err(SubjectFull));
+        // What was used is known, and others are served, with a key that the first has used, too.
+        assert_eq!(check(&store, key_of(1, 0, 0), 220, now), Ok(Replayed));
+    }
+    assert_eq!(check(&store, key_of(2, 50, 0), 160, 100), Ok(Fresh));
+    assert_eq!(check(&store, key_of(3, 0, 777), 160, 100), Ok(Fresh));
+    assert_eq!(check(&store, key(60, 0), 160, 100), Ok(Fresh));
+    assert_eq!((store.len(), stored_subjects(&store)), (18, 3));
+    sweep(&store, 161);
+    assert_eq!((store.len(), stored_subjects(&store)), (0, 0));
+}
+
+#[test]
+fn a_subject_has_the_share_of_a_client_unless_set() {
+    let size = |n| NonZeroUsize::new(n).unwrap();
+    let limits = |store: &MemoryReplayStore| {
+        let limits = store.limits().unwrap();
+        (limits.entries, limits.per_client, limits.per_subject)
+    };
+    let store = MemoryReplayStore::new();
+    assert_eq!(limits(&store), (1_000_000, 100_000, 100_000));
+    let store = MemoryReplayStore::with_capacity(size(50)).capacity_per_client(size(40));
+    assert_eq!(limits(&store), (50, 40, 40));
+    let store = store.capacity_per_subject(size(3));
+    assert_eq!(limits(&store), (50, 40, 3));
+    let store = store.capacity_per_client(size(2));
+    assert_eq!(limits(&store), (50, 2, 3));
+}
+
+#[test]
+fn a_subject_regains_each_place_in_the_second_after_it_expired() {
+    let store = store(1000, 6);
+    for (jti, expires_at) in [160, 130, 140, 130, 160, 120].into_iter().enumerate() {
+        let answer = check(&store, key_of(1, jti as u8, jti), expires_at, 100);
+        assert_eq!(answer, Ok(Fresh));
+    }
+    let mut jti = 6;
+    for (now, regained) in [(120, 0), (121, 1), (130, 0), (131, 2), (141, 1), (161, 2)] {
+        for _ in 0..regained {
+            assert_eq!(
+                check(&store, key_of(1, jti as u8, jti), 500, now),
+                Ok(Fresh)
+            );
+            jti += 1;
+        }
+        let answer = check(&store, key_of(1, jti as u8, jti), 500, now);
+        assert_eq!(answer, Err(SubjectFull), "at {now}");
+    }
+}
+
+#[test]
+fn what_is_rejected_for_a_subject_counts_for_no_client_and_leaves_no_trace() {
+    let store = store(1000, 2).capacity_per_subject(NonZeroUsize::new(1).unwrap());
+    assert_eq!(check(&store, key_of(1, 1, 0), 160, 100), Ok(Fresh));
+    for n in 0..200 {
+        let answer = check(&store, key_of(1, n as u8, 1000 + n), 160, 100);
+        assert_eq!(answer, Err(SubjectFull));
+    }
+    assert_eq!((store.len(), stored(&store)), (1, (1, 1)));
+    // The key still has its second place, for a token of somebody else.
+    assert_eq!(check(&store, key_of(2, 1, 1), 160, 100), Ok(Fresh));
+    // And a client without room takes none of its subject's.
+    for n in 0..50 {
+        let answer = check(&store, key_of(3, 1, 2000 + n), 160, 100);
+        assert_eq!(answer, Err(ClientFull));
+    }
+    assert_eq!(stored_subjects(&store), 2);
+    assert_eq!(check(&store, key_of(3, 7, 0), 160, 100), Ok(Fresh));
+    assert_eq!((store.len(), stored(&store)), (3, (3, 2)));
+}
+
+#[test]
+fn concurrent_insertions_keep_to_the_limit_of_a_subject() {
+    let size = NonZeroUsize::new(300).unwrap();
+    let store = store(10_000, 1_000).capacity_per_subject(size);
+    let fresh = at_once(|n| {
+        (0..100)
+            .filter(|jti| {
+                let key = key_of(1, (n + jti) as u8, n * 1000 + jti);
+                check(&store, key, 160, 100) == Ok(Fresh)
+            })
+            .count()
+    });
+    assert_eq!(fresh.into_iter().sum::<usize>(), 300);
+    assert_eq!((store.len(), stored(&store).0), (300, 300));
+
+    // Many subjects and keys in every combination, while entries expire.
+    let store = self::store(500, 100).capacity_per_subject(NonZeroUsize::new(60).unwrap());
+    at_once(|n| {
+        for step in 0..400_usize {
+            let now = 100 + step as i64;
+            let key = key_of((n % 5) as u8, ((n + step) % 7) as u8, n * 1000 + step);
+            let expires_at = now + (step % 7) as i64;
+            if check(&store, key, expires_at, now) == Ok(Fresh) {
+                assert_ne!(check(&store, key, expires_at, now), Ok(Fresh));
+            }
+        }
+    });
+    sweep(&store, 1000);
+    let left = (store.len(), stored(&store), stored_subjects(&store));
+    assert_eq!(left, (0, (0, 0), 0));
+}
+
+#[test]
+fn insertions_alone_keep_expired_subjects_few() {
+    let store = store(10_000, 1000);
+    for step in 0..50_000_usize {
+        let now = 100 + step as i64 / 100;
+        let (client, subject) = (*key(1, step).proof(), *key(2, step / 2).proof());
+        let key = ReplayKey::new(client, "").of_subject(subject);
+        assert_eq!(check(&store, key, now + 60, now), Ok(Fresh));
+    }
+    let subjects = stored_subjects(&store);
+    assert!(
+        subjects < 3_050 * 3 / 2 + 16 * 16,
+        "{subjects} of 25,000 left"
     );
 }

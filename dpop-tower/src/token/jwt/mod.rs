@@ -1,4 +1,5 @@
 mod cache;
+mod issuer;
 mod parse;
 mod verifier;
 
@@ -12,7 +13,10 @@ use crate::{
     crypto::{Algorithm, SignatureVerifier},
     error::{ConfigError, ConfigErrorKind},
     keys::{FixedKeys, KeySet, KeySource},
+    proof::{Setting, TOKEN_LEEWAY},
 };
+
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 
 /// Access tokens that are JWTs of one issuer (RFC 9068).
 ///
@@ -32,6 +36,7 @@ pub struct JwtTokens {
     issuer: String,
     keys: Keys,
     checks: parse::Checks,
+    leeway: Setting,
     cache_capacity: usize,
     #[cfg(feature = "jwks")]
     plain_http: bool,
@@ -56,9 +61,11 @@ impl JwtTokens {
                 issuer: issuer.clone(),
                 audiences: Vec::new(),
                 algorithms: Algorithm::DEFAULT.to_vec(),
-                leeway: Duration::from_secs(10),
+                leeway: DEFAULT_LEEWAY,
                 typ_jwt: false,
+                scope_claim: None,
             },
+            leeway: Setting::Plain(DEFAULT_LEEWAY),
             issuer,
             keys,
             cache_capacity: 10_000,
@@ -97,6 +104,8 @@ impl JwtTokens {
     }
 
     /// Tokens of `issuer`, whose keys are at `url`; fetched as with [`discover`](Self::discover).
+    ///
+    /// Arguments that are likely swapped are an error when the configuration is built.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub fn jwks_url(issuer: impl Into<String>, url: impl Into<String>) -> Self {
@@ -129,11 +138,23 @@ impl JwtTokens {
         self
     }
 
-    /// How far `nbf` and `iat` may lie in the future, in whole seconds; 10 unless set. `exp` has no
-    /// leeway.
+    /// How far `nbf` and `iat` may lie in the future: whole seconds, up to 60; 10 unless set. `exp` has
+    /// no leeway.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.checks.leeway = leeway;
+        self.leeway = Setting::Plain(leeway);
+        self
+    }
+
+    /// As [`leeway`](Self::leeway), up to an hour.
+    ///
+    /// # Security
+    ///
+    /// A token is accepted this long before the issuer means it to be. The FAPI 2.0 Security Profile has
+    /// servers reject an `iat` or `nbf` that is more than 60 seconds ahead.
+    #[must_use]
+    pub const fn danger_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = Setting::Danger(leeway);
         self
     }
 
@@ -144,7 +165,18 @@ impl JwtTokens {
         self
     }
 
-    /// Also accepts the `typ` `JWT`, for issuers that do not send `at+jwt`.
+    /// Takes the scopes of a token from this claim instead of `scope`: `scp`, `permissions`, `roles` or
+    /// whatever the issuer calls it. It may be a text, with scopes separated by spaces, or an array of
+    /// texts. [`ClaimSet::scopes`](super::ClaimSet::scopes) and policies go by it, and no longer by
+    /// `scope`.
+    #[must_use]
+    pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
+        self.checks.scope_claim = Some(name.into().into());
+        self
+    }
+
+    /// Also accepts the `typ` `JWT`, and tokens without any `typ`, for issuers that do not send
+    /// `at+jwt`. Every other `typ` is rejected all the same.
     ///
     /// # Security
     ///
@@ -184,21 +216,27 @@ impl JwtTokens {
         expect(unused_variables, reason = "keys that are given have no age")
     )]
     pub(super) fn build(
-        self,
+        mut self,
         crypto: &Arc<dyn SignatureVerifier>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<JwtVerifier, ConfigError> {
         let refuse =
             |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
-        if self.issuer.is_empty() {
-            return refuse("the issuer is empty");
+        #[cfg(feature = "jwks")]
+        if let Keys::Url(url) = &self.keys {
+            issuer::check_jwks_url(&self.issuer, url)?;
         }
+        issuer::check_issuer(&self.issuer)?;
         if self.checks.audiences.is_empty() {
             return refuse("no audience: name this API with `JwtTokens::audience`");
         }
         if self.checks.audiences.iter().any(String::is_empty) {
             return refuse("an audience is empty");
         }
+        if let Some(name) = &self.checks.scope_claim {
+            check_scope_claim(name)?;
+        }
+        self.checks.leeway = TOKEN_LEEWAY.check(self.leeway)?;
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
         let fixed = |jwks: &[u8]| {
             KeySet::parse(jwks, &self.checks.algorithms, &**crypto)
@@ -242,10 +280,45 @@ impl JwtTokens {
     }
 }
 
+/// What a claim of these names says is not what its bearer may do (RFC 7519 section 4.1, RFC 7800, RFC
+/// 8693, RFC 9068).
+const NO_SCOPES: [&str; 14] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "cnf",
+    "azp",
+    "client_id",
+    "acr",
+    "amr",
+    "auth_time",
+    "act",
+];
+
+fn check_scope_claim(name: &str) -> Result<(), ConfigError> {
+    let why = if name.is_empty() {
+        "is empty"
+    } else if NO_SCOPES.contains(&name) {
+        "means something else in every token"
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "the claim {name:?} {why}: give `JwtTokens::scope_claim` the one that has the scopes, such as \
+         \"scp\", or leave it out for \"scope\""
+    );
+    Err(ConfigError::new(ConfigErrorKind::ScopeClaim, message))
+}
+
 impl fmt::Debug for JwtTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtTokens")
             .field("checks", &self.checks)
+            .field("leeway", &self.leeway)
             .field("cache_capacity", &self.cache_capacity)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value as Json};
 
@@ -10,7 +10,7 @@ use crate::{
         json::{Object, Value},
     },
     keys::KeySet,
-    token::{TokenError, TokenErrorKind, claims::date},
+    token::{TokenError, TokenErrorKind, VerifiedToken, claims::date},
 };
 
 /// What a token has to say, apart from its signature.
@@ -20,7 +20,10 @@ pub(super) struct Checks {
     pub(super) audiences: Vec<String>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
+    /// Whether `JWT`, and none at all, will do.
     pub(super) typ_jwt: bool,
+    /// `None` for `scope`.
+    pub(super) scope_claim: Option<Arc<str>>,
 }
 
 /// A token that would be valid if its signature is, which is not known yet.
@@ -55,12 +58,22 @@ impl Checks {
         })
     }
 
+    /// A token whose signature was found to be valid.
+    pub(super) fn verified(&self, claims: Map<String, Json>) -> Result<VerifiedToken, TokenError> {
+        let token = VerifiedToken::new(claims)?;
+        Ok(match &self.scope_claim {
+            None => token,
+            Some(name) => token.with_scope_claim(Arc::clone(name)),
+        })
+    }
+
     fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, TokenError> {
-        let typ = header
-            .get("typ")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if !self.typ_is_accepted(typ) {
+        let typ_is_accepted = match header.get("typ") {
+            // RFC 7519 section 5.1 has it OPTIONAL.
+            None => self.typ_jwt,
+            Some(typ) => typ.as_str().is_some_and(|typ| self.typ_is_accepted(typ)),
+        };
+        if !typ_is_accepted {
             return Err(TokenErrorKind::TypInvalid.into());
         }
         // See the same check of proofs.

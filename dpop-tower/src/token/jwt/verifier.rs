@@ -127,7 +127,7 @@ impl Shared {
         keys: &KeySet,
     ) -> Result<VerifiedToken, TokenError> {
         let signed_by = *unverified.verify_signature(keys)?.thumbprint();
-        let token = VerifiedToken::new(unverified.claims.clone())?;
+        let token = self.checks.verified(unverified.claims.clone())?;
         let verdict = Verdict {
             token: token.clone(),
             signed_by,

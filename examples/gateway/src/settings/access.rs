@@ -23,6 +23,7 @@ use super::{
     error::{SettingsError, Source, explain},
     file::{File, ForwardedSyntax, Issuer, NonceMode},
     policies::policy,
+    proof::with_window,
 };
 use crate::{identity::Identity, memory::Memory, proxy::Forwarding};
 
@@ -139,17 +140,6 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
     Ok(identity)
 }
 
-/// Maximum age and leeway.
-pub(super) fn window(file: &File) -> (Duration, Duration) {
-    let seconds = |field: &Option<Spanned<u64>>, usual| {
-        Duration::from_secs(field.as_ref().map_or(usual, |seconds| *seconds.get_ref()))
-    };
-    (
-        seconds(&file.proof.max_age, 60),
-        seconds(&file.proof.leeway, 10),
-    )
-}
-
 /// A configuration for each issuer. They differ in nothing else.
 pub(super) fn configs(
     file: &File,
@@ -162,9 +152,8 @@ pub(super) fn configs(
         let message = "name an issuer of access tokens";
         return Err(source.error(file.issuer.span(), "issuer", message));
     }
-    let algorithms = algorithms(file, source)?;
+    let algorithms = algorithms(file.proof.algorithms.as_ref(), "proof.algorithms", source)?;
     let nonces = nonces(file, source, folder, memory)?;
-    let (max_age, leeway) = window(file);
     let mut configs: Vec<(String, Arc<DpopConfig>)> = Vec::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let issuer = issuer.get_ref();
@@ -174,11 +163,10 @@ pub(super) fn configs(
             return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
         }
         let tokens = tokens(index, issuer, source, folder)?;
-        let mut config = DpopConfig::builder(target(file, source)?, tokens)
-            .max_age(max_age)
-            .leeway(leeway)
+        let config = DpopConfig::builder(target(file, source)?, tokens)
             .policy(policy(file.mode))
-            .replay_store(memory.store(max_age.saturating_add(leeway)));
+            .replay_store(memory.proofs());
+        let mut config = with_window(config, file, source)?;
         if let Some(algorithms) = &algorithms {
             config = config.algorithms(algorithms.iter().copied());
         }
@@ -187,7 +175,7 @@ pub(super) fn configs(
             NonceMode::Required => config.nonces(nonces.clone()),
         };
         let config = config.build().map_err(|error| {
-            let (span, field) = culprit(&error, file, index, issuer);
+            let (span, field) = culprit(&error, index, issuer);
             source.error(span, field, explain(&error))
         })?;
         configs.push((url.clone(), Arc::new(config)));
@@ -195,13 +183,8 @@ pub(super) fn configs(
     Ok(configs)
 }
 
-/// The field that an error is about.
-fn culprit(
-    error: &ConfigError,
-    file: &File,
-    index: usize,
-    issuer: &Issuer,
-) -> (Range<usize>, String) {
+/// The field of an issuer that an error is about. All else has been looked at before.
+fn culprit(error: &ConfigError, index: usize, issuer: &Issuer) -> (Range<usize>, String) {
     let of_issuer = |name: &str| format!("issuer[{index}].{name}");
     let keys = (issuer
         .jwks_url
@@ -216,18 +199,21 @@ fn culprit(
         ConfigErrorKind::AccessTokens if !issuer.names_an_audience() => {
             (issuer.audiences.span(), of_issuer("audiences"))
         }
-        ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
-        ConfigErrorKind::Algorithms => {
-            let span = file.proof.algorithms.as_ref().map_or(0..0, Spanned::span);
-            (span, "proof.algorithms".to_owned())
+        ConfigErrorKind::AccessTokens if issuer.url.get_ref().is_empty() => {
+            (issuer.url.span(), of_issuer("url"))
         }
-        ConfigErrorKind::Window => match (&file.proof.max_age, &file.proof.leeway) {
-            // Whichever is out of bounds; the defaults are not.
-            (Some(max_age), _) if !(1..=86_400).contains(max_age.get_ref()) => {
-                (max_age.span(), "proof.max_age".to_owned())
+        ConfigErrorKind::Issuer => (issuer.url.span(), of_issuer("url")),
+        ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
+        ConfigErrorKind::ScopeClaim => {
+            let span = issuer.scope_claim.as_ref().map_or(0..0, Spanned::span);
+            (span, of_issuer("scope_claim"))
+        }
+        ConfigErrorKind::Window => match (&issuer.leeway, &issuer.danger_leeway) {
+            (Some(leeway), _) => (leeway.span(), of_issuer("leeway")),
+            (None, leeway) => {
+                let span = leeway.as_ref().map_or(0..0, Spanned::span);
+                (span, of_issuer("danger_leeway"))
             }
-            (_, Some(leeway)) => (leeway.span(), "proof.leeway".to_owned()),
-            _ => (0..0, "proof".to_owned()),
         },
         _ => (0..0, String::new()),
     }
@@ -259,6 +245,27 @@ fn tokens(
     for audience in issuer.audiences.get_ref() {
         tokens = tokens.audience(audience.as_str());
     }
+    let field = |name: &str| format!("issuer[{index}].{name}");
+    let names = issuer.algorithms.as_ref();
+    if let Some(algorithms) = algorithms(names, &field("algorithms"), source)? {
+        tokens = tokens.algorithms(algorithms);
+    }
+    match (&issuer.leeway, &issuer.danger_leeway) {
+        (None, None) => {}
+        (Some(leeway), None) => {
+            tokens = tokens.leeway(Duration::from_secs(*leeway.get_ref()));
+        }
+        (None, Some(leeway)) => {
+            tokens = tokens.danger_leeway(Duration::from_secs(*leeway.get_ref()));
+        }
+        (Some(_), Some(danger)) => {
+            let message = "there is a `leeway` already";
+            return Err(source.error(danger.span(), field("danger_leeway"), message));
+        }
+    }
+    if let Some(claim) = &issuer.scope_claim {
+        tokens = tokens.scope_claim(claim.get_ref().as_str());
+    }
     if issuer.danger_allow_plain_http {
         tokens = tokens.danger_allow_plain_http();
     }
@@ -268,18 +275,28 @@ fn tokens(
     Ok(tokens)
 }
 
-fn algorithms(file: &File, source: &Source) -> Result<Option<Vec<Algorithm>>, SettingsError> {
-    let Some(names) = &file.proof.algorithms else {
+/// Those that a field lists, if it is there.
+fn algorithms(
+    names: Option<&Spanned<Vec<Spanned<String>>>>,
+    field: &str,
+    source: &Source,
+) -> Result<Option<Vec<Algorithm>>, SettingsError> {
+    let Some(names) = names else {
         return Ok(None);
     };
+    if names.get_ref().is_empty() {
+        let message = "no algorithm is allowed: list some, or leave the field out for the default";
+        return Err(source.error(names.span(), field, message));
+    }
     let parse = |(index, name): (usize, &Spanned<String>)| {
         Algorithm::from_name(name.get_ref()).ok_or_else(|| {
-            let field = format!("proof.algorithms[{index}]");
-            source.error(
-                name.span(),
-                field,
-                "this algorithm is not known, or not asymmetric",
-            )
+            let known: Vec<_> = Algorithm::ALL.iter().map(|known| known.as_str()).collect();
+            let message = format!(
+                "the algorithm {:?} is not known, or not asymmetric; these are: {}",
+                name.get_ref(),
+                known.join(", ")
+            );
+            source.error(name.span(), format!("{field}[{index}]"), message)
         })
     };
     names

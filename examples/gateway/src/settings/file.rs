@@ -55,6 +55,12 @@ pub(super) struct Issuer {
     pub(super) audiences: Spanned<Vec<String>>,
     pub(super) jwks_url: Option<Spanned<String>>,
     pub(super) jwks_file: Option<Spanned<PathBuf>>,
+    pub(super) algorithms: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Seconds.
+    pub(super) leeway: Option<Spanned<u64>>,
+    /// Seconds.
+    pub(super) danger_leeway: Option<Spanned<u64>>,
+    pub(super) scope_claim: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) danger_allow_plain_http: bool,
     #[serde(default)]
@@ -67,7 +73,11 @@ pub(super) struct Proof {
     /// Seconds.
     pub(super) max_age: Option<Spanned<u64>>,
     /// Seconds.
+    pub(super) danger_max_age: Option<Spanned<u64>>,
+    /// Seconds.
     pub(super) leeway: Option<Spanned<u64>>,
+    /// Seconds.
+    pub(super) danger_leeway: Option<Spanned<u64>>,
     pub(super) algorithms: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
@@ -168,6 +178,7 @@ impl Default for Limits {
 pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+    pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
 }
 
 #[derive(Debug, Deserialize)]

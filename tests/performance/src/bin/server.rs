@@ -62,7 +62,7 @@ fn layer(
     let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens)
         .crypto(backend)
-        .max_age(Duration::from_secs(MAX_AGE))
+        .danger_max_age(Duration::from_secs(MAX_AGE))
         .replay_store(store)
         .build()?;
     Ok(DpopLayer::new(config).with_policy(Policy::strict()))

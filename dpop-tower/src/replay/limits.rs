@@ -1,0 +1,156 @@
+//! How much a store holds, and whether that is enough.
+
+use std::time::Duration;
+
+/// Fewer requests a second than this are likely not what anyone has in mind.
+const FEW_REQUESTS: u64 = 500;
+/// The same for one client key, and for one subject.
+const FEW_OF_ONE: u64 = 5;
+
+/// How many live entries a [`ReplayStore`](super::ReplayStore) may hold.
+///
+/// Divided by the time for which proofs are remembered, that is how many requests a second can be
+/// accepted in the long run; further ones are answered with 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayLimits {
+    /// In all.
+    pub entries: usize,
+    /// Of one client key.
+    pub per_client: usize,
+    /// Of one subject: a user, or a client of its own, with all of its keys.
+    pub per_subject: usize,
+}
+
+impl ReplayLimits {
+    /// This many, and all of them may be those of one client or subject until the fields say otherwise.
+    pub const fn new(entries: usize) -> Self {
+        Self {
+            entries,
+            per_client: entries,
+            per_subject: entries,
+        }
+    }
+
+    /// Warns of what is used up by few requests.
+    pub(super) fn warn_if_short(&self, remembered_for: Duration) {
+        for shortage in self.shortages(remembered_for) {
+            let Shortage {
+                what,
+                entries,
+                enough,
+                code,
+            } = shortage;
+            let seconds = remembered_for.as_secs();
+            tracing::warn!(
+                target: "dpop_tower::replay",
+                entries,
+                seconds,
+                enough,
+                "{what} of the replay store is {entries} proofs, which are remembered for {seconds} \
+                 seconds each: at more than {rate} requests a second it is used up, and further ones are \
+                 answered with 503 ({code}). Set {what} to {enough} or more, or lower the maximum age \
+                 of proofs",
+                rate = shortage.rate(remembered_for),
+            );
+        }
+    }
+
+    fn shortages(&self, remembered_for: Duration) -> impl Iterator<Item = Shortage> {
+        let seconds = remembered_for.as_secs().max(1);
+        [
+            ("`capacity`", self.entries, FEW_REQUESTS, "store_full"),
+            (
+                "`capacity_per_client`",
+                self.per_client,
+                FEW_OF_ONE,
+                "client_full",
+            ),
+            (
+                "`capacity_per_subject`",
+                self.per_subject,
+                FEW_OF_ONE,
+                "subject_full",
+            ),
+        ]
+        .into_iter()
+        .filter_map(move |(what, entries, few, code)| {
+            let entries = u64::try_from(entries).unwrap_or(u64::MAX);
+            let enough = few.saturating_mul(seconds);
+            (entries < enough).then_some(Shortage {
+                what,
+                entries,
+                enough,
+                code,
+            })
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shortage {
+    what: &'static str,
+    entries: u64,
+    /// What would not be warned of.
+    enough: u64,
+    code: &'static str,
+}
+
+impl Shortage {
+    /// In requests a second, to one decimal place where there are few.
+    fn rate(self, remembered_for: Duration) -> String {
+        let seconds = remembered_for.as_secs().max(1);
+        let tenths = self
+            .entries
+            .saturating_mul(10)
+            .checked_div(seconds)
+            .unwrap_or(0);
+        match tenths {
+            ..100 => format!("{}.{}", tenths / 10, tenths % 10),
+            _ => (tenths / 10).to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn short(limits: ReplayLimits, seconds: u64) -> Vec<(&'static str, u64, u64, String)> {
+        let remembered_for = Duration::from_secs(seconds);
+        let tell = |s: Shortage| (s.what, s.entries, s.enough, s.rate(remembered_for));
+        limits.shortages(remembered_for).map(tell).collect()
+    }
+
+    #[test]
+    fn little_room_for_long_is_told_in_numbers() {
+        assert_eq!(short(ReplayLimits::new(1_000_000), 75), []);
+        assert_eq!(short(ReplayLimits::new(37_500), 75), []);
+        let few = "499".to_owned();
+        assert_eq!(
+            short(ReplayLimits::new(37_499), 75),
+            [("`capacity`", 37_499, 37_500, few)]
+        );
+        let limits = ReplayLimits {
+            per_client: 375,
+            per_subject: 374,
+            ..ReplayLimits::new(usize::MAX)
+        };
+        let few = "4.9".to_owned();
+        let subject = ("`capacity_per_subject`", 374, 375, few);
+        assert_eq!(short(limits, 75), std::slice::from_ref(&subject));
+        let limits = ReplayLimits {
+            per_client: 1,
+            ..limits
+        };
+        let client = ("`capacity_per_client`", 1, 375, "0.0".to_owned());
+        assert_eq!(short(limits, 75), [client, subject]);
+        // The same store, with proofs that live for a day.
+        assert_eq!(
+            short(ReplayLimits::new(1_000_000), 86_415),
+            [("`capacity`", 1_000_000, 43_207_500, "11".to_owned())]
+        );
+        assert_eq!(short(ReplayLimits::new(usize::MAX), u64::MAX), []);
+        assert_eq!(short(ReplayLimits::new(0), 0).len(), 3);
+    }
+}

@@ -1,0 +1,62 @@
+//! The replay store of a configuration, and the window that it has there.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, windows::Registration,
+};
+use crate::{check::Check, clock::UnixTime};
+
+/// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
+/// its last second is still known when it gets to the store, on this node or on one whose clock is
+/// behind.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The proofs that were used, as one configuration knows them.
+pub(crate) struct UsedProofs {
+    store: Arc<dyn ReplayStore>,
+    window: Registration,
+}
+
+impl UsedProofs {
+    /// For a configuration that accepts proofs for `window`: their maximum age and the leeway.
+    pub(crate) fn new(store: Arc<dyn ReplayStore>, window: Duration) -> Self {
+        let windows = store.windows();
+        let window = windows.register(window);
+        // Once for a store, and not for every configuration that shares it.
+        if let (Some(longest), Some(limits)) = (windows.news(), store.limits()) {
+            limits.warn_if_short(longest.saturating_add(MARGIN));
+        }
+        Self { store, window }
+    }
+
+    /// For a configuration that never asks the store.
+    pub(crate) fn not_remembered(store: Arc<dyn ReplayStore>) -> Self {
+        Self {
+            window: AcceptanceWindows::new().register(Duration::ZERO),
+            store,
+        }
+    }
+
+    /// Puts a proof that was made at `made` on record, unless it was used before.
+    pub(crate) fn check_and_insert(
+        &self,
+        key: ReplayKey,
+        made: UnixTime,
+        now: UnixTime,
+    ) -> Check<Result<Freshness, StoreError>> {
+        let acceptable_until = self.window.acceptable_until(made);
+        if acceptable_until < now {
+            // Windows were shorter when it was made, and a record of its use may be gone.
+            return Check::ready(Ok(Freshness::Replayed));
+        }
+        let expires_at = acceptable_until.saturating_add(MARGIN);
+        self.store.check_and_insert(key, expires_at, now)
+    }
+}
+
+impl fmt::Debug for UsedProofs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}

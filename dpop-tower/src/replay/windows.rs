@@ -1,0 +1,222 @@
+//! For how long used proofs have to be remembered, over all configurations that share a store.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use crate::clock::UnixTime;
+
+/// The acceptance windows of all configurations that share a [`ReplayStore`](super::ReplayStore).
+///
+/// A configuration accepts a proof for as long as its window: the maximum age and the leeway. A store
+/// that two configurations share has to remember every proof for the longer of their windows, or else a
+/// proof that was used under the one passes again under the other. That is true of two layers side by
+/// side, and of a configuration that replaces another while the process runs.
+///
+/// Every store holds one of these from the moment it is made, and hands it out with
+/// [`ReplayStore::windows`](super::ReplayStore::windows).
+/// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) registers the window of the
+/// configuration there; it is taken off when the last layer and the last request of that configuration
+/// are gone. Nothing else needs to be done with it. Clones are handles to the same windows.
+///
+/// # What is guaranteed
+///
+/// - A proof is remembered for the longest window that is registered when it is used.
+/// - When a longer window is registered, proofs that were made before keep the window of that time, the
+///   shortest if it has changed more than once. A proof that is older than that is rejected as
+///   replayed, used or not, since the record of its use may be gone.
+/// - No clock is involved but the proofs' own times, so a clock that is set back, or ahead, changes
+///   nothing.
+///
+/// # Several processes
+///
+/// These windows are those of one process. Where several processes share the records of a store, and
+/// where records outlive the process, they have to remember for the longest window of any of them:
+/// [`at_least`](Self::at_least).
+#[derive(Clone, Default)]
+pub struct AcceptanceWindows(Arc<Shared>);
+
+/// All in whole seconds.
+///
+/// `longest` and `latest` are a handshake: who uses a proof raises `latest` and then looks at `longest`;
+/// who registers a longer window raises `longest` and then looks at `latest`. So either the proof is
+/// remembered for the longer window, or the change knows of the proof. It takes one order of all four
+/// steps, hence `SeqCst`.
+struct Shared {
+    /// How many times each window is registered.
+    registered: Mutex<BTreeMap<i64, u64>>,
+    /// The longest of `registered`; zero if nothing has ever been registered.
+    longest: AtomicI64,
+    /// When the youngest proof was made that was ever used.
+    latest: AtomicI64,
+    /// Proofs that were made no later than this may have been remembered for `short` only. It never
+    /// falls, and `short` never rises: were an old change forgotten at some time, a clock that is set
+    /// back could return to it.
+    short_until: AtomicI64,
+    short: AtomicI64,
+    /// The longest window that somebody was told about.
+    told: AtomicI64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            registered: Mutex::default(),
+            longest: AtomicI64::new(0),
+            latest: AtomicI64::new(i64::MIN),
+            short_until: AtomicI64::new(i64::MIN),
+            short: AtomicI64::new(i64::MAX),
+            told: AtomicI64::new(0),
+        }
+    }
+}
+
+impl AcceptanceWindows {
+    /// No window so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As if a configuration with this window were always there, so that proofs are remembered for at
+    /// least as long: for a store whose records several processes share, or which outlive the process.
+    /// Fractions of a second count as a whole one.
+    ///
+    /// To give such processes a longer window, first restart all of them with the new one here, then
+    /// with the new one in their configurations.
+    pub fn at_least(window: Duration) -> Self {
+        let windows = Self::new();
+        windows.0.add(whole_seconds(window));
+        windows
+    }
+
+    /// Has used proofs be remembered for this long from now on, until the registration is dropped.
+    pub(super) fn register(&self, window: Duration) -> Registration {
+        let window = whole_seconds(window);
+        self.0.add(window);
+        Registration {
+            shared: Arc::clone(&self.0),
+            window,
+        }
+    }
+
+    /// The longest window that is registered, if it is longer than what this has returned before.
+    pub(super) fn news(&self) -> Option<Duration> {
+        let longest = self.0.longest.load(SeqCst);
+        let told = self.0.told.fetch_max(longest, SeqCst);
+        (longest > told).then(|| self.longest())
+    }
+
+    /// The longest window that is registered.
+    pub(super) fn longest(&self) -> Duration {
+        let seconds = u64::try_from(self.0.longest.load(SeqCst)).unwrap_or_default();
+        Duration::from_secs(seconds)
+    }
+}
+
+fn whole_seconds(window: Duration) -> i64 {
+    let seconds = window
+        .as_secs()
+        .saturating_add(u64::from(window.subsec_nanos() > 0));
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+impl Shared {
+    fn registered(&self) -> MutexGuard<'_, BTreeMap<i64, u64>> {
+        // Nothing panics while it is held.
+        self.registered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, window: i64) {
+        let mut registered = self.registered();
+        let count = registered.entry(window).or_default();
+        *count = count.saturating_add(1);
+        let before = self.longest.load(SeqCst);
+        let longest = registered.keys().next_back().map_or(window, |last| *last);
+        self.longest.store(longest, SeqCst);
+        if longest <= before {
+            return;
+        }
+        let latest = self.latest.load(SeqCst);
+        // If nothing was used yet, there is nothing that could have been forgotten.
+        if latest > i64::MIN {
+            // In this order: see `life`.
+            self.short.fetch_min(before, SeqCst);
+            self.short_until.fetch_max(latest, SeqCst);
+        }
+    }
+
+    fn remove(&self, window: i64) {
+        let mut registered = self.registered();
+        if let Entry::Occupied(mut count) = registered.entry(window) {
+            match count.get().checked_sub(1) {
+                Some(left @ 1..) => *count.get_mut() = left,
+                _ => drop(count.remove()),
+            }
+        }
+        // The last one stays in force, for the next to be compared with.
+        if let Some(longest) = registered.keys().next_back() {
+            self.longest.store(*longest, SeqCst);
+        }
+    }
+
+    /// For how long a proof that was made then is acceptable, and has to be remembered.
+    fn life(&self, made: i64) -> i64 {
+        if self.latest.load(SeqCst) < made {
+            self.latest.fetch_max(made, SeqCst);
+        }
+        let longest = self.longest.load(SeqCst);
+        // Who has written `short_until` has written `short` before.
+        if made <= self.short_until.load(SeqCst) {
+            longest.min(self.short.load(SeqCst))
+        } else {
+            longest
+        }
+    }
+}
+
+impl fmt::Debug for AcceptanceWindows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptanceWindows")
+            .field("longest", &self.longest())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The window of one configuration. Dropped, it no longer counts.
+#[derive(Debug)]
+pub(super) struct Registration {
+    shared: Arc<Shared>,
+    window: i64,
+}
+
+impl Registration {
+    /// The last instant at which any configuration may accept a proof that was made at `made` and is
+    /// about to be used.
+    pub(super) fn acceptable_until(&self, made: UnixTime) -> UnixTime {
+        let made = made.as_secs();
+        UnixTime::from_secs(made.saturating_add(self.shared.life(made)))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.shared.remove(self.window);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

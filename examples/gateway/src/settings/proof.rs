@@ -1,0 +1,72 @@
+//! `[proof]`: how old a proof may be, and how far the clocks of clients may be off.
+
+use std::time::Duration;
+
+use dpop_tower::{ConfigError, DpopConfigBuilder, proof::ProofPolicy};
+use toml::Spanned;
+
+use super::{
+    error::{SettingsError, Source, explain},
+    file::File,
+};
+
+/// A field, and the setter of the library that it stands for, to see whether that takes the value.
+struct Field<'f> {
+    name: &'static str,
+    value: Option<&'f Spanned<u64>>,
+    check: fn(ProofPolicy, Duration) -> Result<ProofPolicy, ConfigError>,
+    set: fn(DpopConfigBuilder, Duration) -> DpopConfigBuilder,
+}
+
+/// Sets what the file says.
+pub(super) fn with_window(
+    mut config: DpopConfigBuilder,
+    file: &File,
+    source: &Source,
+) -> Result<DpopConfigBuilder, SettingsError> {
+    let proof = &file.proof;
+    let pairs = [
+        [
+            Field {
+                name: "proof.max_age",
+                value: proof.max_age.as_ref(),
+                check: ProofPolicy::max_age,
+                set: DpopConfigBuilder::max_age,
+            },
+            Field {
+                name: "proof.danger_max_age",
+                value: proof.danger_max_age.as_ref(),
+                check: ProofPolicy::danger_max_age,
+                set: DpopConfigBuilder::danger_max_age,
+            },
+        ],
+        [
+            Field {
+                name: "proof.leeway",
+                value: proof.leeway.as_ref(),
+                check: ProofPolicy::leeway,
+                set: DpopConfigBuilder::leeway,
+            },
+            Field {
+                name: "proof.danger_leeway",
+                value: proof.danger_leeway.as_ref(),
+                check: ProofPolicy::danger_leeway,
+                set: DpopConfigBuilder::danger_leeway,
+            },
+        ],
+    ];
+    for [plain, danger] in pairs {
+        if let (Some(_), Some(value)) = (plain.value, danger.value) {
+            let message = format!("there is a `{}` already", plain.name);
+            return Err(source.error(value.span(), danger.name, message));
+        }
+        for field in [plain, danger] {
+            let Some(value) = field.value else { continue };
+            let duration = Duration::from_secs(*value.get_ref());
+            (field.check)(ProofPolicy::default(), duration)
+                .map_err(|error| source.error(value.span(), field.name, explain(&error)))?;
+            config = (field.set)(config, duration);
+        }
+    }
+    Ok(config)
+}
