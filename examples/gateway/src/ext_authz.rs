@@ -6,7 +6,7 @@
 //! Whatever goes wrong is answered with a refusal. A gRPC error would let requests pass where Envoy has
 //! `failure_mode_allow`.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io};
 
 use axum::body::Body;
 use dpop_tower::rejection::Rejection;
@@ -36,12 +36,12 @@ use self::{
     },
 };
 use crate::{
-    asked::{Askers, join_challenges, peer},
+    asked::{join_challenges, peer},
     guard::Verdict,
     identity::Identity,
     live::Gateway,
     server::{Shutdown, serve_with},
-    settings::{ExtAuthzSettings, Limits},
+    settings::Limits,
 };
 
 mod asked;
@@ -56,20 +56,18 @@ const LARGEST_QUESTION: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct ExtAuthz {
     gateway: Gateway,
-    askers: Arc<Askers>,
 }
 
 impl ExtAuthz {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there.
-    pub fn new(gateway: Gateway, settings: ExtAuthzSettings) -> Self {
-        Self {
-            gateway,
-            askers: Arc::new(settings.askers),
-        }
+    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, its
+    /// settings say at each request; without any, nobody may.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
     }
 
     async fn verdict(&self, question: tonic::Request<CheckRequest>) -> CheckResponse {
-        if !self.askers.include(question.extensions()) {
+        let settings = self.gateway.ext_authz();
+        if !settings.is_some_and(|settings| settings.askers.include(question.extensions())) {
             let peer = peer(question.extensions());
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `ext_authz.networks`");
             return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);

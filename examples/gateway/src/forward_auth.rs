@@ -5,7 +5,7 @@
 //! The answer is 200 with the [identity headers](crate::identity) for the proxy to pass on, or the
 //! refusal for the client. `docs/forward-auth.md` has what the proxies need to be told.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tracing::{error, warn};
 
 use crate::{
-    asked::{self, Asked, Askers, NotOne},
+    asked::{self, Asked, NotOne},
     guard::Verdict,
     live::Gateway,
     proxy::problem,
@@ -78,8 +78,6 @@ impl AskingProxy {
 #[derive(Clone, Debug)]
 pub struct ForwardAuth {
     gateway: Gateway,
-    proxy: AskingProxy,
-    askers: Arc<Askers>,
 }
 
 /// Why there is no verdict.
@@ -97,18 +95,15 @@ impl From<NotOne> for Trouble {
 }
 
 impl ForwardAuth {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there.
-    pub fn new(gateway: Gateway, settings: ForwardAuthSettings) -> Self {
-        Self {
-            gateway,
-            proxy: settings.proxy,
-            askers: Arc::new(settings.askers),
-        }
+    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, and
+    /// which proxy that is, its settings say at each request; without any, nobody may.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
     }
 
     /// Whether a request may pass: 200, or its refusal.
     ///
-    /// Only those may ask whom the settings list; others get 403. A header that the proxy should have
+    /// Only those may ask whom the settings in force list; others get 403. A header that the proxy should have
     /// set and has not, or not once, makes a 500, and the log names it.
     ///
     /// nginx would turn a refusal with any other status than 401 and 403 into a 500. It gets these as
@@ -121,28 +116,29 @@ impl ForwardAuth {
     }
 
     async fn verdict(&self, request: Request<Body>) -> Response<Body> {
-        if !self.askers.include(request.extensions()) {
-            let peer = asked::peer(request.extensions());
+        let peer = asked::peer(request.extensions());
+        let settings = self.gateway.forward_auth();
+        let settings = settings.filter(|settings| settings.askers.include(request.extensions()));
+        let Some(ForwardAuthSettings { proxy, .. }) = settings else {
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `forward_auth.networks`");
             return problem(StatusCode::FORBIDDEN);
-        }
-        let peer = asked::peer(request.extensions());
+        };
         let (parts, _) = request.into_parts();
-        let asked = match self.asked(&parts) {
+        let asked = match proxy.asked(&parts) {
             Ok(asked) => asked,
-            Err(Trouble::Proxy(not_one)) => return self.misconfigured(not_one),
-            Err(Trouble::Request) => return self.refused(problem(StatusCode::BAD_REQUEST)),
+            Err(Trouble::Proxy(not_one)) => return proxy.misconfigured(not_one),
+            Err(Trouble::Request) => return proxy.refused(problem(StatusCode::BAD_REQUEST)),
         };
         let guard = self.gateway.guard();
         // Nothing here can take a header away from the request.
         if let Some(name) = asked::forged(parts.headers.keys(), guard.identity()) {
             warn!(target: "gateway", "a request has the header {name}, which only the gateway may write; the proxy should take it away before it asks");
-            return self.refused(problem(StatusCode::BAD_REQUEST));
+            return proxy.refused(problem(StatusCode::BAD_REQUEST));
         }
         // Without the content type, a gRPC request is refused with an HTTP status. The status of
         // a gRPC refusal is 200, and proxies would let the request pass.
         let mut names = vec![header::AUTHORIZATION, DPOP];
-        if self.proxy != AskingProxy::Nginx {
+        if proxy != AskingProxy::Nginx {
             names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
         }
         match guard
@@ -158,13 +154,15 @@ impl ForwardAuth {
                 response.headers_mut().extend(identity);
                 response
             }
-            Verdict::Refused(response) => self.refused(response),
+            Verdict::Refused(response) => proxy.refused(response),
         }
     }
+}
 
-    fn asked(&self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
+impl AskingProxy {
+    fn asked(self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
         let headers = &parts.headers;
-        let (family, other) = self.proxy.families();
+        let (family, other) = self.families();
         let (method, uri) = (
             asked::only(headers, family.method)?,
             asked::only(headers, family.uri)?,
@@ -172,7 +170,7 @@ impl ForwardAuth {
         for (value, name) in [(method, other.method), (uri, other.uri)] {
             // Whoever has set it means something else, and a service may believe that.
             if headers.get_all(name).iter().any(|said| said != value) {
-                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.proxy.name());
+                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.name());
                 return Err(Trouble::Request);
             }
         }
@@ -184,9 +182,9 @@ impl ForwardAuth {
     }
 
     /// What chooses among the public origins.
-    fn host(&self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, NotOne> {
+    fn host(self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, NotOne> {
         let headers = &parts.headers;
-        if self.proxy != AskingProxy::Nginx && headers.contains_key(X_FORWARDED_HOST) {
+        if self != Self::Nginx && headers.contains_key(X_FORWARDED_HOST) {
             return asked::only(headers, "x-forwarded-host").map(|host| Some(host.clone()));
         }
         match parts.uri.authority() {
@@ -196,21 +194,21 @@ impl ForwardAuth {
         }
     }
 
-    fn misconfigured(&self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
-        let proxy = self.proxy.name();
+    fn misconfigured(self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
+        let proxy = self.name();
         let how = if is_missing { "no" } else { "more than one" };
         error!(target: "gateway", "{proxy} asks with {how} {name}: it has to set this header, once; see docs/forward-auth.md");
         problem(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    fn refused(&self, mut response: Response<Body>) -> Response<Body> {
+    fn refused(self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status.is_success() {
             // It would let the request pass.
             error!(target: "gateway", "a refusal has the status {status}");
             return problem(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        if self.proxy == AskingProxy::Nginx {
+        if self == Self::Nginx {
             asked::join_challenges(response.headers_mut());
             response
                 .headers_mut()
@@ -234,7 +232,9 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
-    let what = format!("answering {}", forward_auth.proxy.name());
+    let settings = forward_auth.gateway.forward_auth();
+    let name = settings.map_or("nobody", |settings| settings.proxy.name());
+    let what = format!("answering {name}");
     let answer = move |request| {
         let forward_auth = forward_auth.clone();
         async move { forward_auth.answer(request).await }

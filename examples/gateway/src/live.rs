@@ -25,7 +25,7 @@ use crate::{
     guard::{Guard, Guarded},
     memory::Memory,
     proxy::{self, Proxy},
-    settings::{self, Settings, SettingsError},
+    settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
 };
 
 /// Editors write a file in several steps; it is read once nothing has happened for as long.
@@ -120,6 +120,18 @@ impl Gateway {
     /// What decides now who is let in, for whatever asks without forwarding anything.
     pub fn guard(&self) -> Guard {
         self.0.live.load().guard.clone()
+    }
+
+    /// Who may ask over HTTP now, if anybody may.
+    pub(crate) fn forward_auth(&self) -> Option<ForwardAuthSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.forward_auth().cloned()
+    }
+
+    /// Who may ask over gRPC now, if anybody may.
+    pub(crate) fn ext_authz(&self) -> Option<ExtAuthzSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.ext_authz().cloned()
     }
 
     /// Whether services behind it may see tokens and proofs.

@@ -200,10 +200,12 @@ impl Settings {
 
     /// The fields that differ and are looked at when the program starts only.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
+        let asked = |settings: &Self| settings.forward_auth.as_ref().map(|asked| asked.listen);
+        let envoys = |settings: &Self| settings.ext_authz.as_ref().map(|asked| asked.listen);
         [
             ("listen", self.listen() != old.listen()),
-            ("forward_auth", self.forward_auth != old.forward_auth),
-            ("ext_authz", self.ext_authz != old.ext_authz),
+            ("forward_auth.listen", asked(self) != asked(old)),
+            ("ext_authz.listen", envoys(self) != envoys(old)),
             (
                 "shutdown_timeout",
                 self.shutdown_timeout != old.shutdown_timeout,

@@ -23,25 +23,24 @@ use tonic::{
 
 use super::{ORIGIN, Rig, Wanted, identity::spellings, mirror};
 
-struct Envoy {
-    rig: Rig,
+pub(super) struct Envoy {
+    pub(super) rig: Rig,
     client: AuthorizationClient<Channel>,
 }
 
 impl Envoy {
-    async fn before(tables: &str) -> Self {
+    pub(super) async fn before(tables: &str) -> Self {
         let tables = format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{tables}");
         let wanted = Wanted::tables(&tables);
         let rig = Rig::with(mirror(), wanted).await;
         let settings = Settings::read(&rig.path()).unwrap();
-        let asking = settings.ext_authz().unwrap().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown {
             signal: std::future::pending::<()>(),
             timeout: settings.shutdown_timeout(),
         };
-        let service = ExtAuthz::new(rig.gateway.clone(), asking);
+        let service = ExtAuthz::new(rig.gateway.clone());
         tokio::spawn(ext_authz::serve(
             listener,
             service,
@@ -67,7 +66,7 @@ impl Envoy {
     }
 
     /// With the status of HTTP.
-    async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
+    pub(super) async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
         let answer = self.ask(question).await;
         assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
@@ -80,7 +79,7 @@ impl Envoy {
 }
 
 /// What Envoy tells of a request.
-fn about<B>(request: &Request<B>) -> CheckRequest {
+pub(super) fn about<B>(request: &Request<B>) -> CheckRequest {
     let path = request.uri().path_and_query().unwrap().to_string();
     let method = request.method().to_string();
     let mut headers: HashMap<String, String> = (request.headers().iter())
@@ -102,7 +101,7 @@ fn about<B>(request: &Request<B>) -> CheckRequest {
     }
 }
 
-fn header(headers: &[HeaderValueOption], name: &str) -> Option<String> {
+pub(super) fn header(headers: &[HeaderValueOption], name: &str) -> Option<String> {
     let mut found = headers.iter().filter_map(|option| option.header.as_ref());
     found
         .find(|header| header.key == name)
@@ -236,4 +235,22 @@ async fn a_proof_passes_once_through_the_gateway_and_envoy() {
     assert_eq!(envoy.rig.status(request).await, 200);
     let (status, _) = envoy.refused(question).await;
     assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn a_new_file_says_at_once_who_may_ask() {
+    let mut envoy = Envoy::before("").await;
+    let table = |rest: &str| format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{rest}");
+    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    let elsewhere = table("networks = ['192.0.2.0/24']");
+    envoy.rig.reload(Wanted::tables(&elsewhere));
+    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    assert_eq!(status, 403);
+    envoy
+        .rig
+        .reload(Wanted::tables(&table("networks = ['127.0.0.1']")));
+    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    envoy.rig.reload(Wanted::default());
+    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    assert_eq!(status, 403);
 }

@@ -16,6 +16,7 @@ use super::{
     identity::{OF_THE_GATEWAY, spellings},
     mirror, send,
 };
+use crate::logging::Log;
 
 pub(super) const PROXIES: [(AskingProxy, &str); 3] = [
     (AskingProxy::Nginx, "nginx"),
@@ -50,7 +51,7 @@ impl Asked {
             signal: std::future::pending::<()>(),
             timeout: settings.shutdown_timeout(),
         };
-        let forward_auth = ForwardAuth::new(rig.gateway.clone(), asking);
+        let forward_auth = ForwardAuth::new(rig.gateway.clone());
         let limits = settings.limits();
         tokio::spawn(forward_auth::serve(
             listener,
@@ -66,7 +67,7 @@ impl Asked {
     }
 
     /// What the proxy asks when it gets a request.
-    fn about<B>(&self, request: &Request<B>) -> Request<Body> {
+    pub(super) fn about<B>(&self, request: &Request<B>) -> Request<Body> {
         let (method, uri) = names(self.proxy);
         let target = request.uri().path_and_query().unwrap().as_str();
         let mut asking = Request::get("/").body(Body::empty()).unwrap();
@@ -77,7 +78,7 @@ impl Asked {
         asking
     }
 
-    async fn answer(&self, asking: Request<Body>) -> Response<Incoming> {
+    pub(super) async fn answer(&self, asking: Request<Body>) -> Response<Incoming> {
         let response = send(self.address, asking).await;
         let headers = response.headers();
         assert_eq!(headers[header::CACHE_CONTROL], "no-store");
@@ -464,6 +465,41 @@ async fn the_host_chooses_among_the_public_origins_only() {
         }
         assert_eq!(asked.status(twice).await, 500, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_new_file_says_at_once_who_may_ask() {
+    let log = Log::listen();
+    let asked = Asked::by("traefik", Wanted::default()).await;
+    let table = |proxy: &str, rest: &str| {
+        format!("[forward_auth]\nlisten = '127.0.0.1:0'\nproxy = '{proxy}'\n{rest}")
+    };
+    let status = async || send(asked.address, asked.about(&asked.rig.get("/orders"))).await;
+    assert_eq!(status().await.status(), 200);
+    log.take();
+    let elsewhere = table("traefik", "networks = ['192.0.2.0/24']");
+    asked.rig.reload(Wanted::tables(&elsewhere));
+    assert_eq!(status().await.status(), 403);
+    // Another proxy, by whose headers this one is none.
+    asked.rig.reload(Wanted::tables(&table("nginx", "")));
+    assert_eq!(status().await.status(), 500);
+    let here = table("caddy", "networks = ['127.0.0.0/8']");
+    asked.rig.reload(Wanted::tables(&here));
+    assert_eq!(status().await.status(), 200);
+    let lines = log.take();
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("counts after a restart")),
+        "{lines:?}"
+    );
+
+    // Nobody at all; the address stays taken until the program starts anew.
+    asked.rig.reload(Wanted::default());
+    assert_eq!(status().await.status(), 403);
+    let told = "a new `forward_auth.listen` counts after a restart";
+    let lines = log.take();
+    assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
 }
 
 #[test]
