@@ -9,6 +9,7 @@ mod proxying;
 mod reload;
 mod settings;
 mod streams;
+mod told;
 
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -36,7 +36,7 @@ use self::{
     },
 };
 use crate::{
-    asked::{join_challenges, peer},
+    asked::{join_challenges, misleading, peer},
     guard::Verdict,
     identity::Identity,
     live::Gateway,
@@ -102,7 +102,10 @@ impl ExtAuthz {
     /// What the service behind does not get. Envoy removes headers after it has set others, so those
     /// that are set are not among them.
     fn removed(&self, sent: &HeaderMap, set: &HeaderMap, identity: &Identity) -> Vec<String> {
-        let forged = sent.keys().filter(|name| identity.is_reserved(name));
+        let misleads = |name: &HeaderName| misleading(std::iter::once(name)).is_some();
+        let forged = sent
+            .keys()
+            .filter(|name| identity.is_reserved(name) || misleads(name));
         // Envoy need not have told all that the client has sent.
         let mut names: Vec<&HeaderName> = forged.chain(identity.names()).collect();
         if !self.gateway.passes_on_credentials() {

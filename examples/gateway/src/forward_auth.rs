@@ -174,6 +174,14 @@ impl AskingProxy {
                 return Err(Trouble::Request);
             }
         }
+        let is_of_family = |name: &&HeaderName| {
+            [family.method, family.uri, other.method, other.uri].contains(&name.as_str())
+        };
+        let names = headers.keys().filter(|name| !is_of_family(name));
+        if let Some(name) = asked::misleading(names) {
+            warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is refused");
+            return Err(Trouble::Request);
+        }
         Ok(Asked {
             method: asked::method(method.as_bytes()).ok_or(Trouble::Request)?,
             target: asked::target(uri.as_bytes()).ok_or(Trouble::Request)?,

@@ -15,6 +15,7 @@
 //! | `asked` | what these tell of a request, and who may ask |
 //! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
+//! | `names` | headers that no client may have passed on, under any spelling |
 //! | `server` | connections, limits, the end |
 
 mod asked;
@@ -25,6 +26,7 @@ pub mod guard;
 pub mod identity;
 mod live;
 pub mod memory;
+mod names;
 pub mod proxy;
 mod server;
 pub mod settings;

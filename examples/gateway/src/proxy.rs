@@ -27,14 +27,17 @@ use serde_json::json;
 use tower::Service;
 use tracing::warn;
 
+use self::connector::Connector;
+pub use self::{
+    connector::ConnectorError,
+    headers::{ForwardedHeader, Forwarding},
+};
 use crate::{identity::Identity, server::Place};
-use connector::Connector;
-pub use connector::ConnectorError;
-pub use headers::Forwarding;
 
 mod connector;
 mod headers;
 mod progress;
+mod told;
 mod upgrade;
 
 /// Where requests go: scheme, host and port.

@@ -33,6 +33,7 @@ mod access;
 mod asking;
 mod error;
 mod file;
+mod origins;
 mod policies;
 
 /// What a file says, checked.
@@ -99,7 +100,7 @@ impl Settings {
             proxying: asking::proxying(&file, &source)?,
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
-            forwarding: access::forwarding(&file, &source)?,
+            forwarding: origins::forwarding(&file, &source)?,
             identity: access::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
             limits,
@@ -187,7 +188,8 @@ impl Settings {
     /// [`SettingsError`] if the keys of an issuer or a secret cannot be read, or what is read is no
     /// good.
     pub fn guard(&self, memory: &Memory) -> Result<Guard, SettingsError> {
-        let configs = access::configs(&self.file, &self.source, &self.folder, memory)?;
+        let target = &self.forwarding.target;
+        let configs = access::configs(&self.file, &self.source, &self.folder, memory, target)?;
         let configs = configs
             .iter()
             .map(|(issuer, config)| (issuer.as_str(), Arc::clone(config)));

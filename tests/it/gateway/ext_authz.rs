@@ -238,6 +238,37 @@ async fn a_proof_passes_once_through_the_gateway_and_envoy() {
 }
 
 #[tokio::test]
+async fn what_could_mislead_the_service_is_removed() {
+    let mut envoy = Envoy::before("").await;
+    for name in [
+        "x-http-method-override",
+        "x_method_override",
+        "x-original-url",
+        "x.rewrite.url",
+        "path_info",
+        "x-host",
+        "x_forwarded_host",
+        "transfer_encoding",
+    ] {
+        let mut request = envoy.rig.get("/orders");
+        let value = http::HeaderValue::from_static("misleading");
+        request.headers_mut().insert(name, value);
+        request
+            .headers_mut()
+            .insert("x-request-id", "1".parse().unwrap());
+        let response = envoy.let_in(about(&request)).await;
+        let removes = |name: &str| {
+            response
+                .headers_to_remove
+                .iter()
+                .any(|removed| removed == name)
+        };
+        assert!(removes(name), "{name}");
+        assert!(!removes("x-request-id") && !removes("host"));
+    }
+}
+
+#[tokio::test]
 async fn a_new_file_says_at_once_who_may_ask() {
     let mut envoy = Envoy::before("").await;
     let table = |rest: &str| format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{rest}");

@@ -467,6 +467,48 @@ async fn the_host_chooses_among_the_public_origins_only() {
     }
 }
 
+/// The service behind would get them, and may take the request for another one than was checked.
+#[tokio::test]
+async fn a_request_that_could_mislead_the_service_does_not_pass() {
+    for (_, name) in PROXIES {
+        let asked = Asked::by(name, Wanted::default()).await;
+        let request = asked.rig.get("/orders");
+        for (header, status) in [
+            ("x-http-method-override", 400),
+            ("x_method_override", 400),
+            ("x-original-url", 400),
+            ("x-rewrite-url", 400),
+            ("x-host", 400),
+            ("x-original-host", 400),
+            ("path_info", 400),
+            ("x_original_uri", 400),
+            ("x_forwarded_host", 400),
+            ("x.real.ip", 400),
+            ("transfer_encoding", 400),
+            ("content_length", 400),
+        ] {
+            let mut asking = asked.about(&request);
+            let value = HeaderValue::from_static("1");
+            asking.headers_mut().insert(header, value);
+            assert_eq!(asked.status(asking).await, status, "{name} {header}");
+        }
+        // What a proxy writes of itself is not among them; and the proof is not used by a refusal.
+        let mut good = asked.about(&request);
+        for (header, value) in [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-server", "proxy"),
+            ("x-real-ip", "192.0.2.1"),
+            ("x-request-id", "1"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            good.headers_mut().insert(header, value);
+        }
+        assert_eq!(asked.status(good).await, 200, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_new_file_says_at_once_who_may_ask() {
     let log = Log::listen();
