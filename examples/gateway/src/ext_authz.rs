@@ -80,6 +80,10 @@ impl ExtAuthz {
                 return denied(Code::Internal, StatusCode::INTERNAL_SERVER_ERROR);
             }
             Err(Trouble::Request) => return denied(Code::Unauthenticated, StatusCode::BAD_REQUEST),
+            Err(Trouble::Malformed(malformed)) => {
+                warn!(target: "gateway", "a request is refused: {}", malformed.what());
+                return denied(Code::Unauthenticated, malformed.status());
+            }
         };
         let guard = self.gateway.guard();
         let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];

@@ -17,7 +17,11 @@ use crate::{
     guard::Verdict,
     live::Gateway,
     proxy::problem,
-    server::{Shutdown, serve_with},
+    server::{
+        Shutdown,
+        head::{self, Malformed},
+        serve_with,
+    },
     settings::{ForwardAuthSettings, Limits},
 };
 
@@ -85,7 +89,7 @@ enum Trouble {
     /// The proxy is not set up as it has to be.
     Proxy(NotOne),
     /// The request cannot be one that anybody makes in good faith.
-    Request,
+    Request(StatusCode),
 }
 
 impl From<NotOne> for Trouble {
@@ -93,6 +97,15 @@ impl From<NotOne> for Trouble {
         Self::Proxy(not_one)
     }
 }
+
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Self {
+        warn!(target: "gateway", "a request is refused: {}", malformed.what());
+        Self::Request(malformed.status())
+    }
+}
+
+const BAD_REQUEST: Trouble = Trouble::Request(StatusCode::BAD_REQUEST);
 
 impl ForwardAuth {
     /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, and
@@ -127,7 +140,7 @@ impl ForwardAuth {
         let asked = match proxy.asked(&parts) {
             Ok(asked) => asked,
             Err(Trouble::Proxy(not_one)) => return proxy.misconfigured(not_one),
-            Err(Trouble::Request) => return proxy.refused(problem(StatusCode::BAD_REQUEST)),
+            Err(Trouble::Request(status)) => return proxy.refused(problem(status)),
         };
         let guard = self.gateway.guard();
         // Nothing here can take a header away from the request.
@@ -162,6 +175,7 @@ impl ForwardAuth {
 impl AskingProxy {
     fn asked(self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
         let headers = &parts.headers;
+        head::framing(headers)?;
         let (family, other) = self.families();
         let (method, uri) = (
             asked::only(headers, family.method)?,
@@ -171,7 +185,7 @@ impl AskingProxy {
             // Whoever has set it means something else, and a service may believe that.
             if headers.get_all(name).iter().any(|said| said != value) {
                 warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.name());
-                return Err(Trouble::Request);
+                return Err(BAD_REQUEST);
             }
         }
         let is_of_family = |name: &&HeaderName| {
@@ -180,25 +194,33 @@ impl AskingProxy {
         let names = headers.keys().filter(|name| !is_of_family(name));
         if let Some(name) = asked::misleading(names) {
             warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is refused");
-            return Err(Trouble::Request);
+            return Err(BAD_REQUEST);
         }
         Ok(Asked {
-            method: asked::method(method.as_bytes()).ok_or(Trouble::Request)?,
-            target: asked::target(uri.as_bytes()).ok_or(Trouble::Request)?,
+            method: asked::method(method.as_bytes()).ok_or(BAD_REQUEST)?,
+            target: asked::target(uri.as_bytes()).ok_or(BAD_REQUEST)?,
             host: self.host(parts)?,
         })
     }
 
     /// What chooses among the public origins.
-    fn host(self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, NotOne> {
+    fn host(self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, Trouble> {
         let headers = &parts.headers;
-        if self != Self::Nginx && headers.contains_key(X_FORWARDED_HOST) {
-            return asked::only(headers, "x-forwarded-host").map(|host| Some(host.clone()));
-        }
-        match parts.uri.authority() {
-            Some(authority) => Ok(HeaderValue::from_str(authority.as_str()).ok()),
-            None if !headers.contains_key(header::HOST) => Ok(None),
-            None => asked::only(headers, "host").map(|host| Some(host.clone())),
+        let told = if self != Self::Nginx && headers.contains_key(X_FORWARDED_HOST) {
+            Some(asked::only(headers, "x-forwarded-host")?.clone())
+        } else {
+            let sent = head::only_host(headers)?;
+            match parts.uri.authority() {
+                Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+                None => sent.cloned(),
+            }
+        };
+        match told {
+            Some(host) if !head::is_host(&host) => {
+                warn!(target: "gateway", "{} tells a host that is none; the request is refused", self.name());
+                Err(BAD_REQUEST)
+            }
+            told => Ok(told),
         }
     }
 

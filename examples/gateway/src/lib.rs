@@ -16,7 +16,8 @@
 //! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
 //! | `names` | headers that no client may have passed on, under any spelling |
-//! | `server` | connections, limits, the end |
+//! | `server` | connections, limits, the end, and what HTTP itself asks of a request |
+//! | `observed` | who is told of what goes over a connection |
 
 mod asked;
 pub mod demo;
@@ -27,6 +28,7 @@ pub mod identity;
 mod live;
 pub mod memory;
 mod names;
+mod observed;
 pub mod proxy;
 mod server;
 pub mod settings;

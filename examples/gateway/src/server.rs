@@ -1,6 +1,7 @@
 //! Connections: how many, how slow, and how they end.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
@@ -26,7 +27,14 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use crate::{live::Gateway, settings::Limits};
+use self::{
+    framing::Framing,
+    head::{Ambiguous, check},
+};
+use crate::{live::Gateway, observed::Observed, settings::Limits};
+
+mod framing;
+pub(crate) mod head;
 
 /// When the program ends, and how long it then waits.
 #[derive(Debug)]
@@ -56,7 +64,15 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
-    let answer = move |request| gateway.answer(request);
+    let answer = move |request: Request<Body>| {
+        let answer = check(&request).map(|()| gateway.answer(request));
+        async {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(malformed) => malformed.answer(),
+            }
+        }
+    };
     serve_with(listener, "listening", answer, limits, shutdown).await
 }
 
@@ -118,16 +134,26 @@ fn accept<A, F>(
     let _ = stream.set_nodelay(true);
     let has_called = Arc::new(AtomicBool::new(false));
     let place = Place(Arc::new(permit));
+    let framing = Framing::new(limits.header_size);
+    let is_ambiguous = framing.is_ambiguous();
     let service = {
         let (answer, has_called, place) = (answer.clone(), Arc::clone(&has_called), place.clone());
         service_fn(move |request: Request<Incoming>| {
             has_called.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(PeerAddr(peer.ip()));
-            request.extensions_mut().insert(place.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(PeerAddr(peer.ip()));
+            extensions.insert(place.clone());
+            if is_ambiguous.load(Ordering::Relaxed) {
+                extensions.insert(Ambiguous);
+            }
             let answer = answer(request);
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            async move { Ok::<_, Infallible>(answer.await) }
         })
+    };
+    let stream = Observed {
+        io: stream,
+        observer: framing,
     };
     let connection = builder(limits)
         .serve_connection_with_upgrades(TokioIo::new(stream), service)

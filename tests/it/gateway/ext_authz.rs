@@ -269,6 +269,45 @@ async fn what_could_mislead_the_service_is_removed() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_refused() {
+    let mut envoy = Envoy::before("").await;
+    for (host, headers, status) in [
+        ("api.test", &[][..], 200),
+        ("api.test", &[("host", "API.test")], 200),
+        ("api.test", &[("transfer-encoding", "chunked")], 200),
+        ("api.test", &[("host", "evil.example")], 400),
+        (
+            "evil.example, api.test",
+            &[("host", "evil.example, api.test")],
+            400,
+        ),
+        ("", &[("host", "a b")], 400),
+        ("api.test", &[("transfer-encoding", "gzip, chunked")], 501),
+        (
+            "api.test",
+            &[("transfer-encoding", "chunked"), ("content-length", "1")],
+            400,
+        ),
+    ] {
+        let mut request = envoy.rig.get("/orders");
+        request.headers_mut().remove("host");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let mut question = about(&request);
+        let attributes = question.attributes.as_mut().unwrap();
+        let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
+        host.clone_into(&mut http.host);
+        if status == 200 {
+            envoy.let_in(question).await;
+        } else {
+            let (refused, _) = envoy.refused(question).await;
+            assert_eq!(refused, status, "{host} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_new_file_says_at_once_who_may_ask() {
     let mut envoy = Envoy::before("").await;
     let table = |rest: &str| format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{rest}");

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use gateway::{
     Askers, Settings, Shutdown,
     forward_auth::{self, AskingProxy, ForwardAuth},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::channel::Channel;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
@@ -463,7 +464,18 @@ async fn the_host_chooses_among_the_public_origins_only() {
             let host = HeaderValue::from_static(host);
             twice.headers_mut().append(header, host);
         }
-        assert_eq!(asked.status(twice).await, 500, "{name}");
+        // The one that nginx tells is of HTTP itself.
+        let expected = match proxy {
+            AskingProxy::Nginx => 400,
+            AskingProxy::Traefik | AskingProxy::Caddy => 500,
+        };
+        assert_eq!(asked.status(twice).await, expected, "{name}");
+        for host in ["evil.example, api.test", "api.test/x", "user@api.test"] {
+            let mut invalid = asked.about(&request);
+            let host = HeaderValue::from_static(host);
+            invalid.headers_mut().insert(header, host);
+            assert_eq!(asked.status(invalid).await, 400, "{name}");
+        }
     }
 }
 
@@ -492,6 +504,15 @@ async fn a_request_that_could_mislead_the_service_does_not_pass() {
             asking.headers_mut().insert(header, value);
             assert_eq!(asked.status(asking).await, status, "{name} {header}");
         }
+        let mut unknown = asked.about(&request);
+        let coding = HeaderValue::from_static("gzip, chunked");
+        // The client library sends no coding without a body.
+        let (_sender, body) = Channel::<Bytes>::new(1);
+        *unknown.body_mut() = Body::new(body);
+        unknown
+            .headers_mut()
+            .insert(header::TRANSFER_ENCODING, coding);
+        assert_eq!(asked.status(unknown).await, 501, "{name}");
         // What a proxy writes of itself is not among them; and the proof is not used by a refusal.
         let mut good = asked.about(&request);
         for (header, value) in [
