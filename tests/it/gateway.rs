@@ -4,6 +4,7 @@ mod access;
 mod ext_authz;
 mod forward_auth;
 mod identity;
+mod idle;
 mod malformed;
 mod nginx;
 mod proxying;

@@ -32,7 +32,10 @@ pub use self::{
     connector::ConnectorError,
     headers::{ForwardedHeader, Forwarding},
 };
-use crate::{identity::Identity, server::Place};
+use crate::{
+    identity::Identity,
+    server::{Activity, Ending, Place},
+};
 
 mod connector;
 mod headers;
@@ -148,6 +151,7 @@ impl Proxy {
         let expires_at = (extensions.get().map(BoundToken::<ClaimSet>::expires_at))
             .or_else(|| extensions.get().map(BearerToken::<ClaimSet>::expires_at));
         let place = extensions.get::<Place>().cloned();
+        let activity = extensions.get::<Activity>().cloned();
         let (parts, body) = request.into_parts();
         let mut outgoing = Request::new(());
         *outgoing.headers_mut() = self.shared.request_headers(&parts);
@@ -181,7 +185,12 @@ impl Proxy {
         if switches {
             upgrade::ask(response.headers_mut());
         }
-        response.map(Body::new)
+        response.map(|body| {
+            Body::new(Ending {
+                body,
+                under_way: activity.map(|activity| activity.begin()),
+            })
+        })
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Limits {
     pub header_size: usize,
     /// How long they may take to arrive.
     pub header_timeout: Duration,
+    /// How long a connection stays open without a request under way.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             connections: 10_000,
             header_size: 64 * 1024,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -309,6 +312,7 @@ fn limits(file: &File, source: &Source) -> Result<(Limits, Timeouts), SettingsEr
             connections,
             header_size,
             header_timeout: seconds(&limits.header_timeout, "limits.header_timeout")?,
+            idle_timeout: seconds(&limits.idle_timeout, "limits.idle_timeout")?,
         },
         Timeouts {
             connect: seconds(&limits.connect_timeout, "limits.connect_timeout")?,

@@ -463,6 +463,12 @@ fn what_cannot_be_is_told_with_its_field() {
             "from 1",
         ),
         (
+            "[limits]\nidle_timeout = 0",
+            1,
+            "limits.idle_timeout",
+            "from 1",
+        ),
+        (
             "[limits]\nresponse_timeout = 0",
             1,
             "limits.response_timeout",

@@ -122,7 +122,7 @@ async fn server_sent_events_arrive_as_they_are_sent() {
 }
 
 /// An upstream that answers each message with itself, in capitals.
-fn websocket() -> Router {
+pub(super) fn websocket() -> Router {
     async fn echo(headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
         assert_eq!(headers["x-dpop-subject"], "alice");
         assert!(!headers.contains_key("authorization") && !headers.contains_key("dpop"));
@@ -138,7 +138,7 @@ fn websocket() -> Router {
     Router::new().route("/ws", any(echo))
 }
 
-fn handshake(headers: &HeaderMap) -> tungstenite::handshake::client::Request {
+pub(super) fn handshake(headers: &HeaderMap) -> tungstenite::handshake::client::Request {
     use tungstenite::client::IntoClientRequest as _;
 
     let mut request = format!("{}/ws", ORIGIN.replace("https", "ws"))

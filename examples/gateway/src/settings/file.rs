@@ -143,6 +143,8 @@ pub(super) struct Limits {
     /// Seconds.
     pub(super) header_timeout: Spanned<u64>,
     /// Seconds.
+    pub(super) idle_timeout: Spanned<u64>,
+    /// Seconds.
     pub(super) connect_timeout: Spanned<u64>,
     /// Seconds.
     pub(super) response_timeout: Spanned<u64>,
@@ -154,6 +156,7 @@ impl Default for Limits {
             connections: Spanned::new(0..0, 10_000),
             header_size: Spanned::new(0..0, 64 * 1024),
             header_timeout: Spanned::new(0..0, 10),
+            idle_timeout: Spanned::new(0..0, 60),
             connect_timeout: Spanned::new(0..0, 5),
             response_timeout: Spanned::new(0..0, 30),
         }
