@@ -14,10 +14,7 @@ use std::{
 };
 
 use axum::body::Body;
-use dpop_tower::{
-    BoundToken,
-    token::{BearerToken, ClaimSet},
-};
+use dpop_tower::lifetime::TokenLifetime;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
 use hyper_util::{
     client::legacy::{Client, Error as ClientError},
@@ -148,8 +145,7 @@ impl Proxy {
         };
         let upgrade = upgrade::wanted(&mut request);
         let extensions = request.extensions();
-        let expires_at = (extensions.get().map(BoundToken::<ClaimSet>::expires_at))
-            .or_else(|| extensions.get().map(BearerToken::<ClaimSet>::expires_at));
+        let lifetime = TokenLifetime::of(extensions);
         let place = extensions.get::<Place>().cloned();
         let activity = extensions.get::<Activity>().cloned();
         let (parts, body) = request.into_parts();
@@ -174,7 +170,7 @@ impl Proxy {
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let connect = |client_side| upgrade::connect(client_side, &mut response, expires_at, place);
+        let connect = |client_side| upgrade::connect(client_side, &mut response, lifetime, place);
         if switches && !upgrade.is_some_and(connect) {
             warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
             return problem(StatusCode::BAD_GATEWAY);
