@@ -9,6 +9,7 @@ mod malformed;
 mod nginx;
 mod proxying;
 mod reload;
+mod retries;
 mod settings;
 mod streams;
 mod told;
