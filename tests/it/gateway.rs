@@ -1,6 +1,7 @@
 //! The gateway, run in this process on real sockets, with an upstream that knows nothing of DPoP.
 
 mod access;
+mod cors;
 mod ext_authz;
 mod forward_auth;
 mod identity;

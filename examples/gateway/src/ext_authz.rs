@@ -99,7 +99,10 @@ impl ExtAuthz {
                     response_headers_to_add: set(&response_headers),
                 })),
             },
-            Verdict::Refused(response) => refused(response).await,
+            Verdict::Refused(response) => {
+                let page = headers.get(header::ORIGIN);
+                refused(self.gateway.readable(page, response).await).await
+            }
         }
     }
 

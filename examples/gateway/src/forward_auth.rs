@@ -122,7 +122,11 @@ impl ForwardAuth {
     /// nginx would turn a refusal with any other status than 401 and 403 into a 500. It gets these as
     /// 403, and every status also in `X-DPoP-Status`.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let page = request.headers().get(header::ORIGIN).cloned();
         let mut response = self.verdict(request).await;
+        if !response.status().is_success() {
+            response = self.gateway.readable(page.as_ref(), response).await;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

@@ -15,11 +15,13 @@
 //! | `asked` | what these tell of a request, and who may ask |
 //! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
+//! | `cors` | which pages of other origins may use the service |
 //! | `names` | headers that no client may have passed on, under any spelling |
 //! | `server` | connections, limits, the end, and what HTTP itself asks of a request |
 //! | `observed` | who is told of what goes over a connection |
 
 mod asked;
+mod cors;
 pub mod demo;
 pub mod ext_authz;
 pub mod forward_auth;

@@ -23,6 +23,7 @@ use self::{
     file::{File, ModeName},
 };
 use crate::{
+    cors::Cors,
     guard::Guard,
     identity::Identity,
     memory::Memory,
@@ -31,6 +32,7 @@ use crate::{
 
 mod access;
 mod asking;
+mod cors;
 mod error;
 mod file;
 mod origins;
@@ -42,6 +44,7 @@ pub struct Settings {
     forward_auth: Option<ForwardAuthSettings>,
     ext_authz: Option<ExtAuthzSettings>,
     forwarding: Forwarding,
+    cors: Option<Cors>,
     identity: Identity,
     policies: Option<PolicyTable>,
     limits: Limits,
@@ -104,6 +107,7 @@ impl Settings {
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
             forwarding: origins::forwarding(&file, &source)?,
+            cors: cors::cors(&file, &source)?,
             identity: access::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
             limits,
@@ -151,6 +155,11 @@ impl Settings {
     /// What the upstream is told, beside who called.
     pub const fn forwarding(&self) -> &Forwarding {
         &self.forwarding
+    }
+
+    /// Which pages of other origins may use the service.
+    pub(crate) const fn cors(&self) -> Option<&Cors> {
+        self.cors.as_ref()
     }
 
     /// How patient the proxy is.

@@ -27,6 +27,8 @@ pub struct Forwarding {
     pub prefixes: Vec<String>,
     /// Whether the upstream gets the token and the proof.
     pub danger_pass_on_credentials: bool,
+    /// Whether the gateway alone says which pages may read a response.
+    pub answers_cors: bool,
 }
 
 /// The headers by which proxies tell what they have seen.
@@ -48,6 +50,7 @@ impl Forwarding {
             header: ForwardedHeader::default(),
             prefixes: Vec::new(),
             danger_pass_on_credentials: false,
+            answers_cors: false,
         }
     }
 
@@ -83,6 +86,12 @@ impl Forwarding {
         if !self.danger_pass_on_credentials {
             // The upstream sees no proofs. A nonce of its own would only replace the gateway's.
             headers.remove("dpop-nonce");
+        }
+        if self.answers_cors {
+            // Browsers take two answers for none, and the upstream's may allow more.
+            retain(headers, |name| {
+                !name.as_str().starts_with("access-control-")
+            });
         }
         append_via(headers, Version::HTTP_11);
     }

@@ -33,6 +33,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) replay: Replay,
+    pub(super) cors: Option<Spanned<Cors>>,
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
 }
@@ -168,6 +169,19 @@ impl Default for Limits {
 pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cors {
+    pub(super) origins: Spanned<Vec<Spanned<String>>>,
+    pub(super) methods: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) headers: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) expose: Vec<Spanned<String>>,
+    /// Seconds.
+    pub(super) max_age: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]

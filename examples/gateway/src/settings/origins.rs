@@ -37,6 +37,7 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
             (Some(proxies), ForwardedHeader::XForwarded) => prefixes(proxies.get_ref()),
         },
         danger_pass_on_credentials: file.danger_pass_on_credentials,
+        answers_cors: file.cors.is_some(),
     })
 }
 
