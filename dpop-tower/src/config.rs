@@ -237,7 +237,7 @@ impl DpopConfigBuilder {
         };
         Ok(DpopConfig {
             target: self.target.0,
-            tokens: self.tokens.build(&crypto)?,
+            tokens: self.tokens.build(&crypto, &self.clock)?,
             proof: self.proof,
             crypto,
             proof_keys: KeyCache::new(PROOF_KEYS),

@@ -53,7 +53,7 @@
 //!
 //! - Replays are noticed by the process that saw the first use; see [`replay`].
 //! - A proof does not cover the query, the body, or other headers. TLS does.
-//! - Fetching keys needs a tokio runtime; nothing else does.
+//! - Fetching keys needs a tokio runtime with I/O and time enabled; nothing else does.
 //!
 //! # Features
 //!

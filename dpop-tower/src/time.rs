@@ -1,12 +1,14 @@
 //! Time as the wire has it: whole seconds since the Unix epoch, read through a replaceable clock.
+//! Ages and pauses within one process come from the monotonic reading of the same clock, which nobody
+//! can set.
 
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// An instant in whole seconds since 1970-01-01T00:00:00Z, like a JWT `NumericDate` (RFC 7519
@@ -61,11 +63,33 @@ impl fmt::Display for UnixTime {
 pub trait TimeSource: fmt::Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> UnixTime;
+
+    /// The time since an arbitrary instant that stays the same for the life of this clock.
+    ///
+    /// It never goes back, and setting the clock that [`now`](Self::now) reads does not move it. The
+    /// age of an issuer's keys and the pauses between fetches are measured with it.
+    ///
+    /// Unless you implement it, this is the time since the process first asked for it, by
+    /// [`Instant`]. A clock for tests, whose `now` is moved by hand, usually moves this too.
+    ///
+    /// # Security
+    ///
+    /// A reading that stands still or goes back keeps keys in use that the issuer has withdrawn. One
+    /// that runs fast only fetches them more often. On Linux, [`Instant`] does not count the time
+    /// that a machine is suspended, so keys can be older than they seem by that time.
+    fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
 }
 
 impl<T: TimeSource + ?Sized> TimeSource for Arc<T> {
     fn now(&self) -> UnixTime {
         (**self).now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
     }
 }
 
@@ -86,7 +110,8 @@ impl TimeSource for SystemClock {
 
 /// A clock that stands still until it is told to move, for tests of exact bounds.
 ///
-/// Clones share the same time.
+/// Clones share the same time. [`advance`](Self::advance) is time that passes; [`set`](Self::set) is
+/// someone who sets the clock, and leaves the [monotonic reading](TimeSource::monotonic) alone.
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,14 +120,28 @@ impl TimeSource for SystemClock {
 /// let clock = ManualClock::new(UnixTime::from_secs(1_700_000_000));
 /// clock.advance(Duration::from_secs(5));
 /// assert_eq!(clock.now().as_secs(), 1_700_000_005);
+///
+/// clock.set(UnixTime::from_secs(1_600_000_000));
+/// assert_eq!(clock.monotonic(), Duration::from_secs(5));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock(Arc<Readings>);
+
+#[derive(Debug)]
+struct Readings {
+    /// Seconds since the epoch.
+    now: AtomicI64,
+    /// Seconds since the clock was made.
+    monotonic: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: UnixTime) -> Self {
-        Self(Arc::new(AtomicI64::new(now.as_secs())))
+        Self(Arc::new(Readings {
+            now: AtomicI64::new(now.as_secs()),
+            monotonic: AtomicU64::new(0),
+        }))
     }
 
     /// A clock that shows the time at which it was made.
@@ -110,20 +149,31 @@ impl ManualClock {
         Self::new(SystemClock.now())
     }
 
-    /// Moves the clock, in either direction.
+    /// Sets the clock, in either direction. The monotonic reading does not change.
     pub fn set(&self, now: UnixTime) {
-        self.0.store(now.as_secs(), Ordering::SeqCst);
+        self.0.now.store(now.as_secs(), Ordering::SeqCst);
     }
 
-    /// Moves the clock forward by the whole seconds of `duration`.
+    /// Moves the clock and its monotonic reading forward by the whole seconds of `duration`.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now().saturating_add(duration));
+        let secs = duration.as_secs();
+        let later = |monotonic: u64| Some(monotonic.saturating_add(secs));
+        // Without an error, since the closure always has a value.
+        let _ = self
+            .0
+            .monotonic
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 }
 
 impl TimeSource for ManualClock {
     fn now(&self) -> UnixTime {
-        UnixTime::from_secs(self.0.load(Ordering::SeqCst))
+        UnixTime::from_secs(self.0.now.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.monotonic.load(Ordering::SeqCst))
     }
 }
 
@@ -154,5 +204,51 @@ mod tests {
     #[test]
     fn the_system_clock_is_past_2020() {
         assert!(SystemClock.now() > UnixTime::from_secs(1_577_836_800));
+    }
+
+    #[test]
+    fn setting_a_manual_clock_leaves_its_monotonic_reading_alone() {
+        let clock = ManualClock::new(UnixTime::from_secs(1_000));
+        let secs = Duration::from_secs;
+        clock.advance(secs(7));
+        for now in [i64::MIN, 0, 1_000, 90_000, i64::MAX] {
+            clock.set(UnixTime::from_secs(now));
+            assert_eq!(clock.monotonic(), secs(7), "{now}");
+        }
+        clock.advance(Duration::from_millis(2_900));
+        assert_eq!(clock.clone().monotonic(), secs(9));
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.monotonic(), secs(u64::MAX));
+    }
+
+    /// Which is the one of the clock inside, and not the default.
+    #[test]
+    fn a_clock_in_an_arc_has_the_same_monotonic_reading() {
+        let clock = ManualClock::new(UnixTime::from_secs(0));
+        let shared: Arc<dyn TimeSource> = Arc::new(Arc::new(clock.clone()));
+        clock.advance(Duration::from_secs(3_600));
+        assert_eq!(shared.monotonic(), Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn a_clock_without_a_monotonic_reading_of_its_own_has_that_of_the_process() {
+        #[derive(Debug)]
+        struct Stopped;
+
+        impl TimeSource for Stopped {
+            fn now(&self) -> UnixTime {
+                UnixTime::from_secs(0)
+            }
+        }
+
+        let (first, second) = (Stopped.monotonic(), SystemClock.monotonic());
+        assert!(first <= second);
+        assert!(
+            second < first + Duration::from_secs(3_600),
+            "one start for all"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(Stopped.monotonic() >= second + Duration::from_millis(2));
     }
 }

@@ -130,7 +130,8 @@ fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
     let jwks = with(&issuer.jwks());
     cases.push(Case::new("jwk set", shape, jwks.len(), move || {
         let tokens = JwtTokens::jwks("https://issuer.test", jwks.as_str()).audience(ORIGIN);
-        assert_eq!(config(tokens).is_none(), refused);
+        // A bad part of an issuer's document spoils nothing but itself.
+        assert!(config(tokens).is_some());
     }));
 
     let draft = || issuer.token().bound_to(&client);

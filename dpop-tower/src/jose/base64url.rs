@@ -1,6 +1,16 @@
 //! base64url as RFC 7515 section 2 has it: no padding, no white space, one spelling per value.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD},
+};
+
+const LOOSE_TAILS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone),
+);
 
 /// Decodes canonical, unpadded base64url.
 ///
@@ -20,6 +30,14 @@ pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
 }
 
+/// Decodes base64 in any of its spellings: either alphabet, with padding or without, with a loose
+/// tail. Only for what is encoded anew before it is compared with anything.
+pub(crate) fn decode_any_spelling(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let text = text.replace('+', "-").replace('/', "_");
+    LOOSE_TAILS.decode(text).ok()
+}
+
 pub(crate) fn encode(octets: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
@@ -33,6 +51,29 @@ mod tests {
         assert_eq!(decode("QQ").as_deref(), Some(&b"A"[..]));
         for wrong in ["QQ==", "QR", "Q", "Q Q", "QQ\n", "+/+/", "Qä", "QQ.QQ"] {
             assert_eq!(decode(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_the_same_bytes_is_decoded_where_that_is_asked_for() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("QQ", b"A"),
+            ("QQ==", b"A"),
+            ("QQ=", b"A"),
+            ("QR", b"A"),
+            ("-_-_", b"\xfb\xff\xbf"),
+            ("+/+/", b"\xfb\xff\xbf"),
+            ("+_-/", b"\xfb\xff\xbf"),
+        ] {
+            assert_eq!(
+                decode_any_spelling(text).as_deref(),
+                Some(bytes),
+                "{text:?}"
+            );
+        }
+        for wrong in ["Q", "Q Q", "QQ\n", "=QQ", "Q=Q", "Qä", "QQ.QQ"] {
+            assert_eq!(decode_any_spelling(wrong), None, "{wrong:?}");
         }
     }
 

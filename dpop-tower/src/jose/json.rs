@@ -3,10 +3,11 @@
 //! RFC 7515 section 4 and RFC 7519 section 4 let a parser refuse duplicate member names or take the
 //! last; two parsers that choose differently see two different tokens. This one refuses them, at
 //! every depth. Depth and the number of members are bounded, since the text comes from strangers.
+//! [`Object::parse_parts`] is for documents that are no signed objects, and whose parts stand alone.
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use crate::time::UnixTime;
@@ -91,11 +92,22 @@ type Member<'a> = (Cow<'a, str>, Value<'a>);
 impl<'a> Object<'a> {
     /// Parses a text that is one JSON object and nothing else.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        Self::parse_as(text, false)
+    }
+
+    /// The same, but what is wrong with an object or a list inside of the object (a duplicate member,
+    /// too many of them, too great a depth) makes it `null`, and leaves those beside it alone.
+    pub(crate) fn parse_parts(text: &'a [u8]) -> Option<Self> {
+        Self::parse_as(text, true)
+    }
+
+    fn parse_as(text: &'a [u8], in_parts: bool) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let strict = Strict {
             text,
             depth: MAX_DEPTH,
+            in_parts,
         };
         let value = strict.deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
@@ -115,6 +127,12 @@ impl<'a> Object<'a> {
         self.get(name).is_some()
     }
 
+    /// The object with these members in place of its own; `None` leaves one out.
+    pub(crate) fn map(&self, change: impl Fn(&str, &Value<'a>) -> Option<Value<'a>>) -> Self {
+        let changed = |(name, value): &Member<'a>| Some((name.clone(), change(name, value)?));
+        Self(self.0.iter().filter_map(changed).collect())
+    }
+
     pub(crate) fn into_json(self) -> serde_json::Map<String, serde_json::Value> {
         self.0
             .into_iter()
@@ -127,6 +145,8 @@ impl<'a> Object<'a> {
 struct Strict<'de> {
     text: &'de str,
     depth: u8,
+    /// Whether what is wrong with one part of the outermost object spoils only that part.
+    in_parts: bool,
 }
 
 impl Strict<'_> {
@@ -135,6 +155,19 @@ impl Strict<'_> {
             Some(depth) => Ok(Self { depth, ..self }),
             None => Err(E::custom("nested too deeply")),
         }
+    }
+
+    /// Reads the rest of a bad part, whose next value may be still to come, and makes nothing of it.
+    fn nothing_of<'de, A: MapAccess<'de>>(
+        self,
+        value_is_next: bool,
+        mut map: A,
+    ) -> Result<Value<'de>, A::Error> {
+        if value_is_next {
+            map.next_value::<IgnoredAny>()?;
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
     }
 
     /// Whether a borrowed name is a part of the text, or one that `serde_json` made up.
@@ -194,7 +227,13 @@ impl<'de> Visitor<'de> for Strict<'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        let inner = self.deeper()?;
+        let inner = match self.deeper::<A::Error>() {
+            Err(_) if self.in_parts => {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Value::Null);
+            }
+            inner => inner?,
+        };
         let mut values = Vec::new();
         while let Some(value) = seq.next_element_seed(inner)? {
             values.push(value);
@@ -209,19 +248,29 @@ impl<'de> Visitor<'de> for Strict<'de> {
         {
             return number(&map.next_value::<String>()?).map(Value::Number);
         }
-        let inner = self.deeper()?;
+        let inner = match self.deeper::<A::Error>() {
+            Err(_) if self.in_parts => return self.nothing_of(next.is_some(), map),
+            inner => inner?,
+        };
         // Room for a whole header or payload, but not for each of the objects in it: those can be as
         // many as fit the text.
         let is_outermost = self.depth == MAX_DEPTH;
+        let is_part = self.in_parts && !is_outermost;
         let mut members: Vec<Member<'de>> = Vec::with_capacity(if is_outermost { 8 } else { 0 });
         while let Some(name) = next {
             if members.len() == MAX_MEMBERS {
+                if is_part {
+                    return self.nothing_of(true, map);
+                }
                 return Err(A::Error::custom("too many members"));
             }
             members.push((name, map.next_value_seed(inner)?));
             next = map.next_key_seed(MemberName)?;
         }
         if has_duplicate(&members) {
+            if is_part {
+                return Ok(Value::Null);
+            }
             return Err(A::Error::custom("duplicate member"));
         }
         Ok(Value::Object(Object(members)))
@@ -347,6 +396,42 @@ mod tests {
         };
         assert!(parses(&wide(MAX_MEMBERS)));
         assert!(!parses(&wide(MAX_MEMBERS + 1)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_part_spoils_only_that_part_where_that_is_asked_for() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(60), "}".repeat(60));
+        let deep_list = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+        let wide: Vec<String> = (0..=MAX_MEMBERS).map(|i| format!("\"{i}\":[0]")).collect();
+        let wide = format!("{{{}}}", wide.join(","));
+        for bad in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, &wide] {
+            let text = format!(r#"{{"parts":[{{"b":1}},{bad},{{"c":[2]}}],"end":3}}"#);
+            assert!(!parses(&text), "{bad}");
+            let document = Object::parse_parts(text.as_bytes()).unwrap();
+            let expected: serde_json::Value =
+                serde_json::from_str(r#"{"parts":[{"b":1},null,{"c":[2]}],"end":3}"#).unwrap();
+            assert_eq!(serde_json::Value::Object(document.into_json()), expected);
+        }
+        for bad in [&deep, &deep_list] {
+            let text = format!(r#"{{"parts":[{{"b":1}},{bad}],"end":3}}"#);
+            assert!(!parses(&text), "{bad}");
+            let document = Object::parse_parts(text.as_bytes()).unwrap();
+            assert!(document.contains("end"), "{bad}");
+            let Some(Value::Array(parts)) = document.get("parts") else {
+                panic!("a list");
+            };
+            assert!(parts[0].as_object().is_some(), "{bad}");
+        }
+        // Of the outermost object, which of two members counts is for nobody to choose.
+        for wrong in [
+            r#"{"parts":[],"parts":[1]}"#,
+            &wide,
+            "[]",
+            "{",
+            r#"{"a":1e999}"#,
+        ] {
+            assert_eq!(Object::parse_parts(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]

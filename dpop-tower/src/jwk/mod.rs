@@ -2,9 +2,12 @@
 //!
 //! [`PublicJwk`] takes what RFC 9449 section 4.2 allows in a proof: the public half of an asymmetric
 //! key. A key with any private or symmetric member is refused whole, as section 4.3 item 7 demands.
+//! What an issuer publishes is first brought into that form, in a module of its own.
 
+mod published;
 mod thumbprint;
 
+pub(crate) use published::canonical;
 pub use thumbprint::{InvalidThumbprint, Thumbprint};
 
 use std::fmt;
@@ -97,6 +100,11 @@ impl EcCurve {
         }
     }
 
+    fn from_name(name: &str) -> Option<Self> {
+        let curves = [Self::P256, Self::P384, Self::P521];
+        curves.into_iter().find(|curve| curve.as_str() == name)
+    }
+
     /// The octets of one coordinate.
     pub const fn field_len(self) -> usize {
         match self {
@@ -126,6 +134,7 @@ impl PublicJwk {
         Self::from_object(&object)
     }
 
+    /// To the letter: the key may be a stranger's. That of an issuer is made [`canonical`] before.
     pub(crate) fn from_object(jwk: &Object<'_>) -> Result<Self, JwkError> {
         let member = |name| jwk.get(name).and_then(Value::as_str);
         let required = |name| member(name).ok_or(JwkError::InvalidMember);
@@ -138,12 +147,8 @@ impl PublicJwk {
         }
         match kty {
             "EC" => {
-                let curve = match required("crv")? {
-                    "P-256" => EcCurve::P256,
-                    "P-384" => EcCurve::P384,
-                    "P-521" => EcCurve::P521,
-                    _ => return Err(JwkError::UnsupportedCurve),
-                };
+                let curve =
+                    EcCurve::from_name(required("crv")?).ok_or(JwkError::UnsupportedCurve)?;
                 let (x, y) = (required("x")?, required("y")?);
                 let coordinate = |text| {
                     base64url::decode(text)

@@ -2,14 +2,17 @@ use reqwest::Url;
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
+/// A longer `jwks_uri` is not fetched, and not logged either.
+const MAX_URL_LEN: usize = 2048;
+
 /// Where a JWK Set is fetched from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(super) place: Place,
     plain_http: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Jwks(Url),
     Metadata {
@@ -56,14 +59,21 @@ impl Endpoint {
 
     /// The `jwks_uri` of the issuer's metadata, if it may be fetched.
     pub(super) fn accept(&self, jwks_uri: &str) -> Option<Url> {
+        if jwks_uri.len() > MAX_URL_LEN {
+            return None;
+        }
         Url::parse(jwks_uri)
             .ok()
-            .filter(|url| scheme_is_accepted(url, self.plain_http))
+            .filter(|url| scheme_is_accepted(url, self.plain_http) && !has_credentials(url))
     }
 }
 
 fn scheme_is_accepted(url: &Url, plain_http: bool) -> bool {
     url.scheme() == "https" || (plain_http && url.scheme() == "http")
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn configured(url: &str, what: &'static str, plain_http: bool) -> Result<Url, ConfigError> {
@@ -74,7 +84,7 @@ fn configured(url: &str, what: &'static str, plain_http: bool) -> Result<Url, Co
             "{what} must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`"
         )));
     }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
+    if has_credentials(&parsed) {
         return Err(refused(format!("{what} must not contain credentials")));
     }
     Ok(parsed)
@@ -137,11 +147,42 @@ mod tests {
         assert!(Endpoint::discover("http://127.0.0.1:8080", true).is_ok());
     }
 
+    /// What is fetched from one is not for the other.
+    #[test]
+    fn endpoints_that_differ_in_anything_are_different_places() {
+        let issuer = |issuer: &str, plain_http| Endpoint::discover(issuer, plain_http).unwrap();
+        let jwks = |url: &str, plain_http| Endpoint::jwks(url, plain_http).unwrap();
+        let places = [
+            issuer("https://a.test", false),
+            issuer("https://a.test", true),
+            issuer("https://a.test/", false),
+            issuer("https://A.test", false),
+            issuer("https://b.test", false),
+            jwks("https://a.test", false),
+            jwks("https://a.test", true),
+            jwks("https://a.test/?x", false),
+        ];
+        for (i, one) in places.iter().enumerate() {
+            for (j, other) in places.iter().enumerate() {
+                assert_eq!(one == other, i == j, "{one:?} {other:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_jwks_uri_may_not_fall_back_to_plain_http() {
         let endpoint = Endpoint::discover("https://idp.example.com", false).unwrap();
         assert!(endpoint.accept("https://keys.example.com/jwks").is_some());
-        for wrong in ["http://idp.example.com/jwks", "file:///etc/passwd", "/jwks"] {
+        let longest = format!("https://a.test/{}", "x".repeat(MAX_URL_LEN - 15));
+        assert!(endpoint.accept(&longest).is_some());
+        for wrong in [
+            "http://idp.example.com/jwks",
+            "file:///etc/passwd",
+            "/jwks",
+            "https://user@keys.example.com/jwks",
+            "https://:secret@keys.example.com/jwks",
+            &format!("{longest}x"),
+        ] {
             assert!(endpoint.accept(wrong).is_none(), "{wrong}");
         }
     }

@@ -1,22 +1,49 @@
 //! An issuer's keys: a JWK Set (RFC 7517 section 5), given or fetched.
+//!
+//! What is fetched goes through these hands: `endpoint` says where, `fetch` and `metadata` do it,
+//! `decision` says when, `source` keeps what was fetched and has one attempt at a time, and `remote`
+//! is what one configuration makes of it.
 
+#[cfg(feature = "jwks")]
+mod decision;
 #[cfg(feature = "jwks")]
 mod endpoint;
 #[cfg(feature = "jwks")]
+mod error;
+#[cfg(feature = "jwks")]
+mod fetch;
+#[cfg(feature = "jwks")]
+mod fetched;
+#[cfg(feature = "jwks")]
+mod metadata;
+mod quoted;
+#[cfg(feature = "jwks")]
 mod remote;
 mod set;
-
-pub(crate) use self::set::{IssuerKey, KeySet};
 #[cfg(feature = "jwks")]
-pub(crate) use self::{endpoint::Endpoint, remote::RemoteKeys};
+mod source;
+
+#[cfg(feature = "jwks")]
+pub(crate) use self::endpoint::Endpoint;
+#[cfg(feature = "jwks")]
+pub use self::fetched::FetchedKeys;
+pub(crate) use self::set::{IssuerKey, KeySet};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use crate::time::UnixTime;
+/// Files of some servers begin with it, and RFC 8259 section 8.1 lets a reader ignore it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The keys are needed and cannot be had.
 #[derive(Debug)]
 pub(crate) struct KeysUnavailable;
+
+/// Keys that can be used now.
+pub(crate) struct AtHand {
+    pub(crate) keys: Arc<KeySet>,
+    /// It is time to [`refresh`](KeySource::refresh) them.
+    pub(crate) is_due: bool,
+}
 
 /// A set of keys that is being fetched.
 pub(crate) type Load<'a> =
@@ -24,14 +51,21 @@ pub(crate) type Load<'a> =
 
 /// Where an issuer's keys come from. A set is replaced whole or not at all.
 pub(crate) trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// The keys at hand; `None` if there are none yet, or they are old enough to be fetched anew.
-    fn current(&self, now: UnixTime) -> Option<Arc<KeySet>>;
+    /// The keys that can be used now, if there are any.
+    fn at_hand(&self) -> Option<AtHand>;
 
-    /// Whether [`load`](Self::load) could find a key that the current set does not have.
-    fn may_have_newer(&self, now: UnixTime) -> bool;
+    /// Has newer keys fetched in the background, if it is time for that.
+    fn refresh(&self);
 
-    /// Fetches the keys, unless another request has done so since the caller saw `seen`.
-    fn load(&self, seen: Option<Arc<KeySet>>, now: UnixTime) -> Load<'_>;
+    /// Whether [`load`](Self::load) could find a key that this set does not have.
+    fn may_have_others(&self, than: &Arc<KeySet>) -> bool;
+
+    /// The keys; others than `seen`, which do not do. Waits for one attempt to fetch them at most.
+    ///
+    /// # Cancel safety
+    ///
+    /// The attempt goes on without the caller.
+    fn load(&self, seen: Option<Arc<KeySet>>) -> Load<'_>;
 }
 
 /// Keys that were given with the configuration.
@@ -45,15 +79,20 @@ impl FixedKeys {
 }
 
 impl KeySource for FixedKeys {
-    fn current(&self, _now: UnixTime) -> Option<Arc<KeySet>> {
-        Some(Arc::clone(&self.0))
+    fn at_hand(&self) -> Option<AtHand> {
+        Some(AtHand {
+            keys: Arc::clone(&self.0),
+            is_due: false,
+        })
     }
 
-    fn may_have_newer(&self, _now: UnixTime) -> bool {
+    fn refresh(&self) {}
+
+    fn may_have_others(&self, _than: &Arc<KeySet>) -> bool {
         false
     }
 
-    fn load(&self, _seen: Option<Arc<KeySet>>, _now: UnixTime) -> Load<'_> {
+    fn load(&self, _seen: Option<Arc<KeySet>>) -> Load<'_> {
         Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
     }
 }

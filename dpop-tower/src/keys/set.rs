@@ -1,9 +1,10 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use super::{BYTE_ORDER_MARK, quoted::Quoted};
 use crate::{
     crypto::{Algorithm, PreparedKey, SignatureVerifier},
     jose::json::{Object, Value},
-    jwk::{JwkError, PublicJwk, Thumbprint},
+    jwk::{self, JwkError, PublicJwk, Thumbprint},
 };
 
 const MAX_KEYS: usize = 100;
@@ -35,26 +36,27 @@ impl IssuerKey {
 }
 
 impl KeySet {
-    /// Parses a JWK Set. A key that cannot be used is skipped, so that one of a new kind does not
-    /// make the others unusable (RFC 7517 section 5).
+    /// Parses a JWK Set. A key that cannot be used is skipped, and the operator told of it, so that
+    /// one of a new kind does not make the others unusable (RFC 7517 section 5).
     pub(crate) fn parse(
         jwks: &[u8],
         algorithms: &[Algorithm],
         crypto: &dyn SignatureVerifier,
     ) -> Result<Self, KeySetError> {
-        let set = Object::parse(jwks).ok_or(KeySetError::Malformed)?;
-        let Some(Value::Array(members)) = set.get("keys") else {
-            return Err(KeySetError::Malformed);
-        };
-        if members.len() > MAX_KEYS {
-            return Err(KeySetError::TooManyKeys);
-        }
+        let set = document(jwks)?;
         let mut keys = Vec::new();
-        for (index, member) in members.iter().enumerate() {
+        for (index, member) in members(&set)?.iter().enumerate() {
             match IssuerKey::parse(member, algorithms, crypto) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
-                    tracing::debug!(index, %reason, "skipped a key of the issuer's JWK Set");
+                    let kid = kid_of(member);
+                    let kid = kid.as_deref().map(Quoted::new);
+                    tracing::warn!(
+                        index,
+                        kid = kid.map(tracing::field::display),
+                        %reason,
+                        "skipped a key of the issuer's JWK Set"
+                    );
                 }
             }
         }
@@ -64,15 +66,26 @@ impl KeySet {
         Ok(Self(keys))
     }
 
+    /// Whether a document is a JWK Set, whoever can use its keys.
+    #[cfg(feature = "jwks")]
+    pub(crate) fn check(jwks: &[u8]) -> Result<(), KeySetError> {
+        members(&document(jwks)?).map(|_| ())
+    }
+
     /// The keys that a token with this header could be signed with.
+    ///
+    /// A key without `kid` may have any (RFC 7517 section 4.5), but where one has that of the token,
+    /// that one is meant.
     pub(crate) fn candidates(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = (&IssuerKey, &PreparedKey)> {
+        let is_named = kid.is_some() && self.0.iter().any(|key| key.kid.as_deref() == kid);
+        let wanted = if is_named { kid } else { None };
         self.0
             .iter()
-            .filter(move |key| kid.is_none() || key.kid.as_deref() == kid)
+            .filter(move |key| kid.is_none() || key.kid.as_deref() == wanted)
             .filter_map(move |key| key.for_algorithm(algorithm).map(|prepared| (key, prepared)))
             .take(MAX_CANDIDATES)
     }
@@ -84,54 +97,80 @@ impl KeySet {
     }
 }
 
+/// The document, whose parts stand alone: a key with a duplicate member is a bad key, not a bad set.
+fn document(jwks: &[u8]) -> Result<Object<'_>, KeySetError> {
+    let jwks = jwks.strip_prefix(BYTE_ORDER_MARK).unwrap_or(jwks);
+    Object::parse_parts(jwks).ok_or(KeySetError::Malformed)
+}
+
+fn members<'o, 'a>(set: &'o Object<'a>) -> Result<&'o [Value<'a>], KeySetError> {
+    match set.get("keys") {
+        Some(Value::Array(members)) if members.len() > MAX_KEYS => Err(KeySetError::TooManyKeys),
+        Some(Value::Array(members)) => Ok(members),
+        _ => Err(KeySetError::Malformed),
+    }
+}
+
+/// For the log, of a key that may be anything.
+fn kid_of<'v>(member: &'v Value<'_>) -> Option<Cow<'v, str>> {
+    match member.as_object()?.get("kid")? {
+        Value::String(kid) => Some(Cow::Borrowed(kid)),
+        Value::Number(kid) => Some(Cow::Owned(kid.to_string())),
+        _ => None,
+    }
+}
+
 impl IssuerKey {
     fn parse(
         member: &Value<'_>,
         algorithms: &[Algorithm],
         crypto: &dyn SignatureVerifier,
     ) -> Result<Self, Skipped> {
-        let object = member
+        let published = member
             .as_object()
             .ok_or(Skipped::Key(JwkError::Malformed))?;
-        if object
-            .get("use")
-            .is_some_and(|use_| use_.as_str() != Some("sig"))
+        let key = jwk::canonical(published);
+        let text = |name| match key.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(Some).ok_or(Skipped::NoText(name)),
+        };
+        if text("use")?.is_some_and(|use_| use_ != "sig") || !is_for_signatures(key.get("key_ops"))
         {
             return Err(Skipped::NotForSignatures);
         }
-        if let Some(operations) = object.get("key_ops")
-            && !matches!(operations, Value::Array(ops) if ops.iter().any(|op| op.as_str() == Some("verify")))
-        {
-            return Err(Skipped::NotForSignatures);
-        }
-        let only = match object.get("alg") {
-            None => None,
-            Some(alg) => Some(alg.as_str().ok_or(Skipped::Key(JwkError::InvalidMember))?),
-        };
-        let kid = match object.get("kid") {
-            None => None,
-            Some(kid) => Some(
-                kid.as_str()
-                    .ok_or(Skipped::Key(JwkError::InvalidMember))?
-                    .to_owned(),
-            ),
-        };
-        let jwk = PublicJwk::from_object(object).map_err(Skipped::Key)?;
-        let prepared: Vec<_> = algorithms
+        let (kid, only) = (text("kid")?, text("alg")?);
+        let jwk = PublicJwk::from_object(&key).map_err(Skipped::Key)?;
+        let mut fitting = algorithms
             .iter()
             .copied()
             .filter(|algorithm| jwk.fits(*algorithm))
             .filter(|algorithm| only.is_none_or(|only| algorithm.is_named(only)))
+            .peekable();
+        if fitting.peek().is_none() {
+            return Err(Skipped::NoAlgorithm);
+        }
+        let prepared: Vec<_> = fitting
             .filter_map(|algorithm| Some((algorithm, crypto.prepare(&jwk, algorithm).ok()?)))
             .collect();
         if prepared.is_empty() {
-            return Err(Skipped::NoAlgorithm);
+            return Err(Skipped::NotPrepared);
         }
         Ok(Self {
-            kid,
+            kid: kid.map(str::to_owned),
             thumbprint: *jwk.thumbprint(),
             prepared,
         })
+    }
+}
+
+/// `sign` is what the issuer does with the private half of the same key. Some write the one operation
+/// without a list around it.
+fn is_for_signatures(key_ops: Option<&Value<'_>>) -> bool {
+    let fits = |operation: &Value<'_>| matches!(operation.as_str(), Some("sign" | "verify"));
+    match key_ops {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(fits),
+        Some(operation) => fits(operation),
     }
 }
 
@@ -143,18 +182,23 @@ impl fmt::Debug for KeySet {
     }
 }
 
+/// Why a key of the set is not used.
 enum Skipped {
     Key(JwkError),
     NoAlgorithm,
+    NoText(&'static str),
     NotForSignatures,
+    NotPrepared,
 }
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(error) => error.fmt(f),
-            Self::NoAlgorithm => f.write_str("no allowed algorithm fits the key"),
+            Self::NoAlgorithm => f.write_str("no allowed algorithm fits the key and its `alg`"),
+            Self::NoText(member) => write!(f, "its `{member}` is no text"),
             Self::NotForSignatures => f.write_str("the key is not for signatures"),
+            Self::NotPrepared => f.write_str("the crypto backend cannot use the key"),
         }
     }
 }

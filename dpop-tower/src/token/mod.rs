@@ -5,6 +5,10 @@ mod claims;
 mod error;
 mod jwt;
 
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+pub use crate::keys::FetchedKeys;
+
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, VerifiedToken},
@@ -15,7 +19,11 @@ pub use self::{
 use std::{fmt, sync::Arc};
 
 use crate::{
-    check::Check, crypto::SignatureVerifier, error::ConfigError, proof::Ath, time::UnixTime,
+    check::Check,
+    crypto::SignatureVerifier,
+    error::ConfigError,
+    proof::Ath,
+    time::{TimeSource, UnixTime},
 };
 
 /// Decides whether an access token is genuine, active and for this API.
@@ -83,9 +91,10 @@ impl Tokens {
     pub(crate) fn build(
         self,
         crypto: &Arc<dyn SignatureVerifier>,
+        clock: &Arc<dyn TimeSource>,
     ) -> Result<Arc<dyn TokenVerifier>, ConfigError> {
         match self.0 {
-            Source::Jwt(tokens) => Ok(Arc::new(tokens.build(crypto)?)),
+            Source::Jwt(tokens) => Ok(Arc::new(tokens.build(crypto, clock)?)),
             Source::Custom(verifier) => Ok(verifier),
         }
     }

@@ -5,10 +5,13 @@ mod verifier;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use self::verifier::JwtVerifier;
+#[cfg(feature = "jwks")]
+use crate::keys::{Endpoint, FetchedKeys};
 use crate::{
     crypto::{Algorithm, SignatureVerifier},
     error::{ConfigError, ConfigErrorKind},
     keys::{FixedKeys, KeySet, KeySource},
+    time::TimeSource,
 };
 
 /// Access tokens that are JWTs of one issuer (RFC 9068).
@@ -32,6 +35,8 @@ pub struct JwtTokens {
     cache_capacity: usize,
     #[cfg(feature = "jwks")]
     plain_http: bool,
+    #[cfg(feature = "jwks")]
+    fetched: FetchedKeys,
 }
 
 enum Keys {
@@ -59,16 +64,32 @@ impl JwtTokens {
             cache_capacity: 10_000,
             #[cfg(feature = "jwks")]
             plain_http: false,
+            #[cfg(feature = "jwks")]
+            fetched: FetchedKeys::new(),
         }
     }
 
-    /// Tokens of `issuer`, whose keys are found through its metadata: RFC 8414, or OpenID Connect
-    /// Discovery if it has no such document.
+    /// Tokens of `issuer`, whose keys are found through its metadata: the document of RFC 8414, or
+    /// that of OpenID Connect Discovery if the first does not help (no answer, a status other than
+    /// 200, no JSON, no `jwks_uri`, another issuer).
     ///
-    /// Nothing is fetched before the first token arrives. The fetch happens once, however many
-    /// requests wait for it; keys are fetched again every five minutes, and (at most every 30
-    /// seconds) when a token names a key that is not among them. While the issuer is out of reach,
-    /// keys that were fetched within the last hour stay in use.
+    /// Nothing is fetched before the first token arrives. Fetching is a task of its own on the tokio
+    /// runtime of the request that needs it, so that runtime has to have I/O and time enabled. There
+    /// is one attempt at a time, it takes ten seconds at most, and it continues when the request is
+    /// given up.
+    ///
+    /// - Keys older than five minutes are fetched anew in the background. They serve until they are
+    ///   an hour old, whatever the issuer does.
+    /// - Without such keys, a request waits for one attempt. If that fails, the request is rejected
+    ///   with [`KeysUnavailable`](crate::token::TokenErrorKind::KeysUnavailable), and so is every
+    ///   other at once during the next five seconds.
+    /// - A token with an unknown `kid`, or with a signature that does not verify, waits for one
+    ///   attempt, since the issuer may have a new key. All such tokens together cause at most one
+    ///   attempt in 30 seconds; in between they are rejected at once.
+    ///
+    /// Keys are accepted as real issuers publish them: members that are `null` or empty count as
+    /// absent, and numbers may have padding and leading zeros. A key that cannot be used is skipped
+    /// and logged at `warn`.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     pub fn discover(issuer: impl Into<String>) -> Self {
@@ -148,9 +169,24 @@ impl JwtTokens {
         self
     }
 
+    /// Shares what is fetched with other configurations that are given a clone of the same value, such
+    /// as the one that this one replaces.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[must_use]
+    pub fn fetched_keys(mut self, fetched: FetchedKeys) -> Self {
+        self.fetched = fetched;
+        self
+    }
+
+    #[cfg_attr(
+        not(feature = "jwks"),
+        expect(unused_variables, reason = "keys that are given have no age")
+    )]
     pub(super) fn build(
         self,
         crypto: &Arc<dyn SignatureVerifier>,
+        clock: &Arc<dyn TimeSource>,
     ) -> Result<JwtVerifier, ConfigError> {
         let refuse =
             |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
@@ -191,17 +227,15 @@ impl JwtTokens {
             }
             #[cfg(feature = "jwks")]
             Keys::Discover | Keys::Url(_) => {
-                use crate::keys::{Endpoint, RemoteKeys};
-
                 let endpoint = match &self.keys {
                     Keys::Url(url) => Endpoint::jwks(url, self.plain_http)?,
                     _ => Endpoint::discover(&self.issuer, self.plain_http)?,
                 };
-                Arc::new(RemoteKeys::new(
-                    endpoint,
-                    self.checks.algorithms.clone(),
-                    Arc::clone(crypto),
-                )?)
+                let algorithms = self.checks.algorithms.clone();
+                Arc::new(
+                    self.fetched
+                        .of(endpoint, algorithms, Arc::clone(crypto), clock)?,
+                )
             }
         };
         Ok(JwtVerifier::new(self.checks, keys, self.cache_capacity))

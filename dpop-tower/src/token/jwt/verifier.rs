@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     check::Check,
-    keys::{KeySet, KeySource},
+    keys::{AtHand, KeySet, KeySource},
     proof::Ath,
     time::UnixTime,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
@@ -40,48 +40,62 @@ impl TokenVerifier for JwtVerifier {
         now: UnixTime,
     ) -> Check<Result<VerifiedToken, TokenError>> {
         let shared = &self.0;
-        let (ath, current) = (token.ath(), shared.keys.current(now));
-        if let Some(keys) = &current
-            && let Some(verdict) = shared.cached(ath, keys, now)
+        let (ath, at_hand) = (token.ath(), shared.keys.at_hand());
+        if let Some(at_hand) = &at_hand
+            && let Some(verdict) = shared.cached(ath, &at_hand.keys, now)
         {
+            shared.refresh_if_due(at_hand);
             return Check::ready(verdict);
         }
         let unverified = match shared.checks.parse(token.expose(), now) {
             Ok(unverified) => unverified,
             Err(error) => return Check::ready(Err(error)),
         };
-        if let Some(keys) = &current {
-            let verdict = shared.verify(ath, &unverified, keys);
-            if !shared.may_be_decided_otherwise(&verdict, now) {
+        let mut seen = None;
+        let mut verdict = Err(TokenErrorKind::KeysUnavailable.into());
+        if let Some(at_hand) = at_hand {
+            shared.refresh_if_due(&at_hand);
+            verdict = shared.verify(ath, &unverified, &at_hand.keys);
+            if !shared.may_be_decided_otherwise(&verdict, &at_hand.keys) {
                 return Check::ready(verdict);
             }
+            seen = Some(at_hand.keys);
         }
         let shared = Arc::clone(shared);
         Check::pending(async move {
-            let keys = shared.keys.load(current, now).await?;
-            let verdict = match shared.cached(ath, &keys, now) {
+            let Ok(keys) = shared.keys.load(seen).await else {
+                return verdict;
+            };
+            match shared.cached(ath, &keys, now) {
                 Some(verdict) => verdict,
                 None => shared.verify(ath, &unverified, &keys),
-            };
-            // Those may be old keys that serve while another request fetches new ones.
-            if !shared.may_be_decided_otherwise(&verdict, now) {
-                return verdict;
             }
-            let keys = shared.keys.load(Some(keys), now).await?;
-            shared.verify(ath, &unverified, &keys)
         })
     }
 }
 
 impl Shared {
-    /// Whether the token names a key that newer keys may have.
+    fn refresh_if_due(&self, at_hand: &AtHand) {
+        if at_hand.is_due {
+            self.keys.refresh();
+        }
+    }
+
+    /// Whether other keys may have the one that is missing: under a new name, or in the place of one
+    /// that the issuer has replaced without giving the new one another name.
     fn may_be_decided_otherwise(
         &self,
         verdict: &Result<VerifiedToken, TokenError>,
-        now: UnixTime,
+        keys: &Arc<KeySet>,
     ) -> bool {
-        matches!(verdict, Err(error) if error.kind() == TokenErrorKind::KeyUnknown)
-            && self.keys.may_have_newer(now)
+        let lacks_key = verdict.as_ref().is_err_and(|error| {
+            let kind = error.kind();
+            matches!(
+                kind,
+                TokenErrorKind::KeyUnknown | TokenErrorKind::SignatureInvalid
+            )
+        });
+        lacks_key && self.keys.may_have_others(keys)
     }
 
     /// The verdict on a token that was seen before, if it still holds.

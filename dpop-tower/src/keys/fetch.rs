@@ -1,0 +1,140 @@
+//! Fetching over HTTP: metadata, where that says where the keys are, and then the keys.
+
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    endpoint::{Endpoint, Place},
+    error::{FetchError, Unhelpful},
+    metadata,
+    set::KeySet,
+    source::{Fetch, Fetching},
+};
+use crate::error::{ConfigError, ConfigErrorKind};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A first document of metadata that does not come within this leaves time for the second.
+const FIRST_METADATA: Duration = Duration::from_secs(4);
+
+const MAX_DOCUMENT_LEN: usize = 512 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Fetcher {
+    endpoint: Endpoint,
+    http: Client,
+}
+
+/// One process, one crypto library: TLS is that of the default backend, whatever else some other
+/// crate of the build has turned on in reqwest. Without a backend there is no TLS.
+fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
+    #[cfg(feature = "josekit")]
+    let builder = builder.tls_backend_native();
+    #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
+    let builder = builder.tls_backend_rustls();
+    builder
+}
+
+impl Fetcher {
+    pub(super) fn new(endpoint: Endpoint) -> Result<Self, ConfigError> {
+        let http = tls_of_the_crypto_backend(Client::builder())
+            // A redirect would let whoever controls one page choose another place for the keys.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A connection is used for one request. Some servers close it after their answer without
+            // saying so, and some runtimes are gone when the next request comes minutes later.
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("dpop-tower/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| {
+                ConfigError::new(
+                    ConfigErrorKind::Keys,
+                    "the HTTP client for the issuer's keys cannot be set up",
+                )
+                .with_source(error)
+            })?;
+        Ok(Self { endpoint, http })
+    }
+
+    async fn keys(&self, deadline: Instant) -> Result<Vec<u8>, FetchError> {
+        let url = match &self.endpoint.place {
+            Place::Jwks(url) => url.clone(),
+            Place::Metadata { issuer, urls } => self.discover(issuer, urls, deadline).await?,
+        };
+        let jwks = self.get(&url, deadline).await.and_then(|jwks| {
+            KeySet::check(&jwks).map_err(Unhelpful::KeySet)?;
+            Ok(jwks)
+        });
+        jwks.map_err(|why| FetchError::Keys(url, why))
+    }
+
+    /// The second place is asked whenever the first does not help: servers that know the second only
+    /// answer for the first in many ways.
+    async fn discover(
+        &self,
+        issuer: &str,
+        [first, second]: &[Url; 2],
+        deadline: Instant,
+    ) -> Result<Url, FetchError> {
+        let mut tried = Vec::new();
+        let early = deadline.min(Instant::now() + FIRST_METADATA);
+        for (url, deadline) in [(first, early), (second, deadline)] {
+            let found = self.get(url, deadline).await;
+            match found.and_then(|found| metadata::jwks_uri(&found, issuer, &self.endpoint)) {
+                Ok(jwks_uri) => return Ok(jwks_uri),
+                Err(why) => tried.push((url.clone(), why)),
+            }
+        }
+        Err(FetchError::Metadata(issuer.to_owned(), tried))
+    }
+
+    async fn get(&self, url: &Url, deadline: Instant) -> Result<Vec<u8>, Unhelpful> {
+        let answer = async {
+            match self.get_once(url).await {
+                // RFC 9110 section 9.2.2: to send GET again does no harm.
+                Err(Unhelpful::Connection(_)) => self.get_once(url).await,
+                answer => answer,
+            }
+        };
+        timeout_at(deadline, answer)
+            .await
+            .unwrap_or(Err(Unhelpful::TimedOut))
+    }
+
+    async fn get_once(&self, url: &Url) -> Result<Vec<u8>, Unhelpful> {
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                Unhelpful::TimedOut
+            } else {
+                Unhelpful::connection(error)
+            }
+        };
+        let request = self.http.get(url.clone());
+        let mut response = request
+            .header(http::header::ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(failed)?;
+        if response.status() != StatusCode::OK {
+            return Err(Unhelpful::Status(response.status().as_u16()));
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if document.len().saturating_add(chunk.len()) > MAX_DOCUMENT_LEN {
+                return Err(Unhelpful::TooLong {
+                    most: MAX_DOCUMENT_LEN,
+                });
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+}
+
+impl Fetch for Fetcher {
+    fn fetch(&self, deadline: Instant) -> Fetching<'_> {
+        Box::pin(self.keys(deadline))
+    }
+}
