@@ -8,6 +8,7 @@ use dpop_tower::{
     nonce::NonceSecret,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
     time::UnixTime,
+    token::FetchedKeys,
 };
 
 /// How much longer than it is acceptable a proof is remembered; see the decision 0002 of the library.
@@ -19,8 +20,8 @@ const ERA_SLACK: i64 = 60;
 /// No proof is acceptable for longer than this; the library sees to that.
 const LONGEST_WINDOW: i64 = 25 * 60 * 60;
 
-/// The proofs that were used, and the secret of nonces where none is configured. A [`Gateway`] keeps
-/// one for as long as it runs.
+/// The proofs that were used, the secret of nonces where none is configured, and the keys of issuers that
+/// were fetched. A [`Gateway`] keeps one for as long as it runs.
 ///
 /// [`Gateway`]: crate::Gateway
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct Memory {
     proofs: Arc<MemoryReplayStore>,
     eras: Arc<ArcSwap<Vec<Era>>>,
     nonce_secret: NonceSecret,
+    fetched_keys: FetchedKeys,
 }
 
 /// Proofs that were made before `until` may have been used while they were remembered for no longer
@@ -60,11 +62,16 @@ impl Memory {
             proofs: Arc::new(proofs),
             eras: Arc::default(),
             nonce_secret: NonceSecret::random()?,
+            fetched_keys: FetchedKeys::new(),
         })
     }
 
     pub(crate) fn nonce_secret(&self) -> NonceSecret {
         self.nonce_secret.clone()
+    }
+
+    pub(crate) fn fetched_keys(&self) -> FetchedKeys {
+        self.fetched_keys.clone()
     }
 
     /// The store of a configuration that accepts proofs for this long: maximum age and leeway.

@@ -90,7 +90,7 @@ pub(super) fn configs(
             let message = "this issuer is listed twice; give all of its audiences in one place";
             return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
         }
-        let tokens = tokens(index, issuer, source, folder)?;
+        let tokens = tokens(index, issuer, source, folder, memory)?;
         let mut config = DpopConfig::builder(Arc::clone(target), tokens)
             .max_age(max_age)
             .leeway(leeway)
@@ -162,6 +162,7 @@ fn tokens(
     issuer: &Issuer,
     source: &Source,
     folder: &Path,
+    memory: &Memory,
 ) -> Result<JwtTokens, SettingsError> {
     let url = issuer.url.get_ref().as_str();
     let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
@@ -173,6 +174,7 @@ fn tokens(
             return Err(source.error(file.span(), field, "there is a `jwks_url` already"));
         }
     };
+    tokens = tokens.fetched_keys(memory.fetched_keys());
     for audience in issuer.audiences.get_ref() {
         tokens = tokens.audience(audience.as_str());
     }
