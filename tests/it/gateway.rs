@@ -1,23 +1,28 @@
 //! The gateway, run in this process on real sockets, with an upstream that knows nothing of DPoP.
 
 mod access;
+mod cors;
 mod ext_authz;
 mod forward_auth;
 mod identity;
+mod idle;
 mod issuers;
+mod malformed;
 mod nginx;
 mod paths;
 mod proxying;
 mod reload;
+mod retries;
 mod settings;
 mod streams;
+mod told;
 
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::{Json, Router, body::Body};
 use dpop_tower::test_util::{TestClient, TestIssuer};
 use gateway::{Gateway, Settings, Shutdown};
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -198,8 +203,10 @@ async fn serve(router: Router) -> String {
     url
 }
 
-/// Over a connection of its own, which may be upgraded.
-async fn send(address: SocketAddr, request: Request<Body>) -> Response<Incoming> {
+/// Over a connection of its own, which may be upgraded. Every request has a `Host`.
+async fn send(address: SocketAddr, mut request: Request<Body>) -> Response<Incoming> {
+    let host = request.headers_mut().entry(header::HOST);
+    host.or_insert(HeaderValue::from_static("api.test"));
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
     tokio::spawn(connection.with_upgrades());

@@ -314,7 +314,7 @@ fn behind_the_gateway(config: DpopConfig, table: Option<&PolicyTable>, upstream:
     let proxy = Proxy::new(
         Upstream::new(&url).unwrap(),
         guard.identity().clone(),
-        Forwarding::default(),
+        Forwarding::new(PublicOrigin::new(ORIGIN).unwrap()),
         Timeouts::default(),
     );
     let gateway = Gateway::from_parts(guard, &proxy.unwrap()).unwrap();

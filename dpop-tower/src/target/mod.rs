@@ -47,7 +47,9 @@ pub struct TargetRequest<'a> {
 }
 
 impl<'a> TargetRequest<'a> {
-    pub(crate) const fn new(uri: &'a Uri, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Self {
+    /// Of a request with this URI, these headers and, if it is known, this address of the peer: for code
+    /// outside of a layer that has to know the URI which the layer goes by.
+    pub const fn new(uri: &'a Uri, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Self {
         Self { uri, headers, peer }
     }
 

@@ -8,7 +8,10 @@ use http::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::identity::Identity;
+use crate::{
+    identity::Identity,
+    names::{is_misspelt, is_override},
+};
 
 /// The proxies that may ask. A proof is checked against what they say was requested, so whoever could
 /// say it could have a proof pass that was made for something else.
@@ -124,6 +127,14 @@ pub(crate) fn forged<'n>(
     identity: &Identity,
 ) -> Option<&'n HeaderName> {
     names.find(|name| identity.is_reserved(name))
+}
+
+/// A header by which a service could be told another method, path, host or end of the request than was
+/// checked: one of those, or one that may be taken for what a proxy writes.
+pub(crate) fn misleading<'n>(
+    mut names: impl Iterator<Item = &'n HeaderName>,
+) -> Option<&'n HeaderName> {
+    names.find(|name| is_override(name) || is_misspelt(name))
 }
 
 /// All challenges in one header, which means the same (RFC 9110 section 11.6.1). Not every proxy passes

@@ -6,7 +6,7 @@
 //! Whatever goes wrong is answered with a refusal. A gRPC error would let requests pass where Envoy has
 //! `failure_mode_allow`.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io};
 
 use axum::body::Body;
 use dpop_tower::rejection::Rejection;
@@ -36,12 +36,12 @@ use self::{
     },
 };
 use crate::{
-    asked::{Askers, join_challenges, peer},
+    asked::{join_challenges, misleading, peer},
     guard::Verdict,
     identity::Identity,
     live::Gateway,
     server::{Shutdown, serve_with},
-    settings::{ExtAuthzSettings, Limits},
+    settings::Limits,
 };
 
 mod asked;
@@ -56,20 +56,18 @@ const LARGEST_QUESTION: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct ExtAuthz {
     gateway: Gateway,
-    askers: Arc<Askers>,
 }
 
 impl ExtAuthz {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there.
-    pub fn new(gateway: Gateway, settings: ExtAuthzSettings) -> Self {
-        Self {
-            gateway,
-            askers: Arc::new(settings.askers),
-        }
+    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, its
+    /// settings say at each request; without any, nobody may.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
     }
 
     async fn verdict(&self, question: tonic::Request<CheckRequest>) -> CheckResponse {
-        if !self.askers.include(question.extensions()) {
+        let settings = self.gateway.ext_authz();
+        if !settings.is_some_and(|settings| settings.askers.include(question.extensions())) {
             let peer = peer(question.extensions());
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `ext_authz.networks`");
             return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);
@@ -82,6 +80,10 @@ impl ExtAuthz {
                 return denied(Code::Internal, StatusCode::INTERNAL_SERVER_ERROR);
             }
             Err(Trouble::Request) => return denied(Code::Unauthenticated, StatusCode::BAD_REQUEST),
+            Err(Trouble::Malformed(malformed)) => {
+                warn!(target: "gateway", "a request is refused: {}", malformed.what());
+                return denied(Code::Unauthenticated, malformed.status());
+            }
         };
         let guard = self.gateway.guard();
         let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];
@@ -97,14 +99,20 @@ impl ExtAuthz {
                     response_headers_to_add: set(&response_headers),
                 })),
             },
-            Verdict::Refused(response) => refused(response).await,
+            Verdict::Refused(response) => {
+                let page = headers.get(header::ORIGIN);
+                refused(self.gateway.readable(page, response).await).await
+            }
         }
     }
 
     /// What the service behind does not get. Envoy removes headers after it has set others, so those
     /// that are set are not among them.
     fn removed(&self, sent: &HeaderMap, set: &HeaderMap, identity: &Identity) -> Vec<String> {
-        let forged = sent.keys().filter(|name| identity.is_reserved(name));
+        let misleads = |name: &HeaderName| misleading(std::iter::once(name)).is_some();
+        let forged = sent
+            .keys()
+            .filter(|name| identity.is_reserved(name) || misleads(name));
         // Envoy need not have told all that the client has sent.
         let mut names: Vec<&HeaderName> = forged.chain(identity.names()).collect();
         if !self.gateway.passes_on_credentials() {

@@ -5,7 +5,7 @@
 //! The answer is 200 with the [identity headers](crate::identity) for the proxy to pass on, or the
 //! refusal for the client. `docs/forward-auth.md` has what the proxies need to be told.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -13,11 +13,15 @@ use tokio::net::TcpListener;
 use tracing::{error, warn};
 
 use crate::{
-    asked::{self, Asked, Askers, NotOne},
+    asked::{self, Asked, NotOne},
     guard::Verdict,
     live::Gateway,
     proxy::problem,
-    server::{Shutdown, serve_with},
+    server::{
+        Shutdown,
+        head::{self, Malformed},
+        serve_with,
+    },
     settings::{ForwardAuthSettings, Limits},
 };
 
@@ -78,8 +82,6 @@ impl AskingProxy {
 #[derive(Clone, Debug)]
 pub struct ForwardAuth {
     gateway: Gateway,
-    proxy: AskingProxy,
-    askers: Arc<Askers>,
 }
 
 /// Why there is no verdict.
@@ -87,7 +89,7 @@ enum Trouble {
     /// The proxy is not set up as it has to be.
     Proxy(NotOne),
     /// The request cannot be one that anybody makes in good faith.
-    Request,
+    Request(StatusCode),
 }
 
 impl From<NotOne> for Trouble {
@@ -96,53 +98,64 @@ impl From<NotOne> for Trouble {
     }
 }
 
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Self {
+        warn!(target: "gateway", "a request is refused: {}", malformed.what());
+        Self::Request(malformed.status())
+    }
+}
+
+const BAD_REQUEST: Trouble = Trouble::Request(StatusCode::BAD_REQUEST);
+
 impl ForwardAuth {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there.
-    pub fn new(gateway: Gateway, settings: ForwardAuthSettings) -> Self {
-        Self {
-            gateway,
-            proxy: settings.proxy,
-            askers: Arc::new(settings.askers),
-        }
+    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, and
+    /// which proxy that is, its settings say at each request; without any, nobody may.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
     }
 
     /// Whether a request may pass: 200, or its refusal.
     ///
-    /// Only those may ask whom the settings list; others get 403. A header that the proxy should have
+    /// Only those may ask whom the settings in force list; others get 403. A header that the proxy should have
     /// set and has not, or not once, makes a 500, and the log names it.
     ///
     /// nginx would turn a refusal with any other status than 401 and 403 into a 500. It gets these as
     /// 403, and every status also in `X-DPoP-Status`.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let page = request.headers().get(header::ORIGIN).cloned();
         let mut response = self.verdict(request).await;
+        if !response.status().is_success() {
+            response = self.gateway.readable(page.as_ref(), response).await;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
     async fn verdict(&self, request: Request<Body>) -> Response<Body> {
-        if !self.askers.include(request.extensions()) {
-            let peer = asked::peer(request.extensions());
+        let peer = asked::peer(request.extensions());
+        let settings = self.gateway.forward_auth();
+        let settings = settings.filter(|settings| settings.askers.include(request.extensions()));
+        let Some(ForwardAuthSettings { proxy, .. }) = settings else {
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `forward_auth.networks`");
             return problem(StatusCode::FORBIDDEN);
-        }
-        let peer = asked::peer(request.extensions());
+        };
         let (parts, _) = request.into_parts();
-        let asked = match self.asked(&parts) {
+        let asked = match proxy.asked(&parts) {
             Ok(asked) => asked,
-            Err(Trouble::Proxy(not_one)) => return self.misconfigured(not_one),
-            Err(Trouble::Request) => return self.refused(problem(StatusCode::BAD_REQUEST)),
+            Err(Trouble::Proxy(not_one)) => return proxy.misconfigured(not_one),
+            Err(Trouble::Request(status)) => return proxy.refused(problem(status)),
         };
         let guard = self.gateway.guard();
         // Nothing here can take a header away from the request.
         if let Some(name) = asked::forged(parts.headers.keys(), guard.identity()) {
             warn!(target: "gateway", "a request has the header {name}, which only the gateway may write; the proxy should take it away before it asks");
-            return self.refused(problem(StatusCode::BAD_REQUEST));
+            return proxy.refused(problem(StatusCode::BAD_REQUEST));
         }
         // Without the content type, a gRPC request is refused with an HTTP status. The status of
         // a gRPC refusal is 200, and proxies would let the request pass.
         let mut names = vec![header::AUTHORIZATION, DPOP];
-        if self.proxy != AskingProxy::Nginx {
+        if proxy != AskingProxy::Nginx {
             names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
         }
         match guard
@@ -158,13 +171,16 @@ impl ForwardAuth {
                 response.headers_mut().extend(identity);
                 response
             }
-            Verdict::Refused(response) => self.refused(response),
+            Verdict::Refused(response) => proxy.refused(response),
         }
     }
+}
 
-    fn asked(&self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
+impl AskingProxy {
+    fn asked(self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
         let headers = &parts.headers;
-        let (family, other) = self.proxy.families();
+        head::framing(headers)?;
+        let (family, other) = self.families();
         let (method, uri) = (
             asked::only(headers, family.method)?,
             asked::only(headers, family.uri)?,
@@ -172,45 +188,61 @@ impl ForwardAuth {
         for (value, name) in [(method, other.method), (uri, other.uri)] {
             // Whoever has set it means something else, and a service may believe that.
             if headers.get_all(name).iter().any(|said| said != value) {
-                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.proxy.name());
-                return Err(Trouble::Request);
+                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.name());
+                return Err(BAD_REQUEST);
             }
         }
+        let is_of_family = |name: &&HeaderName| {
+            [family.method, family.uri, other.method, other.uri].contains(&name.as_str())
+        };
+        let names = headers.keys().filter(|name| !is_of_family(name));
+        if let Some(name) = asked::misleading(names) {
+            warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is refused");
+            return Err(BAD_REQUEST);
+        }
         Ok(Asked {
-            method: asked::method(method.as_bytes()).ok_or(Trouble::Request)?,
-            target: asked::target(uri.as_bytes()).ok_or(Trouble::Request)?,
+            method: asked::method(method.as_bytes()).ok_or(BAD_REQUEST)?,
+            target: asked::target(uri.as_bytes()).ok_or(BAD_REQUEST)?,
             host: self.host(parts)?,
         })
     }
 
     /// What chooses among the public origins.
-    fn host(&self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, NotOne> {
+    fn host(self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, Trouble> {
         let headers = &parts.headers;
-        if self.proxy != AskingProxy::Nginx && headers.contains_key(X_FORWARDED_HOST) {
-            return asked::only(headers, "x-forwarded-host").map(|host| Some(host.clone()));
-        }
-        match parts.uri.authority() {
-            Some(authority) => Ok(HeaderValue::from_str(authority.as_str()).ok()),
-            None if !headers.contains_key(header::HOST) => Ok(None),
-            None => asked::only(headers, "host").map(|host| Some(host.clone())),
+        let told = if self != Self::Nginx && headers.contains_key(X_FORWARDED_HOST) {
+            Some(asked::only(headers, "x-forwarded-host")?.clone())
+        } else {
+            let sent = head::only_host(headers)?;
+            match parts.uri.authority() {
+                Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+                None => sent.cloned(),
+            }
+        };
+        match told {
+            Some(host) if !head::is_host(&host) => {
+                warn!(target: "gateway", "{} tells a host that is none; the request is refused", self.name());
+                Err(BAD_REQUEST)
+            }
+            told => Ok(told),
         }
     }
 
-    fn misconfigured(&self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
-        let proxy = self.proxy.name();
+    fn misconfigured(self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
+        let proxy = self.name();
         let how = if is_missing { "no" } else { "more than one" };
         error!(target: "gateway", "{proxy} asks with {how} {name}: it has to set this header, once; see docs/forward-auth.md");
         problem(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    fn refused(&self, mut response: Response<Body>) -> Response<Body> {
+    fn refused(self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status.is_success() {
             // It would let the request pass.
             error!(target: "gateway", "a refusal has the status {status}");
             return problem(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        if self.proxy == AskingProxy::Nginx {
+        if self == Self::Nginx {
             asked::join_challenges(response.headers_mut());
             response
                 .headers_mut()
@@ -234,7 +266,9 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
-    let what = format!("answering {}", forward_auth.proxy.name());
+    let settings = forward_auth.gateway.forward_auth();
+    let name = settings.map_or("nobody", |settings| settings.proxy.name());
+    let what = format!("answering {name}");
     let answer = move |request| {
         let forward_auth = forward_auth.clone();
         async move { forward_auth.answer(request).await }

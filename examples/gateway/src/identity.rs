@@ -12,6 +12,8 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::names::{is_of_proxies, is_override};
+
 const THUMBPRINT: &str = "x-dpop-thumbprint";
 const CLAIMS: [(&str, &str); 4] = [
     ("sub", "x-dpop-subject"),
@@ -224,10 +226,7 @@ fn usable(name: &str) -> Result<HeaderName, IdentityError> {
     let header = HeaderName::try_from(name)
         .map_err(|_| IdentityError(format!("{name:?} is no name of a header")))?;
     let folded = folded(header.as_str());
-    if TAKEN.contains(&folded.as_str())
-        || folded.starts_with("x-forwarded-")
-        || folded == "x-real-ip"
-    {
+    if TAKEN.contains(&folded.as_str()) || is_of_proxies(&header) || is_override(&header) {
         return Err(IdentityError(format!(
             "the header {name:?} means something else"
         )));
@@ -283,6 +282,8 @@ mod tests {
             "DPoP",
             "X-Forwarded-For",
             "X_Real_IP",
+            "X-Original-URL",
+            "x_host",
         ];
         for name in other.into_iter().chain(["a b", "", "a:"]) {
             assert!(Identity::thumbprint_in(name).is_err(), "{name}");

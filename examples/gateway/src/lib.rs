@@ -15,9 +15,13 @@
 //! | `asked` | what these tell of a request, and who may ask |
 //! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
-//! | `server` | connections, limits, the end |
+//! | `cors` | which pages of other origins may use the service |
+//! | `names` | headers that no client may have passed on, under any spelling |
+//! | `server` | connections, limits, the end, and what HTTP itself asks of a request |
+//! | `observed` | who is told of what goes over a connection |
 
 mod asked;
+mod cors;
 pub mod demo;
 pub mod ext_authz;
 pub mod forward_auth;
@@ -25,6 +29,8 @@ pub mod guard;
 pub mod identity;
 mod live;
 pub mod memory;
+mod names;
+mod observed;
 pub mod proxy;
 mod server;
 pub mod settings;

@@ -14,17 +14,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tower::Service;
 use tracing::{error, info, warn};
 
 use crate::{
+    cors::Cors,
     guard::{Guard, Guarded},
     memory::Memory,
     proxy::{self, Proxy},
-    settings::{self, Settings, SettingsError},
+    settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
 };
 
 /// Editors write a file in several steps; it is read once nothing has happened for as long.
@@ -46,6 +47,7 @@ struct Live {
     guard: Guard,
     /// Where there is no upstream, the gateway only says who may pass.
     guarded: Option<Guarded<Proxy>>,
+    cors: Option<Cors>,
     /// Nothing to compare with where there is no file.
     settings: Option<Settings>,
 }
@@ -76,6 +78,7 @@ impl Gateway {
             live: ArcSwap::from_pointee(Live {
                 guarded: Some(guard.protect(proxy)),
                 guard,
+                cors: None,
                 settings: None,
             }),
             memory: Memory::new(None, None, None)?,
@@ -117,6 +120,32 @@ impl Gateway {
         self.0.live.load().guard.clone()
     }
 
+    /// Who may ask over HTTP now, if anybody may.
+    pub(crate) fn forward_auth(&self) -> Option<ForwardAuthSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.forward_auth().cloned()
+    }
+
+    /// Who may ask over gRPC now, if anybody may.
+    pub(crate) fn ext_authz(&self) -> Option<ExtAuthzSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.ext_authz().cloned()
+    }
+
+    /// A refusal of a request that somebody else got, so that a page of its origin can read it, if it
+    /// may.
+    pub(crate) async fn readable(
+        &self,
+        origin: Option<&HeaderValue>,
+        refusal: Response<Body>,
+    ) -> Response<Body> {
+        let live = self.0.live.load_full();
+        match &live.cors {
+            Some(cors) => cors.mark(origin, refusal).await,
+            None => refusal,
+        }
+    }
+
     /// Whether services behind it may see tokens and proofs.
     pub(crate) fn passes_on_credentials(&self) -> bool {
         let live = self.0.live.load();
@@ -129,12 +158,14 @@ impl Gateway {
         &self,
         request: Request<Body>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
-        let guarded = &self.0.live.load().guarded;
-        let answer = guarded.as_ref().map(|guarded| guarded.call(request));
-        async {
-            match answer {
-                Some(answer) => answer.await,
-                None => proxy::problem(StatusCode::SERVICE_UNAVAILABLE),
+        let live = self.0.live.load_full();
+        async move {
+            let Some(guarded) = &live.guarded else {
+                return proxy::problem(StatusCode::SERVICE_UNAVAILABLE);
+            };
+            match &live.cors {
+                Some(cors) => cors.answer(request, |request| guarded.call(request)).await,
+                None => guarded.call(request).await,
             }
         }
     }
@@ -163,6 +194,7 @@ impl Live {
         Ok(Self {
             guarded: proxy.map(|proxy| guard.protect(&proxy)),
             guard,
+            cors: settings.cors().cloned(),
             settings: Some(settings),
         })
     }

@@ -94,10 +94,8 @@ async fn run(file: PathBuf) -> Result<bool, Box<dyn Error>> {
     let settings = Settings::read(&file)?;
     let (limits, timeout) = (settings.limits(), settings.shutdown_timeout());
     let proxying = listen_if(settings.listen()).await?;
-    let asked = settings.forward_auth().cloned();
-    let forward_auth = listen_if(asked.as_ref().map(|asked| asked.listen)).await?;
-    let envoys = settings.ext_authz().cloned();
-    let ext_authz = listen_if(envoys.as_ref().map(|envoys| envoys.listen)).await?;
+    let forward_auth = listen_if(settings.forward_auth().map(|asked| asked.listen)).await?;
+    let ext_authz = listen_if(settings.ext_authz().map(|asked| asked.listen)).await?;
     let gateway = Gateway::new(settings)?;
     let watching = tokio::spawn(gateway::watch(gateway.clone(), file));
     let (end, ended) = watch::channel(false);
@@ -124,8 +122,8 @@ async fn run(file: PathBuf) -> Result<bool, Box<dyn Error>> {
             shutdown(),
         ));
     }
-    if let (Some(listener), Some(asked)) = (forward_auth, asked) {
-        let forward_auth = ForwardAuth::new(gateway.clone(), asked);
+    if let Some(listener) = forward_auth {
+        let forward_auth = ForwardAuth::new(gateway.clone());
         serving.spawn(forward_auth::serve(
             listener,
             forward_auth,
@@ -133,8 +131,8 @@ async fn run(file: PathBuf) -> Result<bool, Box<dyn Error>> {
             shutdown(),
         ));
     }
-    if let (Some(listener), Some(envoys)) = (ext_authz, envoys) {
-        let ext_authz = ExtAuthz::new(gateway.clone(), envoys);
+    if let Some(listener) = ext_authz {
+        let ext_authz = ExtAuthz::new(gateway.clone());
         serving.spawn(ext_authz::serve(listener, ext_authz, limits, shutdown()));
     }
     let served = async {

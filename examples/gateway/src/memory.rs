@@ -2,16 +2,17 @@
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore};
+use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, token::FetchedKeys};
 
-/// The proofs that were used, and the secret of nonces where none is configured. A [`Gateway`] keeps
-/// one for as long as it runs.
+/// The proofs that were used, the secret of nonces where none is configured, and the keys of issuers that
+/// were fetched. A [`Gateway`] keeps one for as long as it runs.
 ///
 /// [`Gateway`]: crate::Gateway
 #[derive(Clone)]
 pub struct Memory {
     proofs: Arc<MemoryReplayStore>,
     nonce_secret: NonceSecret,
+    fetched_keys: FetchedKeys,
 }
 
 impl Memory {
@@ -39,6 +40,7 @@ impl Memory {
         Ok(Self {
             proofs: Arc::new(proofs),
             nonce_secret: NonceSecret::random()?,
+            fetched_keys: FetchedKeys::new(),
         })
     }
 
@@ -49,6 +51,10 @@ impl Memory {
     /// One store for every configuration, so that what was used under one is used under the next.
     pub(crate) fn proofs(&self) -> Arc<MemoryReplayStore> {
         Arc::clone(&self.proofs)
+    }
+
+    pub(crate) fn fetched_keys(&self) -> FetchedKeys {
+        self.fetched_keys.clone()
     }
 }
 

@@ -14,63 +14,30 @@ use std::{
 };
 
 use axum::body::Body;
-use dpop_tower::{
-    BoundToken,
-    token::{BearerToken, ClaimSet},
-};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
-use hyper_util::{
-    client::legacy::{Client, Error as ClientError},
-    rt::{TokioExecutor, TokioTimer},
-};
+use dpop_tower::lifetime::TokenLifetime;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper_util::client::legacy::Error as ClientError;
 use serde_json::json;
 use tower::Service;
 use tracing::warn;
 
-use crate::{identity::Identity, server::Place};
-use connector::Connector;
-pub use connector::ConnectorError;
-pub use headers::Forwarding;
+use self::upstream::Connections;
+pub use self::{
+    connector::ConnectorError,
+    headers::{ForwardedHeader, Forwarding},
+    upstream::Upstream,
+};
+use crate::{
+    identity::Identity,
+    server::{Activity, Ending, Place},
+};
 
 mod connector;
 mod headers;
 mod progress;
+mod told;
 mod upgrade;
-
-/// Where requests go: scheme, host and port.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    scheme: uri::Scheme,
-    authority: uri::Authority,
-}
-
-impl Upstream {
-    /// Reads `http://host:port` or `https://host`.
-    ///
-    /// # Errors
-    ///
-    /// In words, if it is something else.
-    pub fn new(url: &str) -> Result<Self, String> {
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| format!("it is not a URL: {error}"))?;
-        let parts = uri.into_parts();
-        let path = parts
-            .path_and_query
-            .as_ref()
-            .map_or("/", uri::PathAndQuery::as_str);
-        match (parts.scheme, parts.authority) {
-            (Some(scheme), Some(authority))
-                if (scheme == uri::Scheme::HTTP || scheme == uri::Scheme::HTTPS)
-                    && !authority.as_str().contains('@')
-                    && path == "/" =>
-            {
-                Ok(Self { scheme, authority })
-            }
-            _ => Err("an upstream looks like http://127.0.0.1:9000, without a path".to_owned()),
-        }
-    }
-}
+mod upstream;
 
 /// How patient the proxy is.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +61,7 @@ impl Default for Timeouts {
 /// The service that forwards. Clones share its connections.
 #[derive(Clone)]
 pub struct Proxy {
-    client: Client<Connector, Body>,
+    connections: Connections,
     shared: Arc<Shared>,
 }
 
@@ -117,12 +84,8 @@ impl Proxy {
         forwarding: Forwarding,
         timeouts: Timeouts,
     ) -> Result<Self, ConnectorError> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector::connector(timeouts.connect)?);
         Ok(Self {
-            client,
+            connections: Connections::new(timeouts.connect)?,
             shared: Arc::new(Shared {
                 upstream,
                 identity,
@@ -137,14 +100,14 @@ impl Proxy {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return problem(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let Some(uri) = self.shared.target(request.uri()) else {
+        let Some(uri) = self.shared.upstream.target(request.uri()) else {
             return problem(StatusCode::BAD_REQUEST);
         };
         let upgrade = upgrade::wanted(&mut request);
         let extensions = request.extensions();
-        let expires_at = (extensions.get().map(BoundToken::<ClaimSet>::expires_at))
-            .or_else(|| extensions.get().map(BearerToken::<ClaimSet>::expires_at));
+        let lifetime = TokenLifetime::of(extensions);
         let place = extensions.get::<Place>().cloned();
+        let activity = extensions.get::<Activity>().cloned();
         let (parts, body) = request.into_parts();
         let mut outgoing = Request::new(());
         *outgoing.headers_mut() = self.shared.request_headers(&parts);
@@ -156,7 +119,7 @@ impl Proxy {
         }
         let (body, progress) = progress::watched(body, Arc::clone(&self.shared.identity));
         let request = outgoing.map(|()| body);
-        let response = self.client.request(request);
+        let response = self.connections.send(request);
         let patience = self.shared.timeouts.response;
         let mut response = match progress.within(patience, response).await {
             Some(Ok(response)) => response,
@@ -167,7 +130,7 @@ impl Proxy {
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let connect = |client_side| upgrade::connect(client_side, &mut response, expires_at, place);
+        let connect = |client_side| upgrade::connect(client_side, &mut response, lifetime, place);
         if switches && !upgrade.is_some_and(connect) {
             warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
             return problem(StatusCode::BAD_GATEWAY);
@@ -178,23 +141,16 @@ impl Proxy {
         if switches {
             upgrade::ask(response.headers_mut());
         }
-        response.map(Body::new)
+        response.map(|body| {
+            Body::new(Ending {
+                body,
+                under_way: activity.map(|activity| activity.begin()),
+            })
+        })
     }
 }
 
 impl Shared {
-    fn target(&self, uri: &Uri) -> Option<Uri> {
-        let path = uri
-            .path_and_query()
-            .filter(|path| path.as_str().starts_with('/'))?;
-        Uri::builder()
-            .scheme(self.upstream.scheme.clone())
-            .authority(self.upstream.authority.clone())
-            .path_and_query(path.clone())
-            .build()
-            .ok()
-    }
-
     fn request_headers(&self, parts: &http::request::Parts) -> http::HeaderMap {
         let mut headers = self.forwarding.request(parts, &self.identity);
         // Last, so that nothing of the client's can undo it.

@@ -1,14 +1,12 @@
 //! Connections: how many, how slow, and how they end.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,15 +16,28 @@ use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
 };
 use tracing::{debug, info, warn};
 
-use crate::{live::Gateway, settings::Limits};
+pub(crate) use self::activity::{Activity, Ending};
+use self::{
+    framing::Framing,
+    head::{Ambiguous, check},
+};
+use crate::{live::Gateway, observed::Observed, settings::Limits};
+
+mod activity;
+mod framing;
+pub(crate) mod head;
+
+/// How long a client has to go, once it is told that its connection has been idle for too long.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// When the program ends, and how long it then waits.
 #[derive(Debug)]
@@ -56,7 +67,15 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
-    let answer = move |request| gateway.answer(request);
+    let answer = move |request: Request<Body>| {
+        let answer = check(&request).map(|()| gateway.answer(request));
+        async {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(malformed) => malformed.answer(),
+            }
+        }
+    };
     serve_with(listener, "listening", answer, limits, shutdown).await
 }
 
@@ -75,7 +94,7 @@ where
     let address = TcpListener::local_addr(&listener)?;
     info!(target: "gateway", "{what} on {address}");
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let (end, _) = watch::channel(());
     let mut signal = pin!(shutdown.signal);
     loop {
         let next = async {
@@ -87,14 +106,16 @@ where
             (permit, (stream, peer)) = next => {
                 // A semaphore that is never closed always has a permit to give.
                 let Ok(permit) = permit else { continue };
-                accept(stream, peer, permit, &answer, limits, &graceful);
+                accept(stream, peer, permit, &answer, limits, end.subscribe());
             }
             () = &mut signal => break,
         }
     }
     drop(listener);
-    info!(target: "gateway", "ending: {} connections are open", graceful.count());
-    if tokio::time::timeout(shutdown.timeout, graceful.shutdown())
+    info!(target: "gateway", "ending: {} connections are open", end.receiver_count());
+    // Nobody may be connected.
+    let _ = end.send(());
+    if tokio::time::timeout(shutdown.timeout, end.closed())
         .await
         .is_err()
     {
@@ -109,43 +130,113 @@ fn accept<A, F>(
     permit: OwnedSemaphorePermit,
     answer: &A,
     limits: Limits,
-    graceful: &GracefulShutdown,
+    end: watch::Receiver<()>,
 ) where
     A: Fn(Request<Body>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     // Otherwise a small response may wait for the acknowledgement of another.
     let _ = stream.set_nodelay(true);
-    let has_called = Arc::new(AtomicBool::new(false));
+    let activity = Activity::new();
     let place = Place(Arc::new(permit));
+    let framing = Framing::new(limits.header_size);
+    let is_ambiguous = framing.is_ambiguous();
     let service = {
-        let (answer, has_called, place) = (answer.clone(), Arc::clone(&has_called), place.clone());
+        let (answer, activity, place) = (answer.clone(), activity.clone(), place.clone());
         service_fn(move |request: Request<Incoming>| {
-            has_called.store(true, Ordering::Relaxed);
+            let under_way = activity.begin();
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(PeerAddr(peer.ip()));
-            request.extensions_mut().insert(place.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(PeerAddr(peer.ip()));
+            extensions.insert(place.clone());
+            extensions.insert(activity.clone());
+            if is_ambiguous.load(Ordering::Relaxed) {
+                extensions.insert(Ambiguous);
+            }
             let answer = answer(request);
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            async move {
+                let response = answer.await;
+                drop(under_way);
+                Ok::<_, Infallible>(response)
+            }
         })
+    };
+    let stream = Observed {
+        io: stream,
+        observer: framing,
     };
     let connection = builder(limits)
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .into_owned();
-    let connection = graceful.watch(connection);
     tokio::spawn(async move {
         let _place = place;
-        let mut connection = pin!(connection);
-        // hyper's own limit begins once it knows the version of HTTP, which it learns from the client.
-        let result = match tokio::time::timeout(limits.header_timeout, &mut connection).await {
-            Ok(result) => result,
-            Err(_) if has_called.load(Ordering::Relaxed) => connection.await,
-            Err(_) => return debug!(target: "gateway", "{peer} has sent no request in time"),
+        let connection = Serving {
+            connection: pin!(connection),
+            end,
+            is_told: false,
         };
-        if let Err(error) = result {
-            debug!(target: "gateway", "the connection of {peer} has ended: {error}");
+        match connection.run(&activity, limits).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                debug!(target: "gateway", "the connection of {peer} has ended: {error}");
+            }
+            Err(CutOff(why)) => {
+                debug!(target: "gateway", "the connection of {peer} is cut off: {why}");
+            }
         }
     });
+}
+
+/// A connection while it is served.
+struct Serving<'c, C> {
+    connection: Pin<&'c mut C>,
+    /// Changes when the program ends.
+    end: watch::Receiver<()>,
+    is_told: bool,
+}
+
+/// Why a connection was ended without waiting for the client.
+struct CutOff(&'static str);
+
+impl<C: GracefulConnection> Serving<'_, C> {
+    /// Until it ends, which it is made to if nothing is asked of it for too long: it would keep its place
+    /// for ever, since HTTP/2 has pings to keep it open.
+    async fn run(mut self, activity: &Activity, limits: Limits) -> Result<C::Output, CutOff> {
+        // hyper's own limit for a head begins once it knows the version of HTTP, which it learns from the
+        // client.
+        let (first, idle) = (limits.header_timeout, limits.idle_timeout);
+        let idle = activity.quiet(Instant::now(), first, idle);
+        if let Some(output) = self.until(idle).await {
+            return Ok(output);
+        }
+        if !activity.has_begun() {
+            return Err(CutOff("no request has come in time"));
+        }
+        self.tell_to_end();
+        let idle = activity.quiet(Instant::now(), first, FAREWELL);
+        let output = self.until(idle).await;
+        output.ok_or(CutOff(
+            "it was idle, and the client has not gone when it was told to",
+        ))
+    }
+
+    /// What comes of it, unless `limit` completes first.
+    async fn until(&mut self, limit: impl Future<Output = ()>) -> Option<C::Output> {
+        let mut limit = pin!(limit);
+        loop {
+            tokio::select! {
+                output = self.connection.as_mut() => return Some(output),
+                _ = self.end.changed(), if !self.is_told => self.tell_to_end(),
+                () = limit.as_mut() => return None,
+            }
+        }
+    }
+
+    /// The requests that are under way are answered, and no others.
+    fn tell_to_end(&mut self) {
+        self.is_told = true;
+        self.connection.as_mut().graceful_shutdown();
+    }
 }
 
 fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {

@@ -23,6 +23,7 @@ use self::{
     file::{File, ModeName},
 };
 use crate::{
+    cors::Cors,
     guard::Guard,
     identity::Identity,
     memory::Memory,
@@ -31,8 +32,10 @@ use crate::{
 
 mod access;
 mod asking;
+mod cors;
 mod error;
 mod file;
+mod origins;
 mod policies;
 mod proof;
 
@@ -42,6 +45,7 @@ pub struct Settings {
     forward_auth: Option<ForwardAuthSettings>,
     ext_authz: Option<ExtAuthzSettings>,
     forwarding: Forwarding,
+    cors: Option<Cors>,
     identity: Identity,
     policies: Option<PolicyTable>,
     limits: Limits,
@@ -61,6 +65,8 @@ pub struct Limits {
     pub header_size: usize,
     /// How long they may take to arrive.
     pub header_timeout: Duration,
+    /// How long a connection stays open without a request under way.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -69,6 +75,7 @@ impl Default for Limits {
             connections: 10_000,
             header_size: 64 * 1024,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -100,7 +107,8 @@ impl Settings {
             proxying: asking::proxying(&file, &source)?,
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
-            forwarding: access::forwarding(&file, &source)?,
+            forwarding: origins::forwarding(&file, &source)?,
+            cors: cors::cors(&file, &source)?,
             identity: access::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
             limits,
@@ -154,6 +162,11 @@ impl Settings {
         &self.forwarding
     }
 
+    /// Which pages of other origins may use the service.
+    pub(crate) const fn cors(&self) -> Option<&Cors> {
+        self.cors.as_ref()
+    }
+
     /// How patient the proxy is.
     pub const fn timeouts(&self) -> Timeouts {
         self.timeouts
@@ -188,7 +201,8 @@ impl Settings {
     /// [`SettingsError`] if the keys of an issuer or a secret cannot be read, or what is read is no
     /// good.
     pub fn guard(&self, memory: &Memory) -> Result<Guard, SettingsError> {
-        let configs = access::configs(&self.file, &self.source, &self.folder, memory)?;
+        let target = &self.forwarding.target;
+        let configs = access::configs(&self.file, &self.source, &self.folder, memory, target)?;
         let configs = configs
             .iter()
             .map(|(issuer, config)| (issuer.as_str(), Arc::clone(config)));
@@ -201,10 +215,12 @@ impl Settings {
 
     /// The fields that differ and are looked at when the program starts only.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
+        let asked = |settings: &Self| settings.forward_auth.as_ref().map(|asked| asked.listen);
+        let envoys = |settings: &Self| settings.ext_authz.as_ref().map(|asked| asked.listen);
         [
             ("listen", self.listen() != old.listen()),
-            ("forward_auth", self.forward_auth != old.forward_auth),
-            ("ext_authz", self.ext_authz != old.ext_authz),
+            ("forward_auth.listen", asked(self) != asked(old)),
+            ("ext_authz.listen", envoys(self) != envoys(old)),
             (
                 "shutdown_timeout",
                 self.shutdown_timeout != old.shutdown_timeout,
@@ -306,6 +322,7 @@ fn limits(file: &File, source: &Source) -> Result<(Limits, Timeouts), SettingsEr
             connections,
             header_size,
             header_timeout: seconds(&limits.header_timeout, "limits.header_timeout")?,
+            idle_timeout: seconds(&limits.idle_timeout, "limits.idle_timeout")?,
         },
         Timeouts {
             connect: seconds(&limits.connect_timeout, "limits.connect_timeout")?,

@@ -24,12 +24,12 @@ use tonic::{
 use super::{ORIGIN, Rig, Wanted, identity::spellings, mirror};
 
 pub(super) struct Envoy {
-    rig: Rig,
+    pub(super) rig: Rig,
     client: AuthorizationClient<Channel>,
 }
 
 impl Envoy {
-    async fn before(tables: &str) -> Self {
+    pub(super) async fn before(tables: &str) -> Self {
         Self::before_routes("", tables).await
     }
 
@@ -41,14 +41,13 @@ impl Envoy {
         };
         let rig = Rig::with(mirror(), wanted).await;
         let settings = Settings::read(&rig.path()).unwrap();
-        let asking = settings.ext_authz().unwrap().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown {
             signal: std::future::pending::<()>(),
             timeout: settings.shutdown_timeout(),
         };
-        let service = ExtAuthz::new(rig.gateway.clone(), asking);
+        let service = ExtAuthz::new(rig.gateway.clone());
         tokio::spawn(ext_authz::serve(
             listener,
             service,
@@ -84,7 +83,7 @@ impl Envoy {
     }
 
     /// With the status of HTTP.
-    async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
+    pub(super) async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
         let answer = self.ask(question).await;
         assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
@@ -97,7 +96,7 @@ impl Envoy {
 }
 
 /// What Envoy tells of a request.
-fn about<B>(request: &Request<B>) -> CheckRequest {
+pub(super) fn about<B>(request: &Request<B>) -> CheckRequest {
     let path = request.uri().path_and_query().unwrap().to_string();
     let method = request.method().to_string();
     let mut headers: HashMap<String, String> = (request.headers().iter())
@@ -119,7 +118,7 @@ fn about<B>(request: &Request<B>) -> CheckRequest {
     }
 }
 
-fn header(headers: &[HeaderValueOption], name: &str) -> Option<String> {
+pub(super) fn header(headers: &[HeaderValueOption], name: &str) -> Option<String> {
     let mut found = headers.iter().filter_map(|option| option.header.as_ref());
     found
         .find(|header| header.key == name)
@@ -253,4 +252,92 @@ async fn a_proof_passes_once_through_the_gateway_and_envoy() {
     assert_eq!(envoy.rig.status(request).await, 200);
     let (status, _) = envoy.refused(question).await;
     assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn what_could_mislead_the_service_is_removed() {
+    let mut envoy = Envoy::before("").await;
+    for name in [
+        "x-http-method-override",
+        "x_method_override",
+        "x-original-url",
+        "x.rewrite.url",
+        "path_info",
+        "x-host",
+        "x_forwarded_host",
+        "transfer_encoding",
+    ] {
+        let mut request = envoy.rig.get("/orders");
+        let value = http::HeaderValue::from_static("misleading");
+        request.headers_mut().insert(name, value);
+        request
+            .headers_mut()
+            .insert("x-request-id", "1".parse().unwrap());
+        let response = envoy.let_in(about(&request)).await;
+        let removes = |name: &str| {
+            response
+                .headers_to_remove
+                .iter()
+                .any(|removed| removed == name)
+        };
+        assert!(removes(name), "{name}");
+        assert!(!removes("x-request-id") && !removes("host"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused() {
+    let mut envoy = Envoy::before("").await;
+    for (host, headers, status) in [
+        ("api.test", &[][..], 200),
+        ("api.test", &[("host", "API.test")], 200),
+        ("api.test", &[("transfer-encoding", "chunked")], 200),
+        ("api.test", &[("host", "evil.example")], 400),
+        (
+            "evil.example, api.test",
+            &[("host", "evil.example, api.test")],
+            400,
+        ),
+        ("", &[("host", "a b")], 400),
+        ("api.test", &[("transfer-encoding", "gzip, chunked")], 501),
+        (
+            "api.test",
+            &[("transfer-encoding", "chunked"), ("content-length", "1")],
+            400,
+        ),
+    ] {
+        let mut request = envoy.rig.get("/orders");
+        request.headers_mut().remove("host");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let mut question = about(&request);
+        let attributes = question.attributes.as_mut().unwrap();
+        let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
+        host.clone_into(&mut http.host);
+        if status == 200 {
+            envoy.let_in(question).await;
+        } else {
+            let (refused, _) = envoy.refused(question).await;
+            assert_eq!(refused, status, "{host} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_file_says_at_once_who_may_ask() {
+    let mut envoy = Envoy::before("").await;
+    let table = |rest: &str| format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{rest}");
+    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    let elsewhere = table("networks = ['192.0.2.0/24']");
+    envoy.rig.reload(Wanted::tables(&elsewhere));
+    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    assert_eq!(status, 403);
+    envoy
+        .rig
+        .reload(Wanted::tables(&table("networks = ['127.0.0.1']")));
+    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    envoy.rig.reload(Wanted::default());
+    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    assert_eq!(status, 403);
 }

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use gateway::{
     Askers, Settings, Shutdown,
     forward_auth::{self, AskingProxy, ForwardAuth},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::channel::Channel;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
@@ -16,6 +17,7 @@ use super::{
     identity::{OF_THE_GATEWAY, spellings},
     mirror, send,
 };
+use crate::logging::Log;
 
 pub(super) const PROXIES: [(AskingProxy, &str); 3] = [
     (AskingProxy::Nginx, "nginx"),
@@ -50,7 +52,7 @@ impl Asked {
             signal: std::future::pending::<()>(),
             timeout: settings.shutdown_timeout(),
         };
-        let forward_auth = ForwardAuth::new(rig.gateway.clone(), asking);
+        let forward_auth = ForwardAuth::new(rig.gateway.clone());
         let limits = settings.limits();
         tokio::spawn(forward_auth::serve(
             listener,
@@ -75,7 +77,7 @@ impl Asked {
     }
 
     /// What the proxy asks when it gets a request.
-    fn about<B>(&self, request: &Request<B>) -> Request<Body> {
+    pub(super) fn about<B>(&self, request: &Request<B>) -> Request<Body> {
         let (method, uri) = names(self.proxy);
         let target = request.uri().path_and_query().unwrap().as_str();
         let mut asking = Request::get("/").body(Body::empty()).unwrap();
@@ -86,7 +88,7 @@ impl Asked {
         asking
     }
 
-    async fn answer(&self, asking: Request<Body>) -> Response<Incoming> {
+    pub(super) async fn answer(&self, asking: Request<Body>) -> Response<Incoming> {
         let response = send(self.address, asking).await;
         let headers = response.headers();
         assert_eq!(headers[header::CACHE_CONTROL], "no-store");
@@ -471,8 +473,105 @@ async fn the_host_chooses_among_the_public_origins_only() {
             let host = HeaderValue::from_static(host);
             twice.headers_mut().append(header, host);
         }
-        assert_eq!(asked.status(twice).await, 500, "{name}");
+        // The one that nginx tells is of HTTP itself.
+        let expected = match proxy {
+            AskingProxy::Nginx => 400,
+            AskingProxy::Traefik | AskingProxy::Caddy => 500,
+        };
+        assert_eq!(asked.status(twice).await, expected, "{name}");
+        for host in ["evil.example, api.test", "api.test/x", "user@api.test"] {
+            let mut invalid = asked.about(&request);
+            let host = HeaderValue::from_static(host);
+            invalid.headers_mut().insert(header, host);
+            assert_eq!(asked.status(invalid).await, 400, "{name}");
+        }
     }
+}
+
+/// The service behind would get them, and may take the request for another one than was checked.
+#[tokio::test]
+async fn a_request_that_could_mislead_the_service_does_not_pass() {
+    for (_, name) in PROXIES {
+        let asked = Asked::by(name, Wanted::default()).await;
+        let request = asked.rig.get("/orders");
+        for (header, status) in [
+            ("x-http-method-override", 400),
+            ("x_method_override", 400),
+            ("x-original-url", 400),
+            ("x-rewrite-url", 400),
+            ("x-host", 400),
+            ("x-original-host", 400),
+            ("path_info", 400),
+            ("x_original_uri", 400),
+            ("x_forwarded_host", 400),
+            ("x.real.ip", 400),
+            ("transfer_encoding", 400),
+            ("content_length", 400),
+        ] {
+            let mut asking = asked.about(&request);
+            let value = HeaderValue::from_static("1");
+            asking.headers_mut().insert(header, value);
+            assert_eq!(asked.status(asking).await, status, "{name} {header}");
+        }
+        let mut unknown = asked.about(&request);
+        let coding = HeaderValue::from_static("gzip, chunked");
+        // The client library sends no coding without a body.
+        let (_sender, body) = Channel::<Bytes>::new(1);
+        *unknown.body_mut() = Body::new(body);
+        unknown
+            .headers_mut()
+            .insert(header::TRANSFER_ENCODING, coding);
+        assert_eq!(asked.status(unknown).await, 501, "{name}");
+        // What a proxy writes of itself is not among them; and the proof is not used by a refusal.
+        let mut good = asked.about(&request);
+        for (header, value) in [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-server", "proxy"),
+            ("x-real-ip", "192.0.2.1"),
+            ("x-request-id", "1"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            good.headers_mut().insert(header, value);
+        }
+        assert_eq!(asked.status(good).await, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_file_says_at_once_who_may_ask() {
+    let log = Log::listen();
+    let asked = Asked::by("traefik", Wanted::default()).await;
+    let table = |proxy: &str, rest: &str| {
+        format!("[forward_auth]\nlisten = '127.0.0.1:0'\nproxy = '{proxy}'\n{rest}")
+    };
+    let status = async || send(asked.address, asked.about(&asked.rig.get("/orders"))).await;
+    assert_eq!(status().await.status(), 200);
+    log.take();
+    let elsewhere = table("traefik", "networks = ['192.0.2.0/24']");
+    asked.rig.reload(Wanted::tables(&elsewhere));
+    assert_eq!(status().await.status(), 403);
+    // Another proxy, by whose headers this one is none.
+    asked.rig.reload(Wanted::tables(&table("nginx", "")));
+    assert_eq!(status().await.status(), 500);
+    let here = table("caddy", "networks = ['127.0.0.0/8']");
+    asked.rig.reload(Wanted::tables(&here));
+    assert_eq!(status().await.status(), 200);
+    let lines = log.take();
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("counts after a restart")),
+        "{lines:?}"
+    );
+
+    // Nobody at all; the address stays taken until the program starts anew.
+    asked.rig.reload(Wanted::default());
+    assert_eq!(status().await.status(), 403);
+    let told = "a new `forward_auth.listen` counts after a restart";
+    let lines = log.take();
+    assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
 }
 
 #[test]

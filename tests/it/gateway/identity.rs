@@ -146,7 +146,7 @@ async fn trailers_are_no_way_to_write_what_headers_may_not_have() {
 }
 
 /// An upstream that tells the names of the trailers that it got.
-fn trailers() -> axum::Router {
+pub(super) fn trailers() -> axum::Router {
     axum::Router::new().fallback(async |request: axum::extract::Request| {
         let body = request.into_body().collect().await.unwrap();
         let names = body.trailers().into_iter().flat_map(HeaderMap::keys);

@@ -156,6 +156,38 @@ async fn what_a_client_forges_does_not_get_to_the_service() {
 }
 
 #[tokio::test]
+async fn the_service_is_told_nothing_that_could_mislead_it() {
+    let nginx = Nginx::start(Wanted::default()).await;
+    for name in ["x-http-method-override", "x-original-url", "x-rewrite-url"] {
+        let mut request = nginx.asked.rig.get("/orders");
+        let value = HeaderValue::from_static("misleading");
+        request.headers_mut().insert(name, value);
+        let response = send(nginx.address, request).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{name}");
+    }
+    let mut request = nginx.asked.rig.get("/orders");
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-prefix",
+        "x-real-ip",
+        "forwarded",
+        "x_original_url",
+    ] {
+        let value = HeaderValue::from_static("misleading");
+        request.headers_mut().insert(name, value);
+    }
+    let response = send(nginx.address, request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let seen = json(response).await.to_string();
+    assert!(!seen.contains("misleading"), "{seen}");
+    assert!(
+        seen.contains("[\"x-forwarded-for\",\"127.0.0.1\"]"),
+        "{seen}"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_client_gets_the_challenge_and_the_nonce_and_passes_with_it() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
     let nginx = Nginx::start(Wanted::tables(tables)).await;

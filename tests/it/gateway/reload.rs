@@ -1,8 +1,16 @@
 //! The file can change while requests go on, and nothing that was used becomes new by it.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body, routing::get};
+use dpop_tower::test_util::TestIssuer;
 use gateway::{Settings, watch};
 use http::Request;
 use tokio::sync::mpsc;
@@ -189,6 +197,52 @@ async fn what_counts_after_a_restart_only_is_told() {
         );
     }
     assert_eq!(rig.status(rig.get("/orders")).await, 200);
+}
+
+/// Otherwise an outage of the issuer would be one of the gateway.
+#[tokio::test]
+async fn keys_that_were_fetched_stay_over_a_reload() {
+    // Each with keys of its own, in the name of the same issuer.
+    let (one, two) = (TestIssuer::new(), TestIssuer::new());
+    let in_name = |issuer: TestIssuer| issuer.issuer("https://keys.test");
+    let (one, two) = (in_name(one), in_name(two));
+    let serve_keys = async |issuer: &TestIssuer| {
+        let (count, jwks) = (Arc::new(AtomicUsize::new(0)), issuer.jwks());
+        let counted = Arc::clone(&count);
+        let router = Router::new().fallback(async move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            jwks
+        });
+        (count, super::serve(router).await)
+    };
+    let ((first, first_url), (second, second_url)) =
+        (serve_keys(&one).await, serve_keys(&two).await);
+    let tables = |url: &str, more: &str| {
+        format!(
+            "[[issuer]]\nurl = 'https://keys.test'\naudiences = ['https://api.test']\n\
+             jwks_url = '{url}/jwks'\ndanger_allow_plain_http = true\n{more}"
+        )
+    };
+    let rig = Rig::with(mirror(), Wanted::tables(&tables(&first_url, ""))).await;
+    let status = async |issuer: &TestIssuer| {
+        let token = issuer.token().bound_to(&rig.client).mint();
+        let request = rig.client.get(&format!("{ORIGIN}/orders"), &token);
+        rig.status(request.map(|()| Body::empty())).await
+    };
+    assert_eq!(status(&one).await, 200);
+    assert_eq!(first.load(Ordering::Relaxed), 1);
+    for more in ["", "[proof]\nmax_age = 30", "[limits]\nconnect_timeout = 3"] {
+        rig.reload(Wanted::tables(&tables(&first_url, more)));
+        assert_eq!(status(&one).await, 200, "{more}");
+    }
+    assert_eq!(first.load(Ordering::Relaxed), 1);
+
+    // Those of another place are others.
+    rig.reload(Wanted::tables(&tables(&second_url, "")));
+    assert_eq!(status(&two).await, 200);
+    assert_eq!(status(&one).await, 401);
+    assert!(second.load(Ordering::Relaxed) >= 1);
+    assert_eq!(first.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

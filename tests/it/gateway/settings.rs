@@ -130,6 +130,7 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
         ("[[route]]\npath = '/'\n\nx = 1", "route[0].x"),
         ("[limits]\n\n\nx = 1", "limits.x"),
         ("[replay]\n\n\nx = 1", "replay.x"),
+        ("[cors]\norigins = ['*']\n\nx = 1", "cors.x"),
     ] {
         refused("", table, TABLES + 3, field, "unknown field `x`");
     }
@@ -152,6 +153,7 @@ fn every_field_is_in_the_documentation() {
         ("", "[replay]\nunknown = 1"),
         ("", "[forward_auth]\nunknown = 1"),
         ("", "[ext_authz]\nunknown = 1"),
+        ("", "[cors]\nunknown = 1"),
     ] {
         let error = parse(head, table).unwrap_err().to_string();
         let (_, fields) = error.split_once("expected ").unwrap();
@@ -510,6 +512,102 @@ fn what_cannot_be_is_told_with_its_field() {
             1,
             "limits.connections",
             "from 1",
+        ),
+        (
+            "[limits]\nidle_timeout = 0",
+            1,
+            "limits.idle_timeout",
+            "from 1",
+        ),
+        (
+            "[cors]\norigins = []",
+            1,
+            "cors.origins",
+            "origins of pages",
+        ),
+        (
+            "[cors]\norigins = ['https://a.test',\n'https://a.test/x']",
+            2,
+            "cors.origins[1]",
+            "looks like",
+        ),
+        (
+            "[cors]\norigins = ['a.test']",
+            1,
+            "cors.origins[0]",
+            "looks like",
+        ),
+        (
+            "[cors]\norigins = ['https://u@a.test']",
+            1,
+            "cors.origins[0]",
+            "looks like",
+        ),
+        (
+            "[cors]\norigins = ['app://a/b']",
+            1,
+            "cors.origins[0]",
+            "looks like",
+        ),
+        (
+            "[cors]\norigins = ['file:///']",
+            1,
+            "cors.origins[0]",
+            "looks like",
+        ),
+        (
+            "[cors]\norigins = ['null']",
+            1,
+            "cors.origins[0]",
+            "any page",
+        ),
+        (
+            "[cors]\norigins = ['https://a.test', '*']",
+            1,
+            "cors.origins[1]",
+            "alone",
+        ),
+        (
+            "[cors]\norigins = ['https://*.a.test']",
+            1,
+            "cors.origins[0]",
+            "no patterns",
+        ),
+        (
+            "[cors]\norigins = ['*']\nmethods = ['GET', 'get']",
+            2,
+            "cors.methods[1]",
+            "looks like GET",
+        ),
+        (
+            "[cors]\norigins = ['*']\nmethods = ['OPTIONS']",
+            2,
+            "cors.methods[0]",
+            "preflights",
+        ),
+        (
+            "[cors]\norigins = ['*']\nmethods = ['TRACE']",
+            2,
+            "cors.methods[0]",
+            "no page",
+        ),
+        (
+            "[cors]\norigins = ['*']\nheaders = ['X-A', '*']",
+            2,
+            "cors.headers[1]",
+            "each header",
+        ),
+        (
+            "[cors]\norigins = ['*']\nexpose = ['a b']",
+            2,
+            "cors.expose[0]",
+            "no name",
+        ),
+        (
+            "[cors]\norigins = ['*']\nmax_age = 86401",
+            2,
+            "cors.max_age",
+            "at most",
         ),
         (
             "[limits]\nresponse_timeout = 0",

@@ -9,13 +9,27 @@ use axum::{
     response::{IntoResponse as _, Response, Sse, sse::Event},
     routing::{any, get, post},
 };
-use dpop_tower::clock::{SystemClock, TimeSource as _};
+use dpop_tower::{
+    PublicOrigin,
+    clock::{SystemClock, TimeSource as _},
+};
+use gateway::{
+    Gateway, Shutdown,
+    guard::Guard,
+    identity::Identity,
+    proxy::{Forwarding, Proxy, Timeouts, Upstream},
+    settings::Limits,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, channel::Channel};
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
 use tokio_tungstenite::tungstenite;
 
-use super::{ORIGIN, Rig, Wanted, mirror, send, soon};
+use super::{ORIGIN, Rig, Wanted, mirror, send, serve, soon};
+use crate::support::{self, Api};
 
 type Sender = http_body_util::channel::Sender<Bytes, Infallible>;
 
@@ -122,7 +136,7 @@ async fn server_sent_events_arrive_as_they_are_sent() {
 }
 
 /// An upstream that answers each message with itself, in capitals.
-fn websocket() -> Router {
+pub(super) fn websocket() -> Router {
     async fn echo(headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
         assert_eq!(headers["x-dpop-subject"], "alice");
         assert!(!headers.contains_key("authorization") && !headers.contains_key("dpop"));
@@ -138,7 +152,7 @@ fn websocket() -> Router {
     Router::new().route("/ws", any(echo))
 }
 
-fn handshake(headers: &HeaderMap) -> tungstenite::handshake::client::Request {
+pub(super) fn handshake(headers: &HeaderMap) -> tungstenite::handshake::client::Request {
     use tungstenite::client::IntoClientRequest as _;
 
     let mut request = format!("{}/ws", ORIGIN.replace("https", "ws"))
@@ -197,6 +211,47 @@ async fn a_websocket_ends_with_the_token_that_opened_it() {
     // It is cut off, or closed; either way there is no more to come.
     assert!(!matches!(soon(socket.next()).await, Some(Ok(_))));
     assert!(SystemClock.now().as_secs() >= soon_over);
+}
+
+/// The clock of the machine may be set, and a machine that sleeps misses its timers.
+#[tokio::test]
+async fn a_websocket_ends_with_its_token_also_where_the_clock_is_set() {
+    use futures_util::StreamExt as _;
+
+    let api = Api::new();
+    let guard = Guard::new(api.config().build().unwrap(), None, Identity::default());
+    let proxy = Proxy::new(
+        Upstream::new(&serve(websocket()).await).unwrap(),
+        guard.identity().clone(),
+        Forwarding::new(PublicOrigin::new(support::ORIGIN).unwrap()),
+        Timeouts::default(),
+    );
+    let gateway = Gateway::from_parts(guard, &proxy.unwrap()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown {
+        signal: std::future::pending::<()>(),
+        timeout: Duration::ZERO,
+    };
+    tokio::spawn(gateway::serve(
+        listener,
+        gateway,
+        Limits::default(),
+        shutdown,
+    ));
+
+    let url = format!("{}/ws", support::ORIGIN);
+    let request = api.client.get(&url, &api.token().mint());
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connected = tokio_tungstenite::client_async(handshake(request.headers()), stream);
+    let (mut socket, _) = soon(connected).await.unwrap();
+    // It is noticed within half a minute, which passes at once from now on.
+    tokio::time::pause();
+    let still_open = tokio::time::timeout(Duration::from_secs(100), socket.next());
+    assert!(still_open.await.is_err());
+    api.advance(3600);
+    let ended = tokio::time::timeout(Duration::from_secs(31), socket.next()).await;
+    assert!(!matches!(ended.unwrap(), Some(Ok(_))));
 }
 
 /// It is a connection as any other, and takes the place of one.

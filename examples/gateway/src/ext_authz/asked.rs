@@ -6,7 +6,10 @@ use super::proto::envoy::{
     config::core::v3::HeaderValue as ProtoHeader,
     service::auth::v3::{CheckRequest, attribute_context::HttpRequest},
 };
-use crate::asked::{self, Asked};
+use crate::{
+    asked::{self, Asked},
+    server::head::{self, Malformed},
+};
 
 /// Why there is no verdict.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +18,14 @@ pub(super) enum Trouble {
     Envoy(&'static str),
     /// The request cannot be one that anybody makes in good faith.
     Request,
+    /// It is no request at all.
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
 }
 
 /// The request and all of its headers.
@@ -24,15 +35,36 @@ pub(super) fn understand(question: CheckRequest) -> Result<(Asked, HeaderMap), T
         .and_then(|request| request.http)
         .ok_or(Trouble::Envoy("without the attributes of an HTTP request"))?;
     let headers = headers(&http)?;
+    head::framing(&headers)?;
     let asked = Asked {
         method: asked::method(http.method.as_bytes()).ok_or(Trouble::Request)?,
         target: asked::target(http.path.as_bytes()).ok_or(Trouble::Request)?,
-        host: match http.host.as_str() {
-            "" => None,
-            host => Some(HeaderValue::from_str(host).map_err(|_| Trouble::Request)?),
-        },
+        host: host(&http, &headers)?,
     };
     Ok((asked, headers))
+}
+
+/// What chooses among the public origins. A header with another host would be read by the service.
+fn host(http: &HttpRequest, headers: &HeaderMap) -> Result<Option<HeaderValue>, Trouble> {
+    let sent = head::only_host(headers)?;
+    let told = match http.host.as_str() {
+        "" => None,
+        host => Some(HeaderValue::from_str(host).map_err(|_| Trouble::Request)?),
+    };
+    let is_other = |sent: &HeaderValue, told: &HeaderValue| {
+        !sent.as_bytes().eq_ignore_ascii_case(told.as_bytes())
+    };
+    let differ = sent
+        .zip(told.as_ref())
+        .is_some_and(|(sent, told)| is_other(sent, told));
+    if differ
+        || sent
+            .or(told.as_ref())
+            .is_some_and(|host| !head::is_host(host))
+    {
+        return Err(Trouble::Request);
+    }
+    Ok(told)
 }
 
 /// Without the pseudo-headers, which have to say the same as the attributes.

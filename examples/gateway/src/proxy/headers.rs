@@ -1,56 +1,72 @@
 //! Which headers go on, which do not, and which are the gateway's (RFC 9110 section 7.6).
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use dpop_tower::target::PeerAddr;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{self, Entry},
-    request::Parts,
-    uri::Authority,
-};
+use dpop_tower::target::TargetUri;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use ipnet::IpNet;
 
-use crate::identity::{Identity, folded};
+use crate::{
+    identity::{Identity, folded},
+    names::{imitates_framing, is_framing, is_of_proxies, is_override},
+};
 
 const VIA: &str = "dpop-tower-gateway";
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What the gateway says of where a request comes from, and what it keeps to itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Forwarding {
-    /// What clients call the gateway, the usual one first.
-    pub origins: Vec<Uri>,
-    /// Proxies in front of the gateway, whose word is passed on.
+    /// What the guard goes by: the origin that it chooses for a request is the one that the upstream is
+    /// told.
+    pub target: Arc<dyn TargetUri>,
+    /// Proxies in front of the gateway. What they say of where a request comes from is passed on.
     pub trusted: Vec<IpNet>,
+    /// Where they say it.
+    pub header: ForwardedHeader,
+    /// What they may say to have taken off the path, as a path in its normal form.
+    pub prefixes: Vec<String>,
     /// Whether the upstream gets the token and the proof.
     pub danger_pass_on_credentials: bool,
+    /// Whether the gateway alone says which pages may read a response.
+    pub answers_cors: bool,
+}
+
+/// The headers by which proxies tell what they have seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For` and the like. The upstream is told in these anyway.
+    #[default]
+    XForwarded,
+    /// RFC 7239. The upstream is told in this one, too.
+    Forwarded,
 }
 
 impl Forwarding {
+    /// Trusts no proxy.
+    pub fn new(target: impl TargetUri) -> Self {
+        Self {
+            target: Arc::new(target),
+            trusted: Vec::new(),
+            header: ForwardedHeader::default(),
+            prefixes: Vec::new(),
+            danger_pass_on_credentials: false,
+            answers_cors: false,
+        }
+    }
+
     /// The headers of the request as the upstream gets it, but for the identity.
     pub(super) fn request(&self, parts: &Parts, identity: &Identity) -> HeaderMap {
-        let peer = parts
-            .extensions
-            .get::<PeerAddr>()
-            .map(|peer| peer.0.to_canonical());
-        let is_trusted =
-            peer.is_some_and(|peer| self.trusted.iter().any(|net| net.contains(&peer)));
         let mut headers = parts.headers.clone();
         let wants_trailers = has_token(&headers, &header::TE, "trailers");
         remove_hop_by_hop(&mut headers);
-        // Another name of the same header must not be mistaken for it further on.
         retain(&mut headers, |name| {
             let keeps_credentials = self.danger_pass_on_credentials
                 && (*name == header::AUTHORIZATION || *name == "dpop");
-            let folded = folded(name.as_str());
-            let is_credential = matches!(folded.as_str(), "authorization" | "dpop");
-            let is_plain = folded == name.as_str();
-            !identity.is_reserved(name)
-                && (keeps_credentials || !is_credential)
-                && !(is_of_proxies(&folded) && !(is_trusted && is_plain))
+            (keeps_credentials || !is_credential(name))
+                && !identity.is_reserved(name)
+                && !is_of_proxies(name)
+                && !is_override(name)
+                && !imitates_framing(name)
         });
         // The client library writes the upstream's; and nobody waits for a 100 of the upstream's.
         headers.remove(header::HOST);
@@ -58,7 +74,7 @@ impl Forwarding {
         if wants_trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
-        self.say_where_from(&mut headers, parts, peer);
+        self.tell(&mut headers, parts);
         append_via(&mut headers, parts.version);
         join_cookies(&mut headers);
         headers
@@ -71,58 +87,29 @@ impl Forwarding {
             // The upstream sees no proofs. A nonce of its own would only replace the gateway's.
             headers.remove("dpop-nonce");
         }
+        if self.answers_cors {
+            // Browsers take two answers for none, and the upstream's may allow more.
+            retain(headers, |name| {
+                !name.as_str().starts_with("access-control-")
+            });
+        }
         append_via(headers, Version::HTTP_11);
-    }
-
-    fn say_where_from(&self, headers: &mut HeaderMap, parts: &Parts, peer: Option<IpAddr>) {
-        if let Some(peer) = peer {
-            append_to_list(headers, X_FORWARDED_FOR, &peer.to_string());
-            if headers.contains_key(header::FORWARDED) {
-                let node = match peer {
-                    IpAddr::V4(peer) => peer.to_string(),
-                    IpAddr::V6(peer) => format!("\"[{peer}]\""),
-                };
-                append_to_list(headers, header::FORWARDED, &format!("for={node}"));
-            }
-        }
-        let Some(origin) = self.called(parts) else {
-            return;
-        };
-        let said = [
-            (X_FORWARDED_HOST, origin.authority().map(Authority::as_str)),
-            (X_FORWARDED_PROTO, origin.scheme_str()),
-        ];
-        for (name, value) in said {
-            // A trusted proxy has said so already, or else nobody has.
-            if let (Entry::Vacant(entry), Some(Ok(value))) =
-                (headers.entry(name), value.map(HeaderValue::try_from))
-            {
-                entry.insert(value);
-            }
-        }
-    }
-
-    /// The origin that the client says it called, if it is one, or else the first.
-    fn called(&self, parts: &Parts) -> Option<&Uri> {
-        let host = parts
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let claimed = parts.uri.authority().map(Authority::as_str).or(host);
-        let is_claimed = |origin: &&Uri| {
-            let authority = origin.authority().map(Authority::as_str);
-            matches!((authority, claimed), (Some(a), Some(b)) if a.eq_ignore_ascii_case(b))
-        };
-        self.origins
-            .iter()
-            .find(is_claimed)
-            .or(self.origins.first())
     }
 }
 
-/// Headers by which proxies tell what they have seen.
-fn is_of_proxies(folded: &str) -> bool {
-    folded == "forwarded" || folded == "x-real-ip" || folded.starts_with("x-forwarded-")
+/// Takes out of trailers what they may not have: upstreams may read them as they read headers.
+pub(super) fn clean_trailers(trailers: &mut HeaderMap, identity: &Identity) {
+    retain(trailers, |name| {
+        !identity.is_reserved(name)
+            && !is_credential(name)
+            && !is_of_proxies(name)
+            && !is_override(name)
+            && !is_framing(name)
+    });
+}
+
+fn is_credential(name: &HeaderName) -> bool {
+    matches!(&*folded(name.as_str()), "authorization" | "dpop")
 }
 
 /// Those that `Connection` names, and those that are about one connection anyway. What the gateway
@@ -172,18 +159,6 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     let dropped: Vec<HeaderName> = headers.keys().filter(|name| !keep(name)).cloned().collect();
     for name in dropped {
         headers.remove(name);
-    }
-}
-
-/// Into the same line, since not every service reads several.
-fn append_to_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut list = joined(headers, &name, b", ");
-    if !list.is_empty() {
-        list.extend(b", ");
-    }
-    list.extend(element.bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&list) {
-        headers.insert(name, value);
     }
 }
 

@@ -8,12 +8,12 @@ use std::{
 };
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use tokio::time::{Instant, timeout_at};
 
-use crate::identity::{Identity, folded};
+use super::headers::clean_trailers;
+use crate::identity::Identity;
 
 /// When a part of the request last went to the upstream.
 pub(super) struct Progress(Arc<Mutex<Instant>>);
@@ -30,28 +30,14 @@ pub(super) fn watched(body: Body, identity: Arc<Identity>) -> (Body, Progress) {
     let body = body.map_frame(move |frame| {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match frame.into_trailers() {
-            Ok(trailers) => Frame::trailers(clean(trailers, &identity)),
+            Ok(mut trailers) => {
+                clean_trailers(&mut trailers, &identity);
+                Frame::trailers(trailers)
+            }
             Err(frame) => frame,
         }
     });
     (Body::new(body), progress)
-}
-
-fn clean(mut trailers: HeaderMap, identity: &Identity) -> HeaderMap {
-    let is_forged = |name: &&HeaderName| {
-        let folded = folded(name.as_str());
-        identity.is_reserved(name)
-            || matches!(
-                folded.as_str(),
-                "authorization" | "dpop" | "forwarded" | "x-real-ip"
-            )
-            || folded.starts_with("x-forwarded-")
-    };
-    let forged: Vec<HeaderName> = trailers.keys().filter(is_forged).cloned().collect();
-    for name in forged {
-        trailers.remove(name);
-    }
-    trailers
 }
 
 impl Progress {

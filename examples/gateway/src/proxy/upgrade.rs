@@ -1,10 +1,8 @@
 //! WebSockets (RFC 6455 over HTTP/1.1). Any other protocol is not asked for: with `h2c`, say, requests
 //! would follow that nobody checks.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use dpop_tower::clock::{SystemClock, TimeSource as _, UnixTime};
+use dpop_tower::lifetime::TokenLifetime;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
@@ -36,7 +34,7 @@ pub(super) fn ask(headers: &mut HeaderMap) {
 pub(super) fn connect(
     client_side: OnUpgrade,
     response: &mut Response<Incoming>,
-    expires_at: Option<UnixTime>,
+    lifetime: Option<TokenLifetime>,
     place: Option<Place>,
 ) -> bool {
     if !has_token(response.headers(), &header::UPGRADE, "websocket") {
@@ -54,18 +52,16 @@ pub(super) fn connect(
         };
         let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
         let copy = tokio::io::copy_bidirectional(&mut client, &mut upstream);
-        // How a WebSocket ends is not the gateway's business.
-        match expires_at {
-            None => drop(copy.await),
-            Some(expires_at) => {
-                let left = expires_at
-                    .as_secs()
-                    .saturating_sub(SystemClock.now().as_secs());
-                let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
-                if tokio::time::timeout(left, copy).await.is_err() {
-                    debug!(target: "gateway", "a WebSocket has ended with its token");
-                }
+        let expired = async {
+            match &lifetime {
+                Some(lifetime) => lifetime.ended().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            // How a WebSocket ends is not the gateway's business.
+            _ = copy => {}
+            () = expired => debug!(target: "gateway", "a WebSocket has ended with its token"),
         }
     });
     true

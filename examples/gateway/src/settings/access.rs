@@ -1,8 +1,7 @@
-//! Issuers, proofs, nonces, and what clients call the gateway.
+//! Issuers, proofs, nonces, and what the upstream is told.
 
 use std::{
     env, fs,
-    net::IpAddr,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,103 +9,20 @@ use std::{
 };
 
 use dpop_tower::{
-    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens, PublicOrigin,
+    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens,
     crypto::Algorithm,
     nonce::{NonceSecret, StatelessNonces},
-    target::{ForwardedTarget, Target},
+    target::TargetUri,
 };
-use http::Uri;
-use ipnet::IpNet;
 use toml::Spanned;
 
 use super::{
     error::{SettingsError, Source, explain},
-    file::{File, ForwardedSyntax, Issuer, NonceMode},
+    file::{File, Issuer, NonceMode},
     policies::policy,
     proof::with_window,
 };
-use crate::{identity::Identity, memory::Memory, proxy::Forwarding};
-
-/// What clients call the gateway, and which proxies it believes.
-pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, SettingsError> {
-    // Says what is wrong with the origins before they are looked at once more.
-    target(file, source)?;
-    let origins = file.public_origins.get_ref().iter();
-    let trusted = file
-        .trusted_proxies
-        .iter()
-        .flat_map(|proxies| proxies.get_ref().networks.get_ref());
-    Ok(Forwarding {
-        origins: origins
-            .filter_map(|origin| origin.get_ref().parse::<Uri>().ok())
-            .collect(),
-        trusted: trusted
-            .filter_map(|network| network_of(network.get_ref()))
-            .collect(),
-        danger_pass_on_credentials: file.danger_pass_on_credentials,
-    })
-}
-
-pub(super) fn network_of(text: &str) -> Option<IpNet> {
-    text.parse()
-        .ok()
-        .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())
-}
-
-fn target(file: &File, source: &Source) -> Result<Target, SettingsError> {
-    let refused = |span: Range<usize>, field: String| {
-        move |error: ConfigError| source.error(span, field, explain(&error))
-    };
-    let mut origins: Option<PublicOrigin> = None;
-    for (index, origin) in file.public_origins.get_ref().iter().enumerate() {
-        let text = origin.get_ref();
-        let parsed = match origins {
-            None => PublicOrigin::new(text),
-            Some(origins) => origins.also(text),
-        };
-        origins = Some(parsed.map_err(refused(origin.span(), format!("public_origins[{index}]")))?);
-    }
-    let Some(mut origins) = origins else {
-        let message = "name what clients call the gateway, such as \"https://api.example.com\"";
-        return Err(source.error(file.public_origins.span(), "public_origins", message));
-    };
-    if let Some(prefix) = &file.path_prefix {
-        origins = origins
-            .path_prefix(prefix.get_ref())
-            .map_err(refused(prefix.span(), "path_prefix".to_owned()))?;
-    }
-    let Some(proxies) = &file.trusted_proxies else {
-        return Ok(origins.into());
-    };
-    let proxies = proxies.get_ref();
-    for (index, network) in proxies.networks.get_ref().iter().enumerate() {
-        ForwardedTarget::x_forwarded(origins.clone(), [network.get_ref().as_str()]).map_err(
-            refused(network.span(), format!("trusted_proxies.networks[{index}]")),
-        )?;
-    }
-    let networks = proxies
-        .networks
-        .get_ref()
-        .iter()
-        .map(|network| network.get_ref().as_str());
-    let forwarded = match proxies.header {
-        ForwardedSyntax::XForwarded => ForwardedTarget::x_forwarded(origins, networks),
-        ForwardedSyntax::Forwarded => ForwardedTarget::forwarded(origins, networks),
-    };
-    let mut forwarded = forwarded.map_err(refused(
-        proxies.networks.span(),
-        "trusted_proxies.networks".to_owned(),
-    ))?;
-    for (index, prefix) in proxies.prefixes.iter().enumerate() {
-        forwarded = forwarded
-            .prefixes([prefix.get_ref().as_str()])
-            .map_err(refused(
-                prefix.span(),
-                format!("trusted_proxies.prefixes[{index}]"),
-            ))?;
-    }
-    Ok(Arc::new(forwarded).into())
-}
+use crate::{identity::Identity, memory::Memory};
 
 /// Which header has which claim.
 pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
@@ -146,6 +62,7 @@ pub(super) fn configs(
     source: &Source,
     folder: &Path,
     memory: &Memory,
+    target: &Arc<dyn TargetUri>,
 ) -> Result<Vec<(String, Arc<DpopConfig>)>, SettingsError> {
     let issuers = file.issuer.get_ref();
     if issuers.is_empty() {
@@ -162,8 +79,8 @@ pub(super) fn configs(
             let message = "this issuer is listed twice; give all of its audiences in one place";
             return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
         }
-        let tokens = tokens(index, issuer, source, folder)?;
-        let config = DpopConfig::builder(target(file, source)?, tokens)
+        let tokens = tokens(index, issuer, source, folder, memory)?;
+        let config = DpopConfig::builder(Arc::clone(target), tokens)
             .policy(policy(file.mode))
             .replay_store(memory.proofs());
         let mut config = with_window(config, file, source)?;
@@ -231,6 +148,7 @@ fn tokens(
     issuer: &Issuer,
     source: &Source,
     folder: &Path,
+    memory: &Memory,
 ) -> Result<JwtTokens, SettingsError> {
     let url = issuer.url.get_ref().as_str();
     let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
@@ -242,6 +160,7 @@ fn tokens(
             return Err(source.error(file.span(), field, "there is a `jwks_url` already"));
         }
     };
+    tokens = tokens.fetched_keys(memory.fetched_keys());
     for audience in issuer.audiences.get_ref() {
         tokens = tokens.audience(audience.as_str());
     }

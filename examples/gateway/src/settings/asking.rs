@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use toml::Spanned;
 
 use super::{
-    access::network_of,
     error::{SettingsError, Source},
     file::{File, ProxyName},
+    origins::network_of,
 };
 use crate::{asked::Askers, forward_auth::AskingProxy, proxy::Upstream};
 

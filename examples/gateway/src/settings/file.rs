@@ -33,6 +33,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) replay: Replay,
+    pub(super) cors: Option<Spanned<Cors>>,
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
 }
@@ -156,6 +157,8 @@ pub(super) struct Limits {
     /// Seconds.
     pub(super) header_timeout: Spanned<u64>,
     /// Seconds.
+    pub(super) idle_timeout: Spanned<u64>,
+    /// Seconds.
     pub(super) connect_timeout: Spanned<u64>,
     /// Seconds.
     pub(super) response_timeout: Spanned<u64>,
@@ -167,6 +170,7 @@ impl Default for Limits {
             connections: Spanned::new(0..0, 10_000),
             header_size: Spanned::new(0..0, 64 * 1024),
             header_timeout: Spanned::new(0..0, 10),
+            idle_timeout: Spanned::new(0..0, 60),
             connect_timeout: Spanned::new(0..0, 5),
             response_timeout: Spanned::new(0..0, 30),
         }
@@ -179,6 +183,19 @@ pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cors {
+    pub(super) origins: Spanned<Vec<Spanned<String>>>,
+    pub(super) methods: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) headers: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) expose: Vec<Spanned<String>>,
+    /// Seconds.
+    pub(super) max_age: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
