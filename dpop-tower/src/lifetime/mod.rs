@@ -34,10 +34,11 @@
 //! place if that type is axum's `Body` (feature `axum`) or tonic's `Body` (feature `tonic`), which can be
 //! made of any body: that covers routers and servers of both.
 //!
-//! A body of another type, such as hyper's `Incoming`, cannot be ended alone. If the token expires while
-//! there is no response, the request as a whole is: with 401, or with `UNAUTHENTICATED` for gRPC. That goes
-//! for requests of unknown length, which have `Transfer-Encoding` in HTTP/1.1, and in HTTP/2 no
-//! `Content-Length` and a method that usually has a body. What is left:
+//! A body of another type cannot be ended alone: hyper's `Incoming` is one, and what a layer outside of this
+//! one has made of a body, such as tower-http's `RequestBodyLimitLayer`. If the token expires while there is
+//! no response, the request as a whole is ended: with 401, or with `UNAUTHENTICATED` for gRPC. That goes for
+//! requests of unknown length, which have `Transfer-Encoding` in HTTP/1.1, and in HTTP/2 no `Content-Length`
+//! and a method that usually has a body. What is left:
 //!
 //! - With such a body, the layer cannot tell a handler that still reads from one that has read everything
 //!   and takes its time. Both are ended; a unary call of gRPC, whose length is unknown, too.

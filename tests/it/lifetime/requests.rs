@@ -64,6 +64,12 @@ fn upload(
     (sender, request)
 }
 
+/// So that what does not end fails.
+async fn within_an_hour<F: Future>(future: F) -> F::Output {
+    let result = tokio::time::timeout(Duration::from_secs(3600), future).await;
+    result.expect("it ends with the token")
+}
+
 /// HTTP/1.1 has no other way to send a body of unknown length.
 const CHUNKED: (Method, Version, Option<(HeaderName, &str)>) = (
     Method::POST,
@@ -103,7 +109,7 @@ async fn the_settings_of_a_layer_may_be_made_in_any_order() {
         let url = format!("{ORIGIN}/");
         let request = api.client.request(Method::GET, &url, &token);
         let response = send(router, request).await;
-        let (_, end) = read(response.into_body()).await;
+        let (_, end) = within_an_hour(read(response.into_body())).await;
         assert!(is_token_expired(&end.unwrap_err()));
     }
 }
@@ -191,7 +197,9 @@ async fn a_request_of_another_type_is_given_up_while_there_is_no_answer() {
         let what = format!("{kind:?}");
         let (sender, request) = upload(&api, kind);
         let began = Instant::now();
-        let response = service.clone().oneshot(request).await.unwrap();
+        let response = within_an_hour(service.clone().oneshot(request))
+            .await
+            .unwrap();
         assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs(), "{what}");
         assert!(sender.is_closed(), "{what}");
         let challenge = &Challenge::all(response.headers())[0];
@@ -219,7 +227,9 @@ async fn a_grpc_request_of_another_type_is_given_up_in_words_of_grpc() {
     ] {
         let grpc = Some((header::CONTENT_TYPE, content_type));
         let (sender, request) = upload(&api, (Method::POST, Version::HTTP_2, grpc));
-        let response = service.clone().oneshot(request).await.unwrap();
+        let response = within_an_hour(service.clone().oneshot(request))
+            .await
+            .unwrap();
         assert!(sender.is_closed());
         assert_eq!(response.status(), StatusCode::OK);
         let headers = response.headers();
@@ -286,7 +296,7 @@ async fn of_two_layers_either_may_give_a_request_up() {
         let what = format!("{outer:?} around {inner:?}");
         let service = outer.layer(inner.layer(service_fn(read_all)));
         let (sender, request) = upload(&api, CHUNKED);
-        let response = service.oneshot(request).await.unwrap();
+        let response = within_an_hour(service.oneshot(request)).await.unwrap();
         assert_eq!(
             Verdict::of(response),
             invalid_token("token_expired"),
@@ -306,7 +316,7 @@ async fn once_an_answer_has_begun_only_its_own_end_is_watched() {
     let service = api.layer().end_streams_at_expiry().layer(echo);
     let (sender, request) = upload(&api, CHUNKED);
     let began = Instant::now();
-    let response = service.oneshot(request).await.unwrap();
+    let response = within_an_hour(service.oneshot(request)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "more");
@@ -329,7 +339,7 @@ async fn a_request_that_is_given_up_takes_the_future_of_the_service_with_it() {
     let mut service = api.layer().end_streams_at_expiry().layer(service);
     let (_sender, request) = upload(&api, CHUNKED);
     let mut future = pin!(tower::Service::call(&mut service, request));
-    let response = future.as_mut().await.unwrap();
+    let response = within_an_hour(future.as_mut()).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     // What is left is that of the service, which the layer keeps for the next request.
     assert_eq!(dropped.sender_strong_count(), 1);
@@ -378,7 +388,7 @@ async fn hyper_answers_a_client_that_goes_on_sending_chunks() {
     let host = HeaderValue::from_static("api.test");
     request.headers_mut().insert(header::HOST, host);
     let began = Instant::now();
-    let response = client.send_request(request).await.unwrap();
+    let response = within_an_hour(client.send_request(request)).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let challenge = &Challenge::all(response.headers())[0];
     assert_eq!(challenge.get("error"), Some("invalid_token"));

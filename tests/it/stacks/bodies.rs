@@ -111,7 +111,7 @@ async fn a_rejection_is_one_piece_of_known_length_or_nothing() {
 
 /// A responder may make whatever `Bytes` can be made of.
 #[tokio::test]
-async fn responders_answer_with_texts_octets_and_nothing() {
+async fn responders_answer_with_texts_bytes_and_nothing() {
     async fn answer<T>(make: impl Fn() -> T + Clone) -> Bytes
     where
         T: Into<Bytes>,
