@@ -53,7 +53,7 @@ use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{Extensions, StatusCode, header, request::Parts};
+use http::{Extensions, StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 
 #[cfg(feature = "lifetime")]
@@ -61,8 +61,8 @@ use crate::lifetime::TokenLifetime;
 use crate::{
     jwk::Thumbprint,
     middleware::Admitted,
-    rejection::{Challenge, NO_STORE, RejectionKind, nonce_header, write_challenges},
-    token::{BearerToken, BoundToken, ClaimSet, TokenErrorKind},
+    rejection::Rejection,
+    token::{BearerToken, BoundToken, ClaimSet, ClaimsMismatch, TokenError, TokenErrorKind},
 };
 
 /// Why a handler did not get the token it asked for.
@@ -72,38 +72,34 @@ pub struct TokenRejection(Reason);
 #[derive(Clone, Debug)]
 enum Reason {
     LayerMissing,
-    Refused {
-        description: &'static str,
-        challenge: Challenge,
+    Rejected {
+        rejection: Rejection,
         nonce: Option<String>,
     },
 }
 
 impl TokenRejection {
-    fn refused(admitted: &Admitted, only_bound: bool, description: &'static str) -> Self {
-        Self(Reason::Refused {
-            description,
-            challenge: admitted.challenge(only_bound),
-            nonce: admitted.current_nonce(),
-        })
+    fn of(admitted: &Admitted, only_bound: bool, error: impl Into<TokenError>) -> Self {
+        let (rejection, nonce) = admitted.reject(error, only_bound);
+        Self(Reason::Rejected { rejection, nonce })
     }
 
     /// The status of the response: 500 if no [`DpopLayer`](crate::DpopLayer) was in front of the
     /// handler, 401 if the token is not of the kind, or does not have the claims, that the handler
     /// asks for.
     pub const fn status(&self) -> StatusCode {
-        match self.0 {
+        match &self.0 {
             Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::Refused { .. } => StatusCode::UNAUTHORIZED,
+            Reason::Rejected { .. } => StatusCode::UNAUTHORIZED,
         }
     }
 }
 
 impl fmt::Display for TokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match &self.0 {
             Reason::LayerMissing => "no DpopLayer in front of the handler",
-            Reason::Refused { description, .. } => description,
+            Reason::Rejected { rejection, .. } => rejection.description(),
         })
     }
 }
@@ -114,16 +110,9 @@ impl IntoResponse for TokenRejection {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         // That the layer is missing is none of the client's business.
-        if let Reason::Refused {
-            description,
-            challenge,
-            nonce,
-        } = &self.0
-        {
-            let headers = response.headers_mut();
-            headers.insert(header::CACHE_CONTROL, NO_STORE);
-            write_challenges(headers, challenge, RejectionKind::InvalidToken, description);
-            headers.extend(nonce.as_deref().and_then(nonce_header));
+        if let Reason::Rejected { rejection, nonce } = self.0 {
+            rejection.write_headers(response.headers_mut(), nonce.as_deref());
+            response.extensions_mut().insert(rejection);
         }
         response
     }
@@ -148,22 +137,20 @@ fn extension<T: Clone + Send + Sync + 'static>(
 }
 
 fn other_kind(admitted: &Admitted, only_bound: bool) -> TokenRejection {
-    let description = if only_bound {
-        TokenErrorKind::SchemeNotAccepted.description()
+    let kind = if only_bound {
+        TokenErrorKind::SchemeNotAccepted
     } else {
-        "only tokens that are bound to nothing are accepted"
+        TokenErrorKind::UnboundNeeded
     };
-    TokenRejection::refused(admitted, only_bound, description)
+    TokenRejection::of(admitted, only_bound, kind)
 }
 
-fn claims_mismatch<C>(admitted: &Admitted, only_bound: bool) -> TokenRejection {
-    // The error itself could quote a claim's value.
-    tracing::warn!(
-        claims = type_name::<C>(),
-        "the token's claims do not fit the type that the handler asks for"
-    );
-    let description = TokenErrorKind::InvalidClaim.description();
-    TokenRejection::refused(admitted, only_bound, description)
+fn claims_mismatch<C>(
+    admitted: &Admitted,
+    only_bound: bool,
+    mismatch: &ClaimsMismatch,
+) -> TokenRejection {
+    TokenRejection::of(admitted, only_bound, mismatch.explained(type_name::<C>()))
 }
 
 macro_rules! extractor {
@@ -177,7 +164,7 @@ macro_rules! extractor {
                 let token = token.ok_or_else(|| other_kind(admitted, $only_bound))?;
                 token
                     .typed()
-                    .map_err(|_| claims_mismatch::<C>(admitted, $only_bound))
+                    .map_err(|error| claims_mismatch::<C>(admitted, $only_bound, &error))
             }
         }
 
@@ -195,7 +182,7 @@ macro_rules! extractor {
                     .map(|token| {
                         token
                             .typed()
-                            .map_err(|_| claims_mismatch::<C>(admitted, $only_bound))
+                            .map_err(|error| claims_mismatch::<C>(admitted, $only_bound, &error))
                     })
                     .transpose()
             }

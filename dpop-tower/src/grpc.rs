@@ -43,7 +43,7 @@
 use tonic::{Request, Status, server::NamedService};
 
 use crate::{
-    middleware::{Dpop, ScopeRequired},
+    middleware::{Admitted, Dpop, ScopeRequired},
     token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
 };
 
@@ -60,8 +60,14 @@ impl<S: NamedService, R> NamedService for ScopeRequired<S, R> {
 /// For the `?` operator: `UNAUTHENTICATED`. The message says nothing of the claims, which the error itself
 /// may quote.
 impl From<ClaimsMismatch> for Status {
-    fn from(_: ClaimsMismatch) -> Self {
-        tracing::warn!("the token's claims do not fit the type that a method asks for");
+    fn from(mismatch: ClaimsMismatch) -> Self {
+        let error = mismatch.explained("the type that a method asks for");
+        tracing::info!(
+            target: "dpop_tower::rejection",
+            reason = error.kind().as_str(),
+            detail = %error,
+            "refused request"
+        );
         Self::unauthenticated(TokenErrorKind::InvalidClaim.description())
     }
 }
@@ -95,9 +101,9 @@ impl<T> RequestExt for Request<T> {
         if let Some(token) = extensions.get() {
             return Ok(token);
         }
-        if extensions.get::<crate::middleware::Admitted>().is_some() {
-            let description = TokenErrorKind::SchemeNotAccepted.description();
-            return Err(Status::unauthenticated(description));
+        if let Some(admitted) = extensions.get::<Admitted>() {
+            let (rejection, _) = admitted.reject(TokenErrorKind::SchemeNotAccepted, true);
+            return Err(Status::unauthenticated(rejection.description()));
         }
         tracing::error!("no DpopLayer in front of a service that asks for a token");
         // That the layer is missing is none of the client's business.

@@ -1,5 +1,7 @@
 //! What operators read about a refusal, and what must not be in there.
 
+mod needs;
+
 use std::{
     cell::RefCell,
     io,

@@ -321,3 +321,29 @@ async fn the_default_is_strict() {
     .await;
     assert_eq!(Verdict::of(response), Verdict::LetIn);
 }
+
+/// Inner services may log headers.
+#[tokio::test]
+async fn in_every_mode_the_token_and_the_proof_are_marked_sensitive_for_inner_services() {
+    let api = Api::new();
+    let policies = [
+        Policy::strict(),
+        Policy::optional(),
+        Policy::report_only(),
+        Policy::off(),
+    ];
+    for policy in policies {
+        let inner = service_fn(async |request: Request<()>| {
+            let headers = request.headers();
+            for name in ["authorization", "dpop"] {
+                assert!(headers.get_all(name).iter().all(HeaderValue::is_sensitive));
+            }
+            assert_eq!(headers.get_all("dpop").iter().count(), 1);
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let service = layer(&api, policy.clone()).layer(inner);
+        let good = api.client.get(URL, &api.token().mint());
+        let response = service.oneshot(good).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{policy:?}");
+    }
+}

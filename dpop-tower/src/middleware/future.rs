@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -18,9 +18,10 @@ use super::{Admitted, Report, ResponseBody, count, grpc, rules::Rule};
 use crate::lifetime::Expiry;
 use crate::{
     policy::Mode,
-    rejection::{NO_STORE, Rejection, RejectionResponse, nonce_header},
+    proof::ProofErrorKind,
+    rejection::{Hint, NO_STORE, Rejection, RejectionResponse, nonce_header},
     token::TokenErrorKind,
-    verifier::{Presented, Refusal, Verification},
+    verifier::{Presented, Refusal, RequestErrorKind, Verification},
 };
 
 pin_project! {
@@ -87,13 +88,34 @@ pub(super) struct Asker {
     presented: Presented,
     /// The content type of the response, if the request is a gRPC one.
     grpc: Option<HeaderValue>,
+    is_preflight: bool,
+    /// Whether another layer has accepted the nonce of the proof.
+    has_good_nonce: bool,
 }
 
 impl Asker {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
         Self {
             presented: Presented::in_headers(headers),
             grpc: grpc::response_type(headers),
+            is_preflight: request.method() == Method::OPTIONS
+                && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
+            has_good_nonce: Admitted::has_good_nonce(request.extensions()),
+        }
+    }
+
+    fn hint(&self, refusal: &Refusal) -> Option<Hint> {
+        match refusal {
+            Refusal::Request(RequestErrorKind::CredentialsMissing) if self.is_preflight => {
+                Some(Hint::Preflight)
+            }
+            Refusal::Proof(error)
+                if self.has_good_nonce && error.kind() == ProofErrorKind::NonceUnknown =>
+            {
+                Some(Hint::TwoNonceSources)
+            }
+            _ => None,
         }
     }
 }
@@ -124,7 +146,7 @@ where
 
     /// Takes the ready service and the request only to drop them.
     pub(super) fn refused(ready: Ready<S, B>, refused: Refused<R>, refusal: Refusal) -> Self {
-        let asker = Asker::of(ready.request.headers());
+        let asker = Asker::of(&ready.request);
         drop(ready);
         Self {
             state: State::Refused {
@@ -156,9 +178,7 @@ where
             None
         };
         let cut = match &expiry {
-            Some(expiry) if expiry.cuts_request() => {
-                Some((refused(), Asker::of(request.headers())))
-            }
+            Some(expiry) if expiry.cuts_request() => Some((refused(), Asker::of(&request))),
             _ => None,
         };
         Self::Inner {
@@ -201,7 +221,7 @@ where
                         Err(refusal) => {
                             // Gives back what `poll_ready` reserved before the response, and with it
                             // perhaps an idle connection, outlives it.
-                            let asker = Asker::of(ready.request.headers());
+                            let asker = Asker::of(&ready.request);
                             drop(ready);
                             let response = refused.response(refusal, asker);
                             return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
@@ -271,8 +291,9 @@ impl<R> Refused<R> {
         match refusal {
             None => Report::let_in(request.extensions_mut()),
             Some(refusal) => {
-                let presented = Presented::in_headers(request.headers());
-                let rejection = Rejection::new(refusal, self.rule.challenge(presented));
+                let asker = Asker::of(request);
+                let (presented, hint) = (asker.presented, asker.hint(&refusal));
+                let rejection = self.rule.rejection(refusal, presented).with_hint(hint);
                 count::would_refuse(self.rule.policy.mode(), rejection.reason());
                 let extensions = request.extensions_mut();
                 Report::refused(extensions, rejection);
@@ -286,7 +307,8 @@ impl<R> Refused<R> {
     where
         R: RejectionResponse,
     {
-        let rejection = Rejection::new(refusal, self.rule.challenge(asker.presented));
+        let hint = asker.hint(&refusal);
+        let rejection = (self.rule.rejection(refusal, asker.presented)).with_hint(hint);
         count::refused(self.rule.policy.mode(), rejection.reason());
         self.answer(rejection, asker.grpc)
     }
@@ -296,8 +318,8 @@ impl<R> Refused<R> {
     where
         R: RejectionResponse,
     {
-        let challenge = self.rule.challenge(asker.presented);
-        let rejection = Rejection::new(TokenErrorKind::Expired.into(), challenge);
+        let refusal = TokenErrorKind::Expired.into();
+        let rejection = self.rule.rejection(refusal, asker.presented);
         self.answer(rejection, asker.grpc)
     }
 

@@ -31,8 +31,6 @@ use self::rules::Rule;
 
 #[cfg(feature = "lifetime")]
 use crate::clock::UnixTime;
-#[cfg(feature = "axum")]
-use crate::rejection::Challenge;
 use crate::{
     config::DpopConfig,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
@@ -40,6 +38,8 @@ use crate::{
     token::{BearerToken, BoundToken, TokenErrorKind},
     verifier::{Admission, Presented, Refusal, Scheme},
 };
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use crate::{rejection::Rejection, token::TokenError};
 
 /// Left in the extensions of a request that a layer has passed on, for layers and extractors further
 /// in.
@@ -49,8 +49,8 @@ pub(crate) struct Admitted {
     /// Of the innermost layer that agrees, or of one further out that is stricter.
     rule: Arc<Rule>,
     #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "only extractors ask for another token")
+        not(any(feature = "axum", feature = "tonic")),
+        expect(dead_code, reason = "only handlers ask for another token")
     )]
     presented: Presented,
     /// The strictest of the layers so far.
@@ -178,6 +178,21 @@ impl Admitted {
         Ok(policy.demands().check_token(claims, now)?)
     }
 
+    /// Whether a layer has accepted the nonce of the proof.
+    fn has_good_nonce(extensions: &Extensions) -> bool {
+        let admitted = extensions.get::<Self>();
+        admitted.is_some_and(|admitted| match &admitted.found {
+            Found::Bound(_, facts) => {
+                let config = &admitted.rule.config;
+                config.needs_nonce(&admitted.rule.policy)
+                    && facts
+                        .nonce
+                        .is_some_and(|status| status != NonceStatus::Unknown)
+            }
+            Found::Bearer(_) | Found::Nothing => false,
+        })
+    }
+
     /// Whether the request was let pass for no merit of its own.
     const fn found_nothing(&self) -> bool {
         matches!(self.found, Found::Nothing)
@@ -240,20 +255,25 @@ impl Admitted {
         }
     }
 
-    /// How an extractor asks for another token, or, where only a bound one will do, for that.
-    #[cfg(feature = "axum")]
-    pub(crate) fn challenge(&self, only_bound: bool) -> Challenge {
+    /// Rejects a request whose token is not what a handler asks for. Where only a bound one will do, no
+    /// other is asked for. The nonce goes with the challenge.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) fn reject(
+        &self,
+        error: impl Into<TokenError>,
+        only_bound: bool,
+    ) -> (Rejection, Option<String>) {
         let challenge = self.rule.challenge(self.presented);
-        if only_bound {
+        let challenge = if only_bound {
             challenge.without_bearer()
         } else {
             challenge
-        }
-    }
-
-    /// What goes with the challenge if nonces are on.
-    #[cfg(feature = "axum")]
-    pub(crate) fn current_nonce(&self) -> Option<String> {
-        self.rule.config.current_nonce(&self.rule.policy)
+        };
+        let refusal = Refusal::Token(error.into());
+        let rejection = self.rule.rejection_with(refusal, challenge);
+        rejection.log();
+        count::refused(self.rule.policy.mode(), rejection.reason());
+        let nonce = self.rule.config.current_nonce(&self.rule.policy);
+        (rejection, nonce)
     }
 }

@@ -7,9 +7,12 @@ use http::Method;
 use crate::{
     config::DpopConfig,
     policy::{Choice, MalformedPath, Mode, Policy, PolicyTable, Rows},
-    rejection::{Bearer, Challenge, Terms},
-    verifier::{Presented, Scheme},
+    rejection::{Bearer, Challenge, Rejection, Terms},
+    verifier::{Presented, Refusal, Scheme},
 };
+
+/// The route of a request that fits no pattern, in the log.
+const NOT_LISTED: &str = "not listed";
 
 /// The policies of a layer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,15 +39,19 @@ pub(super) struct Rule {
     pub(super) config: Arc<DpopConfig>,
     pub(super) policy: Policy,
     terms: Arc<Terms>,
+    /// The patterns that it is for, if it comes from a table.
+    route: Option<Arc<str>>,
 }
 
 impl Rules {
     pub(super) fn one(policy: Policy, config: &Arc<DpopConfig>) -> Self {
-        Self::One(Arc::new(Rule::new(policy, config)))
+        Self::One(Arc::new(Rule::new(policy, config, None)))
     }
 
     pub(super) fn table(patterns: PolicyTable, config: &Arc<DpopConfig>) -> Self {
-        let rule = |policy: Policy| Arc::new(Rule::new(policy, config));
+        let rule = |policy: &Policy, route: Option<&str>| {
+            Arc::new(Rule::new(policy.clone(), config, route.map(Arc::from)))
+        };
         let fallback = match patterns.fallback() {
             Some(policy) => policy,
             None => {
@@ -55,9 +62,11 @@ impl Rules {
             }
         };
         Self::Table(Arc::new(Table {
-            rules: patterns.policies().iter().cloned().map(rule).collect(),
-            fallback: rule(fallback.clone()),
-            strict: rule(Policy::strict()),
+            rules: (patterns.rows())
+                .map(|(policy, pattern)| rule(policy, Some(pattern)))
+                .collect(),
+            fallback: rule(fallback, Some(NOT_LISTED)),
+            strict: rule(&Policy::strict(), None),
             enforces: patterns.enforces() || fallback.mode().enforces(),
             patterns,
         }))
@@ -97,14 +106,20 @@ impl Table {
             Some(None) => Arc::clone(&self.fallback),
             None => {
                 let policy = rows.policy(&self.patterns, &self.fallback.policy);
-                Arc::new(Rule::new(policy, &self.fallback.config))
+                let listed = rows.rows().filter_map(|row| self.rules.get(row));
+                let fallback = rows.with_fallback().then_some(&self.fallback);
+                let routes = listed
+                    .chain(fallback)
+                    .filter_map(|rule| rule.route.as_deref());
+                let route = routes.collect::<Vec<_>>().join(" and ");
+                Arc::new(Rule::new(policy, &self.fallback.config, Some(route.into())))
             }
         })
     }
 }
 
 impl Rule {
-    pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>) -> Self {
+    pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>, route: Option<Arc<str>>) -> Self {
         let algorithms = config.proof.allowed_algorithms();
         if policy.demands().allowed_algorithms(algorithms).is_empty() {
             tracing::error!(
@@ -117,7 +132,23 @@ impl Rule {
             config: Arc::clone(config),
             policy,
             terms: Arc::new(terms),
+            route,
         }
+    }
+
+    /// The same rule with another policy.
+    pub(super) fn with_policy(&self, policy: Policy) -> Self {
+        Self::new(policy, &self.config, self.route.clone())
+    }
+
+    /// A rejection by this rule, of a client that has used these schemes.
+    pub(super) fn rejection(&self, refusal: Refusal, presented: Presented) -> Rejection {
+        let challenge = self.challenge(presented);
+        self.rejection_with(refusal, challenge)
+    }
+
+    pub(super) fn rejection_with(&self, refusal: Refusal, challenge: Challenge) -> Rejection {
+        Rejection::new(refusal, challenge, self.policy.clone(), self.route.clone())
     }
 
     pub(super) fn challenge(&self, presented: Presented) -> Challenge {

@@ -16,7 +16,6 @@ use tower_service::Service;
 use super::{
     Admitted, ResponseBody,
     future::{Asker, Refused},
-    rules::Rule,
 };
 use crate::{
     error::ConfigError,
@@ -171,13 +170,13 @@ where
         let policy = policy.and(&self.required.policy.in_mode(mode));
         let refused = Refused {
             responder: self.required.responder.clone(),
-            rule: Arc::new(Rule::new(policy, &admitted.rule.config)),
+            rule: Arc::new(admitted.rule.with_policy(policy)),
         };
         if refused.only_reports() {
             refused.report(&mut request, Some(refusal));
             return ScopeFuture::inner(inner.call(request));
         }
-        let asker = Asker::of(request.headers());
+        let asker = Asker::of(&request);
         ScopeFuture::answered(refused.response(refusal, asker))
     }
 }

@@ -76,7 +76,7 @@ impl Challenge {
     }
 
     /// The same for a handler that no bearer token will do for.
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn without_bearer(&self) -> Self {
         Self::new(Arc::clone(&self.terms), Bearer::NotAccepted)
     }

@@ -21,7 +21,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, StatusCode, header};
 
 use crate::{
-    policy::PolicyErrorKind,
+    policy::{Policy, PolicyErrorKind},
     proof::{ProofError, ProofErrorKind},
     replay::StoreError,
     token::{TokenError, TokenErrorKind},
@@ -162,7 +162,8 @@ impl From<TokenErrorKind> for RejectionKind {
             | TokenErrorKind::SchemeNotAccepted
             | TokenErrorKind::SignatureInvalid
             | TokenErrorKind::TooLong
-            | TokenErrorKind::TypInvalid => Self::InvalidToken,
+            | TokenErrorKind::TypInvalid
+            | TokenErrorKind::UnboundNeeded => Self::InvalidToken,
         }
     }
 }
@@ -191,10 +192,42 @@ pub struct Rejection {
     kind: RejectionKind,
     refusal: Arc<Refusal>,
     challenge: Challenge,
+    policy: Policy,
+    /// The patterns of the rows that counted.
+    route: Option<Arc<str>>,
+    hint: Option<Hint>,
+}
+
+/// What the operator may have to change, told in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// It is a preflight, which never has a token (Fetch standard, CORS protocol).
+    Preflight,
+    /// An outer layer has accepted the nonce that this one does not know.
+    TwoNonceSources,
+}
+
+impl Hint {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Preflight => {
+                "a CORS preflight: the CORS layer has to be outside of the DpopLayer"
+            }
+            Self::TwoNonceSources => {
+                "another layer has accepted this nonce: two configurations around one handler need one \
+                 source of nonces, or clients go from one challenge to the next for ever"
+            }
+        }
+    }
 }
 
 impl Rejection {
-    pub(crate) fn new(refusal: Refusal, challenge: Challenge) -> Self {
+    pub(crate) fn new(
+        refusal: Refusal,
+        challenge: Challenge,
+        policy: Policy,
+        route: Option<Arc<str>>,
+    ) -> Self {
         let kind = match &refusal {
             Refusal::Request(kind) => (*kind).into(),
             Refusal::Proof(error) => error.kind().into(),
@@ -206,7 +239,15 @@ impl Rejection {
             kind,
             refusal: Arc::new(refusal),
             challenge,
+            policy,
+            route,
+            hint: None,
         }
+    }
+
+    pub(crate) const fn with_hint(mut self, hint: Option<Hint>) -> Self {
+        self.hint = hint;
+        self
     }
 
     /// What the client learns.
@@ -284,49 +325,62 @@ impl Rejection {
         }
     }
 
-    /// The same for a request that passes all the same. It never contains a token, a proof or what the
+    /// The line for a request that passes all the same. It never contains a token, a proof or what the
     /// caller wrote.
     pub(crate) fn log_reported(&self) {
-        let (reason, detail) = (self.reason(), &*self.refusal);
-        tracing::info!(
-            target: "dpop_tower::rejection",
-            reason,
-            %detail,
-            "would refuse request"
-        );
+        self.write_line(tracing::Level::INFO, "would refuse request");
     }
 
-    /// One line per refusal. It never contains a token, a proof or what the caller wrote.
+    /// One line for every rejection, wherever it is made. It never contains a token, a proof or what the
+    /// caller wrote.
     pub(crate) fn log(&self) {
-        let (reason, detail) = (self.reason(), &*self.refusal);
-        match (self.kind, detail) {
-            (RejectionKind::Unavailable, Refusal::Store(error)) => tracing::warn!(
-                target: "dpop_tower::rejection",
-                reason,
-                error = error as &dyn std::error::Error,
-                "cannot check request"
-            ),
-            (RejectionKind::Unavailable, _) => tracing::warn!(
-                target: "dpop_tower::rejection",
-                reason,
-                %detail,
-                "cannot check request"
-            ),
+        let (level, message) = match (self.kind, self.hint) {
+            (RejectionKind::Unavailable, _) => (tracing::Level::WARN, "cannot check request"),
+            (_, Some(Hint::TwoNonceSources)) => (tracing::Level::WARN, "refused request"),
             // Every client's first request may be one of these.
-            (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, _) => {
-                tracing::debug!(
+            (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, None) => {
+                (tracing::Level::DEBUG, "challenged request")
+            }
+            _ => (tracing::Level::INFO, "refused request"),
+        };
+        self.write_line(level, message);
+    }
+
+    fn write_line(&self, level: tracing::Level, message: &'static str) {
+        let (reason, detail) = (self.reason(), &*self.refusal);
+        let error = match detail {
+            Refusal::Store(error) => Some(error as &dyn std::error::Error),
+            _ => None,
+        };
+        // What the store has to say is the error and its causes.
+        let detail = error.is_none().then(|| tracing::field::display(detail));
+        let route = self.route.as_deref();
+        let asks_for = matches!(
+            self.kind,
+            RejectionKind::Forbidden
+                | RejectionKind::InsufficientScope
+                | RejectionKind::InsufficientUserAuthentication
+        );
+        let policy = asks_for.then(|| tracing::field::display(&self.policy));
+        let hint = self.hint.map(Hint::text);
+        macro_rules! line {
+            ($event:ident) => {
+                tracing::$event!(
                     target: "dpop_tower::rejection",
                     reason,
-                    %detail,
-                    "challenged request"
-                );
-            }
-            _ => tracing::info!(
-                target: "dpop_tower::rejection",
-                reason,
-                %detail,
-                "refused request"
-            ),
+                    detail,
+                    error,
+                    policy,
+                    route,
+                    hint,
+                    "{message}"
+                )
+            };
+        }
+        match level {
+            tracing::Level::WARN => line!(warn),
+            tracing::Level::INFO => line!(info),
+            _ => line!(debug),
         }
     }
 }

@@ -124,6 +124,25 @@ impl fmt::Debug for ClaimSet {
 #[derive(Clone)]
 pub struct ClaimsMismatch(String);
 
+impl ClaimsMismatch {
+    /// The name of a claim that is missing, which is that of a field and so safe to log.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) fn missing(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix("missing field `")?;
+        rest.split_once('`').map(|(name, _)| name)
+    }
+
+    /// What does not fit, in words that quote nothing of the token.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) fn explained(&self, wanted: &'static str) -> TokenError {
+        let text = match self.missing() {
+            Some(name) => format!("{wanted} needs the claim `{name}`"),
+            None => format!("it does not fit {wanted}"),
+        };
+        TokenError::explained(TokenErrorKind::InvalidClaim, text)
+    }
+}
+
 impl fmt::Display for ClaimsMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the token's claims do not fit: {}", self.0)

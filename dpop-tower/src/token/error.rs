@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 use crate::keys::KeysUnavailable;
 
@@ -6,7 +6,15 @@ use crate::keys::KeysUnavailable;
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenError {
     kind: TokenErrorKind,
-    claim: Option<&'static str>,
+    detail: Detail,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Detail {
+    None,
+    Claim(&'static str),
+    /// What is configured, and how to change it.
+    Setting(Arc<str>),
 }
 
 /// The check that an access token failed; stable, for metrics and tests.
@@ -54,6 +62,8 @@ pub enum TokenErrorKind {
     TooLong,
     /// The `typ` is not `at+jwt` (RFC 9068 section 4).
     TypInvalid,
+    /// The token is bound where a handler takes only tokens that are bound to nothing.
+    UnboundNeeded,
 }
 
 impl TokenErrorKind {
@@ -80,6 +90,7 @@ impl TokenErrorKind {
             Self::SignatureInvalid => "token_signature_invalid",
             Self::TooLong => "token_too_long",
             Self::TypInvalid => "token_typ_invalid",
+            Self::UnboundNeeded => "token_unbound_needed",
         }
     }
 
@@ -107,6 +118,7 @@ impl TokenErrorKind {
             Self::SignatureInvalid => "the token's signature is invalid",
             Self::TooLong => "the token is too long",
             Self::TypInvalid => "the token's typ is not at+jwt",
+            Self::UnboundNeeded => "only tokens that are bound to nothing are accepted",
         }
     }
 }
@@ -120,21 +132,32 @@ impl TokenError {
     pub(crate) const fn missing(claim: &'static str) -> Self {
         Self {
             kind: TokenErrorKind::MissingClaim,
-            claim: Some(claim),
+            detail: Detail::Claim(claim),
         }
     }
 
     pub(crate) const fn invalid(claim: &'static str) -> Self {
         Self {
             kind: TokenErrorKind::InvalidClaim,
-            claim: Some(claim),
+            detail: Detail::Claim(claim),
+        }
+    }
+
+    /// With words for the operator, which have nothing of the token in them.
+    pub(crate) fn explained(kind: TokenErrorKind, setting: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind,
+            detail: Detail::Setting(setting.into()),
         }
     }
 }
 
 impl From<TokenErrorKind> for TokenError {
     fn from(kind: TokenErrorKind) -> Self {
-        Self { kind, claim: None }
+        Self {
+            kind,
+            detail: Detail::None,
+        }
     }
 }
 
@@ -147,9 +170,10 @@ impl From<KeysUnavailable> for TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.description())?;
-        match self.claim {
-            Some(claim) => write!(f, ": {claim}"),
-            None => Ok(()),
+        match &self.detail {
+            Detail::None => Ok(()),
+            Detail::Claim(claim) => write!(f, ": {claim}"),
+            Detail::Setting(setting) => write!(f, ": {setting}"),
         }
     }
 }

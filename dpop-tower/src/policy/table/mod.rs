@@ -123,6 +123,14 @@ impl Rows {
             .unwrap_or_else(Policy::deny)
     }
 
+    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().copied()
+    }
+
+    pub(crate) const fn with_fallback(&self) -> bool {
+        self.with_fallback
+    }
+
     /// The only one, or the fallback alone; `None` if it takes more to say.
     pub(crate) fn only(&self) -> Option<Option<usize>> {
         match (self.rows.as_slice(), self.with_fallback) {
@@ -175,8 +183,13 @@ impl PolicyTable {
         }
     }
 
-    pub(crate) fn policies(&self) -> &[Policy] {
-        &self.policies
+    /// The policy of each row, and its pattern.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Policy, &str)> {
+        (self.policies.iter().enumerate()).map(|(row, policy)| {
+            let mut entries = self.entries.iter();
+            let of_row = entries.find(|entry| entry.rows().any(|listed| listed == row));
+            (policy, of_row.map_or("", |entry| entry.text.as_str()))
+        })
     }
 
     /// What was named for requests that no row is for.
@@ -184,7 +197,7 @@ impl PolicyTable {
         self.otherwise.as_ref()
     }
 
-    /// Which of [`policies`](Self::policies) count for such a request, or the fallback.
+    /// Which of the [`rows`](Self::rows) count for such a request, or the fallback.
     pub(crate) fn choose(&self, method: &Method, path: &str) -> Result<Choice, MalformedPath> {
         if !path.starts_with('/') {
             // `OPTIONS *`, and `CONNECT` with an authority.

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value as Json};
 
@@ -74,7 +74,7 @@ impl Checks {
             Some(typ) => typ.as_str().is_some_and(|typ| self.typ_is_accepted(typ)),
         };
         if !typ_is_accepted {
-            return Err(TokenErrorKind::TypInvalid.into());
+            return Err(Self::typ_invalid(header));
         }
         // See the same check of proofs.
         if header.contains("crit") || header.contains("b64") {
@@ -88,44 +88,67 @@ impl Checks {
             .ok_or_else(|| TokenErrorKind::AlgNotAllowed.into())
     }
 
+    fn typ_invalid(header: &Object<'_>) -> TokenError {
+        let kind = TokenErrorKind::TypInvalid;
+        match header.get("typ").map(Value::as_str) {
+            None => TokenError::explained(
+                kind,
+                "it has none, which `danger_accept_typ_jwt` of its issuer would accept",
+            ),
+            Some(Some(typ)) if subtype(typ).eq_ignore_ascii_case("JWT") => TokenError::explained(
+                kind,
+                "it is JWT, which `danger_accept_typ_jwt` of its issuer would accept",
+            ),
+            Some(_) => kind.into(),
+        }
+    }
+
     /// RFC 7515 section 4.1.9: a media type, whose `application/` may be left out and whose case
     /// does not matter.
     fn typ_is_accepted(&self, typ: &str) -> bool {
-        let subtype = match typ.split_once('/') {
-            Some((application, subtype)) if application.eq_ignore_ascii_case("application") => {
-                subtype
-            }
-            _ => typ,
-        };
-        subtype.eq_ignore_ascii_case("at+jwt")
-            || self.typ_jwt && subtype.eq_ignore_ascii_case("JWT")
+        let typ = subtype(typ);
+        typ.eq_ignore_ascii_case("at+jwt") || self.typ_jwt && typ.eq_ignore_ascii_case("JWT")
     }
 
     /// RFC 9068 section 4, to the letter of the configured values.
     fn check_claims(&self, claims: &Map<String, Json>) -> Result<(), TokenError> {
         match claims.get("iss") {
             Some(Json::String(iss)) if *iss == self.issuer => {}
-            Some(Json::String(_)) => return Err(TokenErrorKind::IssuerMismatch.into()),
+            Some(Json::String(iss)) => {
+                let configured = slice::from_ref(&self.issuer);
+                let kind = TokenErrorKind::IssuerMismatch;
+                return Err(mismatch(
+                    kind,
+                    "the configured issuer is",
+                    configured,
+                    &[iss.as_str()],
+                ));
+            }
             Some(_) => return Err(TokenError::invalid("iss")),
             None => return Err(TokenError::missing("iss")),
         }
         let is_ours = |aud: &str| self.audiences.iter().any(|audience| audience == aud);
-        let mut found = false;
+        let mut named: Vec<&str> = Vec::new();
         match claims.get("aud") {
-            Some(Json::String(aud)) => found = is_ours(aud),
+            Some(Json::String(aud)) if is_ours(aud) => return Ok(()),
+            Some(Json::String(aud)) => named.push(aud),
             Some(Json::Array(values)) => {
+                let mut found = false;
                 for value in values {
-                    found |= is_ours(value.as_str().ok_or(TokenError::invalid("aud"))?);
+                    let aud = value.as_str().ok_or(TokenError::invalid("aud"))?;
+                    found |= is_ours(aud);
+                    named.push(aud);
+                }
+                if found {
+                    return Ok(());
                 }
             }
             Some(_) => return Err(TokenError::invalid("aud")),
             None => return Err(TokenError::missing("aud")),
         }
-        if found {
-            Ok(())
-        } else {
-            Err(TokenErrorKind::AudienceMismatch.into())
-        }
+        let kind = TokenErrorKind::AudienceMismatch;
+        let what = "the configured audience is";
+        Err(mismatch(kind, what, &self.audiences, &named))
     }
 
     /// The part that has to be repeated whenever a kept verdict is used.
@@ -147,6 +170,30 @@ impl Checks {
         }
         Ok(())
     }
+}
+
+/// The media type without the `application/` that may be left out.
+fn subtype(typ: &str) -> &str {
+    match typ.split_once('/') {
+        Some((application, subtype)) if application.eq_ignore_ascii_case("application") => subtype,
+        _ => typ,
+    }
+}
+
+/// Says what is configured, and whether what the token has looks like a slip.
+fn mismatch<T: AsRef<str>>(
+    kind: TokenErrorKind,
+    what: &str,
+    configured: &[String],
+    named: &[T],
+) -> TokenError {
+    let mut text = format!("{what} {}", configured.join(" or "));
+    let is_slip = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    let has_slip = |name: &T| configured.iter().any(|ours| is_slip(ours, name.as_ref()));
+    if named.iter().any(has_slip) {
+        text.push_str(", and the token's differs by a trailing slash");
+    }
+    TokenError::explained(kind, text)
 }
 
 impl UnverifiedToken {
