@@ -18,6 +18,9 @@ const PROOF_KEYS: usize = 10_000;
 
 const SEEN_PROOFS: usize = 100_000;
 
+/// As old as a proof can be without a setter that has `danger` in its name.
+const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
+
 /// What [`DpopLayer`](crate::DpopLayer)s enforce. It is immutable; layers share one in an [`Arc`],
 /// and with it the replay store and the caches.
 ///
@@ -45,6 +48,8 @@ pub struct DpopConfig {
     pub(crate) nonces: Arc<dyn NonceSource>,
     /// Whether every proof needs a nonce, and not only where a policy says so.
     pub(crate) nonces_everywhere: bool,
+    /// Whether the time in a nonce stands in for the client's clock.
+    pub(crate) nonce_for_iat: bool,
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) policy: Policy,
 }
@@ -64,6 +69,7 @@ impl DpopConfig {
             allows_reuse: false,
             nonces: None,
             nonces_everywhere: false,
+            nonce_for_iat: false,
             clock: Arc::new(SystemClock),
             policy: Policy::strict().into_draft(),
         }
@@ -95,6 +101,7 @@ impl fmt::Debug for DpopConfig {
             .field("seen_proofs", &self.seen_proofs)
             .field("nonces", &self.nonces)
             .field("nonces_everywhere", &self.nonces_everywhere)
+            .field("nonce_for_iat", &self.nonce_for_iat)
             .field("clock", &self.clock)
             .field("policy", &self.policy)
             .finish()
@@ -129,6 +136,7 @@ pub struct DpopConfigBuilder {
     allows_reuse: bool,
     nonces: Option<Arc<dyn NonceSource>>,
     nonces_everywhere: bool,
+    nonce_for_iat: bool,
     clock: Arc<dyn TimeSource>,
     policy: Policy<Draft>,
 }
@@ -188,6 +196,19 @@ impl DpopConfigBuilder {
     /// challenge to the next.
     pub fn nonces_where_required(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
+        self
+    }
+
+    /// Has the time in a nonce stand in for the client's clock: where a proof has a nonce of this server
+    /// that is accepted, its `iat`, `nbf` and `exp` are not compared with the time (RFC 9449 section 11.1).
+    /// It is for clients whose clocks are off by more than the [`leeway`](Self::leeway). Other proofs are
+    /// checked as ever, so it makes sense with [`nonces`](Self::nonces) or [`Policy::require_nonce`].
+    ///
+    /// Such a proof is acceptable for as long as its nonce, which is up to two periods of
+    /// [`StatelessNonces`], and is remembered for as long. The age that a [policy](Policy::max_age) asks
+    /// for is counted from the nonce.
+    pub fn accept_nonce_for_iat(mut self) -> Self {
+        self.nonce_for_iat = true;
         self
     }
 
@@ -267,6 +288,22 @@ impl DpopConfigBuilder {
             },
             None => Arc::new(StatelessNonces::new(NonceSecret::random()?)),
         };
+        let life = match (self.nonce_for_iat, nonces.longest_life()) {
+            (false, _) => None,
+            (true, Some(life)) if life <= LONGEST_LIFE_OF_A_NONCE => Some(life),
+            (true, Some(life)) => {
+                let message = format!(
+                    "nonces that live for up to {life:?} cannot stand in for `iat`: 10 minutes at most, so \
+                     give `StatelessNonces::period` 5 minutes at most"
+                );
+                return Err(ConfigError::new(ConfigErrorKind::Nonces, message));
+            }
+            (true, None) => {
+                let message = "nonces without a time in them cannot stand in for `iat`: see \
+                               `NonceSource::life`";
+                return Err(ConfigError::new(ConfigErrorKind::Nonces, message));
+            }
+        };
         let tokens = self.tokens.build(&crypto, &self.clock)?;
         let store = self
             .replay
@@ -275,7 +312,12 @@ impl DpopConfigBuilder {
             UsedProofs::not_remembered(store)
         } else {
             let (max_age, leeway) = proof.window();
-            UsedProofs::new(store, max_age.saturating_add(leeway))
+            let by_nonce = life.unwrap_or_default();
+            // A proof may be used here by its nonce, and elsewhere by an `iat` that is this much older.
+            UsedProofs::new(
+                store,
+                max_age.saturating_add(leeway).saturating_add(by_nonce),
+            )
         };
         if self.clock.now() == UnixTime::END {
             tracing::warn!(
@@ -293,6 +335,7 @@ impl DpopConfigBuilder {
             seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,
             nonces_everywhere: self.nonces_everywhere,
+            nonce_for_iat: self.nonce_for_iat,
             clock: self.clock,
             policy,
         })
@@ -312,6 +355,7 @@ impl fmt::Debug for DpopConfigBuilder {
             .field("allows_reuse", &self.allows_reuse)
             .field("nonces", &self.nonces)
             .field("nonces_everywhere", &self.nonces_everywhere)
+            .field("nonce_for_iat", &self.nonce_for_iat)
             .field("clock", &self.clock)
             .field("policy", &self.policy)
             .finish()

@@ -179,6 +179,12 @@ fn check_proof(
         // A layer further in may ask for one.
         context.observe_nonce(&check_nonce)
     };
+    let life = |nonce: &str| config.nonces.life(nonce);
+    let context = if config.nonce_for_iat {
+        context.nonce_life(&life)
+    } else {
+        context
+    };
     let proof = config
         .proof
         .check(text, &context)

@@ -8,9 +8,9 @@
 mod stateless;
 
 pub use self::stateless::{NonceSecret, StatelessNonces};
-pub use crate::proof::NonceStatus;
+pub use crate::proof::{NonceLife, NonceStatus};
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::clock::UnixTime;
 
@@ -30,6 +30,19 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// whatever the caller wrote.
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
 
+    /// The life of a nonce that [`check`](Self::check) accepts, if there is a time in it; see
+    /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat). By
+    /// default there is none.
+    fn life(&self, nonce: &str) -> Option<NonceLife> {
+        let _ = nonce;
+        None
+    }
+
+    /// How long the life of a nonce is at most; `None` if nonces have no time in them, as by default.
+    fn longest_life(&self) -> Option<Duration> {
+        None
+    }
+
     /// Why these nonces cannot be used, for the error at start-up: what is wrong with which setting, and
     /// what to write instead. `None` if they can.
     fn unusable(&self) -> Option<String> {
@@ -44,6 +57,14 @@ impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
 
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
         (**self).check(nonce, now)
+    }
+
+    fn life(&self, nonce: &str) -> Option<NonceLife> {
+        (**self).life(nonce)
+    }
+
+    fn longest_life(&self) -> Option<Duration> {
+        (**self).longest_life()
     }
 
     fn unusable(&self) -> Option<String> {

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{NonceSource, NonceStatus};
+use super::{NonceLife, NonceSource, NonceStatus};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, ConfigErrorKind},
@@ -171,6 +171,24 @@ impl NonceSource for StatelessNonces {
         if ours { status } else { NonceStatus::Unknown }
     }
 
+    fn life(&self, nonce: &str) -> Option<NonceLife> {
+        let octets = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
+        let (step, _) = octets.split_first_chunk::<STEP_LEN>()?;
+        let step = i64::from_be_bytes(*step);
+        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
+        let begin = |step: i64| step.saturating_mul(period);
+        // Its own step and the next.
+        let over = begin(step.saturating_add(2));
+        Some(NonceLife {
+            made: UnixTime::from_secs(begin(step)),
+            accepted_until: UnixTime::from_secs(over.saturating_sub(1)),
+        })
+    }
+
+    fn longest_life(&self) -> Option<Duration> {
+        Some(self.period.saturating_mul(2))
+    }
+
     fn unusable(&self) -> Option<String> {
         let period = self.period;
         let is_usable =
@@ -228,6 +246,24 @@ mod tests {
         // hmac.digest(b"\x01" * 32, b"dpop-tower nonce 1" + (120).to_bytes(8, "big") + step,
         // "sha256")[:16])
         assert_eq!(nonces(1).current(START), "AAAAAADYKovr5EB30NLoa5lYi6UjWaIx");
+    }
+
+    #[test]
+    fn the_life_of_a_nonce_is_as_long_as_it_is_accepted() {
+        let nonces = nonces(1);
+        for secs in [0, 1, 119, 120, 1_000_000] {
+            let now = at(secs);
+            let nonce = nonces.current(now);
+            let life = nonces.life(&nonce).unwrap();
+            assert!(life.made <= now && now < life.made.saturating_add(nonces.period));
+            let last = life.accepted_until;
+            assert_eq!(nonces.check(&nonce, last), NonceStatus::Retiring);
+            let after = last.saturating_add(Duration::from_secs(1));
+            assert_eq!(nonces.check(&nonce, after), NonceStatus::Unknown);
+            let longest = i64::try_from(nonces.longest_life().unwrap().as_secs()).unwrap();
+            assert!(last.seconds_since(life.made) < longest);
+        }
+        assert_eq!(nonces.life("no nonce of ours"), None);
     }
 
     #[test]

@@ -52,6 +52,15 @@ pub enum NonceStatus {
     Unknown,
 }
 
+/// When a nonce was made, and when it is accepted for the last time, by the clock of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonceLife {
+    /// A proof with this nonce was not made before.
+    pub made: UnixTime,
+    /// Inclusive.
+    pub accepted_until: UnixTime,
+}
+
 /// The request that a proof has to be for.
 ///
 /// ```
@@ -69,7 +78,11 @@ pub struct ProofContext<'a> {
     pub(super) now: UnixTime,
     pub(super) ath: Option<Ath>,
     pub(super) nonce: Option<NonceCheck<'a>>,
+    pub(super) nonce_life: Option<LifeOf<'a>>,
 }
+
+/// Tells the life of a nonce that is accepted.
+type LifeOf<'a> = &'a dyn Fn(&str) -> Option<NonceLife>;
 
 #[derive(Clone, Copy)]
 pub(super) struct NonceCheck<'a> {
@@ -87,6 +100,7 @@ impl<'a> ProofContext<'a> {
             now,
             ath: None,
             nonce: None,
+            nonce_life: None,
         }
     }
 
@@ -116,6 +130,13 @@ impl<'a> ProofContext<'a> {
             status: check,
             is_required: false,
         });
+        self
+    }
+
+    /// A nonce that is accepted says when the proof was made, in place of the client's clock.
+    #[must_use]
+    pub(crate) const fn nonce_life(mut self, life: LifeOf<'a>) -> Self {
+        self.nonce_life = Some(life);
         self
     }
 }

@@ -13,7 +13,7 @@ mod window;
 pub(crate) use self::window::{Setting, TOKEN_LEEWAY};
 
 pub use self::{
-    context::{Ath, NonceStatus, ProofContext},
+    context::{Ath, NonceLife, NonceStatus, ProofContext},
     error::{ProofError, ProofErrorKind},
     htu::{Htu, HtuDifference, HtuError, HtuPart, Origin},
     policy::{ProofPolicy, UnverifiedProof, VerifiedProof},

@@ -438,6 +438,12 @@ fn what_cannot_be_is_told_with_its_field() {
             "identity.claims.sub",
             "something else",
         ),
+        (
+            "[nonces]\naccept_for_iat = true\nperiod = 301",
+            1,
+            "nonces.accept_for_iat",
+            "10 minutes",
+        ),
         ("[[route]]\npath = 'orders'", 1, "route[0].path", "slash"),
         (
             "[[route]]\npath = '/a/../b'",

@@ -4,6 +4,7 @@
 mod case;
 mod downgrade_matrix;
 mod known_bugs;
+mod nonce_for_iat;
 mod section_11_1;
 mod section_4_2;
 mod section_4_3;

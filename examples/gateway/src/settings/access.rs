@@ -91,8 +91,17 @@ pub(super) fn configs(
             NonceMode::Off => config.nonces_where_required(nonces.clone()),
             NonceMode::Required => config.nonces(nonces.clone()),
         };
+        let for_iat = file.nonces.accept_for_iat.as_ref();
+        if for_iat.is_some_and(|accept| *accept.get_ref()) {
+            config = config.accept_nonce_for_iat();
+        }
         let config = config.build().map_err(|error| {
-            let (span, field) = culprit(&error, index, issuer);
+            let (span, field) = match (error.kind(), for_iat) {
+                (ConfigErrorKind::Nonces, Some(accept)) => {
+                    (accept.span(), "nonces.accept_for_iat".to_owned())
+                }
+                _ => culprit(&error, index, issuer),
+            };
             source.error(span, field, explain(&error))
         })?;
         configs.push((url.clone(), Arc::new(config)));

@@ -92,6 +92,7 @@ pub(super) struct Nonces {
     pub(super) also_accept_env: Option<Spanned<String>>,
     /// Seconds.
     pub(super) period: Option<Spanned<u64>>,
+    pub(super) accept_for_iat: Option<Spanned<bool>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
