@@ -10,11 +10,18 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # One build per run gains nothing from incremental compilation, and cannot meet its bugs.
 export CARGO_INCREMENTAL=0
 
-passed=0 failed=0 skipped=0 remedies=()
+passed=0 failed=0 skipped=0 remedies=() failures=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-title() { printf '\n=== %s\n' "$1"; }
+# title NAME: with the minutes since the start, so that what takes long is seen in any log.
+title() { printf '\n=== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# fail NAME: said at once, and again before the last line.
+fail() {
+  echo "FAILED: $1" >&2
+  failures+=("$1")
+}
 
 # check NAME COMMAND...: one test, that the command succeeds.
 check() {
@@ -24,7 +31,7 @@ check() {
   if "$@"; then
     passed=$((passed + 1))
   else
-    echo "FAILED: $name" >&2
+    fail "$name"
     failed=$((failed + 1))
   fi
 }
@@ -56,7 +63,7 @@ suite() {
   if ((f == 0 && (status != 0 || p == 0))); then
     f=1
   fi
-  ((f == 0)) || echo "FAILED: $name" >&2
+  ((f == 0)) || fail "$name"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
@@ -246,6 +253,7 @@ else
   skip "fuzz targets" "please install a nightly compiler (rustup toolchain install nightly)"
 fi
 
+((${#failures[@]} == 0)) || printf '\nfailed: %s' "${failures[@]}"
 ((${#remedies[@]} == 0)) || printf '\n%s' "${remedies[@]}"
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))

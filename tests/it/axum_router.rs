@@ -213,7 +213,7 @@ async fn claims_of_another_shape_than_the_handler_asks_for_are_an_invalid_token(
         assert_eq!(refused_by_extractor(&response), "invalid_token");
     }
     let lines: Vec<_> = log.take();
-    let is_told = |line: &&String| line.contains("WARN") && line.contains("Demanding");
+    let is_told = |line: &&String| line.contains("refused request") && line.contains("Demanding");
     assert_eq!(lines.iter().filter(is_told).count(), 9, "{lines:#?}");
     assert!(!lines.concat().contains("secret-tenant"));
     let good = api.token().claim("tenant", 7).mint();

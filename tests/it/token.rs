@@ -1144,7 +1144,7 @@ async fn the_reason_says_which_claim_it_is_and_nothing_of_the_token(way: Way) {
         ),
         (
             api.token().claim("iss", "secret").mint(),
-            "the token is of another issuer",
+            "the token is of another issuer: the configured issuer is https://issuer.test",
         ),
     ] {
         let request =
