@@ -16,11 +16,11 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin, ResponseBody,
+    Dpop, DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, ResponseBody,
     clock::{SystemClock, TimeSource as _},
-    crypto::{AwsLcRs, Josekit, SignatureVerifier},
+    crypto::{AwsLcRs, CryptoProvider, Josekit},
     jwk::PublicJwk,
-    proof::{Ath, Htu, ProofContext, ProofPolicy},
+    proof::{Ath, Htu, ProofContext, ProofVerifier},
     replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::{KeyKind, TestClient, TestIssuer},
 };
@@ -33,7 +33,7 @@ const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpB
 
 type Inner = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
 
-fn backends() -> [(&'static str, Arc<dyn SignatureVerifier>); 2] {
+fn backends() -> [(&'static str, Arc<dyn CryptoProvider>); 2] {
     [
         ("aws-lc-rs", Arc::new(AwsLcRs)),
         ("josekit", Arc::new(Josekit)),
@@ -41,7 +41,7 @@ fn backends() -> [(&'static str, Arc<dyn SignatureVerifier>); 2] {
 }
 
 /// A service behind the layer, of which one client may fill the replay store.
-fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Policy) -> Dpop<Inner> {
+fn service(tokens: Issuer, backend: &Arc<dyn CryptoProvider>, policy: Policy) -> Dpop<Inner> {
     fn answer(_: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
         ready(Ok(Response::new(())))
     }
@@ -49,7 +49,7 @@ fn service(tokens: JwtTokens, backend: &Arc<dyn SignatureVerifier>, policy: Poli
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), tokens)
         .crypto(Arc::clone(backend))
         .danger_max_age(Duration::from_secs(3600))
-        .replay_store(MemoryReplayStore::with_capacity(room).capacity_per_client(room));
+        .replay_store(MemoryReplayStore::with_capacity(room).capacity_per_key(room));
     DpopLayer::new(config.build().unwrap())
         .with_policy(policy)
         .layer(service_fn(answer))
@@ -71,7 +71,7 @@ fn parsing(criterion: &mut Criterion) {
     let token = TestIssuer::new().token().bound_to(&client).mint();
     let proof = client.proof("GET", URL).access_token(&token).sign();
     let htu = Htu::parse(URL).unwrap();
-    let policy = ProofPolicy::default()
+    let policy = ProofVerifier::default()
         .danger_max_age(Duration::from_secs(3600))
         .unwrap();
     let ath = Ath::of(&token);
@@ -198,7 +198,7 @@ fn layer(criterion: &mut Criterion) {
 /// Signatures and tokens of every common algorithm, made by josekit.
 mod signed {
     use dpop_tower::{
-        JwtTokens,
+        Issuer,
         clock::{SystemClock, TimeSource as _},
         crypto::Algorithm,
     };
@@ -220,15 +220,15 @@ mod signed {
         pub(super) signature: Vec<u8>,
     }
 
-    pub(super) struct Issuer {
+    pub(super) struct SigningIssuer {
         pub(super) name: &'static str,
         jwk: Jwk,
         algorithm: Algorithm,
         signer: Box<dyn JwsSigner>,
     }
 
-    pub(super) fn issuers() -> [Issuer; 4] {
-        let issuer = |name, algorithm, jwk: Jwk, signer| Issuer {
+    pub(super) fn issuers() -> [SigningIssuer; 4] {
+        let issuer = |name, algorithm, jwk: Jwk, signer| SigningIssuer {
             name,
             jwk: jwk.to_public_key().unwrap(),
             algorithm,
@@ -251,7 +251,7 @@ mod signed {
         ]
     }
 
-    impl Issuer {
+    impl SigningIssuer {
         pub(super) fn sign(&self) -> Signed {
             // About as long as a proof.
             let message = "m".repeat(500);
@@ -263,9 +263,9 @@ mod signed {
             }
         }
 
-        pub(super) fn tokens(&self) -> JwtTokens {
+        pub(super) fn tokens(&self) -> Issuer {
             let keys = json!({ "keys": [self.jwk.as_ref()] }).to_string();
-            JwtTokens::jwks(ISSUER, keys).audience(ORIGIN)
+            Issuer::jwks(ISSUER, keys).audience(ORIGIN)
         }
 
         /// Another one for each number.

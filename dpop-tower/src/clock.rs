@@ -61,7 +61,7 @@ impl fmt::Display for UnixTime {
 ///
 /// # Security
 ///
-/// A clock that runs slow accepts expired tokens and stale proofs; one that runs fast refuses good
+/// A clock that runs slow accepts expired tokens and stale proofs; one that runs fast rejects good
 /// ones. A clock that goes *backwards* by more than the acceptance window would accept proofs whose
 /// replay entry has expired, so use one that the operating system keeps in step.
 pub trait TimeSource: fmt::Debug + Send + Sync + 'static {

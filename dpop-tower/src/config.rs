@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::{SystemClock, TimeSource, UnixTime},
-    crypto::{Algorithm, KeyCache, SignatureVerifier, check_algorithms},
+    crypto::{Algorithm, CryptoProvider, KeyCache, check_algorithms},
     error::{ConfigError, ConfigErrorKind},
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Draft, Mode, Policy},
-    proof::{ProofPolicy, Setting},
+    proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
     target::{Target, TargetUri},
     token::{TokenVerifier, Tokens},
@@ -25,12 +25,12 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 /// and with it the replay store and the caches.
 ///
 /// ```
-/// use dpop_tower::{DpopConfig, JwtTokens, PublicOrigin};
+/// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
 ///
 /// # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "jwks"))] {
 /// let config = DpopConfig::builder(
 ///     PublicOrigin::new("https://api.example.com")?,
-///     JwtTokens::discover("https://idp.example.com").audience("https://api.example.com"),
+///     Issuer::discover("https://idp.example.com").audience("https://api.example.com"),
 /// )
 /// .build()?;
 /// # }
@@ -39,8 +39,8 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 pub struct DpopConfig {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
-    pub(crate) proof: ProofPolicy,
-    pub(crate) crypto: Arc<dyn SignatureVerifier>,
+    pub(crate) proof: ProofVerifier,
+    pub(crate) crypto: Arc<dyn CryptoProvider>,
     pub(crate) proof_keys: KeyCache,
     pub(crate) replay: UsedProofs,
     /// Where a proof may be used again, those whose signature need not be checked again.
@@ -61,7 +61,7 @@ impl DpopConfig {
         DpopConfigBuilder {
             target: target.into(),
             tokens: tokens.into(),
-            proof: ProofPolicy::default(),
+            proof: ProofVerifier::default(),
             max_age: None,
             leeway: None,
             crypto: default_crypto(),
@@ -79,12 +79,13 @@ impl DpopConfig {
 impl DpopConfig {
     /// Whether a proof needs a nonce. Who only reports never hands one out, so does not ask for one.
     pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
-        policy.mode() != Mode::ReportOnly && (self.nonces_everywhere || policy.demands().nonce())
+        policy.mode() != Mode::ReportOnly
+            && (self.nonces_everywhere || policy.requirements().nonce())
     }
 
     /// The nonce to hand out now, where this policy needs or offers one.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
-        (self.needs_nonce(policy) || policy.demands().offers_nonce())
+        (self.needs_nonce(policy) || policy.requirements().offers_nonce())
             .then(|| self.nonces.current(self.clock.now()))
     }
 }
@@ -109,17 +110,17 @@ impl fmt::Debug for DpopConfig {
 }
 
 #[cfg(feature = "josekit")]
-fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
+fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     Some(Arc::new(crate::crypto::Josekit))
 }
 
 #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
-fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
+fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     Some(Arc::new(crate::crypto::AwsLcRs))
 }
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
-fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
+fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     None
 }
 
@@ -128,10 +129,10 @@ fn default_crypto() -> Option<Arc<dyn SignatureVerifier>> {
 pub struct DpopConfigBuilder {
     target: Target,
     tokens: Tokens,
-    proof: ProofPolicy,
+    proof: ProofVerifier,
     max_age: Option<Setting>,
     leeway: Option<Setting>,
-    crypto: Option<Arc<dyn SignatureVerifier>>,
+    crypto: Option<Arc<dyn CryptoProvider>>,
     replay: Option<Arc<dyn ReplayStore>>,
     allows_reuse: bool,
     nonces: Option<Arc<dyn NonceSource>>,
@@ -184,17 +185,18 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// Turns nonces on: every proof needs one that `nonces` has made (RFC 9449 section 9). Clients
-    /// get them with challenges, and with responses before the one they have expires.
-    pub fn nonces(mut self, nonces: impl NonceSource) -> Self {
+    /// Requires a nonce of every proof (RFC 9449 section 9). Clients get one with a challenge, and the next
+    /// one with a response before the one they have expires. [`Policy::require_nonce`] does the same for
+    /// some routes.
+    pub fn require_nonces(mut self) -> Self {
         self.nonces_everywhere = true;
-        self.nonces_where_required(nonces)
+        self
     }
 
-    /// Where the nonces come from that [`Policy::require_nonce`] asks for. Unless it is set, they are
-    /// [`StatelessNonces`] with a secret of this process: clients of several nodes would go from one
-    /// challenge to the next.
-    pub fn nonces_where_required(mut self, nonces: impl NonceSource) -> Self {
+    /// Sets the source of the nonces that [`require_nonces`](Self::require_nonces) and
+    /// [`Policy::require_nonce`] ask for. Defaults to [`StatelessNonces`] with a random per-process secret.
+    /// Set a shared secret when you run more than one node, or clients are challenged in a loop.
+    pub fn nonce_source(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
         self
     }
@@ -202,10 +204,10 @@ impl DpopConfigBuilder {
     /// Has the time in a nonce stand in for the client's clock: where a proof has a nonce of this server
     /// that is accepted, its `iat`, `nbf` and `exp` are not compared with the time (RFC 9449 section 11.1).
     /// It is for clients whose clocks are off by more than the [`leeway`](Self::leeway). Other proofs are
-    /// checked as ever, so it makes sense with [`nonces`](Self::nonces) or [`Policy::require_nonce`].
+    /// checked as ever, so it makes sense with [`require_nonces`](Self::require_nonces) or [`Policy::require_nonce`].
     ///
     /// Such a proof is acceptable for as long as its nonce, which is up to two periods of
-    /// [`StatelessNonces`], and is remembered for as long. The age that a [policy](Policy::max_age) asks
+    /// [`StatelessNonces`], and is remembered for as long. The age that a [policy](Policy::max_proof_age) asks
     /// for is counted from the nonce.
     pub fn accept_nonce_for_iat(mut self) -> Self {
         self.nonce_for_iat = true;
@@ -235,7 +237,7 @@ impl DpopConfigBuilder {
     }
 
     /// The crypto backend. Unless set, it is `Josekit` if its feature is on, and otherwise `AwsLcRs`.
-    pub fn crypto(mut self, backend: impl SignatureVerifier) -> Self {
+    pub fn crypto(mut self, backend: impl CryptoProvider) -> Self {
         self.crypto = Some(Arc::new(backend));
         self
     }
@@ -268,7 +270,11 @@ impl DpopConfigBuilder {
         check_algorithms(self.proof.allowed_algorithms(), &*crypto)?;
         let policy = self.policy.build()?;
         let algorithms = self.proof.allowed_algorithms();
-        if policy.demands().allowed_algorithms(algorithms).is_empty() {
+        if policy
+            .requirements()
+            .allowed_algorithms(algorithms)
+            .is_empty()
+        {
             let message = format!(
                 "the policy ({policy}) allows none of the algorithms that the configuration allows"
             );

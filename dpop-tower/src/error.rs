@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-/// Why a configuration was refused.
+/// Why a configuration was rejected.
 ///
 /// It is only ever made at start-up. Its text names the setting and what to do about it.
 pub struct ConfigError {

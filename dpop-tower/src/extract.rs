@@ -43,7 +43,7 @@
 //!   `get(a).layer(dpop).post(b)` the `POST` is open.
 //! - Inside `nest`, the layer sees the path without its prefix; it uses axum's `OriginalUri` instead,
 //!   so there is nothing to configure.
-//! - A layer that rewrites the URI has to be inside of this one. Any other layer, of axum or tower-http,
+//! - A layer that rewrites the URI has to be inside this one. Any other layer, of axum or tower-http,
 //!   may be inside or outside.
 //! - A CORS layer has to be outside, so that preflight requests, which carry no token, get through.
 
@@ -119,7 +119,7 @@ impl IntoResponse for TokenRejection {
 }
 
 /// The extension `T`, or why there is none. A missing layer must never look like a request that was
-/// let in without a token.
+/// admitted without a token.
 fn extension<T: Clone + Send + Sync + 'static>(
     extensions: &Extensions,
 ) -> Result<(&Admitted, Option<&T>), TokenRejection> {
@@ -168,7 +168,7 @@ macro_rules! extractor {
             }
         }
 
-        /// `None` if the request was let in with a token of the other kind, which only an
+        /// `None` if the request was admitted with a token of the other kind, which only an
         /// [optional](crate::Policy::optional) layer does.
         impl<S: Send + Sync, C: DeserializeOwned> OptionalFromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
@@ -200,7 +200,7 @@ macro_rules! extractor {
             }
         }
 
-        /// `None` if the request was let in with a token of the other kind, which only an
+        /// `None` if the request was admitted with a token of the other kind, which only an
         /// [optional](crate::Policy::optional) layer does.
         impl<S: Send + Sync> OptionalFromRequestParts<S> for $token {
             type Rejection = TokenRejection;
@@ -219,9 +219,9 @@ macro_rules! extractor {
 extractor!(BoundToken, only_bound: true);
 extractor!(BearerToken, only_bound: false);
 
-/// The scopes of the token that the request was let in with, bound or not.
+/// The scopes of the token that the request was admitted with, bound or not.
 ///
-/// A route that needs a scope is better given a policy with [`Policy::scope`](crate::Policy::scope),
+/// A route that needs a scope is better given a policy with [`Policy::require_scope`](crate::Policy::require_scope),
 /// which also tells the client what is missing.
 #[derive(Clone)]
 pub struct Scopes(ClaimSet);
@@ -273,7 +273,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProofKey {
     }
 }
 
-/// How long the token is good for that the request was let in with, bound or not.
+/// How long the token is good for that the request was admitted with, bound or not.
 #[cfg(feature = "lifetime")]
 impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
     type Rejection = TokenRejection;
@@ -284,7 +284,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
     }
 }
 
-/// `None` if the request was let in with a token that is bound to nothing.
+/// `None` if the request was admitted with a token that is bound to nothing.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for ProofKey {
     type Rejection = TokenRejection;
 

@@ -34,7 +34,7 @@
 //! }
 //! ```
 //!
-//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path. Inside of the
+//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path. Inside the
 //! layer it sees the token: [`RequestExt`] is for its requests as well.
 //!
 //! With the server of tonic, a [`ForwardedTarget`](crate::target::ForwardedTarget) knows the address of the
@@ -43,7 +43,7 @@
 use tonic::{Request, Status, server::NamedService};
 
 use crate::{
-    middleware::{Admitted, Dpop, ScopeRequired},
+    middleware::{Admitted, Dpop, RequireScope},
     token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
 };
 
@@ -53,7 +53,7 @@ impl<S: NamedService, R> NamedService for Dpop<S, R> {
 }
 
 /// The routes of the service behind the layer are those of the service.
-impl<S: NamedService, R> NamedService for ScopeRequired<S, R> {
+impl<S: NamedService, R> NamedService for RequireScope<S, R> {
     const NAME: &'static str = S::NAME;
 }
 
@@ -66,7 +66,7 @@ impl From<ClaimsMismatch> for Status {
             target: "dpop_tower::rejection",
             reason = error.kind().as_str(),
             detail = %error,
-            "refused request"
+            "rejected request"
         );
         Self::unauthenticated(TokenErrorKind::InvalidClaim.description())
     }
@@ -82,7 +82,7 @@ pub trait RequestExt: sealed::Sealed {
     /// `INTERNAL` if no layer is in front of the service.
     fn bound_token(&self) -> Result<&BoundToken, Status>;
 
-    /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer lets in
+    /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer admits
     /// too.
     fn bearer_token(&self) -> Option<&BearerToken>;
 

@@ -5,7 +5,7 @@
 //! # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "axum", feature = "jwks"))]
 //! # fn app() -> Result<axum::Router, dpop_tower::ConfigError> {
 //! use axum::{Router, routing::get};
-//! use dpop_tower::{BoundToken, DpopConfig, DpopLayer, JwtTokens, PublicOrigin};
+//! use dpop_tower::{BoundToken, DpopConfig, DpopLayer, Issuer, PublicOrigin};
 //!
 //! async fn orders(token: BoundToken) -> String {
 //!     format!("hello, holder of key {}", token.thumbprint())
@@ -13,7 +13,7 @@
 //!
 //! let config = DpopConfig::builder(
 //!     PublicOrigin::new("https://api.example.com")?,
-//!     JwtTokens::discover("https://idp.example.com").audience("https://api.example.com"),
+//!     Issuer::discover("https://idp.example.com").audience("https://api.example.com"),
 //! )
 //! .build()?;
 //! let app = Router::new().route("/orders", get(orders)).layer(DpopLayer::new(config));
@@ -25,7 +25,7 @@
 //!
 //! # What is checked
 //!
-//! A request is let in if all of this is true, and the inner service is not called otherwise:
+//! A request is admitted if all of this is true, and the inner service is not called otherwise:
 //!
 //! 1. It has one `Authorization` header with the scheme `DPoP`, and one `DPoP` header.
 //! 2. The proof is a well-formed JWT with the `typ` `dpop+jwt`, an allowed algorithm, a public key
@@ -36,7 +36,7 @@
 //! 5. The token is bound to the proof's key (item 12), and the proof's signature is valid (item 6).
 //! 6. The proof was not used before (section 11.1).
 //!
-//! The verified [`BoundToken`] goes into the request's extensions. A client that is refused gets a
+//! The verified [`BoundToken`] goes into the request's extensions. A client that is rejected gets a
 //! challenge that says what to do; see [`rejection`].
 //!
 //! # What has to be configured
@@ -44,7 +44,7 @@
 //! - **The origin under which clients call the service**, [`PublicOrigin`]. It is not taken from the
 //!   request: a malicious API could then replay a proof that was made for it, by sending it here with
 //!   a forged `Host`. Behind a proxy, it is the proxy's public address.
-//! - **The issuer and the audience** of access tokens, [`JwtTokens`].
+//! - **The issuer and the audience** of access tokens, [`Issuer`].
 //!
 //! Everything else has a safe default; see [`DpopConfigBuilder`]. What weakens a default has `danger`
 //! in its name.
@@ -61,8 +61,8 @@
 //! |---|---|---|
 //! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
-//! | `jwks` | Fetching an issuer's keys: `JwtTokens::discover`, `JwtTokens::jwks_url` | yes |
-//! | `axum` | Extractors, in `extract`, and the full path inside of `Router::nest` | |
+//! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
+//! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
 //! | `cors` | What browsers need to be allowed: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
@@ -84,7 +84,6 @@
     )
 )]
 
-mod check;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]
@@ -95,6 +94,7 @@ mod error;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod extract;
+pub mod future;
 #[cfg(feature = "tonic")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub mod grpc;
@@ -118,14 +118,13 @@ pub mod token;
 mod verifier;
 
 pub use self::{
-    check::Check,
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
     middleware::{
-        Dpop, DpopLayer, Report, RequireScope, ResponseBody, ResponseFuture, ScopeFuture,
-        ScopeRequired,
+        Dpop, DpopLayer, Report, RequireScope, RequireScopeFuture, RequireScopeLayer, ResponseBody,
+        ResponseFuture,
     },
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
-    token::{BearerToken, BoundToken, JwtTokens},
+    token::{BearerToken, BoundToken, Issuer},
 };

@@ -2,7 +2,7 @@
 //!
 //! Read top-down, this is the order of the checks. What costs little comes first; there is one
 //! signature check of the proof (and one of the token, the first time it is seen); the only write,
-//! into the replay store, is the very last step, so nothing that was refused leaves a trace.
+//! into the replay store, is the very last step, so nothing that was rejected leaves a trace.
 
 mod credentials;
 
@@ -20,9 +20,9 @@ use self::credentials::Credentials;
 pub use self::credentials::RequestErrorKind;
 pub(crate) use self::credentials::{PROOF, Presented, Scheme};
 use crate::{
-    check::Check,
     clock::UnixTime,
     config::DpopConfig,
+    future::MaybeReady,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof, VerifiedProof},
     replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
@@ -44,7 +44,7 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) peer: Option<IpAddr>,
 }
 
-/// Who is let in.
+/// Who is admitted.
 pub(crate) enum Admission {
     Bound {
         token: BoundToken,
@@ -53,9 +53,9 @@ pub(crate) enum Admission {
     Bearer(BearerToken),
 }
 
-/// Why a request is refused, in full detail.
+/// Why a request is rejected, in full detail.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum Cause {
     Request(RequestErrorKind),
     Proof(ProofError),
     Token(TokenError),
@@ -63,7 +63,7 @@ pub(crate) enum Refusal {
     Store(StoreError),
 }
 
-impl Refusal {
+impl Cause {
     /// A stable code in snake case, for logs and metrics.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(kind) => kind.fmt(f),
@@ -88,31 +88,31 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl From<RequestErrorKind> for Refusal {
+impl From<RequestErrorKind> for Cause {
     fn from(kind: RequestErrorKind) -> Self {
         Self::Request(kind)
     }
 }
 
-impl From<PolicyErrorKind> for Refusal {
+impl From<PolicyErrorKind> for Cause {
     fn from(kind: PolicyErrorKind) -> Self {
         Self::Policy(kind)
     }
 }
 
-impl From<ProofError> for Refusal {
+impl From<ProofError> for Cause {
     fn from(error: ProofError) -> Self {
         Self::Proof(error)
     }
 }
 
-impl From<ProofErrorKind> for Refusal {
+impl From<ProofErrorKind> for Cause {
     fn from(kind: ProofErrorKind) -> Self {
         Self::Proof(kind.into())
     }
 }
 
-impl From<TokenErrorKind> for Refusal {
+impl From<TokenErrorKind> for Cause {
     fn from(kind: TokenErrorKind) -> Self {
         Self::Token(kind.into())
     }
@@ -125,11 +125,11 @@ pub(crate) fn verify(
     request: RequestHead<'_>,
 ) -> Verification {
     let step = begin(config, policy, request);
-    Verification(step.unwrap_or_else(|refusal| Step::Refused(Some(refusal))))
+    Verification(step.unwrap_or_else(|rejection| Step::Rejected(Some(rejection))))
 }
 
 /// Everything before the access token is looked into.
-fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Refusal> {
+fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
     if policy.mode() == Mode::Deny {
         return Err(PolicyErrorKind::Denied.into());
     }
@@ -164,7 +164,7 @@ fn check_proof(
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
-) -> Result<Candidate, Refusal> {
+) -> Result<Candidate, Cause> {
     let text = credentials::proof(request.headers)?;
     let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
@@ -176,7 +176,7 @@ fn check_proof(
     let context = if config.needs_nonce(policy) {
         context.require_nonce(&check_nonce)
     } else {
-        // A layer further in may ask for one.
+        // An inner layer may require one.
         context.observe_nonce(&check_nonce)
     };
     let life = |nonce: &str| config.nonces.life(nonce);
@@ -191,7 +191,7 @@ fn check_proof(
         .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
     let (_, leeway) = config.proof.window();
     policy
-        .demands()
+        .requirements()
         .check_proof(proof.algorithm(), proof.issued_at(), now, leeway)?;
     let digest = config
         .seen_proofs
@@ -206,12 +206,13 @@ fn prove_possession(
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
     token: VerifiedToken,
-) -> Result<Step, Refusal> {
+) -> Result<Step, Cause> {
     // Token and proof were looked at when the request came; it may have waited for keys since.
     let now = config.clock.now();
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
     match token.confirmation() {
+        // RFC 9449 section 4.3 item 12
         Confirmation::Key(bound_to) if bound_to == thumbprint => {}
         Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
         Confirmation::Unbound => return Err(TokenErrorKind::NotBound.into()),
@@ -227,7 +228,7 @@ fn prove_possession(
     } else {
         verify_signature(config, proof)?
     };
-    policy.demands().check_token(token.claims(), now)?;
+    policy.requirements().check_token(token.claims(), now)?;
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
     }
@@ -236,7 +237,7 @@ fn prove_possession(
             if !is_known {
                 seen.insert(digest);
             }
-            Check::ready(Ok(Freshness::Fresh))
+            MaybeReady::ready(Ok(Freshness::Fresh))
         }
         None => config
             .replay
@@ -263,7 +264,7 @@ fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
 }
 
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
-fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<VerifiedProof, Refusal> {
+fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
     let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
     let known_key = config.proof_keys.get(&thumbprint, algorithm);
     let is_new = known_key.is_none();
@@ -278,7 +279,7 @@ fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<Verif
     Ok(proof)
 }
 
-fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Refusal> {
+fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause> {
     if token.claims().expires_at() <= now {
         return Err(TokenErrorKind::Expired.into());
     }
@@ -290,12 +291,12 @@ fn admit_bearer(
     config: &DpopConfig,
     policy: &Policy,
     token: VerifiedToken,
-) -> Result<Admission, Refusal> {
+) -> Result<Admission, Cause> {
     let now = config.clock.now();
     check_still_active(&token, now)?;
     match token.confirmation() {
         Confirmation::Unbound => {
-            policy.demands().check_token(token.claims(), now)?;
+            policy.requirements().check_token(token.claims(), now)?;
             Ok(Admission::Bearer(BearerToken::new(token.into_claims())))
         }
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
@@ -314,10 +315,13 @@ fn admit_bearer(
 pub(crate) struct Verification(Step);
 
 enum Step {
-    Refused(Option<Refusal>),
-    Bearer(Check<Result<VerifiedToken, TokenError>>),
-    Token(Option<Candidate>, Check<Result<VerifiedToken, TokenError>>),
-    Replay(Option<Admission>, Check<Result<Freshness, StoreError>>),
+    Rejected(Option<Cause>),
+    Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
+    Token(
+        Option<Candidate>,
+        MaybeReady<Result<VerifiedToken, TokenError>>,
+    ),
+    Replay(Option<Admission>, MaybeReady<Result<Freshness, StoreError>>),
 }
 
 impl Verification {
@@ -327,23 +331,23 @@ impl Verification {
         config: &DpopConfig,
         policy: &Policy,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Admission, Refusal>> {
+    ) -> Poll<Result<Admission, Cause>> {
         loop {
             let next = match &mut self.0 {
-                Step::Refused(refusal) => return Poll::Ready(Err(finished(refusal.take()))),
+                Step::Rejected(rejection) => return Poll::Ready(Err(finished(rejection.take()))),
                 Step::Bearer(token) => {
-                    let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     return Poll::Ready(admit_bearer(config, policy, token));
                 }
                 Step::Token(proof, token) => {
-                    let token = ready!(Pin::new(token).poll(cx)).map_err(Refusal::Token)?;
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     prove_possession(config, policy, finished(proof.take()), token)?
                 }
                 Step::Replay(admission, check) => {
                     return Poll::Ready(match ready!(Pin::new(check).poll(cx)) {
                         Ok(Freshness::Fresh) => Ok(finished(admission.take())),
                         Ok(Freshness::Replayed) => Err(ProofErrorKind::Replayed.into()),
-                        Err(error) => Err(Refusal::Store(error)),
+                        Err(error) => Err(Cause::Store(error)),
                     });
                 }
             };

@@ -26,7 +26,7 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, sco
       { DPoP, ...loopback },
     ),
   );
-  // Were the token not what the test asked for, "refused" would prove nothing.
+  // Were the token not what the test asked for, "rejected" would prove nothing.
   const claims = jose.decodeJwt(answer.access_token);
   assert.equal(answer.token_type, keyPair ? 'dpop' : 'bearer');
   assert.equal(claims.aud, resource);
@@ -100,7 +100,7 @@ export async function challengeOf(response) {
 export async function nonceOf({ nonces, server: { url, htu } }, token, keyPair) {
   if (!nonces) return undefined;
   const proof = await dpop.generateProof(keyPair, htu, 'GET', undefined, token);
-  return expectRefused(await send(url, { token, proof }), 'use_dpop_nonce');
+  return expectRejected(await send(url, { token, proof }), 'use_dpop_nonce');
 }
 
 /** Changes the middle, since the last character of base64url may hold bits that no decoder reads. */
@@ -123,8 +123,8 @@ export async function expectAllowed(response, keyPair) {
   assert.deepEqual(JSON.parse(body), { sub: 'bound-client', jkt: await thumbprint(keyPair) });
 }
 
-/** Resolves to the nonce that came with the refusal, if one did. */
-export async function expectRefused(response, error) {
+/** Resolves to the nonce that came with the rejection, if one did. */
+export async function expectRejected(response, error) {
   assert.equal(response.status, 401);
   const challenge = await challengeOf(response);
   assert.equal(challenge.error, error);

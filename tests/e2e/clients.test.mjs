@@ -6,7 +6,7 @@ import * as oauth from 'oauth4webapi';
 import {
   dpopClient,
   expectAllowed,
-  expectRefused,
+  expectRejected,
   issueToken,
   nonceOf,
   oauth4webapiClient,
@@ -81,7 +81,7 @@ inBothModes(
       const nonce = await nonceOf(stack, token, keyPair);
       const to = (url) => dpop.generateProof(keyPair, url, 'GET', nonce, token);
       await expectAllowed(await send(stack.url, { token, proof: await to(stack.server.htu) }), keyPair);
-      await expectRefused(await send(stack.url, { token, proof: await to(stack.url) }), 'invalid_dpop_proof');
+      await expectRejected(await send(stack.url, { token, proof: await to(stack.url) }), 'invalid_dpop_proof');
     });
   },
   { server: { publicOrigin: 'https://api.example.com' } },

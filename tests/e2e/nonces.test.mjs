@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as dpop from 'dpop';
-import { altered, expectAllowed, expectRefused, issueToken, nonceOf, send } from './clients.mjs';
+import { altered, expectAllowed, expectRejected, issueToken, nonceOf, send } from './clients.mjs';
 import { inBothModes } from './server.mjs';
 
 inBothModes('nonces', (stack) => {
@@ -15,7 +15,7 @@ inBothModes('nonces', (stack) => {
   if (stack.nonces) {
     test('a proof without a nonce is challenged, and passes with the nonce of the challenge', async () => {
       const { keyPair, attempt } = await session();
-      const nonce = await expectRefused(await attempt(), 'use_dpop_nonce');
+      const nonce = await expectRejected(await attempt(), 'use_dpop_nonce');
       await expectAllowed(await attempt(nonce), keyPair);
     });
 
@@ -27,7 +27,7 @@ inBothModes('nonces', (stack) => {
       test(`a nonce ${what} is answered with another, which passes`, async () => {
         const { keyPair, token, attempt } = await session();
         const spoilt = spoil(await nonceOf(stack, token, keyPair));
-        const nonce = await expectRefused(await attempt(spoilt), 'use_dpop_nonce');
+        const nonce = await expectRejected(await attempt(spoilt), 'use_dpop_nonce');
         assert.notEqual(nonce, spoilt);
         await expectAllowed(await attempt(nonce), keyPair);
       });
@@ -38,7 +38,7 @@ inBothModes('nonces', (stack) => {
       const allowed = await attempt();
       await expectAllowed(allowed, keyPair);
       assert.equal(allowed.headers.get('dpop-nonce'), null);
-      const nonce = await expectRefused(await send(stack.url, { token }), 'invalid_dpop_proof');
+      const nonce = await expectRejected(await send(stack.url, { token }), 'invalid_dpop_proof');
       assert.equal(nonce, null);
     });
   }

@@ -8,7 +8,7 @@ import {
   challengeOf,
   craftProof,
   expectAllowed,
-  expectRefused,
+  expectRejected,
   issueToken,
   nonceOf,
   oauth4webapiClient,
@@ -19,13 +19,13 @@ import { inBothModes } from './server.mjs';
 
 const now = () => Math.floor(Date.now() / 1000);
 
-inBothModes('refusals', (stack) => {
+inBothModes('rejections', (stack) => {
   let keyPair, token, nonce;
   before(async () => {
     keyPair = await dpop.generateKeyPair('ES256');
     token = await issueToken(stack.provider, { keyPair });
   });
-  // With a good nonce in every proof, no refusal here can be the nonce's doing.
+  // With a good nonce in every proof, no rejection here can be the nonce's doing.
   beforeEach(async () => {
     nonce = await nonceOf(stack, token, keyPair);
   });
@@ -36,21 +36,21 @@ inBothModes('refusals', (stack) => {
     return craftProof(keyPair, { htm: 'GET', htu: stack.url, nonce, ath, ...claims }, header);
   };
 
-  test('a proof sent again is refused, a new one is not', async () => {
+  test('a proof sent again is rejected, a new one is not', async () => {
     const proof = await prove();
     await expectAllowed(await send(stack.url, { token, proof }), keyPair);
-    await expectRefused(await send(stack.url, { token, proof }), 'invalid_dpop_proof');
-    await expectRefused(await send(`${stack.url}?again`, { token, proof }), 'invalid_dpop_proof');
+    await expectRejected(await send(stack.url, { token, proof }), 'invalid_dpop_proof');
+    await expectRejected(await send(`${stack.url}?again`, { token, proof }), 'invalid_dpop_proof');
     await expectAllowed(await send(stack.url, { token, proof: await prove() }), keyPair);
   });
 
   test('of one proof sent 16 times at once, one passes', async () => {
     const proof = await prove();
     const answers = await Promise.all(Array.from({ length: 16 }, () => send(stack.url, { token, proof })));
-    const [allowed, refused] = [true, false].map((ok) => answers.filter((answer) => answer.ok === ok));
+    const [allowed, rejected] = [true, false].map((ok) => answers.filter((answer) => answer.ok === ok));
     assert.equal(allowed.length, 1);
     await expectAllowed(allowed[0], keyPair);
-    for (const answer of refused) await expectRefused(answer, 'invalid_dpop_proof');
+    for (const answer of rejected) await expectRejected(answer, 'invalid_dpop_proof');
   });
 
   const hour = 3600;
@@ -58,7 +58,7 @@ inBothModes('refusals', (stack) => {
     const signature = jwt.lastIndexOf('.') + 1;
     return jwt.slice(0, signature) + altered(jwt.slice(signature));
   };
-  // The first two rows show that nothing but the named change can be what refuses the others.
+  // The first two rows show that nothing but the named change can be what rejects the others.
   for (const [what, error, makeProof] of [
     ['a generated proof without a change', undefined, () => prove()],
     ['a crafted proof without a change', undefined, () => craft()],
@@ -76,15 +76,15 @@ inBothModes('refusals', (stack) => {
     ['two proofs', 'invalid_dpop_proof', async () => `${await prove()}, ${await prove()}`],
     ["another key's proof", 'invalid_token', async () => prove({ keys: await dpop.generateKeyPair('ES256') })],
   ]) {
-    test(`${what} is ${error ? `refused with ${error}` : 'allowed'}`, async () => {
+    test(`${what} is ${error ? `rejected with ${error}` : 'allowed'}`, async () => {
       const response = await send(stack.url, { token, proof: await makeProof() });
-      await (error ? expectRefused(response, error) : expectAllowed(response, keyPair));
+      await (error ? expectRejected(response, error) : expectAllowed(response, keyPair));
     });
   }
 
-  test('a bound token sent as Bearer is refused, with a proof or without', async () => {
+  test('a bound token sent as Bearer is rejected, with a proof or without', async () => {
     for (const proof of [undefined, await prove()]) {
-      await expectRefused(await send(stack.url, { scheme: 'Bearer', token, proof }), 'invalid_token');
+      await expectRejected(await send(stack.url, { scheme: 'Bearer', token, proof }), 'invalid_token');
     }
     await assert.rejects(oauth4webapiClient(token).request('GET', stack.url), (error) => {
       assert.ok(error instanceof oauth.WWWAuthenticateChallengeError, String(error));
@@ -92,11 +92,11 @@ inBothModes('refusals', (stack) => {
     });
   });
 
-  test('an unbound token is refused, as Bearer and as DPoP', async () => {
+  test('an unbound token is rejected, as Bearer and as DPoP', async () => {
     const unbound = await issueToken(stack.provider);
     const proof = await prove({ bearer: unbound });
-    await expectRefused(await send(stack.url, { scheme: 'Bearer', token: unbound }), 'invalid_token');
-    await expectRefused(await send(stack.url, { token: unbound, proof }), 'invalid_token');
+    await expectRejected(await send(stack.url, { scheme: 'Bearer', token: unbound }), 'invalid_token');
+    await expectRejected(await send(stack.url, { token: unbound, proof }), 'invalid_token');
   });
 
   const withClaims = (provider, claims) => {
@@ -113,10 +113,10 @@ inBothModes('refusals', (stack) => {
       return withClaims(other, { iss: stack.provider.issuer }).finally(() => other.stop());
     }],
   ]) {
-    test(`a token ${what} is refused with invalid_token`, async () => {
+    test(`a token ${what} is rejected with invalid_token`, async () => {
       const bad = await makeToken();
       const proof = await prove({ bearer: bad });
-      await expectRefused(await send(stack.url, { token: bad, proof }), 'invalid_token');
+      await expectRejected(await send(stack.url, { token: bad, proof }), 'invalid_token');
     });
   }
 

@@ -60,7 +60,7 @@ export async function startServer({
 
   async function stop() {
     process.removeListener('exit', kill);
-    // Reported here because a server that crashed may have "refused" by dropping connections.
+    // Reported here because a server that crashed may have "rejected" by dropping connections.
     assert.equal(ended, undefined, `the server ended by itself (${ended}):\n${output}`);
     child.kill();
     const timer = setTimeout(kill, 5_000);

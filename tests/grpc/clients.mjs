@@ -26,7 +26,7 @@ const definition = protoLoader.loadSync(PROTO);
 export function grpcJs(origin) {
   const { Orders } = grpc.loadPackageDefinition(definition).orders.v1;
   const client = new Orders(new URL(origin).host, grpc.credentials.createInsecure());
-  const refused = ({ code, details, metadata }) => ({
+  const rejected = ({ code, details, metadata }) => ({
     code,
     message: details,
     header: (name) => metadata.get(name).join('\n') || null,
@@ -42,7 +42,7 @@ export function grpcJs(origin) {
         let received;
         const finish = () => done({ answers, header: (name) => received.get(name).join('\n') || null });
         const one = (error, answer) => {
-          if (error) return failed(refused(error));
+          if (error) return failed(rejected(error));
           answers.push(answer);
           finish();
         };
@@ -55,7 +55,7 @@ export function grpcJs(origin) {
         call.on('metadata', (metadata) => (received = metadata));
         if (responseStream) {
           call.on('data', (answer) => answers.push(answer));
-          call.on('error', (error) => failed(refused(error)));
+          call.on('error', (error) => failed(rejected(error)));
           call.on('end', finish);
         }
         if (requestStream) {
@@ -118,9 +118,9 @@ export function expectAnswers(method, { answers }) {
   }
 }
 
-/** Resolves to the status of a call that must be refused, and checks what every refusal has. */
-export async function expectRefused(call, { code, error, message }) {
-  const status = await call.then(() => assert.fail('the call was let in'), (status) => status);
+/** Resolves to the status of a call that must be rejected, and checks what every rejection has. */
+export async function expectRejected(call, { code, error, message }) {
+  const status = await call.then(() => assert.fail('the call was admitted'), (status) => status);
   if (status instanceof Error) throw status;
   assert.equal(status.code, code);
   assert.equal(status.message, message);

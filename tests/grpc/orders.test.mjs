@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import * as dpop from 'dpop';
 import { craftProof, issueToken } from '../e2e/clients.mjs';
 import { inBothModes } from '../e2e/server.mjs';
-import { METHODS, expectAnswers, expectRefused, fetchGrpcWeb, grpcJs, nodeGrpcWeb, path } from './clients.mjs';
+import { METHODS, expectAnswers, expectRejected, fetchGrpcWeb, grpcJs, nodeGrpcWeb, path } from './clients.mjs';
 import { health, options } from './server.mjs';
 
 const PERMISSION_DENIED = 7;
@@ -26,9 +26,9 @@ for (const [name, connect, methods] of [
         keyPair = await dpop.generateKeyPair('ES256');
         token = await issueToken(stack.provider, { keyPair, scope: 'orders:write' });
         if (!stack.nonces) return;
-        // With a good nonce in every proof, no refusal can be the nonce's doing.
-        const refused = await expectRefused(client.call('Place', await prove('Place')), nonceWanted);
-        nonce = refused.header('dpop-nonce');
+        // With a good nonce in every proof, no rejection can be the nonce's doing.
+        const rejected = await expectRejected(client.call('Place', await prove('Place')), nonceWanted);
+        nonce = rejected.header('dpop-nonce');
         assert.ok(nonce, 'no nonce to go on with');
       });
       after(() => client.close());
@@ -48,7 +48,7 @@ for (const [name, connect, methods] of [
           expectAnswers(method, served);
           assert.equal(served.header('dpop-nonce'), null);
           const message = 'the proof was used before';
-          await expectRefused(client.call(method, proved), {
+          await expectRejected(client.call(method, proved), {
             code: UNAUTHENTICATED,
             error: 'invalid_dpop_proof',
             message,
@@ -58,8 +58,8 @@ for (const [name, connect, methods] of [
         if (stack.nonces) {
           test(`${method} without a nonce is told one, with which it is served`, async () => {
             const without = await dpop.generateProof(keyPair, htu(method), 'POST', undefined, token);
-            const refused = await expectRefused(client.call(method, headers(without)), nonceWanted);
-            const told = refused.header('dpop-nonce');
+            const rejected = await expectRejected(client.call(method, headers(without)), nonceWanted);
+            const told = rejected.header('dpop-nonce');
             const proof = await dpop.generateProof(keyPair, htu(method), 'POST', told, token);
             expectAnswers(method, await client.call(method, headers(proof)));
           });
@@ -115,10 +115,10 @@ for (const [name, connect, methods] of [
             },
           ],
         ]) {
-          test(`${method} with ${what} is refused`, async () => {
+          test(`${method} with ${what} is rejected`, async () => {
             const expected = { code: UNAUTHENTICATED, error, message };
-            const refused = await expectRefused(client.call(method, await make()), expected);
-            assert.equal(Boolean(refused.header('dpop-nonce')), stack.nonces);
+            const rejected = await expectRejected(client.call(method, await make()), expected);
+            assert.equal(Boolean(rejected.header('dpop-nonce')), stack.nonces);
           });
         }
 
@@ -128,8 +128,8 @@ for (const [name, connect, methods] of [
           const call = client.call(method, headers(await proofFor(method, { bearer }), { bearer }));
           if (!needsScope) return expectAnswers(method, await call);
           const message = 'the token lacks a scope';
-          const refused = await expectRefused(call, { code: PERMISSION_DENIED, error: 'insufficient_scope', message });
-          assert.match(refused.header('www-authenticate'), / scope="orders:write"/);
+          const rejected = await expectRejected(call, { code: PERMISSION_DENIED, error: 'insufficient_scope', message });
+          assert.match(rejected.header('www-authenticate'), / scope="orders:write"/);
         });
       }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["check", "clock", "error"]),
+    (0, &["clock", "error", "future"]),
     (1, &["crypto", "jose", "jwk", "proof"]),
     (2, &["keys", "nonce", "replay", "token"]),
     (3, &["config", "policy", "target", "verifier"]),
@@ -141,6 +141,75 @@ fn no_module_uses_one_of_a_layer_above_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_module_uses_one_that_uses_it() {
+    let mut uses = BTreeMap::<String, BTreeSet<String>>::new();
+    for (module, _, code) in sources() {
+        let used = used_modules(&code);
+        uses.entry(module.clone())
+            .or_default()
+            .extend(used.into_iter().filter(|used| *used != module));
+    }
+    let circles: Vec<_> = (uses.keys())
+        .filter(|module| reached_from(&uses, module).contains(*module))
+        .collect();
+    assert!(circles.is_empty(), "in circles: {circles:?}");
+}
+
+/// What a module uses, and what that uses, and so on.
+fn reached_from(uses: &BTreeMap<String, BTreeSet<String>>, module: &str) -> BTreeSet<String> {
+    let (mut reached, mut next) = (BTreeSet::new(), vec![module]);
+    while let Some(module) = next.pop() {
+        for used in uses.get(module).into_iter().flatten() {
+            if reached.insert(used.clone()) {
+                next.push(used);
+            }
+        }
+    }
+    reached
+}
+
+#[test]
+fn a_circle_is_found_however_long_it_is() {
+    let uses = |pairs: &[(&str, &str)]| {
+        let mut uses = BTreeMap::<String, BTreeSet<String>>::new();
+        for (module, used) in pairs {
+            let entry = uses.entry((*module).to_owned()).or_default();
+            entry.insert((*used).to_owned());
+        }
+        uses
+    };
+    let straight = uses(&[("a", "b"), ("a", "c"), ("b", "c")]);
+    assert!(!reached_from(&straight, "a").contains("a"));
+    let round = uses(&[("a", "b"), ("b", "c"), ("c", "a")]);
+    assert!(reached_from(&round, "b").contains("b"));
+}
+
+/// RFC 9449 section 4.3 is a list of twelve checks. Whoever knows it finds each line that makes one.
+#[test]
+fn each_item_of_rfc_9449_section_4_3_stands_above_the_line_that_checks_it() {
+    const MARK: &str = "// RFC 9449 section 4.3 item ";
+    let mut found = BTreeSet::new();
+    for (_, path, _) in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for (line, next) in text.lines().zip(text.lines().skip(1)) {
+            let Some(item) = line.trim().strip_prefix(MARK) else {
+                continue;
+            };
+            let number = item.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            let next = next.trim();
+            assert!(
+                !next.is_empty() && !next.starts_with("//"),
+                "{}: item {number} stands above no code",
+                path.display()
+            );
+            found.insert(number.parse::<u8>().unwrap());
+        }
+    }
+    assert!(found.iter().copied().eq(1..=12), "{found:?}");
 }
 
 #[test]

@@ -150,8 +150,8 @@ async fn each_optional_extractor_is_none_for_a_token_of_the_other_kind() {
     assert_eq!(text(unbound).await, "None Some(\"bob\") (false, true)");
 }
 
-/// The error code of a refusal by an extractor, which has to look like one by the layer.
-fn refused_by_extractor(response: &Response<Body>) -> String {
+/// The error code of a rejection by an extractor, which has to look like one by the layer.
+fn rejected_by_extractor(response: &Response<Body>) -> String {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
     let challenges = Challenge::all(response.headers());
@@ -177,7 +177,7 @@ async fn an_extractor_asks_for_no_scheme_that_a_layer_does_not_take() {
             .route("/orders", handler.route_layer(inner.clone()))
             .layer(outer.clone());
         let response = send(router, api.client.get(URL, &api.token().mint())).await;
-        assert_eq!(refused_by_extractor(&response), "invalid_token");
+        assert_eq!(rejected_by_extractor(&response), "invalid_token");
         let challenges = Challenge::all(response.headers());
         let asked: Vec<_> = challenges.iter().map(|it| it.scheme.as_str()).collect();
         assert_eq!(asked, schemes);
@@ -203,40 +203,44 @@ async fn claims_of_another_shape_than_the_handler_asks_for_are_an_invalid_token(
         for path in ["/orders", "/option"] {
             let request = api.client.get(&format!("{ORIGIN}{path}"), &token);
             let response = send(router.clone(), request).await;
-            assert_eq!(refused_by_extractor(&response), "invalid_token", "{tenant}");
+            assert_eq!(
+                rejected_by_extractor(&response),
+                "invalid_token",
+                "{tenant}"
+            );
             assert!(!format!("{response:?}").contains("secret-tenant"));
             assert_eq!(text(response).await, "");
         }
         let mut unbound = bearer(&api.issuer.token().claim("tenant", tenant).mint());
         *unbound.uri_mut() = "/bearer".parse().unwrap();
         let response = send(router.clone(), unbound).await;
-        assert_eq!(refused_by_extractor(&response), "invalid_token");
+        assert_eq!(rejected_by_extractor(&response), "invalid_token");
     }
     let lines: Vec<_> = log.take();
-    let is_told = |line: &&String| line.contains("refused request") && line.contains("Demanding");
+    let is_told = |line: &&String| line.contains("rejected request") && line.contains("Demanding");
     assert_eq!(lines.iter().filter(is_told).count(), 9, "{lines:#?}");
     assert!(!lines.concat().contains("secret-tenant"));
     let good = api.token().claim("tenant", 7).mint();
     let response = send(router, api.client.get(URL, &good)).await;
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
 }
 
 #[tokio::test]
-async fn a_token_of_the_kind_that_the_handler_does_not_ask_for_is_refused() {
+async fn a_token_of_the_kind_that_the_handler_does_not_ask_for_is_rejected() {
     let api = Api::new();
     let router = Router::new()
         .route("/orders", get(|_: BoundToken| hello()))
         .route("/bearer", get(|_: BearerToken| hello()))
         .layer(optional(&api));
     let unbound = send(router.clone(), bearer(&api.issuer.token().mint())).await;
-    assert_eq!(refused_by_extractor(&unbound), "invalid_token");
+    assert_eq!(rejected_by_extractor(&unbound), "invalid_token");
     // No bearer token would do.
     assert_eq!(Challenge::all(unbound.headers()).len(), 1);
     let bound = api
         .client
         .get("https://api.test/bearer", &api.token().mint());
     let bound = send(router, bound).await;
-    assert_eq!(refused_by_extractor(&bound), "invalid_token");
+    assert_eq!(rejected_by_extractor(&bound), "invalid_token");
 }
 
 #[tokio::test]
@@ -284,7 +288,10 @@ async fn inside_nest_the_htu_is_the_whole_path() {
         (route_layer, "/api/v2/orders", "/orders"),
     ] {
         let whole = format!("{ORIGIN}{path}");
-        assert_eq!(get_for(&api, &router, path, &whole).await, Verdict::LetIn);
+        assert_eq!(
+            get_for(&api, &router, path, &whole).await,
+            Verdict::Admitted
+        );
         let stripped = format!("{ORIGIN}{inner_path}");
         assert_eq!(
             get_for(&api, &router, path, &stripped).await,
@@ -307,7 +314,7 @@ async fn a_layer_around_and_one_inside_nest_verify_once() {
     let htu = format!("{ORIGIN}/api/orders");
     assert_eq!(
         get_for(&api, &router, "/api/orders", &htu).await,
-        Verdict::LetIn
+        Verdict::Admitted
     );
 }
 
@@ -324,7 +331,10 @@ async fn a_merged_router_keeps_its_own_protection() {
     };
     assert_eq!(get("/health").await.status(), StatusCode::OK);
     assert_eq!(get("/orders").await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(get_for(&api, &router, "/orders", URL).await, Verdict::LetIn);
+    assert_eq!(
+        get_for(&api, &router, "/orders", URL).await,
+        Verdict::Admitted
+    );
 }
 
 #[tokio::test]
@@ -347,7 +357,7 @@ async fn layer_covers_paths_that_do_not_exist_and_route_layer_does_not() {
 }
 
 #[tokio::test]
-async fn who_is_let_in_gets_the_404_and_the_405_of_the_router() {
+async fn who_is_admitted_gets_the_404_and_the_405_of_the_router() {
     let api = Api::new();
     let router = Router::new()
         .route("/orders", get(hello))
@@ -371,7 +381,7 @@ async fn a_method_router_can_be_protected_in_part() {
         assert_eq!(response.status(), status, "{method}");
     }
     let request = request(&api, &Method::POST, "/orders", URL);
-    assert_eq!(Verdict::of(send(router, request).await), Verdict::LetIn);
+    assert_eq!(Verdict::of(send(router, request).await), Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -394,10 +404,10 @@ async fn every_method_is_compared_to_the_htm_as_it_was_sent() {
             *request.method_mut() = sent.clone();
             let verdict = Verdict::of(send(router.clone(), request).await);
             if sent == signed {
-                assert_eq!(verdict, Verdict::LetIn, "{sent}");
+                assert_eq!(verdict, Verdict::Admitted, "{sent}");
             } else {
-                let refused = invalid_proof("proof_htm_mismatch");
-                assert_eq!(verdict, refused, "{sent} {signed}");
+                let rejected = invalid_proof("proof_htm_mismatch");
+                assert_eq!(verdict, rejected, "{sent} {signed}");
             }
         }
     }
@@ -410,7 +420,7 @@ async fn a_head_request_to_a_get_handler_needs_a_proof_for_head() {
         .route("/orders", get(hello))
         .layer(layer(&api));
     let head = send(router.clone(), request(&api, &Method::HEAD, "/orders", URL)).await;
-    assert_eq!(Verdict::of(head), Verdict::LetIn);
+    assert_eq!(Verdict::of(head), Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -422,7 +432,7 @@ async fn query_and_fragment_do_not_count() {
     for target in ["/orders", "/orders?a=b", "/orders?", "/orders?x=/y?z"] {
         for htu in ["", "?a=b", "?other", "#fragment"] {
             let verdict = get_for(&api, &router, target, &format!("{URL}{htu}")).await;
-            assert_eq!(verdict, Verdict::LetIn, "{target} {htu}");
+            assert_eq!(verdict, Verdict::Admitted, "{target} {htu}");
         }
     }
 }
@@ -446,8 +456,8 @@ async fn paths_that_differ_in_a_slash_or_in_case_are_different_paths() {
                 assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{target}");
             } else {
                 let verdict = Verdict::of(response);
-                let refused = invalid_proof("proof_htu_mismatch");
-                assert_eq!(verdict, refused, "{target} {signed}");
+                let rejected = invalid_proof("proof_htu_mismatch");
+                assert_eq!(verdict, rejected, "{target} {signed}");
             }
         }
     }
@@ -466,7 +476,10 @@ async fn a_prefix_that_a_proxy_takes_off_is_put_back() {
     let nested = Router::new().nest("/api", routes.layer(DpopLayer::new(config)));
     for (router, path) in [(plain, "/orders"), (nested, "/api/orders")] {
         let public = format!("{ORIGIN}/v1{path}");
-        assert_eq!(get_for(&api, &router, path, &public).await, Verdict::LetIn);
+        assert_eq!(
+            get_for(&api, &router, path, &public).await,
+            Verdict::Admitted
+        );
         let internal = format!("{ORIGIN}{path}");
         assert_eq!(
             get_for(&api, &router, path, &internal).await,
@@ -493,7 +506,7 @@ fn cors() -> CorsLayer {
 }
 
 #[tokio::test]
-async fn a_cors_layer_outside_answers_preflight_requests_and_opens_refusals_to_the_browser() {
+async fn a_cors_layer_outside_answers_preflight_requests_and_opens_rejections_to_the_browser() {
     let api = Api::new();
     let router = Router::new()
         .route("/orders", get(hello))
@@ -502,10 +515,10 @@ async fn a_cors_layer_outside_answers_preflight_requests_and_opens_refusals_to_t
     let response = send(router.clone(), preflight()).await;
     assert_eq!(response.status(), StatusCode::OK);
 
-    let mut refused = Request::get("/orders").body(()).unwrap();
+    let mut rejected = Request::get("/orders").body(()).unwrap();
     let origin = "https://app.test".parse().unwrap();
-    refused.headers_mut().insert(header::ORIGIN, origin);
-    let response = send(router, refused).await;
+    rejected.headers_mut().insert(header::ORIGIN, origin);
+    let response = send(router, rejected).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let exposed = &response.headers()[header::ACCESS_CONTROL_EXPOSE_HEADERS];
     assert_eq!(exposed, "www-authenticate,dpop-nonce");
@@ -546,7 +559,7 @@ fn echoing(api: &Api) -> Router {
 }
 
 #[tokio::test]
-async fn over_a_socket_requests_are_let_in_once_and_refused_with_a_challenge() {
+async fn over_a_socket_requests_are_admitted_once_and_rejected_with_a_challenge() {
     let api = Api::new();
     let address = serve(api.router.clone()).await;
     let token = api.token().mint();
@@ -607,7 +620,10 @@ async fn over_a_socket_a_body_is_streamed_not_collected() {
 #[tokio::test]
 async fn over_a_socket_dpop_nonce_is_written_in_lower_case_or_in_title_case() {
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
-    let api = Api::with(|tokens| tokens, |config| config.nonces(nonces));
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces).require_nonces(),
+    );
     for (title_case, spelling) in [(false, "\r\ndpop-nonce: "), (true, "\r\nDpop-Nonce: ")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

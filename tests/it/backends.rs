@@ -9,7 +9,7 @@ use curve25519_dalek::{
     traits::Identity as _,
 };
 use dpop_tower::{
-    DpopConfig, JwtTokens, PublicOrigin,
+    DpopConfig, Issuer, PublicOrigin,
     crypto::{Algorithm, AwsLcRs, InvalidKey, InvalidSignature},
     jwk::{JwkError, PublicJwk},
     test_util::{TestClient, TestIssuer},
@@ -36,8 +36,8 @@ use crate::support::{self, ORIGIN, URL, router, send, unavailable};
 const MESSAGE: &[u8] = b"what is signed";
 
 const ACCEPTED: Verdict = Ok(Ok(()));
-const REFUSED: Verdict = Ok(Err(InvalidSignature));
-const KEY_REFUSED: Verdict = Err(InvalidKey);
+const REJECTED: Verdict = Ok(Err(InvalidSignature));
+const KEY_REJECTED: Verdict = Err(InvalidKey);
 
 #[track_caller]
 fn assert_all(
@@ -85,7 +85,7 @@ fn signature(r: [u8; 32], nonce: Scalar, secret: Scalar, key: &[u8; 32]) -> [u8;
 
 #[test]
 fn ed25519_is_verified_without_the_cofactor() {
-    let (mut accepted, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     for torsion in EIGHT_TORSION {
         for number in 0..16 {
             let (nonce, secret) = (secret(1_000 + number), secret(number));
@@ -97,7 +97,7 @@ fn ed25519_is_verified_without_the_cofactor() {
             let expected = if torsion == EdwardsPoint::identity() {
                 ACCEPTED
             } else {
-                REFUSED
+                REJECTED
             };
             let signed = signature(off, nonce, secret, &key);
             assert_all(
@@ -112,7 +112,7 @@ fn ed25519_is_verified_without_the_cofactor() {
             let key = (ED25519_BASEPOINT_POINT * secret + torsion).compress().0;
             let r = r.compress().0;
             let cancelled = torsion * challenge(&r, &key, MESSAGE) == EdwardsPoint::identity();
-            let expected = if cancelled { ACCEPTED } else { REFUSED };
+            let expected = if cancelled { ACCEPTED } else { REJECTED };
             assert_all(
                 &ed25519(key).unwrap(),
                 Algorithm::Ed25519,
@@ -123,12 +123,12 @@ fn ed25519_is_verified_without_the_cofactor() {
             *(if cancelled {
                 &mut accepted
             } else {
-                &mut refused
+                &mut rejected
             }) += 1;
         }
     }
     // Both happened for another reason than the identity among the eight.
-    assert!(accepted > 16 && refused > 16, "{accepted}, {refused}");
+    assert!(accepted > 16 && rejected > 16, "{accepted}, {rejected}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn an_ed25519_signature_has_the_one_encoding_of_its_r() {
             &jwk,
             Algorithm::Ed25519,
             &signed,
-            REFUSED,
+            REJECTED,
             "R is another identity",
         );
     }
@@ -167,7 +167,7 @@ fn an_ed25519_signature_has_the_one_encoding_of_its_r() {
         // No encoding of a point at all, or of another.
         let mut changed = good;
         changed[at] ^= 0x10;
-        assert_all(&jwk, Algorithm::Ed25519, &changed, REFUSED, "another R");
+        assert_all(&jwk, Algorithm::Ed25519, &changed, REJECTED, "another R");
     }
 }
 
@@ -191,14 +191,14 @@ fn rfc_8032_section_5_1_7_s_is_below_the_order_whatever_is_added() {
     assert_all(&jwk, Algorithm::Ed25519, &signed, ACCEPTED, "S");
     for times in 1..=14 {
         let mut carry = 0;
-        for (octet, order) in signed[32..].iter_mut().zip(order) {
-            let sum = u16::from(*octet) + u16::from(order) + carry;
-            *octet = sum.to_le_bytes()[0];
+        for (byte, order) in signed[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(order) + carry;
+            *byte = sum.to_le_bytes()[0];
             carry = sum >> 8;
         }
         assert_eq!(carry, 0);
         let what = format!("S and {times} times the order");
-        assert_all(&jwk, Algorithm::Ed25519, &signed, REFUSED, &what);
+        assert_all(&jwk, Algorithm::Ed25519, &signed, REJECTED, &what);
     }
 }
 
@@ -229,7 +229,7 @@ fn an_ed25519_key_that_is_no_point_verifies_nothing() {
                 ),
             ),
         ] {
-            assert_all(&key, Algorithm::Ed25519, &signed, REFUSED, what);
+            assert_all(&key, Algorithm::Ed25519, &signed, REJECTED, what);
         }
     }
     assert!(tried > 30, "{tried}");
@@ -299,9 +299,9 @@ impl Small {
 
         let mut affine = |point: &EcPoint| {
             let form = PointConversionForm::UNCOMPRESSED;
-            let octets = point.to_bytes(&group, form, &mut context).unwrap();
-            let (x, y) = octets[1..].split_at(octets.len() / 2);
-            [x, y].map(|octets| BigNum::from_slice(octets).unwrap())
+            let bytes = point.to_bytes(&group, form, &mut context).unwrap();
+            let (x, y) = bytes[1..].split_at(bytes.len() / 2);
+            [x, y].map(|bytes| BigNum::from_slice(bytes).unwrap())
         };
         Self {
             key: affine(&key),
@@ -336,14 +336,14 @@ fn r_and_s_are_below_the_order_whatever_is_added() {
         let (order, r, s) = (&case.order, &case.r, &case.s);
         let zero = BigNum::new().unwrap();
         case.assert(r, s, ACCEPTED, "as they are");
-        case.assert(&(r + order), s, REFUSED, "r and the order");
-        case.assert(r, &(s + order), REFUSED, "s and the order");
-        case.assert(&(r + order), &(s + order), REFUSED, "both and the order");
-        case.assert(&zero, s, REFUSED, "r is zero");
-        case.assert(r, &zero, REFUSED, "s is zero");
-        case.assert(order, s, REFUSED, "r is the order");
-        case.assert(r, order, REFUSED, "s is the order");
-        case.assert(&(order - r), s, REFUSED, "r is negated");
+        case.assert(&(r + order), s, REJECTED, "r and the order");
+        case.assert(r, &(s + order), REJECTED, "s and the order");
+        case.assert(&(r + order), &(s + order), REJECTED, "both and the order");
+        case.assert(&zero, s, REJECTED, "r is zero");
+        case.assert(r, &zero, REJECTED, "s is zero");
+        case.assert(order, s, REJECTED, "r is the order");
+        case.assert(r, order, REJECTED, "s is the order");
+        case.assert(&(order - r), s, REJECTED, "r is negated");
     }
 }
 
@@ -371,18 +371,18 @@ fn coordinates_are_below_the_prime_whatever_is_added() {
                 what,
             );
         };
-        assert(x, y, REFUSED, "a point, but no signature");
+        assert(x, y, REJECTED, "a point, but no signature");
         assert(
             x,
             &(&case.prime - y),
-            REFUSED,
+            REJECTED,
             "its negative, but no signature",
         );
-        assert(&(x + &case.prime), y, KEY_REFUSED, "x and the prime");
-        assert(&case.prime, y, KEY_REFUSED, "x is the prime");
-        assert(x, &case.prime, KEY_REFUSED, "y is the prime");
+        assert(&(x + &case.prime), y, KEY_REJECTED, "x and the prime");
+        assert(&case.prime, y, KEY_REJECTED, "x is the prime");
+        assert(x, &case.prime, KEY_REJECTED, "y is the prime");
         if (y + &case.prime).num_bytes() <= case.len {
-            assert(x, &(y + &case.prime), KEY_REFUSED, "y and the prime");
+            assert(x, &(y + &case.prime), KEY_REJECTED, "y and the prime");
         } else {
             assert_ne!(case.curve, "P-521");
         }
@@ -432,7 +432,7 @@ fn rsa_pair(bits: i32, e: u32) -> RsaKeyPair {
     RsaKeyPair::from_der(key.private_key_to_der().unwrap()).unwrap()
 }
 
-/// With one bit more than whole octets, the first octet of what PSS encodes is left out (RFC 8017
+/// With one bit more than whole bytes, the first byte of what PSS encodes is left out (RFC 8017
 /// section 8.1.2 step 2c).
 #[test]
 fn an_rsa_modulus_of_any_number_of_bits_works() {
@@ -447,7 +447,7 @@ fn an_rsa_modulus_of_any_number_of_bits_works() {
             assert_all(&jwk, algorithm, &good, ACCEPTED, &what);
             let mut changed = good;
             *changed.last_mut().unwrap() ^= 1;
-            assert_all(&jwk, algorithm, &changed, REFUSED, &what);
+            assert_all(&jwk, algorithm, &changed, REJECTED, &what);
         }
     }
 }
@@ -475,7 +475,7 @@ fn rfc_8017_section_5_2_2_an_rsa_signature_is_below_the_modulus() {
         let key = JoseKey::new(algorithm);
         let n = from_base64url(key.public()["n"].as_str().unwrap());
         let n = BigNum::from_slice(&n).unwrap();
-        // A modulus of 2048 bits is at least half of what fits into 256 octets. PSS has a salt, so
+        // A modulus of 2048 bits is at least half of what fits into 256 bytes. PSS has a salt, so
         // one of these signatures is small enough; PKCS #1 needs other messages.
         let (message, sum) = (0_u32..)
             .map(|number| [MESSAGE, &number.to_be_bytes()].concat())
@@ -487,9 +487,9 @@ fn rfc_8017_section_5_2_2_an_rsa_signature_is_below_the_modulus() {
         let good = (&sum - &n).to_vec_padded(256).unwrap();
         for (what, signature, expected) in [
             ("as it is", good, ACCEPTED),
-            ("and the modulus", sum.to_vec(), REFUSED),
-            ("the modulus itself", n.to_vec(), REFUSED),
-            ("zero", vec![0; 256], REFUSED),
+            ("and the modulus", sum.to_vec(), REJECTED),
+            ("the modulus itself", n.to_vec(), REJECTED),
+            ("zero", vec![0; 256], REJECTED),
         ] {
             for (name, verdict) in verdicts(&key.public_jwk(), algorithm, &message, &signature) {
                 assert_eq!(verdict, expected, "{name}: {algorithm}: {what}");
@@ -502,15 +502,15 @@ fn rfc_8017_section_5_2_2_an_rsa_signature_is_below_the_modulus() {
 
 /// The types of the extensions of a `ClientHello` (RFC 8446 section 4.1.2), from its record's body.
 fn extensions(handshake: &[u8]) -> Vec<u16> {
-    fn split<'a>(octets: &mut &'a [u8], len: usize) -> &'a [u8] {
-        let (first, rest) = octets.split_at(len);
-        *octets = rest;
+    fn split<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
+        let (first, rest) = bytes.split_at(len);
+        *bytes = rest;
         first
     }
-    fn number(octets: &[u8]) -> usize {
-        octets
+    fn number(bytes: &[u8]) -> usize {
+        bytes
             .iter()
-            .fold(0, |number, octet| number << 8 | usize::from(*octet))
+            .fold(0, |number, byte| number << 8 | usize::from(*byte))
     }
     let mut rest = handshake;
     assert_eq!(split(&mut rest, 4)[0], 1, "a ClientHello");
@@ -551,7 +551,7 @@ async fn with_both_backends_keys_are_fetched_with_openssl() {
         handshake
     });
     let origin = PublicOrigin::new(ORIGIN).unwrap();
-    let tokens = JwtTokens::discover(&url).audience(ORIGIN);
+    let tokens = Issuer::discover(&url).audience(ORIGIN);
     let config = DpopConfig::builder(origin, tokens).crypto(AwsLcRs);
     let response = send(router(config.build().unwrap()), client.get(URL, &token)).await;
     assert_eq!(
@@ -576,26 +576,26 @@ enum Edit {
 }
 
 impl Edit {
-    fn apply(&self, octets: &mut Vec<u8>) {
-        if octets.is_empty() {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
             return;
         }
-        let len = octets.len();
+        let len = bytes.len();
         match self {
-            Self::Flip(at, bit) => octets[at.index(len)] ^= 1 << bit,
-            Self::Set(at, value) => octets[at.index(len)] = *value,
+            Self::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
+            Self::Set(at, value) => bytes[at.index(len)] = *value,
             Self::Fill(from, to, value) => {
                 let (from, to) = (from.index(len), to.index(len));
-                octets[from.min(to)..=from.max(to)].fill(*value);
+                bytes[from.min(to)..=from.max(to)].fill(*value);
             }
             Self::Add(at, value) => {
                 let at = at.index(len);
-                octets[at] = octets[at].wrapping_add(*value);
+                bytes[at] = bytes[at].wrapping_add(*value);
             }
-            Self::Insert(at, value) => octets.insert(at.index(len), *value),
-            Self::Remove(at) => drop(octets.remove(at.index(len))),
-            Self::SwapHalves => octets.rotate_left(len / 2),
-            Self::Reverse => octets.reverse(),
+            Self::Insert(at, value) => bytes.insert(at.index(len), *value),
+            Self::Remove(at) => drop(bytes.remove(at.index(len))),
+            Self::SwapHalves => bytes.rotate_left(len / 2),
+            Self::Reverse => bytes.reverse(),
         }
     }
 }
@@ -678,9 +678,9 @@ proptest! {
                         .filter(|name| jwk.contains_key(*name))
                         .collect();
                     let name = names[number % names.len()];
-                    let mut octets = from_base64url(jwk[name].as_str().unwrap());
-                    edit.apply(&mut octets);
-                    jwk.insert(name.to_owned(), base64url(octets).into());
+                    let mut bytes = from_base64url(jwk[name].as_str().unwrap());
+                    edit.apply(&mut bytes);
+                    jwk.insert(name.to_owned(), base64url(bytes).into());
                 }
             }
         }
@@ -695,14 +695,14 @@ proptest! {
     }
 
     #[test]
-    fn backends_agree_on_any_octets_as_an_ed25519_key(
+    fn backends_agree_on_any_bytes_as_an_ed25519_key(
         x in any::<[u8; 32]>(),
         signature in any::<[[u8; 32]; 2]>(),
     ) {
         if let Ok(key) = ed25519(x) {
             let signature = signature.concat();
             for (name, verdict) in verdicts(&key, Algorithm::EdDsa, MESSAGE, &signature) {
-                prop_assert_eq!(verdict, REFUSED, "{}", name);
+                prop_assert_eq!(verdict, REJECTED, "{}", name);
             }
         }
     }

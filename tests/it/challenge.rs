@@ -18,7 +18,7 @@ impl Challenge {
             !text.is_empty()
                 && text
                     .bytes()
-                    .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
         let (scheme, mut rest) = match text.split_once(' ') {
             Some((_, "")) => return Err(wrong("trailing space")),
@@ -36,7 +36,7 @@ impl Challenge {
             }
             let (value, after) = value.split_once('"').ok_or_else(|| wrong("open quote"))?;
             // RFC 6750 section 3 leaves out the quote and the backslash.
-            let is_plain = |octet| (0x20..0x7f).contains(&octet) && octet != b'\\';
+            let is_plain = |byte| (0x20..0x7f).contains(&byte) && byte != b'\\';
             if value.is_empty() || !value.bytes().all(is_plain) {
                 return Err(wrong("value"));
             }

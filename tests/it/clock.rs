@@ -39,7 +39,7 @@ async fn every_token_and_every_proof_is_over_at_the_end_of_time() {
     let unbound = || api.issuer.token().without_claim("iat");
     let bound = || api.token().without_claim("iat");
     let good = bearer(&api, &unbound().mint());
-    assert_eq!(verdict(good).await, Verdict::LetIn);
+    assert_eq!(verdict(good).await, Verdict::Admitted);
 
     let before = api.now();
     for exp in [json!(before + 300), json!(i64::MAX), json!(u64::MAX)] {
@@ -82,20 +82,25 @@ async fn a_broken_clock_clears_no_memory_of_used_proofs_and_retires_no_nonce() {
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
     let api = Api::with(
         |tokens| tokens,
-        |config| config.replay_store(Arc::clone(&store)).nonces(nonces),
+        |config| {
+            config
+                .replay_store(Arc::clone(&store))
+                .nonce_source(nonces)
+                .require_nonces()
+        },
     );
     let token = api.token().mint();
     let challenge = api.response(api.client.get(URL, &token)).await;
     let nonce = challenge.headers()["dpop-nonce"].to_str().unwrap();
     let proof = api.proof(&token).nonce(nonce).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
 
     let before = api.now();
     api.clock.set(END);
     for _ in 0..100 {
         let made_then = api.proof(&token).nonce(nonce).sign();
-        assert_ne!(api.get(&token, &made_then).await, Verdict::LetIn);
-        assert_ne!(api.get(&token, &proof).await, Verdict::LetIn);
+        assert_ne!(api.get(&token, &made_then).await, Verdict::Admitted);
+        assert_ne!(api.get(&token, &proof).await, Verdict::Admitted);
     }
     assert_eq!(store.len(), 1);
 
@@ -103,7 +108,7 @@ async fn a_broken_clock_clears_no_memory_of_used_proofs_and_retires_no_nonce() {
     let verdict = api.get(&token, &proof).await;
     assert_eq!(verdict, invalid_proof("proof_replayed"));
     let next = api.proof(&token).nonce(nonce).sign();
-    assert_eq!(api.get(&token, &next).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &next).await, Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -120,7 +125,7 @@ async fn a_stream_has_ended_at_the_end_of_time() {
         .layer(DpopLayer::new(config));
     let token = api.token().claim("exp", u64::MAX).mint();
     let response = send(router, api.client.get(URL, &token)).await;
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
     let lifetime = seen.lock().unwrap().take().unwrap();
     assert!(!lifetime.is_over());
     api.clock.set(END);

@@ -15,7 +15,7 @@ each_way!(
     a_preflight_of_a_page_that_uses_dpop_passes,
     a_page_can_send_json,
     what_an_api_adds_takes_nothing_away,
-    a_page_can_read_why_it_was_refused_and_the_nonce,
+    a_page_can_read_why_it_was_rejected_and_the_nonce,
 );
 
 const PAGE: HeaderValue = HeaderValue::from_static("https://app.test");
@@ -26,7 +26,11 @@ fn app(api: &Api) -> Router {
 
 fn behind(api: &Api, cors: CorsLayer) -> Router {
     let secret = NonceSecret::new([3; 32]).unwrap();
-    let config = api.config().nonces(StatelessNonces::new(secret)).build();
+    let config = api
+        .config()
+        .nonce_source(StatelessNonces::new(secret))
+        .require_nonces()
+        .build();
     Router::new()
         .route("/orders", get(|| async {}).delete(|| async {}))
         .layer(DpopLayer::new(config.unwrap()))
@@ -143,7 +147,7 @@ async fn a_preflight_of_a_page_that_uses_dpop_passes(way: Way) {
     );
 }
 
-async fn a_page_can_read_why_it_was_refused_and_the_nonce(way: Way) {
+async fn a_page_can_read_why_it_was_rejected_and_the_nonce(way: Way) {
     let api = way.api();
     let mut request = api.client.get(URL, &api.token().mint());
     request.headers_mut().insert(header::ORIGIN, PAGE);
@@ -160,7 +164,7 @@ async fn a_page_can_read_why_it_was_refused_and_the_nonce(way: Way) {
         );
         assert!(response.headers().contains_key(name), "{name}");
     }
-    let nonce_missing = Verdict::Refused {
+    let nonce_missing = Verdict::Rejected {
         status: 401,
         error: "use_dpop_nonce",
         reason: "proof_nonce_missing",

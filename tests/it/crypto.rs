@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use dpop_tower::{
     crypto::{
-        Algorithm, AwsLcRs, InvalidKey, InvalidSignature, Josekit, PreparedKey, SignatureVerifier,
+        Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, Josekit, PreparedKey,
     },
     jwk::{JwkError, PublicJwk},
 };
@@ -21,14 +21,14 @@ use josekit::{
 use serde_json::{Map, Value, json};
 
 /// Every backend there is, by its name in assertions.
-pub(crate) const BACKENDS: [(&str, &dyn SignatureVerifier); 2] =
+pub(crate) const BACKENDS: [(&str, &dyn CryptoProvider); 2] =
     [("josekit", &Josekit), ("aws-lc-rs", &AwsLcRs)];
 
 /// base64url without padding. Not the library's own, so that both have to be right.
-pub(crate) fn base64url(octets: impl AsRef<[u8]>) -> String {
+pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
-    for chunk in octets.as_ref().chunks(3) {
+    for chunk in bytes.as_ref().chunks(3) {
         let mut group = [0; 3];
         group[..chunk.len()].copy_from_slice(chunk);
         let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
@@ -41,7 +41,7 @@ pub(crate) fn base64url(octets: impl AsRef<[u8]>) -> String {
 
 /// The inverse of [`base64url`], for text that is known to be good.
 pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let (mut bits, mut held) = (0_u32, 0);
     for character in text.bytes() {
         let value = match character {
@@ -56,10 +56,10 @@ pub(crate) fn from_base64url(text: &str) -> Vec<u8> {
         held += 6;
         if held >= 8 {
             held -= 8;
-            octets.push(u8::try_from(bits >> held & 0xff).unwrap());
+            bytes.push(u8::try_from(bits >> held & 0xff).unwrap());
         }
     }
-    octets
+    bytes
 }
 
 /// A key pair of josekit: it signs with algorithms that the library's test utilities do not have.
@@ -179,7 +179,7 @@ pub(crate) fn parse(jwk: &Map<String, Value>) -> PublicJwk {
     PublicJwk::from_json(&Value::Object(jwk.clone()).to_string()).unwrap()
 }
 
-fn prepared(backend: &dyn SignatureVerifier, key: &JoseKey) -> PreparedKey {
+fn prepared(backend: &dyn CryptoProvider, key: &JoseKey) -> PreparedKey {
     backend.prepare(&key.public_jwk(), key.algorithm).unwrap()
 }
 
@@ -291,7 +291,7 @@ fn every_algorithm_verifies_its_own_signatures_and_no_changed_ones() {
                     assert_eq!(
                         verifier.verify(message, &changed),
                         Err(InvalidSignature),
-                        "{name}: {algorithm}: octet {at}, bit {bit}"
+                        "{name}: {algorithm}: byte {at}, bit {bit}"
                     );
                 }
             }
@@ -301,7 +301,7 @@ fn every_algorithm_verifies_its_own_signatures_and_no_changed_ones() {
                 assert_eq!(
                     verifier.verify(&changed, &good),
                     Err(InvalidSignature),
-                    "{name}: {algorithm}: octet {at} of the message"
+                    "{name}: {algorithm}: byte {at} of the message"
                 );
             }
             let other = JoseKey::other(algorithm);
@@ -329,9 +329,9 @@ fn a_key_with_a_flipped_bit_verifies_nothing() {
             else {
                 continue;
             };
-            let octets = from_base64url(&text);
-            for at in [1, octets.len() / 2, octets.len() - 1] {
-                let mut changed = octets.clone();
+            let bytes = from_base64url(&text);
+            for at in [1, bytes.len() / 2, bytes.len() - 1] {
+                let mut changed = bytes.clone();
                 changed[at] ^= 0x02;
                 let mut jwk = key.public();
                 jwk.insert(name.to_owned(), base64url(&changed).into());
@@ -339,7 +339,7 @@ fn a_key_with_a_flipped_bit_verifies_nothing() {
                 for (backend, verdict) in verdicts(&parse(&jwk), algorithm, message, &good) {
                     assert!(
                         matches!(verdict, Err(InvalidKey) | Ok(Err(InvalidSignature))),
-                        "{backend}: {algorithm}: {name}, octet {at}"
+                        "{backend}: {algorithm}: {name}, byte {at}"
                     );
                 }
             }
@@ -368,7 +368,7 @@ fn a_signature_has_one_length_per_key() {
                 assert_eq!(
                     verifier.verify(message, &signature),
                     Err(InvalidSignature),
-                    "{name}: {algorithm}: {} octets",
+                    "{name}: {algorithm}: {} bytes",
                     signature.len()
                 );
             }
@@ -471,7 +471,7 @@ fn both_names_of_ed25519_verify_the_same_signatures() {
 }
 
 #[test]
-fn points_off_their_curve_are_refused() {
+fn points_off_their_curve_are_rejected() {
     for (algorithm, curve, len) in [
         (Algorithm::Es256, "P-256", 32),
         (Algorithm::Es384, "P-384", 48),
@@ -563,9 +563,9 @@ fn an_ecdsa_signature_is_r_and_s_in_range_and_not_der() {
 
 /// The `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, which JOSE does not use.
 pub(crate) fn der_signature(signature: &[u8]) -> Vec<u8> {
-    let integer = |octets: &[u8]| {
-        let start = octets.iter().position(|octet| *octet != 0).unwrap_or(0);
-        let mut value = octets[start..].to_vec();
+    let integer = |bytes: &[u8]| {
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
+        let mut value = bytes[start..].to_vec();
         if value[0] >= 0x80 {
             value.insert(0, 0);
         }
@@ -591,9 +591,9 @@ fn rfc_8032_section_5_1_7_an_ed25519_signature_has_one_s() {
     let good = key.sign(b"m");
     let mut signature = good.clone();
     let mut carry = 0;
-    for (octet, order) in signature[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*octet) + u16::from(order) + carry;
-        *octet = u8::try_from(sum & 0xff).unwrap();
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        *byte = u8::try_from(sum & 0xff).unwrap();
         carry = sum >> 8;
     }
     assert_eq!(carry, 0);
@@ -644,24 +644,24 @@ impl Numbers {
         usize::try_from(self.0 >> 32).unwrap() % end
     }
 
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         u8::try_from(self.below(256)).unwrap()
     }
 }
 
 #[test]
-fn arbitrary_octets_are_a_key_or_an_error_and_never_a_panic() {
+fn arbitrary_bytes_are_a_key_or_an_error_and_never_a_panic() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     for _ in 0..20_000 {
         let len = numbers.below(200);
-        let octets: Vec<u8> = (0..len).map(|_| numbers.octet()).collect();
-        let text = String::from_utf8_lossy(&octets);
+        let bytes: Vec<u8> = (0..len).map(|_| numbers.byte()).collect();
+        let text = String::from_utf8_lossy(&bytes);
         assert_eq!(PublicJwk::from_json(&text), Err(JwkError::Malformed));
     }
 }
 
 #[test]
-fn a_damaged_key_is_refused_or_a_public_key_that_can_be_prepared_or_refused() {
+fn a_damaged_key_is_rejected_or_a_public_key_that_can_be_prepared_or_rejected() {
     let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
     let keys: Vec<_> = [
         Algorithm::Es256,
@@ -672,21 +672,21 @@ fn a_damaged_key_is_refused_or_a_public_key_that_can_be_prepared_or_refused() {
     ]
     .map(JoseKey::new)
     .into();
-    let (mut refused, mut usable, mut unusable) = (0, 0, 0);
+    let (mut rejected, mut usable, mut unusable) = (0, 0, 0);
     for round in 0..5_000 {
         let key = &keys[round % keys.len()];
         let mut text = Value::Object(key.public()).to_string().into_bytes();
         for _ in 0..=numbers.below(3) {
             let at = numbers.below(text.len());
             match numbers.below(4) {
-                0 => text[at] = numbers.octet(),
+                0 => text[at] = numbers.byte(),
                 1 if text.len() > 1 => drop(text.remove(at)),
                 2 => text.insert(at, b"\"{}[],:0=\\A"[numbers.below(11)]),
                 _ => text.truncate(at + 1),
             }
         }
         let Ok(jwk) = PublicJwk::from_json(&String::from_utf8_lossy(&text)) else {
-            refused += 1;
+            rejected += 1;
             continue;
         };
         assert_eq!(jwk.thumbprint().to_string().len(), 43);
@@ -699,11 +699,11 @@ fn a_damaged_key_is_refused_or_a_public_key_that_can_be_prepared_or_refused() {
         }
     }
     // Each way was gone at least once, so none of them is a panic.
-    assert!(refused > 0 && usable > 0 && unusable > 0);
+    assert!(rejected > 0 && usable > 0 && unusable > 0);
 }
 
 #[test]
-fn every_private_jwk_is_refused() {
+fn every_private_jwk_is_rejected() {
     for algorithm in Algorithm::ALL {
         let private = Value::Object(JoseKey::new(algorithm).private()).to_string();
         assert_eq!(

@@ -11,7 +11,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The text of a module of the library, of those inside of it, and of their tests.
+/// The text of a module of the library, of those inside it, and of their tests.
 fn module_text(module: &str) -> String {
     let source = repository().join("dpop-tower/src");
     let mut next = vec![source.join(module), source.join(format!("{module}.rs"))];

@@ -27,7 +27,7 @@ use crate::{challenge::Challenge, support::Api};
 const CHECK: &str = "https://api.test/grpc.health.v1.Health/Check";
 const WATCH: &str = "https://api.test/grpc.health.v1.Health/Watch";
 
-/// Tells by the status what kind of token a call was let in with.
+/// Tells by the status what kind of token a call was admitted with.
 struct Probe;
 
 #[tonic::async_trait]
@@ -113,7 +113,7 @@ fn challenge(status: &Status) -> Challenge {
 }
 
 #[tokio::test]
-async fn a_call_is_served_once_for_each_proof_and_refused_with_a_challenge() {
+async fn a_call_is_served_once_for_each_proof_and_rejected_with_a_challenge() {
     let api = Api::new();
     let mut client = probe(layer(&api)).await;
     let token = api.token().mint();
@@ -151,7 +151,12 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
     let api = Api::new();
     let secret = || NonceSecret::new([3; 32]).unwrap();
     let nonces = || StatelessNonces::new(secret()).period(Duration::from_secs(120));
-    let config = api.config().nonces(nonces()).build().unwrap();
+    let config = api
+        .config()
+        .nonce_source(nonces())
+        .require_nonces()
+        .build()
+        .unwrap();
     let mut client = probe(DpopLayer::new(config)).await;
     let status = client.check(signed(&api, CHECK)).await.unwrap_err();
     assert_eq!(challenge(&status).get("error"), Some("use_dpop_nonce"));
@@ -184,7 +189,7 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
 #[tokio::test]
 async fn a_missing_scope_is_permission_denied_and_an_outage_unavailable() {
     let api = Api::new();
-    let policy = Policy::strict().scope("health").build().unwrap();
+    let policy = Policy::strict().require_scope("health").build().unwrap();
     let mut client = probe(layer(&api).with_policy(policy)).await;
     let status = client.check(signed(&api, CHECK)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
@@ -259,7 +264,7 @@ async fn a_table_leaves_single_methods_open() {
 }
 
 #[tokio::test]
-async fn a_method_sees_the_token_and_refuses_without_one() {
+async fn a_method_sees_the_token_and_rejects_without_one() {
     let api = Api::new();
     let bearer = || {
         let mut request = bare();

@@ -78,7 +78,7 @@ async fn a_method_of_the_service_needs_a_token_and_what_writes_a_scope() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_refused_without_a_token_and_unknown_with_one() {
+async fn an_unknown_method_is_rejected_without_a_token_and_unknown_with_one() {
     let api = Api::new();
     let mut client = tonic::client::Grpc::new(served(&api).await);
     for (path, sent, code) in [

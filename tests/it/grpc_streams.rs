@@ -30,7 +30,7 @@ use tonic::{Code, IntoStreamingRequest as _, metadata::MetadataMap};
 use crate::{
     challenge::Challenge,
     orders::{
-        IN_VAIN, KINDS, Kind, Sent, Service, call, challenge, quote, refused,
+        IN_VAIN, KINDS, Kind, Sent, Service, call, challenge, quote, rejected,
         service_that_needs_scope,
     },
     support::{Api, ORIGIN},
@@ -63,12 +63,12 @@ async fn every_kind_of_method_is_served_with_a_proof_for_it_and_once_for_each_pr
 }
 
 #[tokio::test]
-async fn a_refusal_of_any_kind_of_method_has_code_message_and_challenge_and_reaches_no_method() {
+async fn a_rejection_of_any_kind_of_method_has_code_message_and_challenge_and_reaches_no_method() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     let channel = service.channel().await;
     for kind in KINDS {
-        for (what, sent, code, error, message) in refused(&api, kind) {
+        for (what, sent, code, error, message) in rejected(&api, kind) {
             let status = call(channel.clone(), kind, &sent).await.unwrap_err();
             assert_eq!(status.code(), code, "{kind:?}: {what}");
             assert_eq!(status.message(), message, "{kind:?}: {what}");
@@ -84,7 +84,14 @@ async fn a_refusal_of_any_kind_of_method_has_code_message_and_challenge_and_reac
 #[tokio::test]
 async fn a_nonce_is_asked_for_and_renewed_with_every_kind_of_method() {
     let api = Api::new();
-    let service = Service::of(api.config().nonces(nonces()).build().unwrap()).await;
+    let service = Service::of(
+        api.config()
+            .nonce_source(nonces())
+            .require_nonces()
+            .build()
+            .unwrap(),
+    )
+    .await;
     let channel = service.channel().await;
     let nonce = |metadata: &MetadataMap| {
         let nonce = metadata.get("dpop-nonce")?;
@@ -119,7 +126,14 @@ async fn a_nonce_is_asked_for_and_renewed_with_every_kind_of_method() {
 #[tokio::test]
 async fn a_client_that_tries_again_with_the_nonce_needs_one_more_call_in_all() {
     let api = Api::new();
-    let service = Service::of(api.config().nonces(nonces()).build().unwrap()).await;
+    let service = Service::of(
+        api.config()
+            .nonce_source(nonces())
+            .require_nonces()
+            .build()
+            .unwrap(),
+    )
+    .await;
     let credentials = Credentials::new(api.client.clone(), &api.token().mint(), ORIGIN);
     let client = OrdersClient::new(credentials.channel(service.channel().await));
     let mut tries = 0;
@@ -136,21 +150,21 @@ async fn a_client_that_tries_again_with_the_nonce_needs_one_more_call_in_all() {
 
     // What is wrong otherwise is not tried again.
     let mut tries = 0;
-    let refused = with_nonce(async || {
+    let rejected = with_nonce(async || {
         tries += 1;
         OrdersClient::new(service.channel().await)
             .place(pears(3))
             .await
     });
-    let status = refused.await.unwrap_err();
+    let status = rejected.await.unwrap_err();
     assert_eq!((error_code(&status), tries), (None, 1));
 }
 
 #[tokio::test]
-async fn a_refused_call_ends_the_stream_that_the_client_has_open() {
+async fn a_rejected_call_ends_the_stream_that_the_client_has_open() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
-    for (what, sent, code, ..) in refused(&api, Bidirectional) {
+    for (what, sent, code, ..) in rejected(&api, Bidirectional) {
         let mut client = OrdersClient::new(service.channel().await);
         let (sender, requests) = mpsc::channel(1);
         sender.send(quote(1)).await.unwrap();
@@ -160,7 +174,7 @@ async fn a_refused_call_ends_the_stream_that_the_client_has_open() {
         // Nobody waits for more of it.
         timeout(IN_VAIN, sender.closed()).await.expect(what);
     }
-    for (what, sent, code, ..) in refused(&api, ClientStreaming) {
+    for (what, sent, code, ..) in rejected(&api, ClientStreaming) {
         let mut client = OrdersClient::new(service.channel().await);
         let (sender, orders) = mpsc::channel(1);
         sender.send(pears(1)).await.unwrap();
@@ -204,9 +218,9 @@ async fn of_one_proof_sent_many_times_at_once_over_one_connection_one_is_served(
             calls.spawn(async move { call(channel, kind, &sent).await.map(|_| ()) });
         }
         let outcomes = calls.join_all().await;
-        let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-        assert_eq!(refused.len(), 31, "{kind:?}");
-        for status in refused {
+        let rejected: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        assert_eq!(rejected.len(), 31, "{kind:?}");
+        for status in rejected {
             assert_eq!(status.message(), "the proof was used before", "{kind:?}");
         }
         assert_eq!(service.served(), before + 1, "{kind:?}");
@@ -215,7 +229,7 @@ async fn of_one_proof_sent_many_times_at_once_over_one_connection_one_is_served(
 
 /// A proxy may have the calls of many clients on one connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_outlives_thousands_of_refused_streams() {
+async fn a_connection_outlives_thousands_of_rejected_streams() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     // Unlike a channel, this does not connect anew.
@@ -322,11 +336,11 @@ async fn raw(service: &Service, kind: Kind, sent: &Sent) -> (http::Response<Byte
 }
 
 #[tokio::test]
-async fn a_refusal_is_one_frame_of_headers_that_ends_the_stream() {
+async fn a_rejection_is_one_frame_of_headers_that_ends_the_stream() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     for kind in KINDS {
-        for (what, sent, code, error, message) in refused(&api, kind) {
+        for (what, sent, code, error, message) in rejected(&api, kind) {
             let (response, frames) = raw(&service, kind, &sent).await;
             let headers = response.headers();
             assert_eq!(response.status(), 200, "{what}");

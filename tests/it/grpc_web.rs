@@ -26,7 +26,7 @@ use tower_http::cors::CorsLayer;
 use crate::{
     challenge::Challenge,
     orders::{
-        IN_VAIN, Kind, Sent, Service, challenge, needs_scope, refused, service_that_needs_scope,
+        IN_VAIN, Kind, Sent, Service, challenge, needs_scope, rejected, service_that_needs_scope,
     },
     support::Api,
 };
@@ -71,11 +71,11 @@ async fn a_grpc_web_call_is_served_once_for_each_proof() {
 }
 
 #[tokio::test]
-async fn a_grpc_web_client_reads_the_status_and_the_challenge_of_a_refusal() {
+async fn a_grpc_web_client_reads_the_status_and_the_challenge_of_a_rejection() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     for kind in KINDS {
-        for (what, sent, code, error, message) in refused(&api, kind) {
+        for (what, sent, code, error, message) in rejected(&api, kind) {
             let status = call(&service, kind, &sent).await.unwrap_err();
             assert_eq!(status.code(), code, "{kind:?}: {what}");
             assert_eq!(status.message(), message, "{kind:?}: {what}");
@@ -97,7 +97,7 @@ async fn raw(address: &str, request: http::request::Builder) -> http::Response<B
 }
 
 #[tokio::test]
-async fn a_refusal_of_grpc_web_is_headers_of_its_content_type_whichever_layer_is_outside() {
+async fn a_rejection_of_grpc_web_is_headers_of_its_content_type_whichever_layer_is_outside() {
     let api = Api::new();
     let layer = || DpopLayer::new(api.config().build().unwrap()).with_policies(needs_scope());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -128,7 +128,7 @@ async fn a_refusal_of_grpc_web_is_headers_of_its_content_type_whichever_layer_is
 }
 
 #[tokio::test]
-async fn a_browser_may_ask_without_a_token_whether_it_may_call_and_may_read_refusals() {
+async fn a_browser_may_ask_without_a_token_whether_it_may_call_and_may_read_rejections() {
     const EXPOSED: [&str; 4] = [
         "grpc-status",
         "grpc-message",
@@ -176,7 +176,7 @@ async fn a_browser_may_ask_without_a_token_whether_it_may_call_and_may_read_refu
 }
 
 #[tokio::test]
-async fn over_http_1_a_refusal_does_not_wait_for_the_body_and_closes_the_connection() {
+async fn over_http_1_a_rejection_does_not_wait_for_the_body_and_closes_the_connection() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     let mut stream = TcpStream::connect(&service.address).await.unwrap();

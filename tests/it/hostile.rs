@@ -1,4 +1,4 @@
-//! Whatever comes over the wire is answered, refused, and forgotten.
+//! Whatever comes over the wire is answered, rejected, and forgotten.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,17 +18,17 @@ use crate::{
 };
 
 each_backend!(
-    junk_in_a_header_is_refused_with_a_challenge,
-    what_is_there_twice_is_refused,
+    junk_in_a_header_is_rejected_with_a_challenge,
+    what_is_there_twice_is_rejected,
     no_header_and_no_form_of_the_target_moves_the_expected_htu,
     forged_headers_do_not_spoil_a_good_request_either,
     odd_paths_are_never_served_without_a_proof_for_just_them,
-    targets_that_are_no_paths_are_refused,
+    targets_that_are_no_paths_are_rejected,
     a_token_counts_in_the_authorization_header_alone,
     what_is_no_http_is_answered_by_the_server_and_changes_nothing,
     requests_on_one_connection_are_judged_each_by_itself,
-    of_thousands_of_mutated_requests_none_is_let_in_and_none_fails,
-    signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_request,
+    of_thousands_of_mutated_requests_none_is_admitted_and_none_fails,
+    signed_proofs_with_mutated_json_are_admitted_only_if_they_are_for_the_request,
     an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof,
 );
 
@@ -40,8 +40,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn parse(octets: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(octets).ok()?;
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let (head, _) = text.split_once("\r\n\r\n")?;
         let mut lines = head.split("\r\n");
         let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?;
@@ -57,7 +57,7 @@ impl Answer {
         })
     }
 
-    /// Whether the layer has refused it, and not the server below.
+    /// Whether the layer has rejected it, and not the server below.
     fn is_ours(&self) -> bool {
         self.headers.contains_key(header::WWW_AUTHENTICATE)
     }
@@ -104,8 +104,8 @@ impl Target {
         assert_eq!(answer.status, 200, "after {after}");
     }
 
-    /// Sends it, and checks that the refusal is in order and the server as well as before.
-    async fn refused(&self, what: &str, request: &[u8]) -> Answer {
+    /// Sends it, and checks that the rejection is in order and the server as well as before.
+    async fn rejected(&self, what: &str, request: &[u8]) -> Answer {
         let answer = self.exchange(request).await;
         assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
         let challenges = Challenge::all(&answer.headers);
@@ -131,15 +131,15 @@ fn written(line: &str, headers: &[(&str, Vec<u8>)]) -> Vec<u8> {
     request
 }
 
-async fn junk_in_a_header_is_refused_with_a_challenge(backend: Backend) {
+async fn junk_in_a_header_is_rejected_with_a_challenge(backend: Backend) {
     let target = Target::new(backend).await;
-    let every_octet = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
+    let every_byte = |range: std::ops::RangeInclusive<u8>| range.collect::<Vec<u8>>();
     for (what, junk) in [
         ("64 KiB", vec![b'a'; 64 * 1024]),
         ("64 KiB of dots", vec![b'.'; 64 * 1024]),
         ("64 KiB of spaces", vec![b' '; 64 * 1024]),
-        ("the upper half of all octets", every_octet(0x80..=0xff)),
-        ("printable octets", every_octet(0x21..=0x7e)),
+        ("the upper half of all bytes", every_byte(0x80..=0xff)),
+        ("printable bytes", every_byte(0x21..=0x7e)),
         ("tabs", b"\t\t\ta\t\t.\t".to_vec()),
         ("nothing", Vec::new()),
         ("a quote", b"\"".to_vec()),
@@ -160,13 +160,13 @@ async fn junk_in_a_header_is_refused_with_a_challenge(backend: Backend) {
             }
             let what = format!("{what} as {place}");
             let request = written("GET /orders", &[host, authorization, proof]);
-            let answer = target.refused(&what, &request).await;
+            let answer = target.rejected(&what, &request).await;
             assert!(answer.is_ours(), "{what}: {answer:?}");
         }
     }
 }
 
-async fn what_is_there_twice_is_refused(backend: Backend) {
+async fn what_is_there_twice_is_rejected(backend: Backend) {
     let target = Target::new(backend).await;
     let joined = |value: &[u8], separator: &[u8]| [value, value].join(separator);
     for (what, error) in [
@@ -210,7 +210,7 @@ async fn what_is_there_twice_is_refused(backend: Backend) {
             _ => vec![host, ("authorization", joined(&a.1, b", ")), proof],
         };
         let request = written("GET /orders", &headers);
-        let answer = target.refused(what, &request).await;
+        let answer = target.rejected(what, &request).await;
         let challenges = Challenge::all(&answer.headers);
         assert_eq!(challenges[0].get("error"), Some(error), "{what}");
     }
@@ -267,7 +267,7 @@ async fn no_header_and_no_form_of_the_target_moves_the_expected_htu(backend: Bac
             headers.push((name, value.as_bytes().to_vec()));
         }
         let what = format!("{line} {host} {forged:?}");
-        let answer = target.refused(&what, &written(line, &headers)).await;
+        let answer = target.rejected(&what, &written(line, &headers)).await;
         if answer.is_ours() {
             let challenges = Challenge::all(&answer.headers);
             assert_eq!(
@@ -335,13 +335,13 @@ async fn odd_paths_are_never_served_without_a_proof_for_just_them(backend: Backe
         let line = format!("GET {path}");
         let request = written(&line, &[host.clone(), authorization, proof]);
         let what = format!("{path:?} with a proof for another path");
-        target.refused(&what, &request).await;
+        target.rejected(&what, &request).await;
         let what = format!("{path:?} without credentials");
-        target.refused(&what, &written(&line, &[host])).await;
+        target.rejected(&what, &written(&line, &[host])).await;
     }
 }
 
-async fn targets_that_are_no_paths_are_refused(backend: Backend) {
+async fn targets_that_are_no_paths_are_rejected(backend: Backend) {
     let target = Target::new(backend).await;
     for (line, method) in [
         ("OPTIONS *", "OPTIONS"),
@@ -358,7 +358,7 @@ async fn targets_that_are_no_paths_are_refused(backend: Backend) {
             proof.1 = builder.access_token(&token).sign().into_bytes();
             let request = written(line, &[host, authorization, proof]);
             let what = format!("{line} with {htu}");
-            let answer = target.refused(&what, &request).await;
+            let answer = target.rejected(&what, &request).await;
             if method == "OPTIONS" {
                 let challenges = Challenge::all(&answer.headers);
                 assert_eq!(
@@ -402,7 +402,7 @@ async fn a_token_counts_in_the_authorization_header_alone(backend: Backend) {
         }
         let mut request = written(&line, &headers);
         request.extend_from_slice(body.as_bytes());
-        let answer = target.refused(what, &request).await;
+        let answer = target.rejected(what, &request).await;
         let challenges = Challenge::all(&answer.headers);
         let expected = scheme.map(|_| "invalid_request");
         assert_eq!(challenges[0].get("error"), expected, "{what}");
@@ -416,7 +416,7 @@ async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing(backend: 
     let proof = String::from_utf8(proof.1).unwrap();
     for (what, request) in [
         (
-            "an octet of zero",
+            "an byte of zero",
             format!(
                 "GET /orders HTTP/1.1\r\ndpop: {proof}\0\r\nauthorization: {authorization}\r\n\r\n"
             ),
@@ -446,21 +446,21 @@ async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing(backend: 
         ("no method", "/orders\r\n\r\n".to_owned()),
         ("another protocol", "EHLO api.test\r\n\r\n".to_owned()),
     ] {
-        target.refused(what, request.as_bytes()).await;
+        target.rejected(what, request.as_bytes()).await;
     }
 }
 
 /// Reads one answer from a connection that stays open.
 async fn next_answer(stream: &mut TcpStream) -> Answer {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     loop {
-        assert_ne!(stream.read_buf(&mut octets).await.unwrap(), 0);
-        let Some(answer) = Answer::parse(&octets) else {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        let Some(answer) = Answer::parse(&bytes) else {
             continue;
         };
-        let head = octets.windows(4).position(|end| end == b"\r\n\r\n");
+        let head = bytes.windows(4).position(|end| end == b"\r\n\r\n");
         let length = answer.headers[header::CONTENT_LENGTH].to_str().unwrap();
-        if octets.len() == head.unwrap() + 4 + length.parse::<usize>().unwrap() {
+        if bytes.len() == head.unwrap() + 4 + length.parse::<usize>().unwrap() {
             return answer;
         }
     }
@@ -502,7 +502,7 @@ impl Numbers {
         self.next() % bound
     }
 
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         const INTERESTING: &[u8] = b".=,; \"\\-_+/AZaz09\t\x7f\x80\xff{}[]:";
         match self.below(3) {
             0 => INTERESTING[self.below(INTERESTING.len())],
@@ -516,10 +516,10 @@ impl Numbers {
         for _ in 0..=self.below(3) {
             let at = self.below(text.len().max(1));
             match self.below(7) {
-                _ if text.is_empty() => text.push(self.octet()),
-                0 => text[at] = self.octet(),
+                _ if text.is_empty() => text.push(self.byte()),
+                0 => text[at] = self.byte(),
                 1 => text[at] ^= 1 << self.below(8),
-                2 => text.insert(at, self.octet()),
+                2 => text.insert(at, self.byte()),
                 3 => drop(text.remove(at)),
                 4 => text.truncate(at),
                 5 => {
@@ -548,11 +548,14 @@ fn meaning(authorization: &[u8]) -> Vec<u8> {
     meaning
 }
 
-async fn of_thousands_of_mutated_requests_none_is_let_in_and_none_fails(backend: Backend) {
+async fn of_thousands_of_mutated_requests_none_is_admitted_and_none_fails(backend: Backend) {
     let api = backend.api();
     let optional = api.config().policy(Policy::optional());
     let secret = NonceSecret::new([3; 32]).unwrap();
-    let with_nonces = api.config().nonces(StatelessNonces::new(secret));
+    let with_nonces = api
+        .config()
+        .nonce_source(StatelessNonces::new(secret))
+        .require_nonces();
     let routers = [
         api.router.clone(),
         router(optional.build().unwrap()),
@@ -587,21 +590,21 @@ async fn of_thousands_of_mutated_requests_none_is_let_in_and_none_fails(backend:
         request.headers_mut().insert("dpop", p.clone());
         let response = send(routers[tried % 3].clone(), request).await;
         let verdict = Verdict::of(response);
-        let Verdict::Refused { status, .. } = verdict else {
-            panic!("let in: {a:?} {p:?}");
+        let Verdict::Rejected { status, .. } = verdict else {
+            panic!("admitted: {a:?} {p:?}");
         };
         assert!(matches!(status, 400 | 401), "{verdict:?} {a:?} {p:?}");
     }
     let proof = std::str::from_utf8(&proof).unwrap();
     assert_eq!(
         api.get(&token, proof).await,
-        Verdict::LetIn,
+        Verdict::Admitted,
         "the proof is as good as ever"
     );
 }
 
 /// With a valid signature, so that what is behind its check is reached as well.
-async fn signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_request(
+async fn signed_proofs_with_mutated_json_are_admitted_only_if_they_are_for_the_request(
     backend: Backend,
 ) {
     let api = backend.api();
@@ -624,13 +627,13 @@ async fn signed_proofs_with_mutated_json_are_let_in_only_if_they_are_for_the_req
             (builder.raw_payload(text.clone()), text.into_bytes())
         };
         match api.get(&token, &proof.sign()).await {
-            Verdict::LetIn => {
+            Verdict::Admitted => {
                 let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
                 assert_eq!(claims["htm"], "GET");
                 assert_eq!(claims["ath"], ath);
                 assert!(claims["jti"].as_str().is_some_and(|jti| !jti.is_empty()));
             }
-            Verdict::Refused { status, .. } => assert_eq!(status, 401),
+            Verdict::Rejected { status, .. } => assert_eq!(status, 401),
         }
     }
 }
@@ -651,14 +654,14 @@ async fn an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof(backend: 
             .request_with_proof(Method::GET, URL, &token, &proof);
         let response = send(api.router.clone(), request).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-        let Verdict::Refused { error, .. } = Verdict::of(response) else {
-            panic!("let in with {x} {y}");
+        let Verdict::Rejected { error, .. } = Verdict::of(response) else {
+            panic!("admitted with {x} {y}");
         };
         assert!(["invalid_dpop_proof", "invalid_token"].contains(&error));
     }
     // And whoever follows is served.
     let proof = api.proof(&token).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(
         api.get(&token, &proof).await,
         invalid_proof("proof_replayed")

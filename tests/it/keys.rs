@@ -11,7 +11,7 @@ mod sharing;
 use std::{path::PathBuf, time::Duration};
 
 use dpop_tower::{
-    ConfigError, ConfigErrorKind, DpopConfig, DpopConfigBuilder, JwtTokens, Policy, PublicOrigin,
+    ConfigError, ConfigErrorKind, DpopConfig, DpopConfigBuilder, Issuer, Policy, PublicOrigin,
     crypto::Algorithm,
     nonce::{NonceSecret, StatelessNonces},
     test_util::TestIssuer,
@@ -39,8 +39,8 @@ async fn keys_given_in_place_or_in_a_file_are_used() {
     let issuer = TestIssuer::new();
     let path = temporary_file("good", &issuer.jwks());
     for tokens in [
-        JwtTokens::jwks(ISSUER, issuer.jwks()),
-        JwtTokens::jwks_file(ISSUER, &path),
+        Issuer::jwks(ISSUER, issuer.jwks()),
+        Issuer::jwks_file(ISSUER, &path),
     ] {
         let api = Api::with(|_| tokens.audience(ORIGIN), |config| config);
         let token = issuer
@@ -50,7 +50,7 @@ async fn keys_given_in_place_or_in_a_file_are_used() {
             .bound_to(&api.client)
             .mint();
         let proof = api.proof(&token).sign();
-        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
         let other = api.token().mint();
         let proof = api.proof(&other).sign();
         assert_eq!(api.get(&other, &proof).await, UNKNOWN);
@@ -63,15 +63,15 @@ async fn keys_are_fetched_when_they_are_first_needed_and_kept() {
     let remote = Remote::at_url().await;
     let token = remote.token();
     assert_eq!(remote.server.count(), 0);
-    remote.expect("first", &token, Verdict::LetIn, 1).await;
-    remote.expect("second", &token, Verdict::LetIn, 1).await;
+    remote.expect("first", &token, Verdict::Admitted, 1).await;
+    remote.expect("second", &token, Verdict::Admitted, 1).await;
     let another = remote.token();
     remote
-        .expect("another token", &another, Verdict::LetIn, 1)
+        .expect("another token", &another, Verdict::Admitted, 1)
         .await;
     remote.api.advance(299);
     remote
-        .expect("before five minutes", &token, Verdict::LetIn, 1)
+        .expect("before five minutes", &token, Verdict::Admitted, 1)
         .await;
 }
 
@@ -85,7 +85,7 @@ async fn many_first_requests_make_one_fetch() {
     sleep(Duration::from_millis(20)).await;
     remote.server.hold(false);
     while let Some(verdict) = requests.join_next().await {
-        assert_eq!(verdict.unwrap(), Verdict::LetIn);
+        assert_eq!(verdict.unwrap(), Verdict::Admitted);
     }
     assert_eq!(remote.server.count(), 1);
 }
@@ -153,9 +153,11 @@ async fn a_token_that_is_not_for_this_api_makes_nobody_fetch_keys() {
     // Nor does a request whose proof is not good.
     let token = remote.token();
     let proof = api.proof(&token).claim("htm", "POST").sign();
-    assert_ne!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_ne!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(remote.server.count(), 0);
-    remote.expect("a good one", &token, Verdict::LetIn, 1).await;
+    remote
+        .expect("a good one", &token, Verdict::Admitted, 1)
+        .await;
 }
 
 #[tokio::test]
@@ -191,7 +193,7 @@ async fn an_unknown_kid_makes_one_fetch_in_30_seconds() {
     remote.expect("after 29 s", &unknown, UNKNOWN, 1).await;
     remote.api.advance(1);
     // A known key needs nothing new.
-    remote.expect("known", &token, Verdict::LetIn, 1).await;
+    remote.expect("known", &token, Verdict::Admitted, 1).await;
     remote.expect("after 30 s", &unknown, UNKNOWN, 2).await;
     for _ in 0..10 {
         let (_, unknown) = remote.another_key();
@@ -214,13 +216,13 @@ async fn a_wrong_signature_under_a_known_kid_makes_one_fetch_in_30_seconds() {
     let (other, unknown) = remote.another_key();
     let wrong = || remote.api.token().signed_by(&other).mint();
     remote.expect("first", &wrong(), WRONG_SIGNATURE, 1).await;
-    remote.expect("good", &token, Verdict::LetIn, 1).await;
+    remote.expect("good", &token, Verdict::Admitted, 1).await;
     remote.api.advance(29);
     remote
         .expect("after 29 s", &wrong(), WRONG_SIGNATURE, 1)
         .await;
     remote.api.advance(1);
-    remote.expect("good", &token, Verdict::LetIn, 1).await;
+    remote.expect("good", &token, Verdict::Admitted, 1).await;
     remote
         .expect("after 30 s", &wrong(), WRONG_SIGNATURE, 2)
         .await;
@@ -244,7 +246,7 @@ async fn a_wrong_signature_under_a_known_kid_makes_one_fetch_in_30_seconds() {
 async fn a_key_that_is_replaced_under_its_kid_is_found() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (jwks, new) = replaced_under_its_kid(&remote);
     let by_new = remote.api.token().signed_by(&new).mint();
     remote.server.put("/jwks", Page::Json(jwks));
@@ -252,7 +254,9 @@ async fn a_key_that_is_replaced_under_its_kid_is_found() {
         .expect("too early", &by_new, WRONG_SIGNATURE, 1)
         .await;
     remote.api.advance(30);
-    remote.expect("new key", &by_new, Verdict::LetIn, 2).await;
+    remote
+        .expect("new key", &by_new, Verdict::Admitted, 2)
+        .await;
     // And as soon as that is known, the old one is good for nothing.
     remote.expect("old key", &token, WRONG_SIGNATURE, 2).await;
 }
@@ -272,7 +276,7 @@ fn replaced_under_its_kid(remote: &Remote) -> (String, TestIssuer) {
 async fn wrong_signatures_do_not_make_good_tokens_wait() {
     let remote = Remote::at_url().await;
     let (token, another) = (remote.token(), remote.token());
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (other, _) = remote.another_key();
     let wrong = remote.api.token().signed_by(&other).mint();
     remote.api.advance(30);
@@ -281,7 +285,7 @@ async fn wrong_signatures_do_not_make_good_tokens_wait() {
     remote.server.wait_for(2).await;
     for token in [&token, &another] {
         let verdict = soon(remote.present(token)).await;
-        assert_eq!(verdict, Verdict::LetIn);
+        assert_eq!(verdict, Verdict::Admitted);
     }
     remote.server.hold(false);
     while let Some(verdict) = flood.join_next().await {
@@ -294,13 +298,15 @@ async fn wrong_signatures_do_not_make_good_tokens_wait() {
 async fn a_rotated_key_is_found() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("old key", &token, Verdict::LetIn, 1).await;
+    remote.expect("old key", &token, Verdict::Admitted, 1).await;
     let (new, rotated) = remote.another_key();
     remote.server.put_keys(&[&remote.api.issuer, &new]);
     remote.expect("too early", &rotated, UNKNOWN, 1).await;
     remote.api.advance(30);
-    remote.expect("new key", &rotated, Verdict::LetIn, 2).await;
-    remote.expect("old key", &token, Verdict::LetIn, 2).await;
+    remote
+        .expect("new key", &rotated, Verdict::Admitted, 2)
+        .await;
+    remote.expect("old key", &token, Verdict::Admitted, 2).await;
 }
 
 /// CVE-2025-22149 and like it: a verdict that is kept must not outlive the key.
@@ -309,17 +315,19 @@ async fn a_withdrawn_key_stops_working_for_tokens_that_were_accepted_before() {
     let remote = Remote::at_url().await;
     let token = remote.token();
     let (new, rotated) = remote.another_key();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote.server.put_keys(&[&new]);
     remote.api.advance(299);
-    remote.expect("at 299 s", &token, Verdict::LetIn, 1).await;
+    remote
+        .expect("at 299 s", &token, Verdict::Admitted, 1)
+        .await;
     remote.api.advance(1);
     // It is what has the keys refreshed, and does not wait for that.
     remote.expect_refresh("at 300 s", &token, 2).await;
     remote.expect("after it", &token, UNKNOWN, 2).await;
     remote.expect("again", &token, UNKNOWN, 2).await;
     remote
-        .expect("its successor", &rotated, Verdict::LetIn, 2)
+        .expect("its successor", &rotated, Verdict::Admitted, 2)
         .await;
 }
 
@@ -328,10 +336,12 @@ async fn a_withdrawn_key_stops_working_as_soon_as_that_is_known() {
     let remote = Remote::at_url().await;
     let token = remote.token();
     let (new, rotated) = remote.another_key();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote.server.put_keys(&[&new]);
     remote.api.advance(30);
-    remote.expect("unknown", &rotated, Verdict::LetIn, 2).await;
+    remote
+        .expect("unknown", &rotated, Verdict::Admitted, 2)
+        .await;
     remote.expect("withdrawn", &token, UNKNOWN, 2).await;
 }
 
@@ -339,7 +349,7 @@ async fn a_withdrawn_key_stops_working_as_soon_as_that_is_known() {
 async fn a_key_that_is_replaced_under_its_kid_stops_working() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (jwks, _) = replaced_under_its_kid(&remote);
     remote.server.put("/jwks", Page::Json(jwks));
     remote.api.advance(300);
@@ -366,7 +376,9 @@ async fn without_keys_requests_get_503_and_soon_another_chance() {
     remote.api.advance(4);
     remote.expect("after 4 s", &token, OUT_OF_REACH, 1).await;
     remote.api.advance(1);
-    remote.expect("after 5 s", &token, Verdict::LetIn, 2).await;
+    remote
+        .expect("after 5 s", &token, Verdict::Admitted, 2)
+        .await;
 }
 
 #[tokio::test]
@@ -378,20 +390,20 @@ async fn a_proof_that_met_an_outage_is_not_used_up() {
     assert_eq!(remote.api.get(&token, &proof).await, OUT_OF_REACH);
     remote.server.put_keys(&[&remote.api.issuer]);
     remote.api.advance(5);
-    assert_eq!(remote.api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(remote.api.get(&token, &proof).await, Verdict::Admitted);
 }
 
 #[tokio::test]
 async fn keys_survive_an_outage_of_less_than_an_hour() {
     let remote = Remote::at_url().await;
     let (token, another) = (remote.token(), remote.token());
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote.server.put("/jwks", Page::Status(500));
     remote.api.advance(300);
     remote.expect_refresh("at 300 s", &token, 2).await;
     // It is tried again after a pause, not by every request.
     remote
-        .expect("another token", &another, Verdict::LetIn, 2)
+        .expect("another token", &another, Verdict::Admitted, 2)
         .await;
     remote.api.advance(4);
     remote.expect_refresh("at 304 s", &token, 2).await;
@@ -406,19 +418,21 @@ async fn keys_survive_an_outage_of_less_than_an_hour() {
     remote.expect("at 3604 s", &token, OUT_OF_REACH, 5).await;
     remote.server.put_keys(&[&remote.api.issuer]);
     remote.api.advance(5);
-    remote.expect("at 3609 s", &token, Verdict::LetIn, 6).await;
+    remote
+        .expect("at 3609 s", &token, Verdict::Admitted, 6)
+        .await;
 }
 
 #[tokio::test]
 async fn an_outage_does_not_make_an_unknown_key_an_error_of_ours() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote.server.put("/jwks", Page::Status(500));
     remote.api.advance(30);
     let (_, unknown) = remote.another_key();
     remote.expect("unknown", &unknown, UNKNOWN, 2).await;
-    remote.expect("known", &token, Verdict::LetIn, 2).await;
+    remote.expect("known", &token, Verdict::Admitted, 2).await;
 }
 
 #[tokio::test]
@@ -441,7 +455,7 @@ async fn a_set_without_a_usable_key_counts_as_an_outage() {
         remote.expect(&text, &token, OUT_OF_REACH, 1).await;
         remote.server.put_keys(&[&remote.api.issuer]);
         remote.api.advance(5);
-        remote.expect(&text, &token, Verdict::LetIn, 2).await;
+        remote.expect(&text, &token, Verdict::Admitted, 2).await;
     }
 }
 
@@ -449,7 +463,7 @@ async fn a_set_without_a_usable_key_counts_as_an_outage() {
 async fn an_issuer_that_withdraws_every_key_is_believed_at_once() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote
         .server
         .put("/jwks", Page::Json(json!({"keys": []}).to_string()));
@@ -460,7 +474,9 @@ async fn an_issuer_that_withdraws_every_key_is_believed_at_once() {
     remote.server.put_keys(&[&remote.api.issuer]);
     remote.api.advance(5);
     let token = remote.token();
-    remote.expect("back again", &token, Verdict::LetIn, 3).await;
+    remote
+        .expect("back again", &token, Verdict::Admitted, 3)
+        .await;
 }
 
 #[tokio::test]
@@ -504,7 +520,7 @@ async fn a_document_has_at_most_512_kib() {
     remote.expect("far too long", &token, OUT_OF_REACH, 2).await;
     remote.api.advance(5);
     remote.server.put("/jwks", padded(512 * 1024));
-    remote.expect("long", &token, Verdict::LetIn, 3).await;
+    remote.expect("long", &token, Verdict::Admitted, 3).await;
 
     let remote = Remote::discovered("").await;
     let at = "/.well-known/oauth-authorization-server";
@@ -515,7 +531,7 @@ async fn a_document_has_at_most_512_kib() {
     remote.expect("metadata", &token, OUT_OF_REACH, 2).await;
     remote.api.advance(5);
     remote.put_metadata(at);
-    remote.expect("shorter", &token, Verdict::LetIn, 4).await;
+    remote.expect("shorter", &token, Verdict::Admitted, 4).await;
 }
 
 #[tokio::test]
@@ -537,11 +553,11 @@ async fn half_of_a_document_is_no_key_set() {
         // Nor does it replace the keys there are.
         remote.server.put_keys(&[&remote.api.issuer, &second]);
         remote.api.advance(5);
-        assert_eq!(remote.present(&token).await, Verdict::LetIn);
+        assert_eq!(remote.present(&token).await, Verdict::Admitted);
         let set = merged(&[&third, &third, &third]);
         remote.server.put("/jwks", page(set));
         remote.api.advance(300);
-        assert_eq!(remote.present(&token).await, Verdict::LetIn);
+        assert_eq!(remote.present(&token).await, Verdict::Admitted);
         assert_eq!(remote.present(&by_third).await, UNKNOWN);
     }
 }
@@ -570,20 +586,20 @@ async fn white_space_cut_off_is_still_half_a_document() {
 async fn while_keys_are_refreshed_the_old_ones_serve() {
     let remote = Remote::at_url().await;
     let (token, another) = (remote.token(), remote.token());
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (new, rotated) = remote.another_key();
     remote.server.put_keys(&[&new]);
     remote.api.advance(300);
     remote.server.hold(true);
     // The server answers nothing, and yet:
     for token in [&token, &token, &another, &token] {
-        assert_eq!(soon(remote.present(token)).await, Verdict::LetIn);
+        assert_eq!(soon(remote.present(token)).await, Verdict::Admitted);
     }
     remote.server.wait_for(2).await;
     remote.server.hold(false);
     remote.settle().await;
     remote.expect("old", &token, UNKNOWN, 2).await;
-    remote.expect("new", &rotated, Verdict::LetIn, 2).await;
+    remote.expect("new", &rotated, Verdict::Admitted, 2).await;
 }
 
 #[tokio::test]
@@ -591,7 +607,7 @@ async fn whoever_misses_a_key_waits_for_the_fetch_that_is_under_way() {
     for age in [30, 300] {
         let remote = Remote::at_url().await;
         let token = remote.token();
-        remote.expect("before", &token, Verdict::LetIn, 1).await;
+        remote.expect("before", &token, Verdict::Admitted, 1).await;
         let (new, rotated) = remote.another_key();
         remote.server.put_keys(&[&remote.api.issuer, &new]);
         remote.api.advance(age);
@@ -601,17 +617,20 @@ async fn whoever_misses_a_key_waits_for_the_fetch_that_is_under_way() {
         let mut others = remote.present_often(20, &rotated);
         sleep(Duration::from_millis(20)).await;
         remote.server.hold(false);
-        assert_eq!(first.join_next().await.unwrap().unwrap(), Verdict::LetIn);
+        assert_eq!(first.join_next().await.unwrap().unwrap(), Verdict::Admitted);
         while let Some(verdict) = others.join_next().await {
-            assert_eq!(verdict.unwrap(), Verdict::LetIn, "keys of {age} s");
+            assert_eq!(verdict.unwrap(), Verdict::Admitted, "keys of {age} s");
         }
         assert_eq!(remote.server.count(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_proof_that_gets_too_old_while_keys_are_fetched_is_refused() {
-    for (secs, expected) in [(70, Verdict::LetIn), (71, invalid_proof("proof_too_old"))] {
+async fn a_proof_that_gets_too_old_while_keys_are_fetched_is_rejected() {
+    for (secs, expected) in [
+        (70, Verdict::Admitted),
+        (71, invalid_proof("proof_too_old")),
+    ] {
         let remote = Remote::at_url().await;
         let token = remote.token();
         remote.server.hold(true);
@@ -624,7 +643,7 @@ async fn a_proof_that_gets_too_old_while_keys_are_fetched_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_while_keys_are_fetched_is_refused() {
+async fn a_token_that_expires_while_keys_are_fetched_is_rejected() {
     let remote = Remote::at_url().await;
     let token = remote.api.token();
     let token = token.claim("exp", remote.api.now() + 5).mint();
@@ -640,7 +659,7 @@ async fn a_token_that_expires_while_keys_are_fetched_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_that_expires_while_keys_are_fetched_is_refused() {
+async fn a_bearer_token_that_expires_while_keys_are_fetched_is_rejected() {
     let Remote { api, server, .. } =
         Remote::at_url_with(|config| config.policy(Policy::optional())).await;
     let token = api.issuer.token().claim("exp", api.now() + 5).mint();
@@ -669,7 +688,7 @@ async fn rfc_7517_section_5_keys_that_cannot_be_used_are_skipped() {
         for keys in [[key.clone(), usable.clone()], [usable.clone(), key.clone()]] {
             let api = api_with_keys(&keys);
             let token = jose_token(&api, &good, Some("2"));
-            assert_eq!(present(&api, &token).await, Verdict::LetIn, "{what}");
+            assert_eq!(present(&api, &token).await, Verdict::Admitted, "{what}");
             let token = jose_token(&api, &bad, Some("1"));
             assert_eq!(present(&api, &token).await, UNKNOWN, "{what}");
         }
@@ -678,12 +697,12 @@ async fn rfc_7517_section_5_keys_that_cannot_be_used_are_skipped() {
     all.push(usable);
     let api = api_with_keys(&all);
     let token = jose_token(&api, &good, None);
-    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &token).await, Verdict::Admitted);
     // The key is fine: it is what is said about it.
     let fine = with(bad.public(), &[("kid", json!("1"))]);
     let api = api_with_keys(&[fine]);
     let token = jose_token(&api, &bad, Some("1"));
-    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &token).await, Verdict::Admitted);
 }
 
 fn temporary_file(name: &str, text: &str) -> PathBuf {
@@ -694,7 +713,7 @@ fn temporary_file(name: &str, text: &str) -> PathBuf {
 }
 
 fn config_error(
-    tokens: JwtTokens,
+    tokens: Issuer,
     config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
 ) -> ConfigError {
     let origin = PublicOrigin::new(ORIGIN).unwrap();
@@ -709,64 +728,59 @@ fn mistakes_in_the_settings_of_tokens_are_named() {
     let kind = ConfigErrorKind::AccessTokens;
     for (tokens, text) in [
         (
-            JwtTokens::jwks(ISSUER, jwks()),
-            "no audience: name this API with `JwtTokens::audience`",
+            Issuer::jwks(ISSUER, jwks()),
+            "no audience: name this API with `Issuer::audience`",
         ),
         (
-            JwtTokens::jwks_url(ISSUER, "https://issuer.test/jwks"),
-            "no audience: name this API with `JwtTokens::audience`",
+            Issuer::jwks_url(ISSUER, "https://issuer.test/jwks"),
+            "no audience: name this API with `Issuer::audience`",
         ),
         (
-            JwtTokens::jwks(ISSUER, jwks()).audience(""),
+            Issuer::jwks(ISSUER, jwks()).audience(""),
             "an audience is empty",
         ),
         (
-            JwtTokens::jwks(ISSUER, jwks())
-                .audience(ORIGIN)
-                .audience(""),
+            Issuer::jwks(ISSUER, jwks()).audience(ORIGIN).audience(""),
             "an audience is empty",
         ),
         (
-            JwtTokens::jwks("", jwks()).audience(ORIGIN),
+            Issuer::jwks("", jwks()).audience(ORIGIN),
             "the issuer is empty",
         ),
+        (Issuer::discover("").audience(ORIGIN), "the issuer is empty"),
         (
-            JwtTokens::discover("").audience(ORIGIN),
-            "the issuer is empty",
+            Issuer::discover("http://issuer.test").audience(ORIGIN),
+            "the issuer must be an https URL; for tests, see `Issuer::danger_allow_plain_http`",
         ),
         (
-            JwtTokens::discover("http://issuer.test").audience(ORIGIN),
-            "the issuer must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`",
-        ),
-        (
-            JwtTokens::discover("ftp://issuer.test")
+            Issuer::discover("ftp://issuer.test")
                 .audience(ORIGIN)
                 .danger_allow_plain_http(),
-            "the issuer must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`",
+            "the issuer must be an https URL; for tests, see `Issuer::danger_allow_plain_http`",
         ),
         (
-            JwtTokens::discover("issuer.test").audience(ORIGIN),
+            Issuer::discover("issuer.test").audience(ORIGIN),
             "the issuer is not a URL",
         ),
         (
-            JwtTokens::discover("https://issuer.test?tenant=1").audience(ORIGIN),
+            Issuer::discover("https://issuer.test?tenant=1").audience(ORIGIN),
             "the issuer must not have a query or fragment",
         ),
         (
-            JwtTokens::discover("https://user:secret@issuer.test").audience(ORIGIN),
+            Issuer::discover("https://user:secret@issuer.test").audience(ORIGIN),
             "the issuer must not contain credentials",
         ),
         (
-            JwtTokens::jwks_url(ISSUER, "http://issuer.test/jwks").audience(ORIGIN),
+            Issuer::jwks_url(ISSUER, "http://issuer.test/jwks").audience(ORIGIN),
             "the URL of the JWK Set must be an https URL; for tests, see \
-             `JwtTokens::danger_allow_plain_http`",
+             `Issuer::danger_allow_plain_http`",
         ),
         (
-            JwtTokens::jwks_url(ISSUER, "/jwks").audience(ORIGIN),
+            Issuer::jwks_url(ISSUER, "/jwks").audience(ORIGIN),
             "the URL of the JWK Set is not a URL",
         ),
         (
-            JwtTokens::jwks_url(ISSUER, "https://user:secret@issuer.test/jwks").audience(ORIGIN),
+            Issuer::jwks_url(ISSUER, "https://user:secret@issuer.test/jwks").audience(ORIGIN),
             "the URL of the JWK Set must not contain credentials",
         ),
     ] {
@@ -783,27 +797,23 @@ fn what_would_have_every_token_rejected_is_told_at_start() {
     let metadata = "https://issuer.test/.well-known/openid-configuration";
     for (tokens, kind, parts) in [
         (
-            JwtTokens::discover(metadata),
+            Issuer::discover(metadata),
             issuer,
             [metadata, "\"https://issuer.test\""],
         ),
+        (Issuer::jwks(metadata, jwks()), issuer, [metadata, "`iss`"]),
         (
-            JwtTokens::jwks(metadata, jwks()),
-            issuer,
-            [metadata, "`iss`"],
-        ),
-        (
-            JwtTokens::jwks_url("https://issuer.test/jwks.json", "https://issuer.test/jwks"),
+            Issuer::jwks_url("https://issuer.test/jwks.json", "https://issuer.test/jwks"),
             issuer,
             ["https://issuer.test/jwks.json", "JWK Set"],
         ),
         (
-            JwtTokens::jwks_url("https://issuer.test/jwks", "https://issuer.test"),
+            Issuer::jwks_url("https://issuer.test/jwks", "https://issuer.test"),
             url,
             ["https://issuer.test/jwks", "swapped"],
         ),
         (
-            JwtTokens::jwks_url(ISSUER, metadata),
+            Issuer::jwks_url(ISSUER, metadata),
             url,
             [metadata, "`discover`"],
         ),
@@ -867,7 +877,7 @@ fn keys_in_place_have_to_be_usable_at_once() {
     ];
     table.extend(unusable.into_iter().map(|set| (set, empty)));
     for (set, text) in table {
-        let tokens = JwtTokens::jwks(ISSUER, set.as_str()).audience(ORIGIN);
+        let tokens = Issuer::jwks(ISSUER, set.as_str()).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(
             (error.kind(), &error.to_string()[..]),
@@ -876,7 +886,7 @@ fn keys_in_place_have_to_be_usable_at_once() {
         );
         // From a file it is the same.
         let path = temporary_file("unusable", &set);
-        let tokens = JwtTokens::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let tokens = Issuer::jwks_file(ISSUER, &path).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(error.to_string(), text, "{set}");
         std::fs::remove_file(path).unwrap();
@@ -891,14 +901,14 @@ async fn a_set_may_have_a_hundred_keys() {
         .collect();
     let api = api_with_keys(&set);
     let token = jose_token(&api, &key, Some("99"));
-    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &token).await, Verdict::Admitted);
 }
 
 #[test]
 fn a_key_file_that_cannot_be_read_is_named() {
     let missing = std::env::temp_dir().join("dpop-tower-there-is-no-such-file.json");
     for path in [missing, std::env::temp_dir()] {
-        let tokens = JwtTokens::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let tokens = Issuer::jwks_file(ISSUER, &path).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(error.kind(), ConfigErrorKind::Keys);
         assert_eq!(
@@ -979,10 +989,10 @@ fn mistakes_in_the_settings_of_proofs_are_named() {
     for period in [Duration::ZERO, Duration::from_millis(1500), secs(86_401)] {
         let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap()).period(period);
         for error in [
-            config_error(tokens(), |config| config.nonces(nonces.clone())),
             config_error(tokens(), |config| {
-                config.nonces_where_required(nonces.clone())
+                config.nonce_source(nonces.clone()).require_nonces()
             }),
+            config_error(tokens(), |config| config.nonce_source(nonces.clone())),
         ] {
             assert_eq!(error.kind(), ConfigErrorKind::Nonces);
             assert!(
@@ -1027,7 +1037,8 @@ fn the_widest_settings_that_are_allowed_are_allowed() {
     for period in [1, 86_400] {
         let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
         builder(tokens())
-            .nonces(nonces.period(secs(period)))
+            .nonce_source(nonces.period(secs(period)))
+            .require_nonces()
             .build()
             .unwrap();
     }

@@ -16,9 +16,10 @@ use std::{
 use axum::{Router, body::Body, extract::Request as AxumRequest, routing};
 use bytes::Bytes;
 use dpop_tower::{
-    BearerToken, BoundToken, Check, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy,
-    PublicOrigin, RequireScope, ResponseBody, ResponseFuture, ScopeFuture, ScopeRequired,
+    BearerToken, BoundToken, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    RequireScope, RequireScopeFuture, RequireScopeLayer, ResponseBody, ResponseFuture,
     clock::UnixTime,
+    future::MaybeReady,
     rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,
@@ -109,7 +110,7 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     let mut service = layer(&api).layer(OnlyWhenReady::default());
     for _ in 0..3 {
         let response = service.ready().await.unwrap().call(good(&api)).await;
-        assert_eq!(Verdict::of(response.unwrap()), Verdict::LetIn);
+        assert_eq!(Verdict::of(response.unwrap()), Verdict::Admitted);
     }
 }
 
@@ -120,7 +121,7 @@ async fn the_service_that_was_polled_ready_is_called_through_two_layers_too() {
     let inner = layer.layer(OnlyWhenReady::default());
     let mut service = layer.layer(inner);
     let response = service.ready().await.unwrap().call(good(&api)).await;
-    assert_eq!(Verdict::of(response.unwrap()), Verdict::LetIn);
+    assert_eq!(Verdict::of(response.unwrap()), Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -133,12 +134,12 @@ async fn a_concurrency_limit_inside_serves_one_request_after_the_other() {
     for _ in 0..5 {
         let ready = timeout(PATIENCE, service.ready()).await.unwrap().unwrap();
         let response = ready.call(good(&api)).await.unwrap();
-        assert_eq!(Verdict::of(response), Verdict::LetIn);
+        assert_eq!(Verdict::of(response), Verdict::Admitted);
     }
 }
 
 #[tokio::test]
-async fn a_request_let_in_counts_against_a_concurrency_limit_until_it_is_answered() {
+async fn a_request_admitted_counts_against_a_concurrency_limit_until_it_is_answered() {
     let api = Api::new();
     let mut service = ServiceBuilder::new()
         .layer(layer(&api))
@@ -155,7 +156,7 @@ async fn a_request_let_in_counts_against_a_concurrency_limit_until_it_is_answere
 
 /// Whoever keeps the response and the service, as an idle connection does, keeps no permit.
 #[tokio::test]
-async fn a_refused_request_gives_its_permit_back_before_its_response_is_dropped() {
+async fn a_rejected_request_gives_its_permit_back_before_its_response_is_dropped() {
     let api = Api::new();
     let mut service = ServiceBuilder::new()
         .layer(layer(&api))
@@ -168,12 +169,12 @@ async fn a_refused_request_gives_its_permit_back_before_its_response_is_dropped(
 
     let ready = timeout(PATIENCE, second.ready()).await.unwrap().unwrap();
     let served = ready.call(good(&api)).await.unwrap();
-    assert_eq!(Verdict::of(served), Verdict::LetIn);
+    assert_eq!(Verdict::of(served), Verdict::Admitted);
     drop((response, future, service));
 }
 
 #[tokio::test]
-async fn an_inner_layer_that_refuses_gives_its_permit_back_before_it_is_polled() {
+async fn an_inner_layer_that_rejects_gives_its_permit_back_before_it_is_polled() {
     let api = Api::new();
     let config = Arc::new(config(&api).build().unwrap());
     let strict = ServiceBuilder::new()
@@ -213,13 +214,13 @@ async fn one_service_serves_a_request_while_another_waits() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(slow.as_mut().poll(&mut context).is_pending());
     let quick = service.call(good(&api)).await.unwrap();
-    assert_eq!(Verdict::of(quick), Verdict::LetIn);
+    assert_eq!(Verdict::of(quick), Verdict::Admitted);
     release.send(()).unwrap();
-    assert_eq!(Verdict::of(slow.await.unwrap()), Verdict::LetIn);
+    assert_eq!(Verdict::of(slow.await.unwrap()), Verdict::Admitted);
 }
 
 #[tokio::test]
-async fn the_inner_service_never_sees_a_refused_request() {
+async fn the_inner_service_never_sees_a_rejected_request() {
     let api = Api::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -240,7 +241,7 @@ async fn the_inner_service_never_sees_a_refused_request() {
         let mut request = request;
         *request.uri_mut() = "/orders".parse().unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
-        assert_ne!(Verdict::of(response), Verdict::LetIn, "{what}");
+        assert_ne!(Verdict::of(response), Verdict::Admitted, "{what}");
     }
     assert_eq!(calls.load(Ordering::SeqCst), 0);
     service.oneshot(good(&api)).await.unwrap();
@@ -283,10 +284,10 @@ async fn request_bodies_and_errors_keep_their_types_and_values() {
     assert_eq!(read(answer.unwrap()).await, "hello");
     let failed = service.clone().oneshot(with_body("fail")).await;
     assert_eq!(failed.unwrap_err(), InnerError(7));
-    let refused: Result<_, InnerError> = service
+    let rejected: Result<_, InnerError> = service
         .oneshot(without_credentials().map(|()| OwnBody("x")))
         .await;
-    assert_eq!(read(refused.unwrap()).await, "");
+    assert_eq!(read(rejected.unwrap()).await, "");
 }
 
 #[tokio::test]
@@ -336,9 +337,13 @@ async fn a_layer_needs_no_type_annotations_anywhere() {
     ];
     for (i, router) in routers.into_iter().enumerate() {
         let send = |request: Request<()>| crate::support::send(router.clone(), request);
-        assert_eq!(Verdict::of(send(good(&api)).await), Verdict::LetIn, "{i}");
-        let refused = send(bearer(&api.token().mint())).await;
-        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{i}");
+        assert_eq!(
+            Verdict::of(send(good(&api)).await),
+            Verdict::Admitted,
+            "{i}"
+        );
+        let rejected = send(bearer(&api.token().mint())).await;
+        assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED, "{i}");
     }
 }
 
@@ -349,15 +354,15 @@ const _: () = {
     type Leaf = ConcurrencyLimit<OnlyWhenReady>;
     shared::<DpopLayer>();
     shared::<Dpop<OnlyWhenReady>>();
-    shared::<RequireScope>();
-    shared::<ScopeRequired<OnlyWhenReady>>();
+    shared::<RequireScopeLayer>();
+    shared::<RequireScope<OnlyWhenReady>>();
     shared::<Arc<DpopConfig>>();
     shared::<Rejection>();
     shared::<BoundToken>();
     shared::<BearerToken>();
     sent::<ResponseFuture<OnlyWhenReady, (), DefaultRejectionResponse>>();
     sent::<ResponseFuture<Leaf, (), DefaultRejectionResponse>>();
-    sent::<ScopeFuture<future::Ready<()>>>();
+    sent::<RequireScopeFuture<future::Ready<()>>>();
     sync::<ResponseBody<Full<Bytes>>>();
 };
 
@@ -380,7 +385,7 @@ async fn two_layers_of_one_configuration_verify_once() {
             ok(request).await
         }));
     let response = service.oneshot(good(&api)).await.unwrap();
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
     assert_eq!(store.asked(), 1);
 }
 
@@ -397,7 +402,7 @@ async fn nested(api: &Api, outer: Policy, inner: Policy, request: Request<()>) -
 }
 
 #[tokio::test]
-async fn a_strict_layer_inside_an_optional_one_refuses_an_unbound_token_with_a_challenge() {
+async fn a_strict_layer_inside_an_optional_one_rejects_an_unbound_token_with_a_challenge() {
     let api = Api::new();
     let request = bearer(&api.issuer.token().mint());
     let response = nested(&api, Policy::optional(), Policy::strict(), request).await;
@@ -406,7 +411,7 @@ async fn a_strict_layer_inside_an_optional_one_refuses_an_unbound_token_with_a_c
         crate::support::invalid_token("token_scheme_not_accepted")
     );
     let bound = nested(&api, Policy::optional(), Policy::strict(), good(&api)).await;
-    assert_eq!(Verdict::of(bound), Verdict::LetIn);
+    assert_eq!(Verdict::of(bound), Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -434,7 +439,7 @@ async fn an_optional_layer_inside_a_strict_one_does_not_loosen_it() {
         bearer(&api.issuer.token().mint()),
     )
     .await;
-    assert_eq!(Verdict::of(two), Verdict::LetIn);
+    assert_eq!(Verdict::of(two), Verdict::Admitted);
 }
 
 /// Takes any token for one of `subject`, bound to the key it is told.
@@ -448,8 +453,8 @@ impl TokenVerifier for AnyToken {
         &self,
         _: PresentedToken<'_>,
         _: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>> {
-        Check::ready(VerifiedToken::new(
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+        MaybeReady::ready(VerifiedToken::new(
             self.claims.as_object().cloned().unwrap(),
         ))
     }
@@ -487,7 +492,7 @@ async fn layers_of_two_configurations_verify_each_for_itself_and_the_inner_verdi
 }
 
 #[tokio::test]
-async fn what_one_configuration_let_in_is_nothing_to_another() {
+async fn what_one_configuration_admitted_is_nothing_to_another() {
     let api = Api::new();
     let other_issuer = TestIssuer::new().clock(api.clock.clone());
     let inner = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), other_issuer.tokens())
@@ -546,7 +551,7 @@ async fn a_future_that_is_dropped_unpolled_uses_up_no_proof() {
         drop(service.ready().await.unwrap().call(request()));
     }
     let response = service.oneshot(request()).await.unwrap();
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
 }
 
 /// A store that never answers.
@@ -559,8 +564,8 @@ impl ReplayStore for Silent {
         _: ReplayKey,
         _: UnixTime,
         _: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        Check::pending(future::pending())
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::pending(future::pending())
     }
 
     fn windows(&self) -> &AcceptanceWindows {
@@ -635,7 +640,7 @@ async fn a_responder_chooses_the_body_and_nothing_that_clients_rely_on() {
 #[tokio::test]
 async fn a_responder_may_be_a_closure_that_keeps_the_layer_clonable() {
     let api = Api::new();
-    let prefix = Arc::new("refused: ".to_owned());
+    let prefix = Arc::new("rejected: ".to_owned());
     let layer = layer(&api).with_rejection_response(move |rejection: &Rejection| {
         Response::new(format!("{prefix}{}", rejection.reason()))
     });
@@ -645,15 +650,15 @@ async fn a_responder_may_be_a_closure_that_keeps_the_layer_clonable() {
         .layer(layer);
     let response = crate::support::send(router, bearer("x")).await;
     let body = axum::body::to_bytes(response.into_body(), 100).await;
-    assert_eq!(body.unwrap(), "refused: token_scheme_not_accepted");
+    assert_eq!(body.unwrap(), "rejected: token_scheme_not_accepted");
 }
 
 #[tokio::test]
-async fn a_responder_is_not_asked_for_a_grpc_refusal() {
+async fn a_responder_is_not_asked_for_a_grpc_rejection() {
     let api = Api::new();
     let service = layer(&api)
         .with_rejection_response(|_: &Rejection| -> Response<&'static str> {
-            panic!("asked for a gRPC refusal")
+            panic!("asked for a gRPC rejection")
         })
         .layer(service_fn(hello));
     let request = Request::post("/orders")

@@ -282,7 +282,7 @@ async fn a_body_of_unknown_length_does_not_look_complete() {
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
 }
 
-/// A body that says it will have eight octets at least, and never has any.
+/// A body that says it will have eight bytes at least, and never has any.
 #[derive(Default)]
 struct Promise;
 
@@ -533,12 +533,12 @@ async fn of_two_layers_either_is_enough_to_have_streams_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_passes_as_it_is() {
+async fn a_rejection_passes_as_it_is() {
     let api = Api::new();
     let router = answering(ticking).layer(api.layer().end_streams_at_expiry());
     let request = Request::get("/").body(()).unwrap();
     let verdict = Verdict::of(send(router, request).await);
-    let missing = Verdict::Refused {
+    let missing = Verdict::Rejected {
         status: 401,
         error: "",
         reason: "credentials_missing",

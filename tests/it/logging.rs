@@ -1,4 +1,4 @@
-//! What operators read about a refusal, and what must not be in there.
+//! What operators read about a rejection, and what must not be in there.
 
 mod needs;
 
@@ -12,8 +12,9 @@ use std::{
 
 use axum::{Router, body::Body, routing};
 use dpop_tower::{
-    BoundToken, Check, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
+    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
     clock::UnixTime,
+    future::MaybeReady,
     nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
     replay::{MemoryReplayStore, StoreError},
@@ -36,13 +37,13 @@ thread_local! {
 struct ThisThread;
 
 impl io::Write for ThisThread {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         LINES.with_borrow_mut(|lines| {
             if let Some(lines) = lines {
-                lines.extend_from_slice(octets);
+                lines.extend_from_slice(bytes);
             }
         });
-        Ok(octets.len())
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -99,10 +100,10 @@ impl Drop for Log {
     }
 }
 
-async fn refused_proof(api: &Api, claim: &str, value: impl Into<Value>) {
+async fn rejected_proof(api: &Api, claim: &str, value: impl Into<Value>) {
     let token = api.token().mint();
     let proof = api.proof(&token).claim(claim, value).sign();
-    assert_ne!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_ne!(api.get(&token, &proof).await, Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn a_wrong_htu_is_explained_by_the_part_that_differs_and_the_likely_cause(
             "signs its base address",
         ),
     ] {
-        refused_proof(&api, "htu", htu).await;
+        rejected_proof(&api, "htu", htu).await;
         let line = log.line();
         assert!(line.contains("reason=\"proof_htu_mismatch\""), "{line}");
         assert!(
@@ -192,21 +193,21 @@ async fn a_wrong_iat_is_explained_by_the_signed_offset_of_the_clocks() {
             "offset +3600 s, so the client's clock is ahead",
         ),
     ] {
-        refused_proof(&api, "iat", api.now() + offset).await;
+        rejected_proof(&api, "iat", api.now() + offset).await;
         let line = log.line();
         assert!(line.contains(reason) && line.contains(text), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_refusal_is_one_line_with_its_reason_at_a_level_that_fits() {
+async fn a_rejection_is_one_line_with_its_reason_at_a_level_that_fits() {
     let log = Log::listen();
     let api = Api::new();
     let token = api.token().mint();
 
     assert_eq!(
         api.get(&token, &api.proof(&token).sign()).await,
-        Verdict::LetIn
+        Verdict::Admitted
     );
     assert_eq!(log.take(), [""; 0], "nothing is wrong with this one");
 
@@ -219,12 +220,12 @@ async fn a_refusal_is_one_line_with_its_reason_at_a_level_that_fits() {
     assert!(line.contains("DEBUG dpop_tower::rejection"), "{line}");
     assert!(line.contains("reason=\"credentials_missing\""), "{line}");
 
-    refused_proof(&api, "htm", "POST").await;
+    rejected_proof(&api, "htm", "POST").await;
     let line = log.line();
     assert!(line.contains(" INFO dpop_tower::rejection"), "{line}");
     assert!(line.contains("reason=\"proof_htm_mismatch\""), "{line}");
 
-    refused_proof(&api, "jti", 7).await;
+    rejected_proof(&api, "jti", 7).await;
     let line = log.line();
     assert!(line.contains("invalid: jti"), "the claim is named: {line}");
 }
@@ -238,7 +239,7 @@ fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
     assert_eq!(log.take(), [""; 0]);
     let store = Arc::new(
         MemoryReplayStore::with_capacity(size(3_000))
-            .capacity_per_client(size(374))
+            .capacity_per_key(size(374))
             .capacity_per_subject(size(375)),
     );
     let build = |max_age| {
@@ -257,7 +258,7 @@ fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
             "to 37500 or more",
         ],
         [
-            "`capacity_per_client` of",
+            "`capacity_per_key` of",
             "374 proofs",
             "75 seconds",
             "4.9 requests",
@@ -326,7 +327,7 @@ impl Secrets {
 }
 
 const SUBJECT: &str = "subject-alice";
-const NONCE_SECRET: &[u8; 32] = b"nonce-secret-of-32-octets-012345";
+const NONCE_SECRET: &[u8; 32] = b"nonce-secret-of-32-bytes-0123456";
 const NONCE: &str = "nonce-of-the-caller";
 const JTI: &str = "jti-of-the-caller";
 
@@ -432,7 +433,9 @@ impl Leaky {
 
     fn with_nonces(&self) -> DpopConfigBuilder {
         let secret = NonceSecret::new(NONCE_SECRET).unwrap();
-        self.without_nonces().nonces(StatelessNonces::new(secret))
+        self.without_nonces()
+            .nonce_source(StatelessNonces::new(secret))
+            .require_nonces()
     }
 
     /// Each with every request, with and without nonces, strict and optional.
@@ -479,7 +482,7 @@ async fn no_line_of_the_log_quotes_what_the_caller_wrote() {
 }
 
 #[tokio::test]
-async fn no_debug_text_of_a_refusal_quotes_what_the_caller_wrote() {
+async fn no_debug_text_of_a_rejection_quotes_what_the_caller_wrote() {
     let leaky = Leaky::new();
     for router in leaky.routers() {
         for i in 0..leaky.requests.len() {
@@ -508,9 +511,9 @@ impl TokenVerifier for DebugOfToken {
         &self,
         token: PresentedToken<'_>,
         _: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>> {
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
         *self.0.lock().unwrap() = format!("{token:?}");
-        Check::ready(Err(TokenErrorKind::Malformed.into()))
+        MaybeReady::ready(Err(TokenErrorKind::Malformed.into()))
     }
 }
 
@@ -522,8 +525,8 @@ async fn no_debug_text_of_a_presented_token_shows_it() {
     let config = DpopConfig::builder(origin, Arc::clone(&verifier)).clock(api.clock.clone());
     let token = api.token().mint();
     let router = crate::support::router(config.build().unwrap());
-    let refused = send(router, api.client.get(URL, &token)).await;
-    assert_eq!(Verdict::of(refused), invalid_token("token_malformed"));
+    let rejected = send(router, api.client.get(URL, &token)).await;
+    assert_eq!(Verdict::of(rejected), invalid_token("token_malformed"));
     let text = verifier.0.lock().unwrap().clone();
     assert_eq!(text, "PresentedToken(..)");
 }
@@ -563,8 +566,8 @@ async fn no_debug_text_of_the_configuration_shows_a_secret() {
     let future = tower::Service::call(&mut service, leaky.request(0));
     let text = format!("{config:?} {layer:?} {service:?} {future:?}");
     leaky.secrets.assert_not_in(&text);
-    for octet in ["110, 111, 110, 99", "6e6f6e63"] {
-        assert!(!text.contains(octet), "the nonce secret in another form");
+    for byte in ["110, 111, 110, 99", "6e6f6e63"] {
+        assert!(!text.contains(byte), "the nonce secret in another form");
     }
     future.await.unwrap();
     // The caches have something to show by now.

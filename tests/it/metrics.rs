@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{Router, routing::get};
-use dpop_tower::{DpopLayer, Policy, RequireScope};
+use dpop_tower::{DpopLayer, Policy, RequireScopeLayer};
 use http::Request;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
@@ -46,7 +46,7 @@ fn every_request_counts_once_by_mode_verdict_and_reason() {
         let config = std::sync::Arc::new(api.config().build().unwrap());
         let router = |policy| {
             let layer = DpopLayer::new(config.clone()).with_policy(policy);
-            let admin = get(|| async {}).route_layer(RequireScope::new("admin").unwrap());
+            let admin = get(|| async {}).route_layer(RequireScopeLayer::new("admin").unwrap());
             Router::new()
                 .route("/orders", get(|| async {}).layer(layer.clone()))
                 .route("/admin", admin)
@@ -81,14 +81,14 @@ fn every_request_counts_once_by_mode_verdict_and_reason() {
         }
     });
     let expected = [
-        ("optional none let_in", 2),
-        ("report_only credentials_missing would_refuse", 2),
-        ("report_only none let_in", 1),
-        ("report_only token_scheme_not_accepted would_refuse", 2),
-        ("strict credentials_missing refused", 1),
-        ("strict none let_in", 3),
-        ("strict policy_scope_missing refused", 1),
-        ("strict token_scheme_not_accepted refused", 1),
+        ("optional none admitted", 2),
+        ("report_only credentials_missing would_reject", 2),
+        ("report_only none admitted", 1),
+        ("report_only token_scheme_not_accepted would_reject", 2),
+        ("strict credentials_missing rejected", 1),
+        ("strict none admitted", 3),
+        ("strict policy_scope_missing rejected", 1),
+        ("strict token_scheme_not_accepted rejected", 1),
     ];
     let expected = expected.map(|(labels, count)| (labels.to_owned(), count));
     assert_eq!(counts, BTreeMap::from(expected));

@@ -202,7 +202,7 @@ pub(crate) fn quote(quantity: u32) -> QuoteRequest {
     }
 }
 
-/// The one challenge of a refusal, whose text is also the message of the status.
+/// The one challenge of a rejection, whose text is also the message of the status.
 pub(crate) fn challenge(status: &Status) -> Challenge {
     let mut challenges = status.metadata().get_all("www-authenticate").iter();
     let challenge = challenges.next().unwrap().to_str().unwrap();
@@ -215,10 +215,10 @@ pub(crate) fn challenge(status: &Status) -> Challenge {
     challenge
 }
 
-/// Calls that are refused: what is wrong, what is sent, and what the client is told.
-type Refused = (&'static str, Sent, Code, Option<&'static str>, &'static str);
+/// Calls that are rejected: what is wrong, what is sent, and what the client is told.
+type Rejected = (&'static str, Sent, Code, Option<&'static str>, &'static str);
 
-pub(crate) fn refused(api: &Api, kind: Kind) -> Vec<Refused> {
+pub(crate) fn rejected(api: &Api, kind: Kind) -> Vec<Rejected> {
     let htu = kind.htu();
     let token = api.token().scope("orders:write").mint();
     let proof = |method: &str, htu: &str| api.client.proof(method, htu).access_token(&token);
@@ -300,7 +300,7 @@ pub(crate) fn needs_scope() -> PolicyTable {
     PolicyTable::builder()
         .route(
             "/orders.v1.Orders/{*method}",
-            Policy::strict().scope("orders:write"),
+            Policy::strict().require_scope("orders:write"),
         )
         .build()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Layers that refuse nobody, by themselves and around or inside of others.
+//! Layers that reject nobody, by themselves and around or inside others.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -49,7 +49,7 @@ struct Seen {
     report: Option<&'static str>,
 }
 
-/// Sends the request through `layer`; the refusal if it does not get to the inner service, whose
+/// Sends the request through `layer`; the rejection if it does not get to the inner service, whose
 /// answer is otherwise what comes back, to the letter.
 async fn seen<L, S, B>(layer: L, request: Request<()>) -> Result<Seen, Response<B>>
 where
@@ -100,7 +100,7 @@ fn reported(reason: &'static str) -> Seen {
     }
 }
 
-/// Requests that a strict layer refuses, each for another reason.
+/// Requests that a strict layer rejects, each for another reason.
 fn bad_requests(api: &Api) -> Vec<Request<()>> {
     let token = api.token().mint();
     let unbound = api.issuer.token().mint();
@@ -137,10 +137,10 @@ async fn report_only_lets_everything_pass_and_reports_what_strict_says() {
     let api = Api::new();
     let mut reasons = Vec::new();
     for (strict, report_only) in bad_requests(&api).into_iter().zip(bad_requests(&api)) {
-        let refused = seen(layer(&api, Policy::strict()), strict)
+        let rejected = seen(layer(&api, Policy::strict()), strict)
             .await
             .unwrap_err();
-        let reason = refused.extensions().get::<Rejection>().unwrap().reason();
+        let reason = rejected.extensions().get::<Rejection>().unwrap().reason();
         let passed = seen(layer(&api, Policy::report_only()), report_only).await;
         assert_eq!(passed.unwrap(), reported(reason));
         reasons.push(reason);
@@ -182,7 +182,10 @@ async fn report_only_asks_for_no_nonce_since_it_gives_none() {
     let api = Api::new();
     let nonces = || StatelessNonces::new(NonceSecret::new([7; 32]).unwrap());
     let config = |policy| {
-        let config = config(&api).nonces(nonces()).policy(policy);
+        let config = config(&api)
+            .nonce_source(nonces())
+            .require_nonces()
+            .policy(policy);
         DpopLayer::new(config.build().unwrap())
     };
     let token = api.token().mint();
@@ -194,8 +197,8 @@ async fn report_only_asks_for_no_nonce_since_it_gives_none() {
     };
     for proof in proofs() {
         let request = with_proof(&api, &token, &proof.sign());
-        let refused = seen(config(Policy::strict()), request).await.unwrap_err();
-        assert!(refused.headers().contains_key("dpop-nonce"));
+        let rejected = seen(config(Policy::strict()), request).await.unwrap_err();
+        assert!(rejected.headers().contains_key("dpop-nonce"));
     }
     for proof in proofs() {
         let request = with_proof(&api, &token, &proof.sign());
@@ -215,7 +218,7 @@ async fn a_report_is_a_line_in_the_log_and_quotes_nothing_of_the_request() {
     let lines = log.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("INFO"), "{lines:?}");
-    assert!(lines[0].contains("would refuse request"), "{lines:?}");
+    assert!(lines[0].contains("would reject request"), "{lines:?}");
     assert!(lines[0].contains("proof_htm_mismatch"), "{lines:?}");
     for secret in ["S3CRET", &token, &proof] {
         assert!(!lines[0].contains(secret), "{lines:?}");
@@ -243,7 +246,7 @@ async fn off_looks_at_nothing() {
 }
 
 #[tokio::test]
-async fn a_report_of_an_inner_layer_is_about_what_the_outer_one_let_in() {
+async fn a_report_of_an_inner_layer_is_about_what_the_outer_one_admitted() {
     let api = Api::new();
     let config = Arc::new(config(&api).build().unwrap());
     let layers = (
@@ -262,7 +265,7 @@ async fn a_report_of_an_inner_layer_is_about_what_the_outer_one_let_in() {
 }
 
 #[tokio::test]
-async fn a_layer_that_refuses_nobody_leaves_what_another_configuration_has_found() {
+async fn a_layer_that_rejects_nobody_leaves_what_another_configuration_has_found() {
     for policy in [Policy::off(), Policy::report_only()] {
         let (api, other) = (Api::new(), Api::new());
         let layers = (
@@ -277,7 +280,7 @@ async fn a_layer_that_refuses_nobody_leaves_what_another_configuration_has_found
 }
 
 #[tokio::test]
-async fn where_nobody_is_refused_a_handler_that_needs_a_token_refuses_for_itself() {
+async fn where_nobody_is_rejected_a_handler_that_needs_a_token_rejects_for_itself() {
     let api = Api::new();
     for policy in [Policy::off(), Policy::report_only()] {
         let router = Router::new()
@@ -319,7 +322,7 @@ async fn the_default_is_strict() {
         api.client.get(URL, &api.token().mint()),
     )
     .await;
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
 }
 
 /// Inner services may log headers.

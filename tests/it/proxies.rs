@@ -26,7 +26,7 @@ const SHOP: &str = "https://shop.test:8443/v1/orders";
 
 fn router(api: &Api, trusted: &str) -> Router {
     let origins = PublicOrigin::new("https://api.test")
-        .and_then(|origin| origin.also("https://shop.test:8443"))
+        .and_then(|origin| origin.with_alias("https://shop.test:8443"))
         .unwrap();
     let target = ForwardedTarget::x_forwarded(origins, [trusted])
         .and_then(|target| target.prefixes(["/v1"]))
@@ -100,21 +100,21 @@ async fn a_peer_that_a_test_makes_up_or_a_server_tells_counts_as_well() {
         }
         Verdict::of(send(router(&api, "10.0.0.0/8"), request).await)
     };
-    let refused = invalid_proof("proof_htu_mismatch");
-    assert_eq!(verdict(&[]).await, refused);
+    let rejected = invalid_proof("proof_htu_mismatch");
+    assert_eq!(verdict(&[]).await, rejected);
     for (i, (name, nearer)) in tells.into_iter().enumerate() {
         assert_eq!(
             verdict(&[(nearer, trusted)]).await,
-            Verdict::LetIn,
+            Verdict::Admitted,
             "{name}"
         );
-        assert_eq!(verdict(&[(nearer, other)]).await, refused, "{name}");
+        assert_eq!(verdict(&[(nearer, other)]).await, rejected, "{name}");
         for (further_name, further) in tells.into_iter().skip(i + 1) {
             let what = format!("{name} before {further_name}");
             let both = [(nearer, trusted), (further, other)];
-            assert_eq!(verdict(&both).await, Verdict::LetIn, "{what}");
+            assert_eq!(verdict(&both).await, Verdict::Admitted, "{what}");
             let both = [(nearer, other), (further, trusted)];
-            assert_eq!(verdict(&both).await, refused, "{what}");
+            assert_eq!(verdict(&both).await, rejected, "{what}");
         }
     }
 }
@@ -145,7 +145,7 @@ async fn a_target_of_your_own_is_given_as_a_value_or_shared() {
             .route("/orders", get(|| async { "hello" }))
             .layer(DpopLayer::new(config));
         let response = send(router, forwarded(&api, SHOP, &[])).await;
-        assert_eq!(Verdict::of(response), Verdict::LetIn);
+        assert_eq!(Verdict::of(response), Verdict::Admitted);
     }
 }
 
@@ -187,8 +187,8 @@ async fn no_header_makes_a_peer_trusted() {
 async fn a_server_may_tell_the_peer_itself() {
     let api = Api::new();
     for (peer, expected) in [
-        (Some("10.0.0.1"), Verdict::LetIn),
-        (Some("::ffff:10.0.0.1"), Verdict::LetIn),
+        (Some("10.0.0.1"), Verdict::Admitted),
+        (Some("::ffff:10.0.0.1"), Verdict::Admitted),
         (Some("192.0.2.1"), invalid_proof("proof_htu_mismatch")),
         (None, invalid_proof("proof_htu_mismatch")),
     ] {
@@ -208,7 +208,7 @@ async fn what_real_proxies_say_finds_the_listed_origin() {
     let api = Api::new();
     let origins = || {
         PublicOrigin::new("https://a.test")
-            .and_then(|origin| origin.also("https://b.test"))
+            .and_then(|origin| origin.with_alias("https://b.test"))
             .unwrap()
     };
     let x_forwarded = ForwardedTarget::x_forwarded(origins(), ["10.0.0.0/8"]).unwrap();
@@ -245,7 +245,7 @@ async fn what_real_proxies_say_finds_the_listed_origin() {
         ),
     ] {
         for (htu, expected) in [
-            ("https://b.test/orders", Verdict::LetIn),
+            ("https://b.test/orders", Verdict::Admitted),
             ("https://a.test/orders", invalid_proof("proof_htu_mismatch")),
         ] {
             let mut request = forwarded(&api, htu, lines);

@@ -13,7 +13,7 @@ use crate::{
 each_way!(
     a_proof_can_be_used_again_as_long_as_it_is_acceptable,
     a_proof_that_was_seen_is_checked_as_before_in_everything_else,
-    a_proof_that_was_refused_does_not_count_as_seen,
+    a_proof_that_was_rejected_does_not_count_as_seen,
 );
 
 fn api(way: Way) -> Api {
@@ -37,10 +37,10 @@ async fn a_proof_can_be_used_again_as_long_as_it_is_acceptable(way: Way) {
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
     for _ in 0..3 {
-        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     }
     api.advance(70);
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     api.advance(1);
     assert_eq!(
         api.get(&token, &proof).await,
@@ -53,7 +53,7 @@ async fn a_proof_that_was_seen_is_checked_as_before_in_everything_else(way: Way)
     let api = api(way);
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
 
     // The same claims with another signature are another proof.
     let (signed, signature) = proof.rsplit_once('.').unwrap();
@@ -79,7 +79,7 @@ async fn a_proof_that_was_seen_is_checked_as_before_in_everything_else(way: Way)
     }
 }
 
-async fn a_proof_that_was_refused_does_not_count_as_seen(way: Way) {
+async fn a_proof_that_was_rejected_does_not_count_as_seen(way: Way) {
     let api = api(way);
     let token = api.token().mint();
     let forged = api.proof(&token).corrupt_signature().sign();

@@ -1,4 +1,4 @@
-//! `RequireScope`, which goes inside of a layer.
+//! `RequireScopeLayer`, which goes inside a layer.
 
 use axum::{
     Router,
@@ -6,7 +6,7 @@ use axum::{
     routing::{get, post},
 };
 use dpop_tower::{
-    ConfigErrorKind, DpopLayer, Policy, Report, RequireScope,
+    ConfigErrorKind, DpopLayer, Policy, Report, RequireScopeLayer,
     nonce::{NonceSecret, StatelessNonces},
     rejection::{ProblemDetails, Rejection},
 };
@@ -24,14 +24,14 @@ each_way!(
     a_grpc_client_reads_permission_denied,
 );
 
-const MISSING: Verdict = Verdict::Refused {
+const MISSING: Verdict = Verdict::Rejected {
     status: 403,
     error: "insufficient_scope",
     reason: "policy_scope_missing",
 };
 
 /// `GET` for every good token, `POST` for those with the scope.
-fn router(layer: DpopLayer, scope: RequireScope) -> Router {
+fn router(layer: DpopLayer, scope: RequireScopeLayer) -> Router {
     let orders = post(|| async { "placed" }).route_layer(scope);
     Router::new()
         .route("/orders", orders.get(|| async { "listed" }))
@@ -49,20 +49,20 @@ async fn respond(api: &Api, router: &Router, method: http::Method, token: &str) 
 
 async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way) {
     let api = way.api();
-    let one = || RequireScope::new("orders:write").unwrap();
-    let any = || RequireScope::any(["a", "b"]).unwrap();
+    let one = || RequireScopeLayer::new("orders:write").unwrap();
+    let any = || RequireScopeLayer::any(["a", "b"]).unwrap();
     let both = || one().and("admin").unwrap();
     let (get, post) = (http::Method::GET, http::Method::POST);
     for (scope, granted, method, expected) in [
-        (one(), "orders:write", &post, Verdict::LetIn),
-        (one(), "a orders:write", &post, Verdict::LetIn),
+        (one(), "orders:write", &post, Verdict::Admitted),
+        (one(), "a orders:write", &post, Verdict::Admitted),
         (one(), "orders:writer", &post, MISSING),
         (one(), "", &post, MISSING),
-        (one(), "", &get, Verdict::LetIn),
-        (any(), "b", &post, Verdict::LetIn),
+        (one(), "", &get, Verdict::Admitted),
+        (any(), "b", &post, Verdict::Admitted),
         (any(), "c", &post, MISSING),
         (both(), "orders:write", &post, MISSING),
-        (both(), "admin orders:write", &post, Verdict::LetIn),
+        (both(), "admin orders:write", &post, Verdict::Admitted),
     ] {
         let router = router(layer(&api), scope.clone());
         let token = api.token().scope(granted).mint();
@@ -71,7 +71,7 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
     }
 
     // The client is told of everything that it needs.
-    let policy = Policy::strict().scope("orders").build().unwrap();
+    let policy = Policy::strict().require_scope("orders").build().unwrap();
     let router = router(layer(&api).with_policy(policy), both());
     let token = api.token().scope("orders").mint();
     let response = respond(&api, &router, post, &token).await;
@@ -83,8 +83,8 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
 async fn a_bearer_token_that_the_layer_lets_in_needs_the_scope_too(way: Way) {
     let api = way.api();
     let layer = layer(&api).with_policy(Policy::optional());
-    let router = router(layer, RequireScope::new("orders:write").unwrap());
-    for (granted, expected) in [("orders:write", Verdict::LetIn), ("orders", MISSING)] {
+    let router = router(layer, RequireScopeLayer::new("orders:write").unwrap());
+    for (granted, expected) in [("orders:write", Verdict::Admitted), ("orders", MISSING)] {
         let token = api.issuer.token().scope(granted).mint();
         let request = Request::post("/orders")
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
@@ -104,7 +104,7 @@ async fn a_bearer_token_that_the_layer_lets_in_needs_the_scope_too(way: Way) {
 
 async fn a_grpc_client_reads_permission_denied(way: Way) {
     let api = way.api();
-    let router = router(layer(&api), RequireScope::new("orders:write").unwrap());
+    let router = router(layer(&api), RequireScopeLayer::new("orders:write").unwrap());
     let mut request = api
         .client
         .request(http::Method::POST, URL, &api.token().mint());
@@ -121,29 +121,33 @@ async fn a_grpc_client_reads_permission_denied(way: Way) {
 async fn the_client_gets_a_nonce_where_the_layer_wants_one() {
     let api = Api::new();
     let secret = NonceSecret::new([3; 32]).unwrap();
-    let config = api.config().nonces(StatelessNonces::new(secret)).build();
+    let config = api
+        .config()
+        .nonce_source(StatelessNonces::new(secret))
+        .require_nonces()
+        .build();
     let router = router(
         DpopLayer::new(config.unwrap()),
-        RequireScope::new("admin").unwrap(),
+        RequireScopeLayer::new("admin").unwrap(),
     );
     let token = api.token().mint();
-    let refused = respond(&api, &router, http::Method::POST, &token).await;
-    let nonce = refused.headers()["dpop-nonce"].to_str().unwrap();
+    let rejected = respond(&api, &router, http::Method::POST, &token).await;
+    let nonce = rejected.headers()["dpop-nonce"].to_str().unwrap();
     let proof = api.client.proof("POST", URL).access_token(&token);
     let proof = proof.nonce(nonce).sign();
     let request = api
         .client
         .request_with_proof(http::Method::POST, URL, &token, &proof);
-    let refused = api.way.send(router, request).await;
-    assert_eq!(refused.headers()["dpop-nonce"], nonce);
-    assert_eq!(Verdict::of(refused), MISSING);
+    let rejected = api.way.send(router, request).await;
+    assert_eq!(rejected.headers()["dpop-nonce"], nonce);
+    assert_eq!(Verdict::of(rejected), MISSING);
 }
 
 #[tokio::test]
 async fn a_layer_that_looks_at_nothing_is_no_substitute_for_a_token() {
     let api = Api::new();
     let layer = layer(&api).with_policy(Policy::off());
-    let router = router(layer, RequireScope::new("orders:write").unwrap());
+    let router = router(layer, RequireScopeLayer::new("orders:write").unwrap());
     let token = api.token().scope("orders:write").mint();
     let response = respond(&api, &router, http::Method::POST, &token).await;
     assert_eq!(
@@ -157,7 +161,7 @@ async fn without_a_layer_it_is_an_error_of_the_server() {
     let api = Api::new();
     let router: Router = Router::new().route(
         "/orders",
-        post(|| async { "placed" }).route_layer(RequireScope::new("orders:write").unwrap()),
+        post(|| async { "placed" }).route_layer(RequireScopeLayer::new("orders:write").unwrap()),
     );
     let token = api.token().scope("orders:write").mint();
     let response = respond(&api, &router, http::Method::POST, &token).await;
@@ -175,7 +179,7 @@ async fn where_the_layer_only_reports_so_does_the_scope() {
     let router = Router::new()
         .route(
             "/orders",
-            get(reason).route_layer(RequireScope::new("admin").unwrap()),
+            get(reason).route_layer(RequireScopeLayer::new("admin").unwrap()),
         )
         .layer(layer(&api).with_policy(Policy::report_only()));
     let with = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
@@ -196,7 +200,7 @@ async fn where_the_layer_only_reports_so_does_the_scope() {
 #[tokio::test]
 async fn the_answer_can_have_a_body() {
     let api = Api::new();
-    let scope = RequireScope::new("admin")
+    let scope = RequireScopeLayer::new("admin")
         .unwrap()
         .with_rejection_response(ProblemDetails);
     let router = Router::new()
@@ -214,11 +218,11 @@ async fn the_answer_can_have_a_body() {
 #[test]
 fn what_is_no_scope_is_named_when_the_layer_is_made() {
     for (made, told) in [
-        (RequireScope::new("a b"), "\"a b\""),
-        (RequireScope::new(""), "\"\""),
-        (RequireScope::any([""; 0]), "no scopes"),
-        (RequireScope::any(["a", "b\n"]), "\"b\\n\""),
-        (RequireScope::new("a").unwrap().and("\""), "\"\\\"\""),
+        (RequireScopeLayer::new("a b"), "\"a b\""),
+        (RequireScopeLayer::new(""), "\"\""),
+        (RequireScopeLayer::any([""; 0]), "no scopes"),
+        (RequireScopeLayer::any(["a", "b\n"]), "\"b\\n\""),
+        (RequireScopeLayer::new("a").unwrap().and("\""), "\"\\\"\""),
     ] {
         let error = made.unwrap_err();
         assert_eq!(error.kind(), ConfigErrorKind::Policy);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dpop_tower::{
-    Check,
     clock::UnixTime,
+    future::MaybeReady,
     replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
 };
 
@@ -27,7 +27,7 @@ impl ReplayStore for CountingStore {
         key: ReplayKey,
         expires_at: UnixTime,
         now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.store.check_and_insert(key, expires_at, now)
     }
@@ -60,8 +60,8 @@ impl ReplayStore for Outage {
         _: ReplayKey,
         _: UnixTime,
         _: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        Check::ready(Err((self.error)()))
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::ready(Err((self.error)()))
     }
 
     fn windows(&self) -> &AcceptanceWindows {

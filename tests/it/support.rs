@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duratio
 
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
-    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, PolicyTable, PublicOrigin,
+    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Issuer, PolicyTable, PublicOrigin,
     clock::{ManualClock, TimeSource, UnixTime},
-    crypto::{AwsLcRs, Josekit, SignatureVerifier},
+    crypto::{AwsLcRs, CryptoProvider, Josekit},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
 };
@@ -68,7 +68,7 @@ macro_rules! each_way {
     )+};
 }
 
-/// Makes four: for tests of layers inside of layers, and of what handlers get from the layer in front
+/// Makes four: for tests of layers inside layers, and of what handlers get from the layer in front
 /// of them, which there is none of behind the gateway.
 macro_rules! each_way_of_the_layer {
     ($($test:ident),+ $(,)?) => {$(
@@ -128,7 +128,7 @@ impl Way {
     /// An API with settings of the test's own.
     pub(crate) fn api_with(
         self,
-        tokens: impl FnOnce(JwtTokens) -> JwtTokens,
+        tokens: impl FnOnce(Issuer) -> Issuer,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
     ) -> Api {
         let clock = ManualClock::new(UnixTime::from_secs(1_800_000_000));
@@ -201,7 +201,7 @@ impl Backend {
         .api()
     }
 
-    pub(crate) fn verifier(self) -> &'static dyn SignatureVerifier {
+    pub(crate) fn verifier(self) -> &'static dyn CryptoProvider {
         match self {
             Self::AwsLcRs => &AwsLcRs,
             Self::Josekit => &Josekit,
@@ -232,7 +232,7 @@ impl Api {
 
     /// With settings of the test's own.
     pub(crate) fn with(
-        tokens: impl FnOnce(JwtTokens) -> JwtTokens,
+        tokens: impl FnOnce(Issuer) -> Issuer,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
     ) -> Self {
         let way = Way {
@@ -346,7 +346,7 @@ async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Bo
     response.unwrap().map(Body::new)
 }
 
-/// The operator's side of a refusal: what the layer leaves in the response's extensions.
+/// The operator's side of a rejection: what the layer leaves in the response's extensions.
 pub(crate) struct Why {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
@@ -403,11 +403,11 @@ fn constant(text: &str) -> &'static str {
     new
 }
 
-/// What came of a request: let in, or refused with this error code for this reason.
+/// What came of a request: admitted, or rejected with this error code for this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    LetIn,
-    Refused {
+    Admitted,
+    Rejected {
         status: u16,
         /// The `error` of the `DPoP` challenge; empty if it has none.
         error: &'static str,
@@ -417,7 +417,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// Also checks what every refusal has to have.
+    /// Also checks what every rejection has to have.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a response has no further use, and tests read better without the borrow"
@@ -426,7 +426,7 @@ impl Verdict {
         let Some(why) = Why::of(&response) else {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
-            return Self::LetIn;
+            return Self::Admitted;
         };
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         let challenges: Vec<_> = response
@@ -454,7 +454,7 @@ impl Verdict {
             assert_eq!(response.status(), rejection.status());
             assert_eq!(error, rejection.kind().error_code().unwrap_or_default());
         }
-        Self::Refused {
+        Self::Rejected {
             status: response.status().as_u16(),
             error,
             reason: why.reason,
@@ -463,7 +463,7 @@ impl Verdict {
 }
 
 pub(crate) const fn invalid_proof(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "invalid_dpop_proof",
         reason,
@@ -471,7 +471,7 @@ pub(crate) const fn invalid_proof(reason: &'static str) -> Verdict {
 }
 
 pub(crate) const fn invalid_token(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "invalid_token",
         reason,
@@ -479,7 +479,7 @@ pub(crate) const fn invalid_token(reason: &'static str) -> Verdict {
 }
 
 pub(crate) const fn invalid_request(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 400,
         error: "invalid_request",
         reason,
@@ -487,7 +487,7 @@ pub(crate) const fn invalid_request(reason: &'static str) -> Verdict {
 }
 
 pub(crate) const fn unavailable(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 503,
         error: "",
         reason,

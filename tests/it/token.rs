@@ -13,10 +13,9 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use dpop_tower::{
-    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Issuer, Policy, PublicOrigin,
     crypto::{
-        Algorithm, InvalidKey, InvalidSignature, Josekit, PreparedKey, SignatureVerifier,
-        VerifyingKey,
+        Algorithm, CryptoProvider, InvalidKey, InvalidSignature, Josekit, PreparedKey, VerifyingKey,
     },
     jwk::PublicJwk,
     test_util::{KeyKind, TestClient, TestIssuer, TokenBuilder},
@@ -49,8 +48,8 @@ each_way!(
     rfc_9864_both_names_of_ed25519_fit_a_key_that_is_marked_with_either,
     rfc_7517_section_4_4_a_key_serves_only_the_alg_it_is_marked_with,
     a_token_of_either_kind_of_test_issuer_is_accepted,
-    rfc_7515_section_4_1_11_critical_extensions_are_refused,
-    duplicate_members_are_refused_in_every_spelling,
+    rfc_7515_section_4_1_11_critical_extensions_are_rejected,
+    duplicate_members_are_rejected_in_every_spelling,
     header_and_payload_are_one_json_object_each,
     only_the_compact_serialization_is_a_token,
     a_token_has_at_most_16_kib,
@@ -79,7 +78,7 @@ const ISSUER: &str = "https://issuer.test";
 trait Present {
     /// Sends the token with a good proof for it.
     async fn present(&self, token: &str) -> Verdict;
-    async fn refuse(&self, what: &str, token: &str, reason: &'static str);
+    async fn reject(&self, what: &str, token: &str, reason: &'static str);
     async fn accept(&self, what: &str, token: &str);
 }
 
@@ -88,12 +87,12 @@ impl Present for Api {
         self.get(token, &self.proof(token).sign()).await
     }
 
-    async fn refuse(&self, what: &str, token: &str, reason: &'static str) {
+    async fn reject(&self, what: &str, token: &str, reason: &'static str) {
         assert_eq!(self.present(token).await, invalid_token(reason), "{what}");
     }
 
     async fn accept(&self, what: &str, token: &str) {
-        assert_eq!(self.present(token).await, Verdict::LetIn, "{what}");
+        assert_eq!(self.present(token).await, Verdict::Admitted, "{what}");
     }
 }
 
@@ -118,7 +117,7 @@ fn api_with_keys(way: Way, keys: &[Map<String, Value>], algorithms: &[Algorithm]
     let jwks = jwks(keys);
     way.api_with(
         |_| {
-            JwtTokens::jwks(ISSUER, jwks)
+            Issuer::jwks(ISSUER, jwks)
                 .audience(ORIGIN)
                 .algorithms(algorithms.iter().copied())
         },
@@ -141,7 +140,7 @@ async fn rfc_7519_section_4_1_4_a_token_ends_at_the_second_of_exp(way: Way) {
     for (offset, expected) in [
         (-1, invalid_token("token_expired")),
         (0, invalid_token("token_expired")),
-        (1, Verdict::LetIn),
+        (1, Verdict::Admitted),
     ] {
         let token = api.token().claim("exp", api.now() + offset).mint();
         assert_eq!(api.present(&token).await, expected, "{offset}");
@@ -152,7 +151,7 @@ async fn rfc_7519_section_4_1_4_a_token_ends_at_the_second_of_exp(way: Way) {
         |config| config,
     );
     let token = lenient.token().claim("exp", lenient.now()).mint();
-    lenient.refuse("at exp", &token, "token_expired").await;
+    lenient.reject("at exp", &token, "token_expired").await;
 }
 
 async fn rfc_7519_section_4_1_5_nbf_and_iat_may_be_ahead_by_the_leeway(way: Way) {
@@ -173,8 +172,8 @@ async fn rfc_7519_section_4_1_5_nbf_and_iat_may_be_ahead_by_the_leeway(way: Way)
         for name in ["nbf", "iat"] {
             for (offset, expected) in [
                 (leeway + 1, invalid_token("token_not_yet_valid")),
-                (leeway, Verdict::LetIn),
-                (-1_000_000, Verdict::LetIn),
+                (leeway, Verdict::Admitted),
+                (-1_000_000, Verdict::Admitted),
             ] {
                 let token = api.token().claim(name, api.now() + offset).mint();
                 assert_eq!(api.present(&token).await, expected, "{name} {offset:+}");
@@ -195,15 +194,15 @@ async fn no_date_of_a_token_is_too_extreme_for_arithmetic(way: Way) {
         ("exp", json!(1e-300), invalid_token(expired)),
         // Cut to the second, towards the past.
         ("exp", json!(1_800_000_000.9), invalid_token(expired)),
-        ("exp", json!(1_800_000_001.0), Verdict::LetIn),
-        ("exp", json!(i64::MAX), Verdict::LetIn),
-        ("exp", json!(u64::MAX), Verdict::LetIn),
-        ("nbf", json!(i64::MIN), Verdict::LetIn),
-        ("nbf", json!(-1e300), Verdict::LetIn),
+        ("exp", json!(1_800_000_001.0), Verdict::Admitted),
+        ("exp", json!(i64::MAX), Verdict::Admitted),
+        ("exp", json!(u64::MAX), Verdict::Admitted),
+        ("nbf", json!(i64::MIN), Verdict::Admitted),
+        ("nbf", json!(-1e300), Verdict::Admitted),
         ("nbf", json!(i64::MAX), invalid_token(early)),
         ("nbf", json!(u64::MAX), invalid_token(early)),
         ("nbf", json!(1e300), invalid_token(early)),
-        ("iat", json!(i64::MIN), Verdict::LetIn),
+        ("iat", json!(i64::MIN), Verdict::Admitted),
         ("iat", json!(u64::MAX), invalid_token(early)),
         ("iat", json!(now * 1000), invalid_token(early)),
     ] {
@@ -227,7 +226,7 @@ async fn every_claim_that_is_read_has_its_json_type(way: Way) {
         ] {
             let token = api.token().claim(name, value.clone()).mint();
             let what = format!("{name}: {value}");
-            api.refuse(&what, &token, "token_invalid_claim").await;
+            api.reject(&what, &token, "token_invalid_claim").await;
         }
     }
     for value in [
@@ -240,13 +239,13 @@ async fn every_claim_that_is_read_has_its_json_type(way: Way) {
     ] {
         let token = api.token().claim("iss", value.clone()).mint();
         let what = format!("iss: {value}");
-        api.refuse(&what, &token, "token_invalid_claim").await;
+        api.reject(&what, &token, "token_invalid_claim").await;
     }
     // A bound token must not become an unbound one.
     for value in [json!(null), json!([]), json!("x"), json!({"jkt": null})] {
         let token = api.token().claim("cnf", value.clone()).mint();
         let what = format!("cnf: {value}");
-        api.refuse(&what, &token, "token_confirmation_invalid")
+        api.reject(&what, &token, "token_confirmation_invalid")
             .await;
     }
     for value in [
@@ -258,7 +257,7 @@ async fn every_claim_that_is_read_has_its_json_type(way: Way) {
     ] {
         let token = api.token().claim("aud", value.clone()).mint();
         let what = format!("aud: {value}");
-        api.refuse(&what, &token, "token_invalid_claim").await;
+        api.reject(&what, &token, "token_invalid_claim").await;
     }
 }
 
@@ -274,27 +273,27 @@ async fn a_claim_that_is_handed_on_decides_nothing(way: Way) {
             // Also when the verdict is at hand.
             for _ in 0..2 {
                 let response = way.send(router.clone(), api.client.get(URL, &token)).await;
-                assert_eq!(Verdict::of(response), Verdict::LetIn, "{name}: {value}");
+                assert_eq!(Verdict::of(response), Verdict::Admitted, "{name}: {value}");
             }
         }
     }
 }
 
 async fn scopes_may_be_an_array_or_in_another_claim(way: Way) {
-    let missing = Verdict::Refused {
+    let missing = Verdict::Rejected {
         status: 403,
         error: "insufficient_scope",
         reason: "policy_scope_missing",
     };
-    let asks = |config: DpopConfigBuilder| config.policy(Policy::strict().scope("a"));
+    let asks = |config: DpopConfigBuilder| config.policy(Policy::strict().require_scope("a"));
     let usual = way.api_with(|tokens| tokens, asks);
     let scp = way.api_with(|tokens| tokens.scope_claim("scp"), asks);
     let roles = way.api_with(|tokens| tokens.scope_claim("https://x.test/roles"), asks);
     for (value, expected) in [
-        (json!("a"), Verdict::LetIn),
-        (json!("b a"), Verdict::LetIn),
-        (json!(["a"]), Verdict::LetIn),
-        (json!(["b", "a", 7, null]), Verdict::LetIn),
+        (json!("a"), Verdict::Admitted),
+        (json!("b a"), Verdict::Admitted),
+        (json!(["a"]), Verdict::Admitted),
+        (json!(["b", "a", 7, null]), Verdict::Admitted),
         (json!(["a b"]), missing),
         (json!([" a"]), missing),
         (json!([["a"]]), missing),
@@ -329,7 +328,7 @@ async fn iss_aud_and_exp_are_required_and_other_claims_are_not(way: Way) {
     let api = way.api();
     for name in ["iss", "aud", "exp"] {
         let token = api.token().without_claim(name).mint();
-        api.refuse(name, &token, "token_missing_claim").await;
+        api.reject(name, &token, "token_missing_claim").await;
     }
     for name in ["iat", "nbf", "jti", "client_id", "scope"] {
         let token = api.token().without_claim(name).mint();
@@ -357,7 +356,7 @@ async fn rfc_9068_section_4_iss_is_the_issuer_to_the_letter(way: Way) {
         "https://evil.test",
     ] {
         let token = api.token().claim("iss", iss).mint();
-        api.refuse(iss, &token, "token_issuer_mismatch").await;
+        api.reject(iss, &token, "token_issuer_mismatch").await;
     }
     api.accept("as it is", &api.token().mint()).await;
 }
@@ -369,12 +368,12 @@ async fn rfc_9068_section_4_aud_names_this_api_to_the_letter(way: Way) {
         invalid_token("token_invalid_claim"),
     );
     for (aud, expected) in [
-        (json!(ORIGIN), Verdict::LetIn),
-        (json!("second"), Verdict::LetIn),
-        (json!([ORIGIN]), Verdict::LetIn),
-        (json!(["other", ORIGIN]), Verdict::LetIn),
-        (json!(["second", "other"]), Verdict::LetIn),
-        (json!([ORIGIN, ORIGIN]), Verdict::LetIn),
+        (json!(ORIGIN), Verdict::Admitted),
+        (json!("second"), Verdict::Admitted),
+        (json!([ORIGIN]), Verdict::Admitted),
+        (json!(["other", ORIGIN]), Verdict::Admitted),
+        (json!(["second", "other"]), Verdict::Admitted),
+        (json!([ORIGIN, ORIGIN]), Verdict::Admitted),
         (json!(""), mismatch),
         (json!([]), mismatch),
         (json!([""]), mismatch),
@@ -397,7 +396,7 @@ async fn rfc_9068_section_4_aud_names_this_api_to_the_letter(way: Way) {
 
 async fn rfc_9068_section_4_typ_is_at_jwt(way: Way) {
     let strict = way.api();
-    let lenient = way.api_with(JwtTokens::danger_accept_typ_jwt, |config| config);
+    let lenient = way.api_with(Issuer::danger_accept_typ_jwt, |config| config);
     for (typ, by_default, if_asked) in [
         (json!("at+jwt"), true, true),
         (json!("AT+JWT"), true, true),
@@ -427,19 +426,19 @@ async fn rfc_9068_section_4_typ_is_at_jwt(way: Way) {
             if accepted {
                 api.accept(&typ.to_string(), &token).await;
             } else {
-                api.refuse(&typ.to_string(), &token, "token_typ_invalid")
+                api.reject(&typ.to_string(), &token, "token_typ_invalid")
                     .await;
             }
         }
     }
     let token = strict.token().without_header("typ").mint();
-    strict.refuse("missing", &token, "token_typ_invalid").await;
+    strict.reject("missing", &token, "token_typ_invalid").await;
     let token = lenient.token().without_header("typ").mint();
     lenient.accept("missing", &token).await;
     for api in [strict, lenient] {
         // A proof is no token, whoever signed it.
         let proof = api.proof("").sign();
-        api.refuse("a proof", &proof, "token_typ_invalid").await;
+        api.reject("a proof", &proof, "token_typ_invalid").await;
     }
 }
 
@@ -448,9 +447,9 @@ async fn rfc_8725_section_3_2_none_is_no_algorithm(way: Way) {
     let not_allowed = "token_alg_not_allowed";
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let token = api.token().header("alg", alg);
-        api.refuse(alg, &token.clone().mint(), not_allowed).await;
+        api.reject(alg, &token.clone().mint(), not_allowed).await;
         let unsigned = token.empty_signature().mint();
-        api.refuse(alg, &unsigned, not_allowed).await;
+        api.reject(alg, &unsigned, not_allowed).await;
     }
     for alg in [
         json!(null),
@@ -460,10 +459,10 @@ async fn rfc_8725_section_3_2_none_is_no_algorithm(way: Way) {
         json!({}),
     ] {
         let token = api.token().header("alg", alg.clone()).mint();
-        api.refuse(&alg.to_string(), &token, not_allowed).await;
+        api.reject(&alg.to_string(), &token, not_allowed).await;
     }
     let missing = api.token().without_header("alg").mint();
-    api.refuse("missing", &missing, not_allowed).await;
+    api.reject("missing", &missing, not_allowed).await;
 }
 
 /// CVE-2023-48223, CVE-2026-34950: the issuer's public key is everybody's secret.
@@ -493,7 +492,7 @@ async fn rfc_8725_section_3_1_a_public_key_is_no_hmac_secret(way: Way) {
         ] {
             let header = json!({"typ": "at+jwt", "alg": alg, "kid": "rsa"}).to_string();
             let token = hmac_jws(&header, &payload, &secret);
-            api.refuse(&format!("{alg} with {what}"), &token, reason)
+            api.reject(&format!("{alg} with {what}"), &token, reason)
                 .await;
         }
     }
@@ -525,7 +524,7 @@ async fn rfc_8725_section_3_1_algorithms_are_those_of_the_configuration(way: Way
         let without = api_with_keys(way, &[jwk.clone(), second.public()], &others);
         let token = jose_token(&without, &key, &header);
         without
-            .refuse(algorithm.as_str(), &token, "token_alg_not_allowed")
+            .reject(algorithm.as_str(), &token, "token_alg_not_allowed")
             .await;
     }
 }
@@ -537,7 +536,7 @@ async fn five_algorithms_are_allowed_by_default(way: Way) {
         .map(|key| with(key.public(), &[("kid", json!(key.algorithm.as_str()))]))
         .collect();
     let api = way.api_with(
-        |_| JwtTokens::jwks(ISSUER, jwks(&public)).audience(ORIGIN),
+        |_| Issuer::jwks(ISSUER, jwks(&public)).audience(ORIGIN),
         |config| config,
     );
     for key in keys {
@@ -546,7 +545,7 @@ async fn five_algorithms_are_allowed_by_default(way: Way) {
         if ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"].contains(&name) {
             api.accept(name, &token).await;
         } else {
-            api.refuse(name, &token, "token_alg_not_allowed").await;
+            api.reject(name, &token, "token_alg_not_allowed").await;
         }
     }
 }
@@ -581,7 +580,7 @@ async fn rfc_7517_section_4_4_a_key_serves_only_the_alg_it_is_marked_with(way: W
         if algorithm == Algorithm::Ps256 {
             api.accept("marked", &token).await;
         } else {
-            api.refuse(algorithm.as_str(), &token, "token_key_unknown")
+            api.reject(algorithm.as_str(), &token, "token_key_unknown")
                 .await;
         }
     }
@@ -602,7 +601,7 @@ async fn a_token_of_either_kind_of_test_issuer_is_accepted(way: Way) {
 }
 
 /// CVE-2026-35042, CVE-2026-32597, CVE-2025-59420 and others.
-async fn rfc_7515_section_4_1_11_critical_extensions_are_refused(way: Way) {
+async fn rfc_7515_section_4_1_11_critical_extensions_are_rejected(way: Way) {
     let api = way.api();
     for (name, value) in [
         ("crit", json!(["exp"])),
@@ -618,11 +617,11 @@ async fn rfc_7515_section_4_1_11_critical_extensions_are_refused(way: Way) {
     ] {
         let token = api.token().header(name, value.clone()).mint();
         let what = format!("{name}: {value}");
-        api.refuse(&what, &token, "token_crit_not_supported").await;
+        api.reject(&what, &token, "token_crit_not_supported").await;
     }
 }
 
-async fn duplicate_members_are_refused_in_every_spelling(way: Way) {
+async fn duplicate_members_are_rejected_in_every_spelling(way: Way) {
     let api = way.api();
     let token = api.token();
     let doubled =
@@ -642,7 +641,7 @@ async fn duplicate_members_are_refused_in_every_spelling(way: Way) {
             for spelling in spellings(&name) {
                 for value in [&value, &json!("other")] {
                     let token = raw(token.clone(), doubled(&json, &spelling, value)).mint();
-                    api.refuse(&spelling, &token, "token_malformed").await;
+                    api.reject(&spelling, &token, "token_malformed").await;
                 }
             }
         }
@@ -653,7 +652,7 @@ async fn duplicate_members_are_refused_in_every_spelling(way: Way) {
     let twice = payload.replacen("\"cnf\":{", &format!("\"cnf\":{{\"jkt\":\"{thief}\","), 1);
     assert!(twice.contains(&thief.to_string()) && twice.contains(&jkt.to_string()));
     let token = token.raw_payload(twice).mint();
-    api.refuse("two jkt", &token, "token_malformed").await;
+    api.reject("two jkt", &token, "token_malformed").await;
 }
 
 async fn header_and_payload_are_one_json_object_each(way: Way) {
@@ -674,7 +673,7 @@ async fn header_and_payload_are_one_json_object_each(way: Way) {
             api.token().raw_header(text).mint(),
             api.token().raw_payload(text).mint(),
         ] {
-            api.refuse(text, &token, "token_malformed").await;
+            api.reject(text, &token, "token_malformed").await;
         }
     }
 }
@@ -701,7 +700,7 @@ async fn only_the_compact_serialization_is_a_token(way: Way) {
         ("padded", format!("{token}==")),
         ("another alphabet", format!("{header}.{payload}.++//")),
     ] {
-        api.refuse(what, &text, "token_malformed").await;
+        api.reject(what, &text, "token_malformed").await;
     }
     for (what, text) in [
         ("JSON", json!({"payload": payload}).to_string()),
@@ -736,9 +735,9 @@ async fn a_token_has_at_most_16_kib(way: Way) {
     };
     api.accept("8 KiB", &of_len(8 * 1024)).await;
     api.accept("16 KiB", &of_len(16 * 1024)).await;
-    api.refuse("more", &of_len(16 * 1024 + 1), "token_too_long")
+    api.reject("more", &of_len(16 * 1024 + 1), "token_too_long")
         .await;
-    api.refuse("junk", &"a".repeat(100_000), "token_too_long")
+    api.reject("junk", &"a".repeat(100_000), "token_too_long")
         .await;
 }
 
@@ -748,13 +747,13 @@ async fn a_token_is_signed_with_a_key_of_the_issuer(way: Way) {
     let invalid = "token_signature_invalid";
     let good = api.token().mint();
     let (input, signature) = good.rsplit_once('.').unwrap();
-    let octets = from_base64url(signature);
+    let bytes = from_base64url(signature);
     let (_, of_another) = {
         let another = api.token().mint();
         let (input, signature) = another.rsplit_once('.').unwrap();
         (input.to_owned(), signature.to_owned())
     };
-    let with = |octets: &[u8]| format!("{input}.{}", base64url(octets));
+    let with = |bytes: &[u8]| format!("{input}.{}", base64url(bytes));
     for (what, token) in [
         ("corrupt", api.token().corrupt_signature().mint()),
         ("empty", api.token().empty_signature().mint()),
@@ -764,19 +763,19 @@ async fn a_token_is_signed_with_a_key_of_the_issuer(way: Way) {
             api.token().without_header("kid").signed_by(&other).mint(),
         ),
         ("of another token", format!("{input}.{of_another}")),
-        ("truncated", with(&octets[..63])),
-        ("longer", with(&[&octets[..], &[0]].concat())),
+        ("truncated", with(&bytes[..63])),
+        ("longer", with(&[&bytes[..], &[0]].concat())),
         ("all zero", with(&[0; 64])),
-        ("DER", with(&crate::crypto::der_signature(&octets))),
+        ("DER", with(&crate::crypto::der_signature(&bytes))),
     ] {
-        api.refuse(what, &token, invalid).await;
+        api.reject(what, &token, invalid).await;
     }
     let theirs = other
         .clock(api.clock.clone())
         .token()
         .bound_to(&api.client)
         .mint();
-    api.refuse("another kid", &theirs, "token_key_unknown")
+    api.reject("another kid", &theirs, "token_key_unknown")
         .await;
     api.accept("as it is", &good).await;
     api.accept("without kid", &api.token().without_header("kid").mint())
@@ -795,7 +794,7 @@ async fn the_signature_covers_header_and_payload_as_sent(way: Way) {
         (header, draft.claim("sub", "root").payload_json()),
     ] {
         let token = format!("{}.{signature}", signing_input(&header, &payload));
-        api.refuse(&payload, &token, "token_signature_invalid")
+        api.reject(&payload, &token, "token_signature_invalid")
             .await;
     }
     api.accept("as it is", &good).await;
@@ -812,7 +811,7 @@ async fn a_kid_is_a_name_in_the_key_set_and_nothing_else(way: Way) {
         json!(["1"]),
     ] {
         let token = api.token().header("kid", kid.clone()).mint();
-        api.refuse(&kid.to_string(), &token, "token_malformed")
+        api.reject(&kid.to_string(), &token, "token_malformed")
             .await;
     }
     for kid in [
@@ -830,11 +829,11 @@ async fn a_kid_is_a_name_in_the_key_set_and_nothing_else(way: Way) {
         &"a".repeat(8_000),
     ] {
         let token = api.token().header("kid", kid).mint();
-        api.refuse(kid, &token, "token_key_unknown").await;
+        api.reject(kid, &token, "token_key_unknown").await;
     }
     let upper = api.issuer.jwks().to_uppercase();
     let token = api.token().header("kid", upper).mint();
-    api.refuse("upper case", &token, "token_key_unknown").await;
+    api.reject("upper case", &token, "token_key_unknown").await;
 }
 
 /// CVE-2018-0114 and what came after it: a token does not bring its own key.
@@ -859,7 +858,7 @@ async fn rfc_8725_section_3_10_keys_in_the_header_are_never_used(way: Way) {
             let mut header = vec![(name, value.clone())];
             header.extend(kid.map(|kid| ("kid", kid)));
             let token = jose_token(&api, &mine, &header);
-            api.refuse(name, &token, reason).await;
+            api.reject(name, &token, reason).await;
         }
         // The issuer may write what it likes there.
         let token = api.token().header(name, value).mint();
@@ -892,7 +891,7 @@ async fn a_token_that_was_accepted_before_ends_at_exp_all_the_same(way: Way) {
     api.accept("in its last second", &token).await;
     api.advance(1);
     for _ in 0..2 {
-        api.refuse("at exp", &token, "token_expired").await;
+        api.reject("at exp", &token, "token_expired").await;
     }
     // The clock going back does not bring a verdict with it that was dropped.
     api.clock
@@ -907,7 +906,7 @@ async fn a_token_that_was_accepted_before_begins_at_nbf_all_the_same(way: Way) {
     api.accept("at nbf", &token).await;
     api.clock
         .set(dpop_tower::clock::UnixTime::from_secs(api.now() - 100));
-    api.refuse("before nbf", &token, "token_not_yet_valid")
+    api.reject("before nbf", &token, "token_not_yet_valid")
         .await;
 }
 
@@ -921,7 +920,7 @@ struct Counting {
 #[derive(Debug)]
 struct CountingKey(PreparedKey, Arc<AtomicUsize>);
 
-impl SignatureVerifier for Counting {
+impl CryptoProvider for Counting {
     fn supports(&self, algorithm: Algorithm) -> bool {
         Josekit.supports(algorithm)
     }
@@ -960,7 +959,7 @@ async fn a_token_and_a_key_that_were_accepted_before_cost_less(way: Way) {
     let stranger = TestClient::new().clock(api.clock.clone());
     let theirs = api.issuer.token().bound_to(&stranger).mint();
     for _ in 0..2 {
-        api.refuse("forged", &forged, "token_signature_invalid")
+        api.reject("forged", &forged, "token_signature_invalid")
             .await;
         assert_eq!(spent(), [0, 1]);
         let unproved = stranger.proof("GET", URL).access_token(&theirs);
@@ -1021,9 +1020,9 @@ async fn a_changed_token_gains_nothing_from_the_original_being_known(way: Way) {
             format!("{input}.{}", "A".repeat(signature.len())),
         ),
     ] {
-        api.refuse(what, &changed, "token_signature_invalid").await;
+        api.reject(what, &changed, "token_signature_invalid").await;
     }
-    api.refuse("padding", &format!("{token}="), "token_malformed")
+    api.reject("padding", &format!("{token}="), "token_malformed")
         .await;
 }
 

@@ -57,7 +57,7 @@ async fn serves(api: &Api, router: &Router, window: u64) {
     for age in [0, window / 2, window] {
         let good = Sent::new(api);
         api.advance(age);
-        assert_eq!(good.to(api, router).await, Verdict::LetIn, "{age}");
+        assert_eq!(good.to(api, router).await, Verdict::Admitted, "{age}");
         let replayed = invalid_proof("proof_replayed");
         assert_eq!(good.to(api, router).await, replayed, "{age}");
     }
@@ -69,7 +69,7 @@ async fn a_used_proof_is_used_after_the_window_has_grown() {
     let store = Arc::new(MemoryReplayStore::new());
     let old = router(config(&api, &store, 10, 0));
     let used = Sent::new(&api);
-    assert_eq!(used.to(&api, &old).await, Verdict::LetIn);
+    assert_eq!(used.to(&api, &old).await, Verdict::Admitted);
     api.advance(17);
     assert_eq!(used.to(&api, &old).await, invalid_proof("proof_too_old"));
     let new = router(config(&api, &store, 200, 0));
@@ -88,7 +88,7 @@ async fn a_leeway_that_grows_is_a_window_that_grows() {
     let store = Arc::new(MemoryReplayStore::new());
     let old = router(config(&api, &store, 10, 0));
     let used = Sent::new(&api);
-    assert_eq!(used.to(&api, &old).await, Verdict::LetIn);
+    assert_eq!(used.to(&api, &old).await, Verdict::Admitted);
     api.advance(20);
     let new = router(config(&api, &store, 10, 60));
     assert_eq!(used.to(&api, &new).await, invalid_proof("proof_replayed"));
@@ -101,22 +101,22 @@ async fn a_used_proof_is_used_after_the_window_has_shrunk_and_grown() {
     let store = Arc::new(MemoryReplayStore::new());
     let mut current = router(config(&api, &store, 200, 0));
     let mut used = vec![Sent::new(&api)];
-    assert_eq!(used[0].to(&api, &current).await, Verdict::LetIn);
+    assert_eq!(used[0].to(&api, &current).await, Verdict::Admitted);
     for (max_age, leeway) in [(10, 0), (200, 0), (5, 1), (300, 10), (10, 0), (600, 60)] {
         current = router(config(&api, &store, max_age, leeway));
         let next = Sent::new(&api);
-        assert_eq!(next.to(&api, &current).await, Verdict::LetIn);
+        assert_eq!(next.to(&api, &current).await, Verdict::Admitted);
         used.push(next);
         api.advance(17);
         for proof in &used {
-            assert_ne!(proof.to(&api, &current).await, Verdict::LetIn);
+            assert_ne!(proof.to(&api, &current).await, Verdict::Admitted);
         }
     }
     let now = api.now();
     for step in 0..12 {
         api.clock.set(UnixTime::from_secs(now + 60 * step));
         for proof in &used {
-            assert_ne!(proof.to(&api, &current).await, Verdict::LetIn, "{step}");
+            assert_ne!(proof.to(&api, &current).await, Verdict::Admitted, "{step}");
         }
     }
     serves(&api, &current, 660).await;
@@ -129,8 +129,8 @@ async fn a_proof_that_was_used_at_one_of_two_layers_is_used_at_the_other() {
     let short = router(config(&api, &store, 10, 0));
     let long = router(config(&api, &store, 200, 0));
     let (at_short, at_long) = (Sent::new(&api), Sent::new(&api));
-    assert_eq!(at_short.to(&api, &short).await, Verdict::LetIn);
-    assert_eq!(at_long.to(&api, &long).await, Verdict::LetIn);
+    assert_eq!(at_short.to(&api, &short).await, Verdict::Admitted);
+    assert_eq!(at_long.to(&api, &long).await, Verdict::Admitted);
     let replayed = invalid_proof("proof_replayed");
     assert_eq!(at_long.to(&api, &short).await, replayed);
     for _ in 0..10 {
@@ -143,7 +143,7 @@ async fn a_proof_that_was_used_at_one_of_two_layers_is_used_at_the_other() {
 }
 
 async fn serves_now(api: &Api, router: &Router) {
-    assert_eq!(Sent::new(api).to(api, router).await, Verdict::LetIn);
+    assert_eq!(Sent::new(api).to(api, router).await, Verdict::Admitted);
 }
 
 /// A store of somebody else's that passes on what it is asked.
@@ -153,7 +153,7 @@ async fn a_store_around_a_store_shares_its_windows() {
     let store = Arc::new(CountingStore::default());
     let old = router(config(&api, &store, 10, 0));
     let used = Sent::new(&api);
-    assert_eq!(used.to(&api, &old).await, Verdict::LetIn);
+    assert_eq!(used.to(&api, &old).await, Verdict::Admitted);
     api.advance(17);
     let new = router(config(&api, &store, 200, 0));
     assert_eq!(used.to(&api, &new).await, invalid_proof("proof_replayed"));

@@ -16,8 +16,8 @@ use inputs::{TOO_LONG, cases};
 /// Close to the 16 KiB that a proof or a token may have.
 const LARGEST: usize = 15_000;
 
-/// Instructions for one octet in a build without optimisation, where every step of an iterator is a
-/// call. URIs are looked at octet by octet a few times.
+/// Instructions for one byte in a build without optimisation, where every step of an iterator is a
+/// call. URIs are looked at byte by byte a few times.
 fn max_instructions(reader: &str) -> f64 {
     match reader {
         "htu" => 2_000.0,
@@ -25,21 +25,21 @@ fn max_instructions(reader: &str) -> f64 {
     }
 }
 
-/// How often a reader may allocate, and how much: for any input, and for each octet of it.
+/// How often a reader may allocate, and how much: for any input, and for each byte of it.
 struct Bound {
     allocations: [f64; 2],
-    octets: [f64; 2],
+    bytes: [f64; 2],
 }
 
 fn bound(reader: &str, shape: &str) -> Bound {
-    let (allocations, octets) = match (reader, shape) {
-        // The refusal and its challenge, whatever the length.
+    let (allocations, bytes) = match (reader, shape) {
+        // The rejection and its challenge, whatever the length.
         ("authorization", _) => ([16.0, 0.0], [2048.0, 0.0]),
         (_, TOO_LONG) => ([2.0, 0.0], [64.0, 0.0]),
         ("nonce", _) => ([0.0, 0.0], [0.0, 0.0]),
         ("htu" | "target" | "host header" | "htu difference", _) => ([1.0, 0.0], [32.0, 1.0]),
         ("proof", _) => ([8.0, 0.0], [128.0, 1.0]),
-        // A value takes 32 octets where its text has two, and a list that grows is copied.
+        // A value takes 32 bytes where its text has two, and a list that grows is copied.
         ("proof header" | "proof payload", _) => ([64.0, 0.5], [4096.0, 50.0]),
         ("jwk", _) => ([16.0, 0.5], [1024.0, 64.0]),
         ("jwk set" | "token header", _) => ([128.0, 0.5], [48_000.0, 64.0]),
@@ -47,10 +47,7 @@ fn bound(reader: &str, shape: &str) -> Bound {
         ("token payload", _) => ([128.0, 0.75], [48_000.0, 80.0]),
         _ => panic!("no bound for {reader}"),
     };
-    Bound {
-        allocations,
-        octets,
-    }
+    Bound { allocations, bytes }
 }
 
 #[test]
@@ -61,14 +58,14 @@ fn no_input_has_more_memory_allocated_than_a_small_multiple_of_its_length() {
         let info = allocation_counter::measure(|| (case.read)());
         let bound = bound(case.reader, case.shape);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let within = |found: u64, [any, per_octet]: [f64; 2]| {
-            found as f64 <= per_octet.mul_add(case.len as f64, any)
+        let within = |found: u64, [any, per_byte]: [f64; 2]| {
+            found as f64 <= per_byte.mul_add(case.len as f64, any)
         };
         let is_bounded =
-            within(info.count_total, bound.allocations) && within(info.bytes_total, bound.octets);
+            within(info.count_total, bound.allocations) && within(info.bytes_total, bound.bytes);
         assert!(
             is_bounded,
-            "{}, {}: {} octets took {} allocations of {} octets",
+            "{}, {}: {} bytes took {} allocations of {} bytes",
             case.reader, case.shape, case.len, info.count_total, info.bytes_total
         );
     }
@@ -91,12 +88,9 @@ fn work_grows_with_the_length_of_the_input_and_no_faster() {
         let longer = whole.len / half.len;
         let growth = whole.instructions / (half.instructions + 10_000.0);
         assert!(growth < 1.25 * longer, "{half:?} {whole:?}");
-        let per_octet = whole.instructions / whole.len;
+        let per_byte = whole.instructions / whole.len;
         let (reader, _) = whole.name.split_once(", ").unwrap();
-        assert!(
-            per_octet < max_instructions(reader),
-            "{whole:?}: {per_octet}"
-        );
+        assert!(per_byte < max_instructions(reader), "{whole:?}: {per_byte}");
     }
 }
 

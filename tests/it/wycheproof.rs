@@ -14,7 +14,7 @@ use crate::crypto::{base64url, parse, verdicts};
 
 /// `acceptable` says that verifiers may differ. Ours may not, so each such flag has a verdict here,
 /// the stricter one, and a reason.
-const REFUSED_THOUGH_ACCEPTABLE: [(&str, &str); 1] = [(
+const REJECTED_THOUGH_ACCEPTABLE: [(&str, &str); 1] = [(
     "MissingNull",
     "RFC 8017 appendix B.1: the parameters of the hash are NULL, and not left out",
 )];
@@ -23,9 +23,9 @@ const REFUSED_THOUGH_ACCEPTABLE: [(&str, &str); 1] = [(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     accepted: usize,
-    refused: usize,
-    /// With a key that is refused before any signature is looked at.
-    key_refused: usize,
+    rejected: usize,
+    /// With a key that is rejected before any signature is looked at.
+    key_rejected: usize,
 }
 
 /// A row of the page.
@@ -43,7 +43,7 @@ fn rows() -> Vec<Row> {
         .lines()
         .filter_map(|line| {
             let cells: Vec<_> = line.split('|').map(str::trim).collect();
-            let ["", set, algorithm, accepted, refused, key_refused, ""] = cells[..] else {
+            let ["", set, algorithm, accepted, rejected, key_rejected, ""] = cells[..] else {
                 return None;
             };
             Some(Row {
@@ -51,8 +51,8 @@ fn rows() -> Vec<Row> {
                 algorithm: Algorithm::from_name(algorithm.trim_matches('`'))?,
                 expected: Tally {
                     accepted: accepted.parse().unwrap(),
-                    refused: refused.parse().unwrap(),
-                    key_refused: key_refused.parse().unwrap(),
+                    rejected: rejected.parse().unwrap(),
+                    key_rejected: key_rejected.parse().unwrap(),
                 },
             })
         })
@@ -96,7 +96,7 @@ fn hex(text: &Value) -> Vec<u8> {
         .collect()
 }
 
-/// The hash of the algorithm, and its octets.
+/// The hash of the algorithm, and its bytes.
 fn hash(algorithm: Algorithm) -> (&'static str, usize) {
     match algorithm {
         Algorithm::Es256 | Algorithm::Ps256 | Algorithm::Rs256 => ("SHA-256", 32),
@@ -146,9 +146,9 @@ fn fits(group: &Value, algorithm: Algorithm) -> bool {
 fn key(group: &Value) -> Result<PublicJwk, JwkError> {
     let key = &group["publicKey"];
     let trimmed = |value: &Value| {
-        let octets = hex(value);
-        let zeros = octets.iter().take_while(|octet| **octet == 0).count();
-        base64url(&octets[zeros..])
+        let bytes = hex(value);
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        base64url(&bytes[zeros..])
     };
     let made = if let Some(exponent) = key.get("publicExponent") {
         json!({"kty": "RSA", "n": trimmed(&key["modulus"]), "e": trimmed(exponent)})
@@ -180,12 +180,12 @@ fn key(group: &Value) -> Result<PublicJwk, JwkError> {
 }
 
 /// What the policy for keys says of the group's key, whatever the signature is like.
-fn refused_key(group: &Value) -> Option<JwkError> {
+fn rejected_key(group: &Value) -> Option<JwkError> {
     let key = &group["publicKey"];
     if let Some(exponent) = key.get("publicExponent") {
         let small = hex(exponent)
             .iter()
-            .fold(0, |e, octet| e << 8 | u64::from(*octet))
+            .fold(0, |e, byte| e << 8 | u64::from(*byte))
             < 65_537;
         let large = group["keySize"].as_u64().unwrap() > 4096;
         return (small || large).then_some(JwkError::WeakKey);
@@ -207,7 +207,7 @@ fn is_accepted(group: &Value, test: &Value, algorithm: Algorithm) -> bool {
         "acceptable" => {
             for flag in test["flags"].as_array().unwrap() {
                 assert!(
-                    REFUSED_THOUGH_ACCEPTABLE
+                    REJECTED_THOUGH_ACCEPTABLE
                         .iter()
                         .any(|(known, _)| flag == known),
                     "there is no verdict on {flag}"
@@ -224,10 +224,10 @@ fn run(set: &str, algorithm: Algorithm) -> Tally {
     let mut tally = Tally::default();
     for group in groups(json_data(set)) {
         let key = key(&group);
-        assert_eq!(key.as_ref().err(), refused_key(&group).as_ref(), "{set}");
+        assert_eq!(key.as_ref().err(), rejected_key(&group).as_ref(), "{set}");
         for test in tests(&group) {
             let Ok(key) = &key else {
-                tally.key_refused += 1;
+                tally.key_rejected += 1;
                 continue;
             };
             let accepted = is_accepted(&group, test, algorithm);
@@ -243,7 +243,7 @@ fn run(set: &str, algorithm: Algorithm) -> Tally {
             if accepted {
                 tally.accepted += 1;
             } else {
-                tally.refused += 1;
+                tally.rejected += 1;
             }
         }
     }

@@ -9,14 +9,12 @@ use std::{
 };
 
 use dpop_tower::{
-    DpopConfig, DpopLayer, JwtTokens, PublicOrigin,
+    DpopConfig, DpopLayer, Issuer, PublicOrigin,
     clock::{ManualClock, UnixTime},
-    crypto::{
-        Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
-    },
+    crypto::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
     jwk::PublicJwk,
     nonce::{NonceSecret, NonceSource as _, NonceStatus, StatelessNonces},
-    proof::{Htu, Origin, ProofContext, ProofPolicy},
+    proof::{Htu, Origin, ProofContext, ProofVerifier},
     rejection::Rejection,
     replay::MemoryReplayStore,
     test_util::{TestClient, TestIssuer},
@@ -30,7 +28,7 @@ const JWK: &str =
     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
-/// The shape of what is refused for its depth, and for its length.
+/// The shape of what is rejected for its depth, and for its length.
 const TOO_DEEP: &str = "arrays that are too deep";
 pub(crate) const TOO_LONG: &str = "too long";
 
@@ -59,7 +57,7 @@ impl Case {
     }
 }
 
-/// All of them, of about `len` octets each.
+/// All of them, of about `len` bytes each.
 pub(crate) fn cases(len: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, value) in json(len * 3 / 4 - 400) {
@@ -71,7 +69,7 @@ pub(crate) fn cases(len: usize) -> Vec<Case> {
     cases
 }
 
-/// JSON values of about `len` octets of which a parser might make too much.
+/// JSON values of about `len` bytes of which a parser might make too much.
 fn json(len: usize) -> Vec<(&'static str, String)> {
     let list = |item: &str| {
         let items = vec![item; len / (item.len() + 1)];
@@ -109,7 +107,7 @@ fn json(len: usize) -> Vec<(&'static str, String)> {
 
 /// The same value in each place that takes JSON, from strangers or from the issuer.
 fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
-    let refused = shape == TOO_DEEP;
+    let rejected = shape == TOO_DEEP;
     let with = |object: &str| object.replacen('{', &format!("{{\"more\":{value},"), 1);
 
     let client = TestClient::new().clock(ManualClock::new(NOW));
@@ -117,19 +115,19 @@ fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
     let header = draft().raw_header(with(&draft().header_json())).sign();
     let payload = draft().raw_payload(with(&draft().payload_json())).sign();
     let mut cases = vec![
-        proof("proof header", shape, header, refused),
-        proof("proof payload", shape, payload, refused),
+        proof("proof header", shape, header, rejected),
+        proof("proof payload", shape, payload, rejected),
     ];
 
     let jwk = with(JWK);
     cases.push(Case::new("jwk", shape, jwk.len(), move || {
-        assert_eq!(PublicJwk::from_json(&jwk).is_err(), refused);
+        assert_eq!(PublicJwk::from_json(&jwk).is_err(), rejected);
     }));
 
     let issuer = TestIssuer::new().clock(ManualClock::new(NOW));
     let jwks = with(&issuer.jwks());
     cases.push(Case::new("jwk set", shape, jwks.len(), move || {
-        let tokens = JwtTokens::jwks("https://issuer.test", jwks.as_str()).audience(ORIGIN);
+        let tokens = Issuer::jwks("https://issuer.test", jwks.as_str()).audience(ORIGIN);
         // A bad part of an issuer's document spoils nothing but itself.
         assert!(config(tokens).is_some());
     }));
@@ -141,20 +139,20 @@ fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
         let request = client.get(URL, &token);
         let layer = DpopLayer::new(config(issuer.tokens()).unwrap());
         cases.push(Case::new(reader, shape, token.len(), move || {
-            let reason = refusal(&layer, request.clone());
+            let reason = rejection(&layer, request.clone());
             let last_check = reason == "token_signature_invalid";
-            assert_eq!(last_check, !refused, "{reason}");
+            assert_eq!(last_check, !rejected, "{reason}");
         }));
     }
     cases
 }
 
-fn proof(reader: &'static str, shape: &'static str, proof: String, refused: bool) -> Case {
+fn proof(reader: &'static str, shape: &'static str, proof: String, rejected: bool) -> Case {
     Case::new(reader, shape, proof.len(), move || {
         let htu = Htu::parse(URL).unwrap();
         let context = ProofContext::new(&Method::GET, &htu, NOW);
-        let result = ProofPolicy::default().check(&proof, &context);
-        assert_eq!(result.is_err(), refused);
+        let result = ProofVerifier::default().check(&proof, &context);
+        assert_eq!(result.is_err(), rejected);
     })
 }
 
@@ -290,13 +288,13 @@ fn headers(len: usize) -> Vec<Case> {
         headers.insert("authorization", HeaderValue::try_from(value).unwrap());
         headers.insert("dpop", HeaderValue::from_static("a.b.c"));
         Case::new("authorization", shape, total, move || {
-            assert_eq!(refusal(&layer, request.clone()), reason);
+            assert_eq!(rejection(&layer, request.clone()), reason);
         })
     })
     .collect()
 }
 
-fn config(tokens: JwtTokens) -> Option<DpopConfig> {
+fn config(tokens: Issuer) -> Option<DpopConfig> {
     DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), tokens)
         .crypto(NoSignature)
         .replay_store(MemoryReplayStore::with_capacity(NonZeroUsize::MIN))
@@ -305,8 +303,8 @@ fn config(tokens: JwtTokens) -> Option<DpopConfig> {
         .ok()
 }
 
-/// Why a layer refuses a request: a stranger's, who has no signature that verifies.
-fn refusal(layer: &DpopLayer, request: Request<()>) -> &'static str {
+/// Why a layer rejects a request: a stranger's, who has no signature that verifies.
+fn rejection(layer: &DpopLayer, request: Request<()>) -> &'static str {
     let inner = tower::service_fn(|_: Request<()>| async {
         Ok::<_, std::convert::Infallible>(Response::new(()))
     });
@@ -321,7 +319,7 @@ fn refusal(layer: &DpopLayer, request: Request<()>) -> &'static str {
 #[derive(Clone, Copy, Debug)]
 struct NoSignature;
 
-impl SignatureVerifier for NoSignature {
+impl CryptoProvider for NoSignature {
     fn supports(&self, _: Algorithm) -> bool {
         true
     }

@@ -1,6 +1,6 @@
-//! `Authorization` and `DPoP` headers of any octets and number, through the whole layer.
+//! `Authorization` and `DPoP` headers of any bytes and number, through the whole layer.
 //!
-//! An independent reading of RFC 9110 section 11.4 decides who is let in, and nobody else is.
+//! An independent reading of RFC 9110 section 11.4 decides who is admitted, and nobody else is.
 #![no_main]
 
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use dpop_tower_fuzz::{
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let lines: Vec<&[u8]> = input.split(|octet| *octet == b'\n').collect();
+    let lines: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
     let optional = lines.contains(&&b"O"[..]);
     let headers = Headers::read(&lines);
 

@@ -1,6 +1,6 @@
-//! A configuration and a request, of which most are refused.
+//! A configuration and a request, of which most are rejected.
 //!
-//! Every refusal is read back by a strict parser of `WWW-Authenticate`, and has to say what the
+//! Every rejection is read back by a strict parser of `WWW-Authenticate`, and has to say what the
 //! operator's reason stands for, no more and no less.
 #![no_main]
 
@@ -9,9 +9,10 @@ mod challenge;
 
 use challenge::Challenge;
 use dpop_tower::{
-    Check, DpopConfig, DpopLayer, Policy, PublicOrigin, ResponseBody,
+    DpopConfig, DpopLayer, Policy, PublicOrigin, ResponseBody,
     clock::{ManualClock, UnixTime},
     crypto::Algorithm,
+    future::MaybeReady,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
@@ -46,8 +47,8 @@ impl ReplayStore for FullStore {
         _: ReplayKey,
         _: UnixTime,
         _: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        Check::ready(Err(StoreError::full()))
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::ready(Err(StoreError::full()))
     }
 
     fn windows(&self) -> &AcceptanceWindows {
@@ -56,7 +57,7 @@ impl ReplayStore for FullStore {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let lines: Vec<&[u8]> = input.split(|octet| *octet == b'\n').collect();
+    let lines: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
     let setting = |letter: u8| {
         lines
             .iter()
@@ -85,7 +86,9 @@ fuzz_target!(|input: &[u8]| {
         .replay_store(FullStore::default())
         .clock(ManualClock::new(UnixTime::from_secs(NOW)));
     if let Some(nonce) = nonce {
-        config = config.nonces(Nonces(nonce.to_owned()));
+        config = config
+            .nonce_source(Nonces(nonce.to_owned()))
+            .require_nonces();
     }
     let layer = DpopLayer::new(config.build().expect("a configuration"));
     let response = send(&layer, headers.request());
@@ -97,7 +100,7 @@ fuzz_target!(|input: &[u8]| {
         );
         return;
     }
-    assert!(!["report", "off"].contains(&mode), "nothing is refused");
+    assert!(!["report", "off"].contains(&mode), "nothing is rejected");
     let is_optional = mode == "optional";
     // RFC 9449 section 7.2: in the challenge of the scheme that was used; in both if that is not one.
     let (in_dpop, in_bearer) = match headers.authorization.as_slice() {
@@ -110,8 +113,8 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn is_bearer(authorization: &HeaderValue) -> bool {
-    let octets = authorization.as_bytes();
-    let scheme = octets.split(|octet| *octet == b' ').next();
+    let bytes = authorization.as_bytes();
+    let scheme = bytes.split(|byte| *byte == b' ').next();
     authorization.to_str().is_ok() && scheme.is_some_and(|s| s.eq_ignore_ascii_case(b"Bearer"))
 }
 
@@ -124,7 +127,7 @@ fn check(
     nonce: Option<&str>,
 ) {
     let headers = response.headers();
-    let rejection = response.extensions().get::<Rejection>().expect("refused");
+    let rejection = response.extensions().get::<Rejection>().expect("rejected");
     let reason = rejection.reason();
     let (status, error) = if reason.starts_with("proof_nonce") {
         (401, Some("use_dpop_nonce"))
@@ -157,7 +160,7 @@ fn check(
         return;
     }
     // RFC 9449 section 8.1: one or more NQCHAR (RFC 6749 appendix A).
-    let is_nqchar = |octet| matches!(octet, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    let is_nqchar = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     let nonce = nonce.filter(|nonce| !nonce.is_empty() && nonce.bytes().all(is_nqchar));
     assert_eq!(given.map(HeaderValue::as_bytes), nonce.map(str::as_bytes));
     assert!(headers.get_all("dpop-nonce").iter().count() <= 1);

@@ -1,6 +1,6 @@
 //! A proof, as one text or as header, payload and signature on three lines.
 //!
-//! What `ProofPolicy::check` accepts has to be accepted by a second reading, and to be a proof by it.
+//! What `ProofVerifier::check` accepts has to be accepted by a second reading, and to be a proof by it.
 #![no_main]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use dpop_tower::{
     clock::UnixTime,
     crypto::Algorithm,
-    proof::{Htu, ProofContext, ProofPolicy},
+    proof::{Htu, ProofContext, ProofVerifier},
 };
 use dpop_tower_fuzz::{
     reading::{self, Jws},
@@ -29,7 +29,7 @@ fuzz_target!(|input: &str| {
         ),
         _ => input.to_owned(),
     };
-    let policy = ProofPolicy::default().algorithms(Algorithm::ALL);
+    let policy = ProofVerifier::default().algorithms(Algorithm::ALL);
     let htu = Htu::parse(HTU).expect("it is a URI");
     let now = UnixTime::from_secs(NOW);
     let context = ProofContext::new(&http::Method::GET, &htu, now);

@@ -19,7 +19,7 @@ fuzz_target!(|input: &str| {
             assert_eq!(difference.is_none(), equal);
             if let Some(difference) = difference {
                 let line = difference.to_string();
-                assert!(line.bytes().all(|octet| (0x20..0x7f).contains(&octet)));
+                assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
             }
         }
     }

@@ -5,7 +5,7 @@
 #![no_main]
 
 use dpop_tower::{
-    crypto::{Algorithm, AwsLcRs, SignatureVerifier as _},
+    crypto::{Algorithm, AwsLcRs, CryptoProvider as _},
     jwk::PublicJwk,
 };
 use dpop_tower_fuzz::reading;

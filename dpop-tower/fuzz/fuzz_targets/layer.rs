@@ -2,8 +2,8 @@
 //!
 //! The lines of the input change the next request, and an empty line sends it. Every signature is
 //! taken for valid, so the code behind them is reached. A second implementation of the rules says
-//! who may be let in; whoever is let in against it is a finding, and so is an unchanged request that
-//! is refused.
+//! who may be admitted; whoever is admitted against it is a finding, and so is an unchanged request that
+//! is rejected.
 #![no_main]
 
 use dpop_tower_fuzz::session::Session;

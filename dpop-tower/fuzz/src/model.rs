@@ -16,7 +16,7 @@ use crate::{
 const DEFAULT_ALGS: [&str; 5] = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"];
 pub const NONCE_PERIOD: i64 = 120;
 
-/// A proof that was let in.
+/// A proof that was admitted.
 #[derive(Debug)]
 pub struct Proof {
     pub text: HeaderValue,
@@ -26,7 +26,7 @@ pub struct Proof {
     pub until: i128,
 }
 
-/// Who may be let in at a point in time, by a configuration that is [`Session`]'s.
+/// Who may be admitted at a point in time, by a configuration that is [`Session`]'s.
 ///
 /// [`Session`]: crate::session::Session
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// The proof of the request, if it may be let in for it.
+    /// The proof of the request, if it may be admitted for it.
     pub fn proof(&self, request: &Request<()>) -> Result<Proof, &'static str> {
         let (scheme, token) = credentials(request)?;
         require(scheme == "dpop", "the scheme")?;

@@ -14,12 +14,12 @@ use sha2::{Digest as _, Sha256};
 /// Members that make a JWK private or symmetric (RFC 7518 section 6, RFC 9964).
 const SECRET_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-pub fn sha256(octets: impl AsRef<[u8]>) -> [u8; 32] {
-    Sha256::digest(octets).into()
+pub fn sha256(bytes: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
-pub fn encode(octets: impl AsRef<[u8]>) -> String {
-    engine::URL_SAFE_NO_PAD.encode(octets)
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    engine::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A lenient decoder, and then the question whether the text is what would have been written.
@@ -27,10 +27,10 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     let lenient = engine::GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let octets = engine::GeneralPurpose::new(&alphabet::URL_SAFE, lenient)
+    let bytes = engine::GeneralPurpose::new(&alphabet::URL_SAFE, lenient)
         .decode(text)
         .ok()?;
-    (encode(&octets) == text).then_some(octets)
+    (encode(&bytes) == text).then_some(bytes)
 }
 
 pub fn object(text: &[u8]) -> Option<Map<String, Value>> {
@@ -97,21 +97,21 @@ pub fn thumbprint(jwk: &Map<String, Value>) -> Option<[u8; 32]> {
 /// which is not a list stands once (section 5.3).
 pub fn credentials(values: &[HeaderValue]) -> Option<(String, String)> {
     let [value] = values else { return None };
-    let octets = value.as_bytes();
-    let is_tchar = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
-    let scheme_len = octets.iter().take_while(|octet| is_tchar(octet)).count();
-    let (scheme, rest) = octets.split_at(scheme_len);
-    let spaces = rest.iter().take_while(|octet| **octet == b' ').count();
+    let bytes = value.as_bytes();
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let scheme_len = bytes.iter().take_while(|byte| is_tchar(byte)).count();
+    let (scheme, rest) = bytes.split_at(scheme_len);
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     let token = &rest[spaces..];
     let body_len = token
         .iter()
-        .take_while(|octet| octet.is_ascii_alphanumeric() || b"-._~+/".contains(octet))
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
         .count();
     let padding = &token[body_len..];
     if scheme.is_empty() || spaces == 0 || body_len == 0 || padding.iter().any(|p| *p != b'=') {
         return None;
     }
-    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some((text(scheme)?.to_ascii_lowercase(), text(token)?))
 }
 

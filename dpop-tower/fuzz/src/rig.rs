@@ -10,9 +10,7 @@ use std::{
 
 use dpop_tower::{
     BearerToken, BoundToken, DpopLayer, Report, ResponseBody,
-    crypto::{
-        Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
-    },
+    crypto::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
     jwk::PublicJwk,
 };
 use http::{Request, Response};
@@ -55,7 +53,7 @@ pub enum Signatures {
     Hash,
 }
 
-impl SignatureVerifier for Signatures {
+impl CryptoProvider for Signatures {
     fn supports(&self, _: Algorithm) -> bool {
         true
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dpop_tower::{
-    Check,
     clock::UnixTime,
+    future::MaybeReady,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 use http::{HeaderName, HeaderValue, Request};
@@ -136,21 +136,21 @@ impl TokenVerifier for AnyToken {
         &self,
         token: PresentedToken<'_>,
         now: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>> {
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
         let mut claims = json!({ "exp": now.as_secs() + 300 });
         let jkt = |key| json!({ "jkt": reading::encode(thumbprint(key)) });
         match Kind::of(token.expose()) {
             Kind::Unbound => {}
             Kind::OtherKey => claims["cnf"] = jkt(1),
             Kind::Certificate => claims["cnf"] = json!({ "x5t#S256": "x" }),
-            Kind::Expired => return Check::ready(Err(TokenErrorKind::Expired.into())),
+            Kind::Expired => return MaybeReady::ready(Err(TokenErrorKind::Expired.into())),
             Kind::KeysUnavailable => {
-                return Check::ready(Err(TokenErrorKind::KeysUnavailable.into()));
+                return MaybeReady::ready(Err(TokenErrorKind::KeysUnavailable.into()));
             }
             Kind::Bound => claims["cnf"] = jkt(0),
         }
         let claims = claims.as_object().cloned().unwrap_or_default();
-        Check::ready(VerifiedToken::new(claims))
+        MaybeReady::ready(VerifiedToken::new(claims))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, sync::LazyLock};
 
 use dpop_tower::{
-    DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin,
     clock::{ManualClock, UnixTime},
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     replay::MemoryReplayStore,
@@ -35,7 +35,7 @@ static ISSUER_KEYS: LazyLock<String> = LazyLock::new(|| {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 });
 
-/// One configuration, the requests that were sent to it, and what may be let in.
+/// One configuration, the requests that were sent to it, and what may be admitted.
 #[derive(Debug)]
 pub struct Session {
     layer: DpopLayer,
@@ -104,7 +104,7 @@ impl Draft {
 impl Session {
     pub fn new(with_nonces: bool) -> Self {
         let clock = ManualClock::new(UnixTime::from_secs(NOW));
-        let tokens = JwtTokens::jwks(ISSUER, ISSUER_KEYS.as_str())
+        let tokens = Issuer::jwks(ISSUER, ISSUER_KEYS.as_str())
             .audience(AUDIENCE)
             .cache_capacity(16);
         let origin = PublicOrigin::new(ORIGIN).expect("an origin");
@@ -115,7 +115,7 @@ impl Session {
         let nonces = with_nonces
             .then(|| StatelessNonces::new(NonceSecret::new([7; 32]).expect("long enough")));
         if let Some(nonces) = &nonces {
-            config = config.nonces(nonces.clone());
+            config = config.nonce_source(nonces.clone()).require_nonces();
         }
         Self {
             layer: DpopLayer::new(config.build().expect("a configuration")),
@@ -201,19 +201,19 @@ impl Session {
         let bearer = reached.and_then(|reached| reached.bearer.as_ref());
         let head = Request::from_parts(head, ());
         if let Some(token) = bound {
-            let proof = rules.proof(&head).expect("may be let in");
+            let proof = rules.proof(&head).expect("may be admitted");
             assert_eq!(token.thumbprint().as_bytes(), &proof.key);
             let is_replay = |used: &Proof| {
                 let alive = (used.key, &used.jti) == (proof.key, &proof.jti)
                     && used.until >= i128::from(self.now);
                 alive || used.text == proof.text
             };
-            assert!(!self.used.iter().any(is_replay), "let in twice");
+            assert!(!self.used.iter().any(is_replay), "admitted twice");
             self.used.push(proof);
         }
         if bearer.is_some() {
             assert!(draft.policy == Mode::Optional && bound.is_none());
-            rules.unbound(&head).expect("may be let in");
+            rules.unbound(&head).expect("may be admitted");
         }
         match reached {
             None => assert_ne!(draft.policy, Mode::ReportOnly),
@@ -232,7 +232,7 @@ impl Session {
                 let margin = used.until + 5;
                 (used.key, &used.jti) == (thumbprint(draft.key), &jti) && margin >= self.now.into()
             };
-            assert!(self.used.iter().any(may_be_known), "refused");
+            assert!(self.used.iter().any(may_be_known), "rejected");
         }
     }
 

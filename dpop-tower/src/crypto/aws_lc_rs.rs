@@ -7,9 +7,7 @@ use ::aws_lc_rs::signature::{
     RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
 };
 
-use super::{
-    Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
-};
+use super::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey};
 use crate::jwk::{KeyParameters, PublicJwk};
 
 /// The `aws-lc-rs` backend: AWS-LC.
@@ -20,7 +18,7 @@ use crate::jwk::{KeyParameters, PublicJwk};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AwsLcRs;
 
-impl SignatureVerifier for AwsLcRs {
+impl CryptoProvider for AwsLcRs {
     fn supports(&self, _algorithm: Algorithm) -> bool {
         true
     }

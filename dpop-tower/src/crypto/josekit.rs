@@ -6,9 +6,7 @@ use ::josekit::{
     jws::{ES256, ES384, ES512, EdDSA, JwsVerifier, PS256, PS384, PS512, RS256, RS384, RS512},
 };
 
-use super::{
-    Algorithm, InvalidKey, InvalidSignature, PreparedKey, SignatureVerifier, VerifyingKey,
-};
+use super::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey};
 use crate::{
     jose::base64url,
     jwk::{KeyParameters, PublicJwk},
@@ -21,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Josekit;
 
-impl SignatureVerifier for Josekit {
+impl CryptoProvider for Josekit {
     fn supports(&self, _algorithm: Algorithm) -> bool {
         true
     }

@@ -4,14 +4,12 @@
 //! and `aws-lc-rs` only add one each. With both, `Josekit` is the default. Nothing here implements
 //! cryptography.
 
-mod algorithm;
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc_rs;
 mod cache;
 #[cfg(feature = "josekit")]
 mod josekit;
 
-pub use self::algorithm::Algorithm;
 #[cfg(feature = "aws-lc-rs")]
 pub use self::aws_lc_rs::AwsLcRs;
 pub(crate) use self::cache::KeyCache;
@@ -20,6 +18,7 @@ pub use self::josekit::Josekit;
 
 use std::{fmt, sync::Arc};
 
+pub use crate::jose::algorithm::Algorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     jwk::PublicJwk,
@@ -30,11 +29,11 @@ use crate::{
 /// # Security
 ///
 /// Everything rests on this trait. A false positive of [`VerifyingKey::verify`] lets whoever
-/// provokes it act with a stolen token; a false negative only refuses a good request. Refuse what
+/// provokes it act with a stolen token; a false negative only rejects a good request. Reject what
 /// is odd: points off their curve, signatures of another length, keys that do not fit.
 ///
 /// Verification runs inline on the executor, so it should take well under a millisecond.
-pub trait SignatureVerifier: fmt::Debug + Send + Sync + 'static {
+pub trait CryptoProvider: fmt::Debug + Send + Sync + 'static {
     /// Whether [`prepare`](Self::prepare) can succeed for `algorithm`.
     fn supports(&self, algorithm: Algorithm) -> bool;
 
@@ -48,7 +47,7 @@ pub trait SignatureVerifier: fmt::Debug + Send + Sync + 'static {
     fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey>;
 }
 
-impl<T: SignatureVerifier + ?Sized> SignatureVerifier for Arc<T> {
+impl<T: CryptoProvider + ?Sized> CryptoProvider for Arc<T> {
     fn supports(&self, algorithm: Algorithm) -> bool {
         (**self).supports(algorithm)
     }
@@ -99,17 +98,17 @@ impl std::error::Error for InvalidSignature {}
 /// A configured list of algorithms has to be one that the backend can serve.
 pub(crate) fn check_algorithms(
     algorithms: &[Algorithm],
-    crypto: &dyn SignatureVerifier,
+    crypto: &dyn CryptoProvider,
 ) -> Result<(), ConfigError> {
-    let refuse = |message: String| Err(ConfigError::new(ConfigErrorKind::Algorithms, message));
+    let reject = |message: String| Err(ConfigError::new(ConfigErrorKind::Algorithms, message));
     if algorithms.is_empty() {
-        return refuse("no algorithm is allowed".to_owned());
+        return reject("no algorithm is allowed".to_owned());
     }
     match algorithms
         .iter()
         .find(|algorithm| !crypto.supports(**algorithm))
     {
-        Some(algorithm) => refuse(format!("the crypto backend does not support {algorithm}")),
+        Some(algorithm) => reject(format!("the crypto backend does not support {algorithm}")),
         None => Ok(()),
     }
 }
@@ -121,7 +120,7 @@ mod tests {
     #[derive(Debug)]
     struct Es256Only;
 
-    impl SignatureVerifier for Es256Only {
+    impl CryptoProvider for Es256Only {
         fn supports(&self, algorithm: Algorithm) -> bool {
             algorithm == Algorithm::Es256
         }

@@ -14,18 +14,18 @@ const LOOSE_TAILS: GeneralPurpose = GeneralPurpose::new(
 
 /// Decodes canonical, unpadded base64url.
 ///
-/// A non-zero tail (`QQ` and `QR` both carry the octet `A` for a lenient decoder) is refused: it
+/// A non-zero tail (`QQ` and `QR` both carry the byte `A` for a lenient decoder) is rejected: it
 /// would give one signature, token or thumbprint several spellings.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Decodes exactly `N` octets without allocating.
+/// Decodes exactly `N` bytes without allocating.
 pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut octets = [0; N];
+    let mut bytes = [0; N];
     // The decoder's own length check is an estimate, so the count is compared as well.
-    match URL_SAFE_NO_PAD.decode_slice(text, &mut octets) {
-        Ok(written) if written == N => Some(octets),
+    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+        Ok(written) if written == N => Some(bytes),
         _ => None,
     }
 }
@@ -38,8 +38,8 @@ pub(crate) fn decode_any_spelling(text: &str) -> Option<Vec<u8>> {
     LOOSE_TAILS.decode(text).ok()
 }
 
-pub(crate) fn encode(octets: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(octets)
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_padding_white_space_other_alphabets_and_loose_tails() {
+    fn rejects_padding_white_space_other_alphabets_and_loose_tails() {
         assert_eq!(decode("QQ").as_deref(), Some(&b"A"[..]));
         for wrong in ["QQ==", "QR", "Q", "Q Q", "QQ\n", "+/+/", "Qä", "QQ.QQ"] {
             assert_eq!(decode(wrong), None, "{wrong:?}");

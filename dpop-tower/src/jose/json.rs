@@ -1,7 +1,7 @@
 //! JSON as a signed object needs it: one meaning per text.
 //!
-//! RFC 7515 section 4 and RFC 7519 section 4 let a parser refuse duplicate member names or take the
-//! last; two parsers that choose differently see two different tokens. This one refuses them, at
+//! RFC 7515 section 4 and RFC 7519 section 4 let a parser reject duplicate member names or take the
+//! last; two parsers that choose differently see two different tokens. This one rejects them, at
 //! every depth. Depth and the number of members are bounded, since the text comes from strangers.
 //! [`Object::parse_parts`] is for documents that are no signed objects, and whose parts stand alone.
 
@@ -78,7 +78,7 @@ pub(crate) fn numeric_date(number: &Number) -> Option<UnixTime> {
     }
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a float-to-integer cast saturates, and the ends of time are refused by every check"
+        reason = "a float-to-integer cast saturates, and the ends of time are rejected by every check"
     )]
     Some(UnixTime::from_secs(secs.floor() as i64))
 }
@@ -95,7 +95,7 @@ impl<'a> Object<'a> {
         Self::parse_as(text, false)
     }
 
-    /// The same, but what is wrong with an object or a list inside of the object (a duplicate member,
+    /// The same, but what is wrong with an object or a list inside the object (a duplicate member,
     /// too many of them, too great a depth) makes it `null`, and leaves those beside it alone.
     pub(crate) fn parse_parts(text: &'a [u8]) -> Option<Self> {
         Self::parse_as(text, true)
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_members_are_refused_at_every_depth_and_in_every_spelling() {
+    fn duplicate_members_are_rejected_at_every_depth_and_in_every_spelling() {
         assert!(parses(r#"{"a":1,"b":{"a":1}}"#));
         for twice in [
             r#"{"a":1,"a":1}"#,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicate_members_are_refused_wherever_they_stand_and_however_many_there_are() {
+    fn duplicate_members_are_rejected_wherever_they_stand_and_however_many_there_are() {
         let with = |names: &[usize]| {
             let members: Vec<String> = names.iter().map(|name| format!("\"{name}\":0")).collect();
             format!("{{\"o\":{{{}}}}}", members.join(","))

@@ -1,5 +1,7 @@
-//! The strict parts of JOSE that proofs and access tokens share: base64url, JSON, compact JWS.
+//! The strict parts of JOSE that proofs and access tokens share: algorithms, base64url, JSON, compact
+//! JWS.
 
+pub(crate) mod algorithm;
 pub(crate) mod base64url;
 pub(crate) mod compact;
 pub(crate) mod json;

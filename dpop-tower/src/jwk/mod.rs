@@ -1,7 +1,7 @@
 //! Public keys as JSON Web Keys (RFC 7517) and their thumbprints (RFC 7638).
 //!
 //! [`PublicJwk`] takes what RFC 9449 section 4.2 allows in a proof: the public half of an asymmetric
-//! key. A key with any private or symmetric member is refused whole, as section 4.3 item 7 demands.
+//! key. A key with any private or symmetric member is rejected whole, as section 4.3 item 7 requirements.
 //! What an issuer publishes is first brought into that form, in a module of its own.
 
 mod published;
@@ -12,12 +12,10 @@ pub use thumbprint::{InvalidThumbprint, Thumbprint};
 
 use std::fmt;
 
-use crate::{
-    crypto::Algorithm,
-    jose::{
-        base64url,
-        json::{Object, Value},
-    },
+use crate::jose::{
+    algorithm::Algorithm,
+    base64url,
+    json::{Object, Value},
 };
 
 /// The private members of RFC 7518 section 6 (`k` is a symmetric key) and of RFC 9964 (`priv`).
@@ -33,7 +31,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 ///
 /// Its members are checked for form: coordinates have the length of their curve, an RSA modulus has
 /// 2048 to 4096 bits, an Ed25519 key is not of small order. Whether an elliptic-curve point lies on
-/// its curve is checked when a [`SignatureVerifier`](crate::crypto::SignatureVerifier) prepares it.
+/// its curve is checked when a [`CryptoProvider`](crate::crypto::CryptoProvider) prepares it.
 ///
 /// ```
 /// use dpop_tower::jwk::PublicJwk;
@@ -105,7 +103,7 @@ impl EcCurve {
         curves.into_iter().find(|curve| curve.as_str() == name)
     }
 
-    /// The octets of one coordinate.
+    /// The bytes of one coordinate.
     pub const fn field_len(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -142,6 +140,7 @@ impl PublicJwk {
         if kty == "oct" {
             return Err(JwkError::Symmetric);
         }
+        // RFC 9449 section 4.3 item 7
         if SECRET_MEMBERS.into_iter().any(|name| jwk.contains(name)) {
             return Err(JwkError::Private);
         }
@@ -152,7 +151,7 @@ impl PublicJwk {
                 let (x, y) = (required("x")?, required("y")?);
                 let coordinate = |text| {
                     base64url::decode(text)
-                        .filter(|octets| octets.len() == curve.field_len())
+                        .filter(|bytes| bytes.len() == curve.field_len())
                         .map(Vec::into_boxed_slice)
                         .ok_or(JwkError::InvalidMember)
                 };
@@ -230,7 +229,7 @@ impl PublicJwk {
         }
     }
 
-    /// The octets of a signature made with this key.
+    /// The bytes of a signature made with this key.
     pub const fn signature_len(&self) -> usize {
         match &self.parameters {
             KeyParameters::Ec { curve, .. } => 2 * curve.field_len(),
@@ -262,10 +261,10 @@ impl fmt::Debug for KeyParameters {
 
 /// A `Base64urlUInt` (RFC 7518 section 2): big-endian without leading zeros.
 fn unsigned(text: &str) -> Result<Box<[u8]>, JwkError> {
-    let octets = base64url::decode(text).ok_or(JwkError::InvalidMember)?;
-    match octets.first() {
+    let bytes = base64url::decode(text).ok_or(JwkError::InvalidMember)?;
+    match bytes.first() {
         None | Some(0) => Err(JwkError::InvalidMember),
-        Some(_) => Ok(octets.into_boxed_slice()),
+        Some(_) => Ok(bytes.into_boxed_slice()),
     }
 }
 
@@ -279,8 +278,8 @@ fn bits(n: &[u8]) -> usize {
 /// do work, so there is an upper bound too. Exponents below 65537 (FIPS 186-5, A.1.1) and even ones
 /// are no good keys.
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
-    let odd = |octets: &[u8]| octets.last().is_some_and(|last| last & 1 == 1);
-    // 65537 is the least odd number of three octets, since there are no leading zeros.
+    let odd = |bytes: &[u8]| bytes.last().is_some_and(|last| last & 1 == 1);
+    // 65537 is the least odd number of three bytes, since there are no leading zeros.
     let sound = RSA_BITS.contains(&bits(n)) && odd(n) && (3..=4).contains(&e.len()) && odd(e);
     if sound {
         Ok(())
@@ -293,7 +292,7 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
 /// reduce one that is not, and take two keys with different thumbprints for one.
 fn is_below_the_prime(x: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = x;
-    *low < 0xed || *high & 0x7f != 0x7f || middle.iter().any(|octet| *octet != 0xff)
+    *low < 0xed || *high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// Whether `x` encodes one of the eight points of small order, for which a signature can be made
@@ -316,13 +315,13 @@ fn has_small_order(mut x: [u8; 32]) -> bool {
     let [low, middle @ .., high] = &mut x;
     // The top bit is the sign of the other coordinate.
     *high &= 0x7f;
-    let around_zero = *low <= 1 && *high == 0 && middle.iter().all(|octet| *octet == 0);
+    let around_zero = *low <= 1 && *high == 0 && middle.iter().all(|byte| *byte == 0);
     let around_prime =
-        (0xec..=0xee).contains(low) && *high == 0x7f && middle.iter().all(|octet| *octet == 0xff);
+        (0xec..=0xee).contains(low) && *high == 0x7f && middle.iter().all(|byte| *byte == 0xff);
     around_zero || around_prime || ORDER_8.contains(&x)
 }
 
-/// Why a JWK was refused.
+/// Why a JWK was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwkError {

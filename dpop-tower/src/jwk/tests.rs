@@ -60,7 +60,7 @@ fn members_beside_the_required_ones_do_not_change_the_thumbprint() {
 }
 
 #[test]
-fn every_private_member_is_refused_whatever_its_value() {
+fn every_private_member_is_rejected_whatever_its_value() {
     for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"] {
         for value in [r#""AQAB""#, r#""""#, "null", "[]"] {
             let key = parse(&format!(r#"{EC},"{name}":{value}"#));
@@ -70,7 +70,7 @@ fn every_private_member_is_refused_whatever_its_value() {
 }
 
 #[test]
-fn symmetric_and_unknown_kinds_are_refused() {
+fn symmetric_and_unknown_kinds_are_rejected() {
     assert_eq!(parse(r#""kty":"oct","k":"AQAB""#), Err(JwkError::Symmetric));
     assert_eq!(parse(r#""kty":"oct""#), Err(JwkError::Symmetric));
     assert_eq!(parse(r#""kty":"ec""#), Err(JwkError::UnsupportedKeyType));
@@ -92,7 +92,7 @@ fn coordinates_have_the_length_of_their_curve_and_one_spelling() {
         base64url::encode(&[1; 31]),
         base64url::encode(&[1; 33]),
         format!("{x}="),
-        // The same octets with a loose tail.
+        // The same bytes with a loose tail.
         "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFt".to_owned(),
     ] {
         assert_eq!(
@@ -112,7 +112,7 @@ fn coordinates_have_the_length_of_their_curve_and_one_spelling() {
 }
 
 #[test]
-fn rsa_keys_outside_of_2048_to_4096_bits_are_refused() {
+fn rsa_keys_outside_of_2048_to_4096_bits_are_rejected() {
     let e = [1, 0, 1];
     assert!(rsa(&modulus(256), &e).is_ok());
     assert!(rsa(&modulus(512), &e).is_ok());
@@ -132,7 +132,7 @@ fn rsa_keys_outside_of_2048_to_4096_bits_are_refused() {
 }
 
 #[test]
-fn tiny_even_and_huge_rsa_exponents_are_refused() {
+fn tiny_even_and_huge_rsa_exponents_are_rejected() {
     for e in [
         &[1][..],
         &[3],
@@ -153,7 +153,7 @@ fn tiny_even_and_huge_rsa_exponents_are_refused() {
 /// The list in `has_small_order` against the arithmetic of another implementation, for both signs
 /// and the encodings above the prime.
 #[test]
-fn ed25519_keys_of_small_order_are_refused() {
+fn ed25519_keys_of_small_order_are_rejected() {
     let mut seen = 0;
     let order_8 = [
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
@@ -178,7 +178,7 @@ fn ed25519_keys_of_small_order_are_refused() {
                 r#""kty":"OKP","crv":"Ed25519","x":"{}""#,
                 base64url::encode(&y)
             ));
-            // An encoding the other implementation cannot read at all is for the backend to refuse.
+            // An encoding the other implementation cannot read at all is for the backend to reject.
             if let Ok(point) = ed25519_dalek::VerifyingKey::from_bytes(&y) {
                 assert_eq!(key == Err(JwkError::WeakKey), point.is_weak(), "{y:02x?}");
                 seen += usize::from(point.is_weak());
@@ -188,7 +188,7 @@ fn ed25519_keys_of_small_order_are_refused() {
     assert!(seen >= 8, "all eight points were tried: {seen}");
 }
 
-/// OpenSSL would reduce such a coordinate, AWS-LC refuses it when it verifies; so no backend gets it.
+/// OpenSSL would reduce such a coordinate, AWS-LC rejects it when it verifies; so no backend gets it.
 #[test]
 fn rfc_8032_section_5_1_3_an_ed25519_key_has_its_y_below_the_prime() {
     let key = |x: [u8; 32]| {
@@ -213,13 +213,13 @@ fn rfc_8032_section_5_1_3_an_ed25519_key_has_its_y_below_the_prime() {
         for at in 1..32 {
             let mut below = x;
             below[at] ^= 0x01;
-            assert_eq!(key(below), Ok(()), "octet {at}, sign {sign:02x}");
+            assert_eq!(key(below), Ok(()), "byte {at}, sign {sign:02x}");
         }
     }
 }
 
 #[test]
-fn a_text_is_refused_by_its_length_before_anything_else() {
+fn a_text_is_rejected_by_its_length_before_anything_else() {
     let padded = |len: usize| {
         let key = format!("{{{EC}}}");
         PublicJwk::from_json(&format!("{key}{}", " ".repeat(len - key.len())))
@@ -239,7 +239,7 @@ fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
 }
 
 #[test]
-fn a_text_that_is_no_thumbprint_is_refused_by_name() {
+fn a_text_that_is_no_thumbprint_is_rejected_by_name() {
     let error = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4".parse::<Thumbprint>();
     assert!(error.unwrap_err().to_string().contains("thumbprint"));
 }

@@ -21,12 +21,12 @@ use crate::jose::base64url;
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// The thumbprint with these octets.
-    pub const fn from_bytes(octets: [u8; 32]) -> Self {
-        Self(octets)
+    /// The thumbprint with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
-    /// The octets of the SHA-256 hash.
+    /// The bytes of the SHA-256 hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -35,7 +35,7 @@ impl Endpoint {
         let url = configured(issuer, "the issuer", plain_http)?;
         if url.query().is_some() || url.fragment().is_some() {
             // RFC 8414 section 2.
-            return Err(refused("the issuer must not have a query or fragment"));
+            return Err(rejected("the issuer must not have a query or fragment"));
         }
         let path = url.path().trim_end_matches('/');
         let at = |path: &str| {
@@ -78,19 +78,19 @@ fn has_credentials(url: &Url) -> bool {
 
 fn configured(url: &str, what: &'static str, plain_http: bool) -> Result<Url, ConfigError> {
     let parsed = Url::parse(url)
-        .map_err(|error| refused(format!("{what} is not a URL")).with_source(error))?;
+        .map_err(|error| rejected(format!("{what} is not a URL")).with_source(error))?;
     if !scheme_is_accepted(&parsed, plain_http) {
-        return Err(refused(format!(
-            "{what} must be an https URL; for tests, see `JwtTokens::danger_allow_plain_http`"
+        return Err(rejected(format!(
+            "{what} must be an https URL; for tests, see `Issuer::danger_allow_plain_http`"
         )));
     }
     if has_credentials(&parsed) {
-        return Err(refused(format!("{what} must not contain credentials")));
+        return Err(rejected(format!("{what} must not contain credentials")));
     }
     Ok(parsed)
 }
 
-fn refused(message: impl Into<std::borrow::Cow<'static, str>>) -> ConfigError {
+fn rejected(message: impl Into<std::borrow::Cow<'static, str>>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::AccessTokens, message)
 }
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_and_odd_issuers_are_refused() {
+    fn plain_http_and_odd_issuers_are_rejected() {
         for wrong in [
             "http://idp.example.com",
             "http://127.0.0.1:8080",

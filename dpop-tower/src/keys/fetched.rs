@@ -7,14 +7,14 @@ use std::{
 use super::{endpoint::Endpoint, fetch::Fetcher, remote::RemoteKeys, source::Source};
 use crate::{
     clock::TimeSource,
-    crypto::{Algorithm, SignatureVerifier},
+    crypto::{Algorithm, CryptoProvider},
     error::ConfigError,
 };
 
 /// What was fetched of issuers' keys, for configurations to share.
 ///
 /// A process that replaces its configuration gives clones of one value to all of them, with
-/// [`JwtTokens::fetched_keys`](crate::JwtTokens::fetched_keys). Then the new configuration begins with
+/// [`Issuer::fetched_keys`](crate::Issuer::fetched_keys). Then the new configuration begins with
 /// the keys that the old one had, and an issuer that is out of reach at that moment is not missed.
 ///
 /// Configurations share what was fetched from the same place: the metadata of the same issuer or the
@@ -24,12 +24,12 @@ use crate::{
 /// place any more.
 ///
 /// ```
-/// use dpop_tower::{DpopConfig, JwtTokens, PublicOrigin, token::FetchedKeys};
+/// use dpop_tower::{DpopConfig, Issuer, PublicOrigin, token::FetchedKeys};
 ///
 /// # #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))] {
 /// let fetched = FetchedKeys::new();
 /// let config = || {
-///     let tokens = JwtTokens::discover("https://idp.example.com")
+///     let tokens = Issuer::discover("https://idp.example.com")
 ///         .audience("https://api.example.com")
 ///         .fetched_keys(fetched.clone());
 ///     DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, tokens).build()
@@ -52,7 +52,7 @@ impl FetchedKeys {
         &self,
         endpoint: Endpoint,
         algorithms: Vec<Algorithm>,
-        crypto: Arc<dyn SignatureVerifier>,
+        crypto: Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<RemoteKeys, ConfigError> {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,13 +11,13 @@ use super::{
     set::KeySet,
     source::{Document, Judged, Source, Step},
 };
-use crate::crypto::{Algorithm, SignatureVerifier};
+use crate::crypto::{Algorithm, CryptoProvider};
 
 /// What a configuration makes of the documents of an endpoint.
 pub(crate) struct RemoteKeys {
     source: Arc<Source>,
     algorithms: Vec<Algorithm>,
-    crypto: Arc<dyn SignatureVerifier>,
+    crypto: Arc<dyn CryptoProvider>,
     read: ArcSwapOption<Read>,
     /// Held while a document is parsed, which is done once.
     reading: Mutex<()>,
@@ -33,7 +33,7 @@ impl RemoteKeys {
     pub(super) fn new(
         source: Arc<Source>,
         algorithms: Vec<Algorithm>,
-        crypto: Arc<dyn SignatureVerifier>,
+        crypto: Arc<dyn CryptoProvider>,
     ) -> Self {
         Self {
             source,

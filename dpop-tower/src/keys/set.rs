@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{BYTE_ORDER_MARK, quoted::Quoted};
 use crate::{
-    crypto::{Algorithm, PreparedKey, SignatureVerifier},
+    crypto::{Algorithm, CryptoProvider, PreparedKey},
     jose::json::{Object, Value},
     jwk::{self, JwkError, PublicJwk, Thumbprint},
 };
@@ -41,7 +41,7 @@ impl KeySet {
     pub(crate) fn parse(
         jwks: &[u8],
         algorithms: &[Algorithm],
-        crypto: &dyn SignatureVerifier,
+        crypto: &dyn CryptoProvider,
     ) -> Result<Self, KeySetError> {
         let set = document(jwks)?;
         let mut keys = Vec::new();
@@ -124,7 +124,7 @@ impl IssuerKey {
     fn parse(
         member: &Value<'_>,
         algorithms: &[Algorithm],
-        crypto: &dyn SignatureVerifier,
+        crypto: &dyn CryptoProvider,
     ) -> Result<Self, Skipped> {
         let published = member
             .as_object()

@@ -23,7 +23,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The clock shows whole seconds, so the last one is divided.
 const LAST_SECOND: Duration = Duration::from_millis(100);
 
-/// How long the token that a request was let in with is good for: what a web socket, and whatever else
+/// How long the token that a request was admitted with is good for: what a web socket, and whatever else
 /// takes over the connection, has to watch by itself.
 ///
 /// With the `axum` feature it is an extractor. With a web socket of axum:

@@ -18,7 +18,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 pin_project! {
     /// The body of a response that has come through a [`Dpop`](crate::Dpop) service or a
-    /// [`RequireScope`](crate::RequireScope) layer: that of the inner service, or that of a rejection.
+    /// [`RequireScopeLayer`](crate::RequireScopeLayer) layer: that of the inner service, or that of a rejection.
     ///
     /// It is a [`Body`] if the inner one is, and if that one's data can be made of [`Bytes`], as that of
     /// axum, hyper, tonic and tower-http is [`Bytes`]. Errors are those of the inner body, boxed. With

@@ -15,16 +15,16 @@ pub(super) fn describe() {
     );
 }
 
-pub(super) fn let_in(mode: Mode) {
-    count(mode, "let_in", "none");
+pub(super) fn admitted(mode: Mode) {
+    count(mode, "admitted", "none");
 }
 
-pub(super) fn refused(mode: Mode, reason: &'static str) {
-    count(mode, "refused", reason);
+pub(super) fn rejected(mode: Mode, reason: &'static str) {
+    count(mode, "rejected", reason);
 }
 
-pub(super) fn would_refuse(mode: Mode, reason: &'static str) {
-    count(mode, "would_refuse", reason);
+pub(super) fn would_reject(mode: Mode, reason: &'static str) {
+    count(mode, "would_reject", reason);
 }
 
 #[cfg_attr(

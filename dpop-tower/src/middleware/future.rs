@@ -21,7 +21,7 @@ use crate::{
     proof::ProofErrorKind,
     rejection::{Hint, NO_STORE, Rejection, RejectionResponse, nonce_header},
     token::TokenErrorKind,
-    verifier::{Presented, Refusal, RequestErrorKind, Verification},
+    verifier::{Cause, Presented, RequestErrorKind, Verification},
 };
 
 pin_project! {
@@ -48,9 +48,9 @@ pin_project! {
             // Taken when the verdict is there.
             held: Option<Held<S, B, R>>,
         },
-        Refused {
-            refusal: Option<(Refusal, Asker)>,
-            refused: Refused<R>,
+        Rejected {
+            rejection: Option<(Cause, Asker)>,
+            rejected: Rejected<R>,
         },
         Inner {
             #[pin]
@@ -58,7 +58,7 @@ pin_project! {
             new_nonce: Option<String>,
             expiry: Option<Expiry>,
             // Where the request is given up when the token expires.
-            cut: Option<(Refused<R>, Asker)>,
+            cut: Option<(Rejected<R>, Asker)>,
         },
     }
 }
@@ -66,7 +66,7 @@ pin_project! {
 /// What waits for the verdict.
 pub(super) struct Held<S, B, R> {
     pub(super) ready: Ready<S, B>,
-    pub(super) refused: Refused<R>,
+    pub(super) rejected: Rejected<R>,
 }
 
 /// A service that was polled ready, and the request to call it with.
@@ -77,13 +77,13 @@ pub(super) struct Ready<S, B> {
     pub(super) ends_streams: bool,
 }
 
-/// What is needed to refuse a request.
-pub(super) struct Refused<R> {
+/// What is needed to reject a request.
+pub(super) struct Rejected<R> {
     pub(super) responder: R,
     pub(super) rule: Arc<Rule>,
 }
 
-/// What a refusal depends on of a request.
+/// What a rejection depends on of a request.
 pub(super) struct Asker {
     presented: Presented,
     /// The content type of the response, if the request is a gRPC one.
@@ -105,12 +105,12 @@ impl Asker {
         }
     }
 
-    fn hint(&self, refusal: &Refusal) -> Option<Hint> {
-        match refusal {
-            Refusal::Request(RequestErrorKind::CredentialsMissing) if self.is_preflight => {
+    fn hint(&self, rejection: &Cause) -> Option<Hint> {
+        match rejection {
+            Cause::Request(RequestErrorKind::CredentialsMissing) if self.is_preflight => {
                 Some(Hint::Preflight)
             }
-            Refusal::Proof(error)
+            Cause::Proof(error)
                 if self.has_good_nonce && error.kind() == ProofErrorKind::NonceUnknown =>
             {
                 Some(Hint::TwoNonceSources)
@@ -137,21 +137,21 @@ where
     pub(super) fn admitted(
         ready: Ready<S, B>,
         new_nonce: Option<String>,
-        refused: impl FnOnce() -> Refused<R>,
+        rejected: impl FnOnce() -> Rejected<R>,
     ) -> Self {
         Self {
-            state: State::inner(ready, new_nonce, refused),
+            state: State::inner(ready, new_nonce, rejected),
         }
     }
 
     /// Takes the ready service and the request only to drop them.
-    pub(super) fn refused(ready: Ready<S, B>, refused: Refused<R>, refusal: Refusal) -> Self {
+    pub(super) fn rejected(ready: Ready<S, B>, rejected: Rejected<R>, rejection: Cause) -> Self {
         let asker = Asker::of(&ready.request);
         drop(ready);
         Self {
-            state: State::Refused {
-                refusal: Some((refusal, asker)),
-                refused,
+            state: State::Rejected {
+                rejection: Some((rejection, asker)),
+                rejected,
             },
         }
     }
@@ -165,7 +165,7 @@ where
     fn inner(
         ready: Ready<S, B>,
         new_nonce: Option<String>,
-        refused: impl FnOnce() -> Refused<R>,
+        rejected: impl FnOnce() -> Rejected<R>,
     ) -> Self {
         let Ready {
             mut inner,
@@ -178,7 +178,7 @@ where
             None
         };
         let cut = match &expiry {
-            Some(expiry) if expiry.cuts_request() => Some((refused(), Asker::of(&request))),
+            Some(expiry) if expiry.cuts_request() => Some((rejected(), Asker::of(&request))),
             _ => None,
         };
         Self::Inner {
@@ -203,34 +203,40 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Verifying { verification, held } => {
-                    let Rule { config, policy, .. } = &*taken(held.as_ref()).refused.rule;
+                    let Rule { config, policy, .. } = &*taken(held.as_ref()).rejected.rule;
                     let verdict = ready!(verification.poll(config, policy, cx));
-                    let Held { mut ready, refused } = taken(held.take());
+                    let Held {
+                        mut ready,
+                        rejected,
+                    } = taken(held.take());
                     match verdict {
                         Ok(admission) => {
-                            count::let_in(refused.rule.policy.mode());
+                            count::admitted(rejected.rule.policy.mode());
                             let extensions = ready.request.extensions_mut();
-                            let new_nonce = Admitted::record(extensions, admission, &refused.rule);
-                            refused.report(&mut ready.request, None);
-                            State::inner(ready, new_nonce, || refused)
+                            let new_nonce = Admitted::record(extensions, admission, &rejected.rule);
+                            rejected.report(&mut ready.request, None);
+                            State::inner(ready, new_nonce, || rejected)
                         }
-                        Err(refusal) if refused.only_reports() => {
-                            refused.report(&mut ready.request, Some(refusal));
-                            State::inner(ready, None, || refused)
+                        Err(rejection) if rejected.only_reports() => {
+                            rejected.report(&mut ready.request, Some(rejection));
+                            State::inner(ready, None, || rejected)
                         }
-                        Err(refusal) => {
+                        Err(rejection) => {
                             // Gives back what `poll_ready` reserved before the response, and with it
                             // perhaps an idle connection, outlives it.
                             let asker = Asker::of(&ready.request);
                             drop(ready);
-                            let response = refused.response(refusal, asker);
+                            let response = rejected.response(rejection, asker);
                             return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                         }
                     }
                 }
-                StateProj::Refused { refusal, refused } => {
-                    let (refusal, asker) = taken(refusal.take());
-                    let response = refused.response(refusal, asker);
+                StateProj::Rejected {
+                    rejection,
+                    rejected,
+                } => {
+                    let (rejection, asker) = taken(rejection.take());
+                    let response = rejected.response(rejection, asker);
                     return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                 }
                 StateProj::Inner {
@@ -243,13 +249,16 @@ where
                         let expiry = expiry.as_mut();
                         let is_over =
                             expiry.is_some_and(|expiry| expiry.poll_request(cx).is_ready());
-                        let Some((refused, asker)) = cut.take_if(|_| is_over) else {
+                        let Some((rejected, asker)) = cut.take_if(|_| is_over) else {
                             return Poll::Pending;
                         };
-                        let response = refused.cut_off(asker);
+                        let response = rejected.cut_off(asker);
                         // Drops the inner future, which has the body that goes on.
-                        let refusal = None;
-                        state.set(State::Refused { refusal, refused });
+                        let rejection = None;
+                        state.set(State::Rejected {
+                            rejection,
+                            rejected,
+                        });
                         return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                     };
                     let mut response = match expiry {
@@ -278,48 +287,48 @@ pub(super) fn taken<T>(value: Option<T>) -> T {
     value.expect("`ResponseFuture` polled after completion")
 }
 
-impl<R> Refused<R> {
+impl<R> Rejected<R> {
     pub(super) fn only_reports(&self) -> bool {
         self.rule.policy.mode() == Mode::ReportOnly
     }
 
     /// Reports what became of the request, where the policy is to report.
-    pub(super) fn report<B>(&self, request: &mut Request<B>, refusal: Option<Refusal>) {
+    pub(super) fn report<B>(&self, request: &mut Request<B>, rejection: Option<Cause>) {
         if !self.only_reports() {
             return;
         }
-        match refusal {
-            None => Report::let_in(request.extensions_mut()),
-            Some(refusal) => {
+        match rejection {
+            None => Report::admitted(request.extensions_mut()),
+            Some(rejection) => {
                 let asker = Asker::of(request);
-                let (presented, hint) = (asker.presented, asker.hint(&refusal));
-                let rejection = self.rule.rejection(refusal, presented).with_hint(hint);
-                count::would_refuse(self.rule.policy.mode(), rejection.reason());
+                let (presented, hint) = (asker.presented, asker.hint(&rejection));
+                let rejection = self.rule.rejection(rejection, presented).with_hint(hint);
+                count::would_reject(self.rule.policy.mode(), rejection.reason());
                 let extensions = request.extensions_mut();
-                Report::refused(extensions, rejection);
+                Report::rejected(extensions, rejection);
                 let presented = || presented;
                 Admitted::record_nothing(extensions, &self.rule, presented);
             }
         }
     }
 
-    pub(super) fn response(&self, refusal: Refusal, asker: Asker) -> Response<Bytes>
+    pub(super) fn response(&self, rejection: Cause, asker: Asker) -> Response<Bytes>
     where
         R: RejectionResponse,
     {
-        let hint = asker.hint(&refusal);
-        let rejection = (self.rule.rejection(refusal, asker.presented)).with_hint(hint);
-        count::refused(self.rule.policy.mode(), rejection.reason());
+        let hint = asker.hint(&rejection);
+        let rejection = (self.rule.rejection(rejection, asker.presented)).with_hint(hint);
+        count::rejected(self.rule.policy.mode(), rejection.reason());
         self.answer(rejection, asker.grpc)
     }
 
-    /// That to a request which was let in, and whose token has expired before there was an answer.
+    /// That to a request which was admitted, and whose token has expired before there was an answer.
     fn cut_off(&self, asker: Asker) -> Response<Bytes>
     where
         R: RejectionResponse,
     {
-        let refusal = TokenErrorKind::Expired.into();
-        let rejection = self.rule.rejection(refusal, asker.presented);
+        let rejection = TokenErrorKind::Expired.into();
+        let rejection = self.rule.rejection(rejection, asker.presented);
         self.answer(rejection, asker.grpc)
     }
 
@@ -350,7 +359,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.state {
             State::Verifying { .. } => "ResponseFuture::Verifying",
-            State::Refused { .. } => "ResponseFuture::Refused",
+            State::Rejected { .. } => "ResponseFuture::Rejected",
             State::Inner { .. } => "ResponseFuture::Inner",
         })
     }

@@ -5,7 +5,7 @@ use crate::rejection::Rejection;
 
 /// The content type to answer a gRPC request with; `None` if it is none.
 ///
-/// It only decides what a refusal looks like.
+/// It only decides what a rejection looks like.
 pub(super) fn response_type(headers: &HeaderMap) -> Option<HeaderValue> {
     [
         "application/grpc-web-text",

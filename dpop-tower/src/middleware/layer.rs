@@ -39,7 +39,7 @@ pub struct DpopLayer<R = DefaultRejectionResponse> {
 }
 
 impl DpopLayer {
-    /// Enforces `config`, with its policy, and answers refused requests with an empty body.
+    /// Enforces `config`, with its policy, and answers rejected requests with an empty body.
     pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
         let config = config.into();
         count::describe();

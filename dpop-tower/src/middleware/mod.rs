@@ -19,7 +19,7 @@ pub use self::{
     future::ResponseFuture,
     layer::DpopLayer,
     report::Report,
-    scope::{RequireScope, ScopeFuture, ScopeRequired},
+    scope::{RequireScope, RequireScopeFuture, RequireScopeLayer},
     service::Dpop,
 };
 
@@ -36,7 +36,7 @@ use crate::{
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::NonceStatus,
     token::{BearerToken, BoundToken, TokenErrorKind},
-    verifier::{Admission, Presented, Refusal, Scheme},
+    verifier::{Admission, Cause, Presented, Scheme},
 };
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use crate::{rejection::Rejection, token::TokenError};
@@ -46,7 +46,7 @@ use crate::{rejection::Rejection, token::TokenError};
 #[derive(Clone)]
 pub(crate) struct Admitted {
     found: Found,
-    /// Of the innermost layer that agrees, or of one further out that is stricter.
+    /// The rule of the innermost layer that agrees, or of a stricter outer one.
     rule: Arc<Rule>,
     #[cfg_attr(
         not(any(feature = "axum", feature = "tonic")),
@@ -61,17 +61,17 @@ pub(crate) struct Admitted {
     further_out: Option<Arc<Self>>,
 }
 
-/// What the request was let in with.
+/// What the request was admitted with.
 #[derive(Clone)]
 enum Found {
     Bound(BoundToken, ProofFacts),
     Bearer(BearerToken),
-    /// Nothing: the layer refuses nobody.
+    /// Nothing: the layer rejects nobody.
     Nothing,
 }
 
 impl Admitted {
-    /// Records who was let in, and gives the nonce that the response is to bring. What an outer layer
+    /// Records who was admitted, and gives the nonce that the response is to bring. What an outer layer
     /// of another configuration found is set aside as a whole, so that the tokens in the extensions are
     /// always those of the innermost verdict.
     fn record(
@@ -117,8 +117,8 @@ impl Admitted {
         extensions.insert(self);
     }
 
-    /// Records that a layer was there and let the request pass for no merit of its own. What a layer
-    /// further out has found stays as it is.
+    /// Records that a layer was there and let the request pass for no merit of its own. What an
+    /// outer layer has found stays as it is.
     fn record_nothing(
         extensions: &mut Extensions,
         rule: &Arc<Rule>,
@@ -145,8 +145,8 @@ impl Admitted {
             .find(|admitted| !admitted.found_nothing())
     }
 
-    /// Whether what was let in there is let in here too. An inner layer can only be stricter.
-    fn satisfies(&self, policy: &Policy) -> Result<(), Refusal> {
+    /// Whether what was admitted there is admitted here too. An inner layer can only be stricter.
+    fn satisfies(&self, policy: &Policy) -> Result<(), Cause> {
         if policy.mode() == Mode::Off {
             return Ok(());
         }
@@ -155,16 +155,16 @@ impl Admitted {
         }
         if let Found::Bound(_, facts) = &self.found {
             let (_, leeway) = self.rule.config.proof.window();
-            // The layer that let it in may have been one that asks for no nonces.
+            // The layer that admit it may have been one that asks for no nonces.
             let needs_nonce = self.rule.config.needs_nonce(policy);
             let now = self.rule.config.clock.now();
-            (policy.demands()).check_facts(*facts, needs_nonce, now, leeway)?;
+            (policy.requirements()).check_facts(*facts, needs_nonce, now, leeway)?;
         }
         self.grants(policy)
     }
 
     /// The same for the token alone.
-    fn grants(&self, policy: &Policy) -> Result<(), Refusal> {
+    fn grants(&self, policy: &Policy) -> Result<(), Cause> {
         let claims = match (&self.found, policy.mode()) {
             (_, Mode::Off) => return Ok(()),
             (_, Mode::Deny) => return Err(PolicyErrorKind::Denied.into()),
@@ -175,7 +175,7 @@ impl Admitted {
             }
         };
         let now = self.rule.config.clock.now();
-        Ok(policy.demands().check_token(claims, now)?)
+        Ok(policy.requirements().check_token(claims, now)?)
     }
 
     /// Whether a layer has accepted the nonce of the proof.
@@ -198,12 +198,12 @@ impl Admitted {
         matches!(self.found, Found::Nothing)
     }
 
-    /// Whether it was let in with a token that is bound to nothing.
+    /// Whether it was admitted with a token that is bound to nothing.
     const fn found_bearer(&self) -> bool {
         matches!(self.found, Found::Bearer(_))
     }
 
-    /// Records that a layer further in agrees with what one of its configuration has found.
+    /// Records that an inner layer agrees with what one of its configuration has found.
     fn record_inner(extensions: &mut Extensions, rule: &Arc<Rule>) {
         let Rule { config, policy, .. } = &**rule;
         match extensions.get_mut::<Self>() {
@@ -222,7 +222,7 @@ impl Admitted {
         }
     }
 
-    /// Extractors ask for tokens in the words of the innermost layer, unless one further out would not
+    /// Extractors ask for tokens in the words of the innermost layer, unless an outer one would not
     /// take what that asks for.
     fn agree(&mut self, rule: &Arc<Rule>) {
         let mode = rule.policy.mode();
@@ -247,7 +247,7 @@ impl Admitted {
     /// offered to everybody.
     fn new_nonce(&self, policy: &Policy) -> Option<String> {
         match &self.found {
-            _ if policy.demands().offers_nonce() => self.rule.config.current_nonce(policy),
+            _ if policy.requirements().offers_nonce() => self.rule.config.current_nonce(policy),
             Found::Bound(_, facts) if facts.nonce == Some(NonceStatus::Retiring) => {
                 self.rule.config.current_nonce(policy)
             }
@@ -269,10 +269,10 @@ impl Admitted {
         } else {
             challenge
         };
-        let refusal = Refusal::Token(error.into());
-        let rejection = self.rule.rejection_with(refusal, challenge);
+        let rejection = Cause::Token(error.into());
+        let rejection = self.rule.rejection_with(rejection, challenge);
         rejection.log();
-        count::refused(self.rule.policy.mode(), rejection.reason());
+        count::rejected(self.rule.policy.mode(), rejection.reason());
         let nonce = self.rule.config.current_nonce(&self.rule.policy);
         (rejection, nonce)
     }

@@ -22,16 +22,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// How the request would have been refused; `None` if it would have been let in.
+    /// How the request would have been rejected; `None` if it would have been admitted.
     pub const fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_ref()
     }
 
-    pub(super) fn let_in(extensions: &mut Extensions) {
+    pub(super) fn admitted(extensions: &mut Extensions) {
         extensions.insert(Self { rejection: None });
     }
 
-    pub(super) fn refused(extensions: &mut Extensions, rejection: Rejection) {
+    pub(super) fn rejected(extensions: &mut Extensions, rejection: Rejection) {
         rejection.log_reported();
         extensions.insert(Self {
             rejection: Some(rejection),

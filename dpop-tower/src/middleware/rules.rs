@@ -8,7 +8,7 @@ use crate::{
     config::DpopConfig,
     policy::{Choice, MalformedPath, Mode, Policy, PolicyTable, Rows},
     rejection::{Bearer, Challenge, Rejection, Terms},
-    verifier::{Presented, Refusal, Scheme},
+    verifier::{Cause, Presented, Scheme},
 };
 
 /// The route of a request that fits no pattern, in the log.
@@ -121,7 +121,11 @@ impl Table {
 impl Rule {
     pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>, route: Option<Arc<str>>) -> Self {
         let algorithms = config.proof.allowed_algorithms();
-        if policy.demands().allowed_algorithms(algorithms).is_empty() {
+        if policy
+            .requirements()
+            .allowed_algorithms(algorithms)
+            .is_empty()
+        {
             tracing::error!(
                 "the policy ({policy}) allows none of the algorithms that the configuration allows: \
                  every proof is rejected"
@@ -142,13 +146,18 @@ impl Rule {
     }
 
     /// A rejection by this rule, of a client that has used these schemes.
-    pub(super) fn rejection(&self, refusal: Refusal, presented: Presented) -> Rejection {
+    pub(super) fn rejection(&self, rejection: Cause, presented: Presented) -> Rejection {
         let challenge = self.challenge(presented);
-        self.rejection_with(refusal, challenge)
+        self.rejection_with(rejection, challenge)
     }
 
-    pub(super) fn rejection_with(&self, refusal: Refusal, challenge: Challenge) -> Rejection {
-        Rejection::new(refusal, challenge, self.policy.clone(), self.route.clone())
+    pub(super) fn rejection_with(&self, rejection: Cause, challenge: Challenge) -> Rejection {
+        Rejection::new(
+            rejection,
+            challenge,
+            self.policy.clone(),
+            self.route.clone(),
+        )
     }
 
     pub(super) fn challenge(&self, presented: Presented) -> Challenge {

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{
     Admitted, ResponseBody,
-    future::{Asker, Refused},
+    future::{Asker, Rejected},
 };
 use crate::{
     error::ConfigError,
@@ -23,18 +23,18 @@ use crate::{
     rejection::{DefaultRejectionResponse, RejectionResponse},
 };
 
-/// Lets those requests through whose token has a scope. It goes inside of a
+/// Lets those requests through whose token has a scope. It goes inside a
 /// [`DpopLayer`](crate::DpopLayer), which has verified the token, and takes its configuration from there:
 /// for single routes, as axum's `route_layer`.
 ///
 /// ```
 /// # #[cfg(all(feature = "axum", feature = "test-util"))] {
 /// use axum::{Router, routing::{get, post}};
-/// use dpop_tower::{DpopLayer, RequireScope};
+/// use dpop_tower::{DpopLayer, RequireScopeLayer};
 /// # use dpop_tower::{DpopConfig, PublicOrigin, test_util::TestIssuer};
 /// # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
 ///
-/// let orders = post(|| async {}).route_layer(RequireScope::new("orders:write")?);
+/// let orders = post(|| async {}).route_layer(RequireScopeLayer::new("orders:write")?);
 /// let app: Router = Router::new()
 ///     .route("/orders", orders.get(|| async {}))
 ///     .layer(DpopLayer::new(config));
@@ -44,19 +44,19 @@ use crate::{
 ///
 /// Otherwise the answer is 403 with `insufficient_scope` and the scope in the challenge (RFC 6750 section
 /// 3.1). A request that the layer has let pass without looking at it, which
-/// [`Policy::off`] does, is refused with 401. Where that layer, and every other one further out, at most
+/// [`Policy::off`] does, is rejected with 401. Where that layer, and every other outer one, at most
 /// [reports](Policy::report_only), so does this one. Without a layer the answer is 500.
 ///
-/// The same can be said with [`Policy::scope`], which spares a request without the scope the entry in the
+/// The same can be said with [`Policy::require_scope`], which spares a request without the scope the entry in the
 /// replay store.
 #[derive(Clone)]
-pub struct RequireScope<R = DefaultRejectionResponse> {
+pub struct RequireScopeLayer<R = DefaultRejectionResponse> {
     /// Strict, and with nothing but the scopes.
     policy: Policy,
     responder: R,
 }
 
-impl RequireScope {
+impl RequireScopeLayer {
     /// The token needs this scope.
     ///
     /// # Errors
@@ -73,67 +73,70 @@ impl RequireScope {
     /// [`ConfigError`] if there are none, or one is no scope.
     pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self {
-            policy: Policy::strict().any_scope(scopes).build()?,
+            policy: Policy::strict().require_any_scope(scopes).build()?,
             responder: DefaultRejectionResponse,
         })
     }
 }
 
-impl<R> RequireScope<R> {
+impl<R> RequireScopeLayer<R> {
     /// And this one too.
     ///
     /// # Errors
     ///
-    /// As [`new`](RequireScope::new).
+    /// As [`new`](RequireScopeLayer::new).
     pub fn and(mut self, scope: impl Into<String>) -> Result<Self, ConfigError> {
-        self.policy = self.policy.scope(scope).build()?;
+        self.policy = self.policy.require_scope(scope).build()?;
         Ok(self)
     }
 
     /// Sets what a rejected request is answered with; see [`RejectionResponse`].
     #[must_use]
-    pub fn with_rejection_response<T: RejectionResponse>(self, responder: T) -> RequireScope<T> {
-        RequireScope {
+    pub fn with_rejection_response<T: RejectionResponse>(
+        self,
+        responder: T,
+    ) -> RequireScopeLayer<T> {
+        RequireScopeLayer {
             policy: self.policy,
             responder,
         }
     }
 }
 
-impl<S, R: Clone> Layer<S> for RequireScope<R> {
-    type Service = ScopeRequired<S, R>;
+impl<S, R: Clone> Layer<S> for RequireScopeLayer<R> {
+    type Service = RequireScope<S, R>;
 
-    fn layer(&self, inner: S) -> ScopeRequired<S, R> {
-        ScopeRequired {
+    fn layer(&self, inner: S) -> RequireScope<S, R> {
+        RequireScope {
             inner,
             required: self.clone(),
         }
     }
 }
 
-impl<R> fmt::Debug for RequireScope<R> {
+impl<R> fmt::Debug for RequireScopeLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireScope")
+        f.debug_struct("RequireScopeLayer")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
 
-/// The service that a [`RequireScope`] makes. The body of its responses is a [`ResponseBody`].
+/// The service that a [`RequireScopeLayer`] makes. The body of its responses is a [`ResponseBody`].
 #[derive(Clone, Debug)]
-pub struct ScopeRequired<S, R = DefaultRejectionResponse> {
+pub struct RequireScope<S, R = DefaultRejectionResponse> {
     inner: S,
-    required: RequireScope<R>,
+    required: RequireScopeLayer<R>,
 }
 
-impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for ScopeRequired<S, R>
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for RequireScope<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     R: RejectionResponse + Clone,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ScopeFuture<S::Future>;
+    type Future = RequireScopeFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -144,46 +147,46 @@ where
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let Some(admitted) = request.extensions().get::<Admitted>() else {
-            tracing::error!("no DpopLayer outside of a RequireScope");
+            tracing::error!("no DpopLayer outside of a RequireScopeLayer");
             // That the layer is missing is none of the client's business.
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            return ScopeFuture::answered(response);
+            return RequireScopeFuture::answered(response);
         };
-        // As strict as the strictest layer further out, but never without a token. Where a bearer token
-        // was found it was let in, by whatever put it there: between two layers it may have been
+        // As strict as the strictest outer layer, but never without a token. Where a bearer token
+        // was found it was admitted, by whatever put it there: between two layers it may have been
         // exchanged for a bound one.
         let mode = match admitted.mode {
             _ if admitted.found_bearer() => Mode::Optional,
             Mode::Off => Mode::Strict,
             mode => mode,
         };
-        let Err(refusal) = admitted.grants(&self.required.policy.in_mode(mode)) else {
-            return ScopeFuture::inner(inner.call(request));
+        let Err(rejection) = admitted.grants(&self.required.policy.in_mode(mode)) else {
+            return RequireScopeFuture::inner(inner.call(request));
         };
         if mode == Mode::ReportOnly && admitted.found_nothing() {
             // It is reported already.
-            return ScopeFuture::inner(inner.call(request));
+            return RequireScopeFuture::inner(inner.call(request));
         }
         // The client learns of all that is asked for.
         let policy = admitted.rule.policy.in_mode(mode);
         let policy = policy.and(&self.required.policy.in_mode(mode));
-        let refused = Refused {
+        let rejected = Rejected {
             responder: self.required.responder.clone(),
             rule: Arc::new(admitted.rule.with_policy(policy)),
         };
-        if refused.only_reports() {
-            refused.report(&mut request, Some(refusal));
-            return ScopeFuture::inner(inner.call(request));
+        if rejected.only_reports() {
+            rejected.report(&mut request, Some(rejection));
+            return RequireScopeFuture::inner(inner.call(request));
         }
         let asker = Asker::of(&request);
-        ScopeFuture::answered(refused.response(refusal, asker))
+        RequireScopeFuture::answered(rejected.response(rejection, asker))
     }
 }
 
 pin_project! {
-    /// The future of a [`ScopeRequired`] service.
-    pub struct ScopeFuture<F> {
+    /// The future of a [`RequireScope`] service.
+    pub struct RequireScopeFuture<F> {
         #[pin]
         state: State<F>,
     }
@@ -197,7 +200,7 @@ pin_project! {
     }
 }
 
-impl<F> ScopeFuture<F> {
+impl<F> RequireScopeFuture<F> {
     const fn inner(future: F) -> Self {
         Self {
             state: State::Inner { future },
@@ -213,7 +216,7 @@ impl<F> ScopeFuture<F> {
     }
 }
 
-impl<F, B, E> Future for ScopeFuture<F>
+impl<F, B, E> Future for RequireScopeFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
@@ -233,11 +236,11 @@ where
     }
 }
 
-impl<F> fmt::Debug for ScopeFuture<F> {
+impl<F> fmt::Debug for RequireScopeFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.state {
-            State::Inner { .. } => "ScopeFuture::Inner",
-            State::Answered { .. } => "ScopeFuture::Answered",
+            State::Inner { .. } => "RequireScopeFuture::Inner",
+            State::Answered { .. } => "RequireScopeFuture::Answered",
         })
     }
 }

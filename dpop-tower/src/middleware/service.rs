@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::{
     Admitted, ResponseBody,
-    future::{Held, Ready, Refused, ResponseFuture},
+    future::{Held, Ready, Rejected, ResponseFuture},
     rules::Rules,
 };
 use crate::{
@@ -69,7 +69,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         // The service that was polled ready is the one to call; the clone stays behind. It goes into
-        // the future, so that refusing gives back whatever `poll_ready` reserved.
+        // the future, so that rejecting gives back whatever `poll_ready` reserved.
         let clone = self.inner.clone();
         let mut ready = Ready {
             inner: mem::replace(&mut self.inner, clone),
@@ -83,7 +83,7 @@ where
             Ok(rule) => (rule, false),
             Err(rule) => (rule, true),
         };
-        let refused = || Refused {
+        let rejected = || Rejected {
             responder: self.responder.clone(),
             rule: Arc::clone(&rule),
         };
@@ -92,12 +92,12 @@ where
             Admitted::record_nothing(request.extensions_mut(), &rule, presented);
             mark_sensitive(request.headers_mut());
             let new_nonce = rule.config.current_nonce(&rule.policy);
-            return ResponseFuture::admitted(ready, new_nonce, refused);
+            return ResponseFuture::admitted(ready, new_nonce, rejected);
         }
-        let refused = refused();
+        let rejected = rejected();
         if is_malformed {
-            let refusal = RequestErrorKind::PathMalformed.into();
-            return ResponseFuture::refused(ready, refused, refusal);
+            let rejection = RequestErrorKind::PathMalformed.into();
+            return ResponseFuture::rejected(ready, rejected, rejection);
         }
         let policy = &rule.policy;
         if let Some(admitted) = Admitted::find(request.extensions(), &rule.config) {
@@ -105,14 +105,14 @@ where
                 Ok(()) => {
                     let new_nonce = admitted.new_nonce(policy);
                     Admitted::record_inner(request.extensions_mut(), &rule);
-                    refused.report(request, None);
-                    ResponseFuture::admitted(ready, new_nonce, || refused)
+                    rejected.report(request, None);
+                    ResponseFuture::admitted(ready, new_nonce, || rejected)
                 }
-                Err(refusal) if refused.only_reports() => {
-                    refused.report(request, Some(refusal));
-                    ResponseFuture::admitted(ready, None, || refused)
+                Err(rejection) if rejected.only_reports() => {
+                    rejected.report(request, Some(rejection));
+                    ResponseFuture::admitted(ready, None, || rejected)
                 }
-                Err(refusal) => ResponseFuture::refused(ready, refused, refusal),
+                Err(rejection) => ResponseFuture::rejected(ready, rejected, rejection),
             };
         }
         let peer = peer_address(request.extensions_mut());
@@ -127,7 +127,7 @@ where
             },
         );
         mark_sensitive(request.headers_mut());
-        ResponseFuture::verifying(Held { ready, refused }, verification)
+        ResponseFuture::verifying(Held { ready, rejected }, verification)
     }
 }
 
@@ -178,7 +178,7 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
     None
 }
 
-/// Services further in may log headers; these two they shall not.
+/// Keeps inner services that log headers from logging these two.
 fn mark_sensitive(headers: &mut HeaderMap) {
     for name in [header::AUTHORIZATION, PROOF] {
         if let header::Entry::Occupied(mut entry) = headers.entry(name) {

@@ -47,7 +47,7 @@ pub struct StatelessNonces {
     period: Duration,
 }
 
-/// A secret that nonces are made with: 32 octets or more, the same on every node.
+/// A secret that nonces are made with: 32 bytes or more, the same on every node.
 #[derive(Clone)]
 pub struct NonceSecret(Hmac<Sha256>);
 
@@ -57,16 +57,16 @@ impl NonceSecret {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it has fewer than 32 octets.
-    pub fn new(octets: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let octets = octets.as_ref();
-        if octets.len() < 32 {
+    /// [`ConfigError`] if it has fewer than 32 bytes.
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let bytes = bytes.as_ref();
+        if bytes.len() < 32 {
             return Err(ConfigError::new(
                 ConfigErrorKind::Nonces,
-                "a nonce secret needs 32 octets or more",
+                "a nonce secret needs 32 bytes or more",
             ));
         }
-        let mac = Hmac::new_from_slice(octets).map_err(|error| {
+        let mac = Hmac::new_from_slice(bytes).map_err(|error| {
             ConfigError::new(ConfigErrorKind::Nonces, "the nonce secret cannot be used")
                 .with_source(error)
         })?;
@@ -80,15 +80,15 @@ impl NonceSecret {
     ///
     /// [`ConfigError`] if the operating system has no randomness to give.
     pub fn random() -> Result<Self, ConfigError> {
-        let mut octets = [0; 32];
-        getrandom::fill(&mut octets).map_err(|error| {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| {
             ConfigError::new(
                 ConfigErrorKind::Nonces,
                 "no randomness for the nonce secret",
             )
             .with_source(error)
         })?;
-        Self::new(octets)
+        Self::new(bytes)
     }
 }
 
@@ -152,10 +152,10 @@ impl NonceSource for StatelessNonces {
     }
 
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
-        let Some(octets) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
+        let Some(bytes) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
             return NonceStatus::Unknown;
         };
-        let Some((step, tag)) = octets.split_first_chunk::<STEP_LEN>() else {
+        let Some((step, tag)) = bytes.split_first_chunk::<STEP_LEN>() else {
             return NonceStatus::Unknown;
         };
         let status = match i64::from_be_bytes(*step).checked_sub(self.step(now)) {
@@ -172,8 +172,8 @@ impl NonceSource for StatelessNonces {
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
-        let octets = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
-        let (step, _) = octets.split_first_chunk::<STEP_LEN>()?;
+        let bytes = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
+        let (step, _) = bytes.split_first_chunk::<STEP_LEN>()?;
         let step = i64::from_be_bytes(*step);
         let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
         let begin = |step: i64| step.saturating_mul(period);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn short_secrets_are_refused() {
+    fn short_secrets_are_rejected() {
         assert!(NonceSecret::new([0; 31]).is_err());
         assert!(NonceSecret::new([0; 32]).is_ok());
     }

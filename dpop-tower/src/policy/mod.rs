@@ -8,29 +8,29 @@
 //! use dpop_tower::Policy;
 //! use std::time::Duration;
 //!
-//! let read = Policy::strict().any_scope(["orders:read", "orders:write"]).build()?;
+//! let read = Policy::strict().require_any_scope(["orders:read", "orders:write"]).build()?;
 //! let pay = Policy::strict()
-//!     .scope("payments:write")
+//!     .require_scope("payments:write")
 //!     .require_nonce()
-//!     .acr(["urn:example:mfa"])
+//!     .require_acr(["urn:example:mfa"])
 //!     .max_auth_age(Duration::from_secs(300))
 //!     .build()?;
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 
-mod demands;
 mod error;
 mod path;
+mod requirements;
 mod table;
 
-pub(crate) use self::{
-    demands::{Demands, ProofFacts, is_nqchars},
-    table::{Choice, Rows},
-};
 pub use self::{
     error::PolicyErrorKind,
     path::MalformedPath,
     table::{PolicyTable, PolicyTableBuilder},
+};
+pub(crate) use self::{
+    requirements::{ProofFacts, Requirements, is_nqchars},
+    table::{Choice, Rows},
 };
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -52,7 +52,7 @@ use crate::{
 #[must_use]
 pub struct Policy<S = Checked> {
     mode: Mode,
-    demands: Arc<Demands>,
+    requirements: Arc<Requirements>,
     state: PhantomData<S>,
 }
 
@@ -74,10 +74,10 @@ pub enum Draft {}
 /// | label | values |
 /// |---|---|
 /// | `mode` | [`as_str`](Self::as_str) of the policy's mode; nothing is counted where it is `off` |
-/// | `verdict` | `let_in`, `refused`, or `would_refuse` where the policy only reports |
+/// | `verdict` | `admitted`, `rejected`, or `would_reject` where the policy only reports |
 /// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
 ///
-/// A layer further in counts what it refuses, on top of what the outer one has counted.
+/// An inner layer counts what it rejects, on top of what the outer one has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {
@@ -138,8 +138,8 @@ impl Policy {
     }
 
     /// An unbound token with the `Bearer` scheme passes too (RFC 9449 section 7.2), for an API whose
-    /// clients do not all know DPoP yet. A bound token that is sent as `Bearer` is refused all the
-    /// same: it may be stolen. A request without a token is refused as well.
+    /// clients do not all know DPoP yet. A bound token that is sent as `Bearer` is rejected all the
+    /// same: it may be stolen. A request without a token is rejected as well.
     ///
     /// Handlers tell the two apart by [`BoundToken`](crate::BoundToken) and
     /// [`BearerToken`](crate::token::BearerToken).
@@ -147,9 +147,9 @@ impl Policy {
         Self::of(Mode::Optional)
     }
 
-    /// Nothing is refused. What [`strict`](Self::strict) would do with a request is found out all the
+    /// Nothing is rejected. What [`strict`](Self::strict) would do with a request is found out all the
     /// same, and said in a [`Report`](crate::Report) in the request's extensions and, if it would be
-    /// refused, in the log: for an API that is on its way from bearer tokens to DPoP.
+    /// rejected, in the log: for an API that is on its way from bearer tokens to DPoP.
     ///
     /// The request and its response are otherwise left as they are, but for two things: the request
     /// may wait for the issuer's keys, and a proof that is good counts as used. Nonces are not asked
@@ -164,8 +164,7 @@ impl Policy {
 
     /// The layer does nothing at all, as if it were not there.
     ///
-    /// **This protects nothing.** A layer further out or further in still does what its own policy
-    /// says.
+    /// **This protects nothing.** An outer or an inner layer still does what its own policy says.
     pub fn off() -> Self {
         Self::of(Mode::Off)
     }
@@ -179,12 +178,12 @@ impl Policy {
     fn of(mode: Mode) -> Self {
         Self {
             mode,
-            demands: Arc::default(),
+            requirements: Arc::default(),
             state: PhantomData,
         }
     }
 
-    /// The same demands in another mode.
+    /// The same requirements in another mode.
     pub(crate) fn in_mode(&self, mode: Mode) -> Self {
         Self {
             mode,
@@ -201,7 +200,7 @@ impl Policy {
             (false, true) => other.clone(),
             _ => Self {
                 mode: self.mode.stricter(other.mode),
-                demands: Arc::new((*self.demands).clone().and(&other.demands)),
+                requirements: Arc::new((*self.requirements).clone().and(&other.requirements)),
                 state: PhantomData,
             },
         }
@@ -218,47 +217,57 @@ impl<S> Policy<S> {
     /// `insufficient_scope` (RFC 6750 section 3.1).
     ///
     /// It is one scope (RFC 6749 section 3.3), so it has no space in it.
-    pub fn scope(self, scope: impl Into<String>) -> Policy<Draft> {
-        self.any_scope([scope.into()])
+    pub fn require_scope(self, scope: impl Into<String>) -> Policy<Draft> {
+        self.require_any_scope([scope.into()])
     }
 
     /// The token needs one of these scopes at least. Clients are told of the first, so that they know
     /// what to ask for.
-    pub fn any_scope<T: Into<String>>(self, scopes: impl IntoIterator<Item = T>) -> Policy<Draft> {
+    pub fn require_any_scope<T: Into<String>>(
+        self,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Policy<Draft> {
         let scopes = scopes.into_iter().map(Into::into).collect();
-        self.with(|demands| demands.scopes.push(scopes))
+        self.with(|requirements| requirements.scopes.push(scopes))
     }
 
     /// The proof needs a nonce, also where [nonces](crate::DpopConfigBuilder::nonces) are off (RFC 9449
     /// section 9).
     pub fn require_nonce(self) -> Policy<Draft> {
-        self.with(|demands| demands.nonce = true)
+        self.with(|requirements| requirements.nonce = true)
     }
 
     /// The proof may be this old at most, in whole seconds. It does not lengthen what the
     /// [configuration](crate::DpopConfigBuilder::max_age) says.
-    pub fn max_age(self, max_age: Duration) -> Policy<Draft> {
-        self.with(|demands| {
-            demands.max_age = Some(demands.max_age.map_or(max_age, |old| old.min(max_age)));
+    pub fn max_proof_age(self, max_age: Duration) -> Policy<Draft> {
+        self.with(|requirements| {
+            requirements.max_age =
+                Some(requirements.max_age.map_or(max_age, |old| old.min(max_age)));
         })
     }
 
     /// The proof is signed with one of these, of those that the
     /// [configuration](crate::DpopConfigBuilder::algorithms) allows.
-    pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Policy<Draft> {
+    pub fn proof_algorithms(
+        self,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Policy<Draft> {
         let allowed: Vec<_> = algorithms.into_iter().collect();
-        self.with(|demands| match &mut demands.algorithms {
-            None => demands.algorithms = Some(allowed),
+        self.with(|requirements| match &mut requirements.algorithms {
+            None => requirements.algorithms = Some(allowed),
             Some(before) => before.retain(|algorithm| allowed.contains(algorithm)),
         })
     }
 
     /// The user was authenticated in one of these ways: the token's `acr` is one of them, the preferred
     /// first. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470 section 3).
-    pub fn acr<T: Into<String>>(self, values: impl IntoIterator<Item = T>) -> Policy<Draft> {
+    pub fn require_acr<T: Into<String>>(
+        self,
+        values: impl IntoIterator<Item = T>,
+    ) -> Policy<Draft> {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        self.with(|demands| match &mut demands.acr {
-            None => demands.acr = Some(values),
+        self.with(|requirements| match &mut requirements.acr {
+            None => requirements.acr = Some(values),
             Some(before) => before.retain(|value| values.contains(value)),
         })
     }
@@ -267,9 +276,11 @@ impl<S> Policy<S> {
     /// `auth_time`. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470
     /// section 3).
     pub fn max_auth_age(self, max_age: Duration) -> Policy<Draft> {
-        self.with(|demands| {
-            let shortest = demands.max_auth_age.map_or(max_age, |old| old.min(max_age));
-            demands.max_auth_age = Some(shortest);
+        self.with(|requirements| {
+            let shortest = requirements
+                .max_auth_age
+                .map_or(max_age, |old| old.min(max_age));
+            requirements.max_auth_age = Some(shortest);
         })
     }
 
@@ -279,18 +290,22 @@ impl<S> Policy<S> {
     /// ```
     /// use dpop_tower::Policy;
     ///
-    /// let staff = Policy::strict().claim("groups", |groups| {
+    /// let staff = Policy::strict().require_claim("groups", |groups| {
     ///     groups.as_array().is_some_and(|groups| groups.iter().any(|group| group == "staff"))
     /// });
     /// assert!(staff.build().is_ok());
     /// ```
-    pub fn claim(
+    pub fn require_claim(
         self,
         name: impl Into<String>,
         predicate: impl Fn(&Value) -> bool + Send + Sync + 'static,
     ) -> Policy<Draft> {
         let name = name.into();
-        self.with(|demands| demands.claims.push(demands::Claim::new(name, predicate)))
+        self.with(|requirements| {
+            requirements
+                .claims
+                .push(requirements::Claim::new(name, predicate));
+        })
     }
 
     /// Leaves streams open that are still being served when their token expires, where a layer would
@@ -298,23 +313,24 @@ impl<S> Policy<S> {
     ///
     /// # Security
     ///
-    /// Whoever was let in once is served for as long as they keep the connection, whatever has become
+    /// Whoever was admitted once is served for as long as they keep the connection, whatever has become
     /// of their access since.
     #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     pub fn danger_let_streams_outlive_tokens(self) -> Self {
-        self.with(|demands| demands.streams_outlive_tokens = true)
+        self.with(|requirements| requirements.streams_outlive_tokens = true)
     }
 
     /// Sends a nonce with every response, so that clients can get one before they need it. It asks for
     /// nothing, and is for open routes as well: `Policy::off().offer_nonce()`.
     pub fn offer_nonce(self) -> Self {
-        self.with(|demands| demands.offers_nonce = true)
+        self.with(|requirements| requirements.offers_nonce = true)
     }
 
     /// Whether streams are to end when the token expires: not where nothing is enforced.
     pub(crate) fn ends_streams(&self) -> bool {
-        matches!(self.mode, Mode::Strict | Mode::Optional) && !self.demands.streams_outlive_tokens
+        matches!(self.mode, Mode::Strict | Mode::Optional)
+            && !self.requirements.streams_outlive_tokens
     }
 
     /// Checks what the policy asks for.
@@ -332,11 +348,12 @@ impl<S> Policy<S> {
     }
 
     pub(crate) fn check(self) -> Result<Policy, String> {
-        self.demands.check()?;
-        if let (Mode::Off | Mode::Deny, Some(demand)) = (self.mode, self.demands.first()) {
+        self.requirements.check()?;
+        if let (Mode::Off | Mode::Deny, Some(requirement)) = (self.mode, self.requirements.first())
+        {
             let mode = self.mode.as_str();
             return Err(format!(
-                "it asks for {demand}, which is not looked at where the mode is `{mode}`; begin with \
+                "it asks for {requirement}, which is not looked at where the mode is `{mode}`; begin with \
                  `Policy::strict()`"
             ));
         }
@@ -350,18 +367,18 @@ impl<S> Policy<S> {
     fn in_state<T>(self) -> Policy<T> {
         Policy {
             mode: self.mode,
-            demands: self.demands,
+            requirements: self.requirements,
             state: PhantomData,
         }
     }
 
-    fn with<T>(mut self, change: impl FnOnce(&mut Demands)) -> Policy<T> {
-        change(Arc::make_mut(&mut self.demands));
+    fn with<T>(mut self, change: impl FnOnce(&mut Requirements)) -> Policy<T> {
+        change(Arc::make_mut(&mut self.requirements));
         self.in_state()
     }
 
-    pub(crate) fn demands(&self) -> &Demands {
-        &self.demands
+    pub(crate) fn requirements(&self) -> &Requirements {
+        &self.requirements
     }
 }
 
@@ -381,7 +398,7 @@ impl<S> Clone for Policy<S> {
     fn clone(&self) -> Self {
         Self {
             mode: self.mode,
-            demands: Arc::clone(&self.demands),
+            requirements: Arc::clone(&self.requirements),
             state: PhantomData,
         }
     }
@@ -390,7 +407,7 @@ impl<S> Clone for Policy<S> {
 /// The mode and what is asked for, in one line.
 impl<S> fmt::Display for Policy<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.mode.as_str(), self.demands)
+        write!(f, "{}{}", self.mode.as_str(), self.requirements)
     }
 }
 

@@ -20,7 +20,7 @@ impl Ath {
         base64url::decode_array(claim).map(Self)
     }
 
-    /// The octets of the hash.
+    /// The bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -3,7 +3,7 @@ use std::{error::Error, fmt};
 use super::{HtuDifference, HtuError};
 use crate::{clock::UnixTime, jwk::JwkError};
 
-/// Why a proof was refused, for the operator. What the client learns is much less.
+/// Why a proof was rejected, for the operator. What the client learns is much less.
 ///
 /// Its text may be logged: it contains nothing that the caller wrote, only which check failed and
 /// what is likely to be the cause.

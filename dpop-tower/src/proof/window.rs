@@ -64,27 +64,27 @@ impl Bounds {
             Setting::Plain(duration) => (duration, (*setter).to_owned()),
             Setting::Danger(duration) => (duration, format!("danger_{setter}")),
         };
-        let refuse = |message| Err(ConfigError::new(ConfigErrorKind::Window, message));
+        let reject = |message| Err(ConfigError::new(ConfigErrorKind::Window, message));
         if duration.is_zero() && !self.may_be_zero {
-            return refuse(format!(
+            return reject(format!(
                 "{what} is zero, which no proof can meet: give `{setter_used}` a second or more"
             ));
         }
         if duration > self.most {
-            return refuse(format!(
+            return reject(format!(
                 "{what} is {duration:?}, and more than {} is likely a slip of units: give \
                  `{setter_used}` less",
                 in_words(self.most)
             ));
         }
         if duration.subsec_nanos() > 0 {
-            return refuse(format!(
+            return reject(format!(
                 "{what} is {duration:?}, and dates of tokens and proofs are whole seconds: give \
                  `{setter_used}` a duration without a fraction of a second"
             ));
         }
         if matches!(setting, Setting::Plain(_)) && duration > self.safe {
-            return refuse(format!(
+            return reject(format!(
                 "{what} is {duration:?}, and more than {} weakens the protection: {}. Give `{setter}` \
                  less, or use `danger_{setter}`",
                 in_words(self.safe),

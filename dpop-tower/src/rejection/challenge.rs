@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::RejectionKind;
 use crate::{crypto::Algorithm, policy::Policy};
 
-/// What a refused client is asked for: the parameters of `WWW-Authenticate` that do not depend on
+/// What a rejected client is asked for: the parameters of `WWW-Authenticate` that do not depend on
 /// the error.
 #[derive(Clone)]
 pub(crate) struct Challenge {
@@ -28,20 +28,20 @@ pub(crate) struct Terms {
 impl Terms {
     /// Of a policy, where the configuration allows these algorithms.
     pub(crate) fn of<S>(policy: &Policy<S>, algorithms: &[Algorithm]) -> Self {
-        let demands = policy.demands();
-        let allowed = demands.allowed_algorithms(algorithms);
+        let requirements = policy.requirements();
+        let allowed = requirements.allowed_algorithms(algorithms);
         let names: Vec<&str> = allowed.iter().map(|alg| alg.as_str()).collect();
         Self {
             algs: (!names.is_empty()).then(|| names.join(" ")),
-            scope: demands.scope(),
-            acr_values: demands.acr_values(),
-            max_age: demands
+            scope: requirements.scope(),
+            acr_values: requirements.acr_values(),
+            max_age: requirements
                 .max_auth_age()
                 .map(|max_age| max_age.as_secs().to_string()),
         }
     }
 
-    /// The parameters that go with a refusal of this kind, but for `algs`.
+    /// The parameters that go with a rejection of this kind, but for `algs`.
     fn parameters(&self, kind: RejectionKind) -> impl Iterator<Item = (&'static str, &str)> {
         let step_up = kind == RejectionKind::InsufficientUserAuthentication;
         let scope = matches!(
@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn what_the_policy_asks_for_stands_where_clients_look_for_it() {
         let policy = Policy::optional()
-            .scope("a")
-            .any_scope(["b", "c"])
-            .algorithms([Algorithm::Ed25519])
-            .acr(["high", "higher"])
+            .require_scope("a")
+            .require_any_scope(["b", "c"])
+            .proof_algorithms([Algorithm::Ed25519])
+            .require_acr(["high", "higher"])
             .max_auth_age(Duration::from_secs(300));
         let error = |code: &str| format!("error=\"{code}\", error_description=\"what is wrong\"");
         for (kind, bearer, expected) in [
@@ -266,11 +266,11 @@ mod tests {
     #[test]
     fn a_text_that_is_no_scope_does_not_get_into_a_header() {
         let policy = Policy::strict()
-            .scope("a\", error=\"x")
-            .scope("b")
-            .scope("c d")
-            .scope("\r\n")
-            .acr(["\"", "e"]);
+            .require_scope("a\", error=\"x")
+            .require_scope("b")
+            .require_scope("c d")
+            .require_scope("\r\n")
+            .require_acr(["\"", "e"]);
         let scope = values(
             &policy,
             Bearer::NotAccepted,

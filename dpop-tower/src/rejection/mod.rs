@@ -1,4 +1,4 @@
-//! What a refused client learns, and what it does not.
+//! What a rejected client learns, and what it does not.
 
 mod challenge;
 mod problem;
@@ -25,13 +25,13 @@ use crate::{
     proof::{ProofError, ProofErrorKind},
     replay::StoreError,
     token::{TokenError, TokenErrorKind},
-    verifier::Refusal,
+    verifier::Cause,
 };
 
 /// How long clients are asked to wait when keys or a store are out of reach.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What a client learns about a refusal: the status and the error code.
+/// What a client learns about a rejection: the status and the error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
@@ -182,7 +182,7 @@ impl From<PolicyErrorKind> for RejectionKind {
     }
 }
 
-/// A refused request: what the client is told, and for the operator why.
+/// A rejected request: what the client is told, and for the operator why.
 ///
 /// The layer puts it into the response's extensions, whatever the response looks like.
 ///
@@ -190,7 +190,7 @@ impl From<PolicyErrorKind> for RejectionKind {
 #[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,
-    refusal: Arc<Refusal>,
+    rejection: Arc<Cause>,
     challenge: Challenge,
     policy: Policy,
     /// The patterns of the rows that counted.
@@ -223,21 +223,21 @@ impl Hint {
 
 impl Rejection {
     pub(crate) fn new(
-        refusal: Refusal,
+        rejection: Cause,
         challenge: Challenge,
         policy: Policy,
         route: Option<Arc<str>>,
     ) -> Self {
-        let kind = match &refusal {
-            Refusal::Request(kind) => (*kind).into(),
-            Refusal::Proof(error) => error.kind().into(),
-            Refusal::Token(error) => error.kind().into(),
-            Refusal::Policy(kind) => (*kind).into(),
-            Refusal::Store(_) => RejectionKind::Unavailable,
+        let kind = match &rejection {
+            Cause::Request(kind) => (*kind).into(),
+            Cause::Proof(error) => error.kind().into(),
+            Cause::Token(error) => error.kind().into(),
+            Cause::Policy(kind) => (*kind).into(),
+            Cause::Store(_) => RejectionKind::Unavailable,
         };
         Self {
             kind,
-            refusal: Arc::new(refusal),
+            rejection: Arc::new(rejection),
             challenge,
             policy,
             route,
@@ -263,48 +263,48 @@ impl Rejection {
     /// A stable code in snake case that says why, for logs and metrics, such as
     /// `proof_htu_mismatch`.
     pub fn reason(&self) -> &'static str {
-        self.refusal.code()
+        self.rejection.code()
     }
 
     /// What the client is told in words, the `error_description`.
     pub fn description(&self) -> &'static str {
-        match &*self.refusal {
-            Refusal::Request(kind) => kind.description(),
-            Refusal::Proof(error) => error.kind().description(),
-            Refusal::Token(error) => error.kind().description(),
-            Refusal::Policy(kind) => kind.description(),
-            Refusal::Store(_) => "the request cannot be checked at the moment",
+        match &*self.rejection {
+            Cause::Request(kind) => kind.description(),
+            Cause::Proof(error) => error.kind().description(),
+            Cause::Token(error) => error.kind().description(),
+            Cause::Policy(kind) => kind.description(),
+            Cause::Store(_) => "the request cannot be checked at the moment",
         }
     }
 
     /// What is wrong with the proof, if it was that.
     pub fn proof_error(&self) -> Option<&ProofError> {
-        match &*self.refusal {
-            Refusal::Proof(error) => Some(error),
+        match &*self.rejection {
+            Cause::Proof(error) => Some(error),
             _ => None,
         }
     }
 
     /// What is wrong with the access token, if it was that.
     pub fn token_error(&self) -> Option<&TokenError> {
-        match &*self.refusal {
-            Refusal::Token(error) => Some(error),
+        match &*self.rejection {
+            Cause::Token(error) => Some(error),
             _ => None,
         }
     }
 
     /// What the policy asks for and the token does not have, if it was that.
     pub fn policy_error(&self) -> Option<PolicyErrorKind> {
-        match &*self.refusal {
-            Refusal::Policy(kind) => Some(*kind),
+        match &*self.rejection {
+            Cause::Policy(kind) => Some(*kind),
             _ => None,
         }
     }
 
     /// What is wrong with the replay store, if it was that.
     pub fn store_error(&self) -> Option<&StoreError> {
-        match &*self.refusal {
-            Refusal::Store(error) => Some(error),
+        match &*self.rejection {
+            Cause::Store(error) => Some(error),
             _ => None,
         }
     }
@@ -328,7 +328,7 @@ impl Rejection {
     /// The line for a request that passes all the same. It never contains a token, a proof or what the
     /// caller wrote.
     pub(crate) fn log_reported(&self) {
-        self.write_line(tracing::Level::INFO, "would refuse request");
+        self.write_line(tracing::Level::INFO, "would reject request");
     }
 
     /// One line for every rejection, wherever it is made. It never contains a token, a proof or what the
@@ -336,20 +336,20 @@ impl Rejection {
     pub(crate) fn log(&self) {
         let (level, message) = match (self.kind, self.hint) {
             (RejectionKind::Unavailable, _) => (tracing::Level::WARN, "cannot check request"),
-            (_, Some(Hint::TwoNonceSources)) => (tracing::Level::WARN, "refused request"),
+            (_, Some(Hint::TwoNonceSources)) => (tracing::Level::WARN, "rejected request"),
             // Every client's first request may be one of these.
             (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, None) => {
                 (tracing::Level::DEBUG, "challenged request")
             }
-            _ => (tracing::Level::INFO, "refused request"),
+            _ => (tracing::Level::INFO, "rejected request"),
         };
         self.write_line(level, message);
     }
 
     fn write_line(&self, level: tracing::Level, message: &'static str) {
-        let (reason, detail) = (self.reason(), &*self.refusal);
+        let (reason, detail) = (self.reason(), &*self.rejection);
         let error = match detail {
-            Refusal::Store(error) => Some(error as &dyn std::error::Error),
+            Cause::Store(error) => Some(error as &dyn std::error::Error),
             _ => None,
         };
         // What the store has to say is the error and its causes.
@@ -387,7 +387,7 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.refusal.fmt(f)
+        self.rejection.fmt(f)
     }
 }
 
@@ -395,7 +395,7 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
             .field("kind", &self.kind)
-            .field("refusal", &self.refusal)
+            .field("rejection", &self.rejection)
             .finish_non_exhaustive()
     }
 }

@@ -19,8 +19,8 @@ impl StoreError {
     }
 
     /// This client key has as many live entries as one client key may have.
-    pub const fn client_full() -> Self {
-        Self::without_source(StoreErrorKind::ClientFull)
+    pub const fn key_full() -> Self {
+        Self::without_source(StoreErrorKind::KeyFull)
     }
 
     /// This subject has as many live entries as one subject may have, whatever keys it uses.
@@ -69,7 +69,7 @@ impl Error for StoreError {
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// One client key has used up its share. Other clients are served.
-    ClientFull,
+    KeyFull,
     /// The store is full of live entries, none of which it may forget.
     Full,
     /// One subject has used up its share, with however many keys. Others are served.
@@ -82,7 +82,7 @@ impl StoreErrorKind {
     /// A code for logs and metrics, which will not change.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::ClientFull => "client_full",
+            Self::KeyFull => "key_full",
             Self::Full => "store_full",
             Self::SubjectFull => "subject_full",
             Self::Unavailable => "store_unavailable",
@@ -93,7 +93,7 @@ impl StoreErrorKind {
 impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ClientFull => "replay store holds too many live proofs of this client key",
+            Self::KeyFull => "replay store holds too many live proofs of this client key",
             Self::Full => "replay store is full of live proofs",
             Self::SubjectFull => "replay store holds too many live proofs of this subject",
             Self::Unavailable => "replay store is unavailable",
@@ -109,18 +109,14 @@ mod tests {
     fn each_constructor_has_its_kind_and_code() {
         for (error, kind, code) in [
             (StoreError::full(), StoreErrorKind::Full, "store_full"),
-            (
-                StoreError::client_full(),
-                StoreErrorKind::ClientFull,
-                "client_full",
-            ),
+            (StoreError::key_full(), StoreErrorKind::KeyFull, "key_full"),
             (
                 StoreError::subject_full(),
                 StoreErrorKind::SubjectFull,
                 "subject_full",
             ),
             (
-                StoreError::unavailable("connection refused"),
+                StoreError::unavailable("connection rejected"),
                 StoreErrorKind::Unavailable,
                 "store_unavailable",
             ),
@@ -132,11 +128,11 @@ mod tests {
 
     #[test]
     fn the_source_is_in_the_chain_and_not_in_the_message() {
-        let error = StoreError::unavailable("connection refused");
+        let error = StoreError::unavailable("connection rejected");
         assert_eq!(error.to_string(), "replay store is unavailable");
         assert_eq!(
             error.source().map(ToString::to_string).as_deref(),
-            Some("connection refused")
+            Some("connection rejected")
         );
         assert!(StoreError::full().source().is_none());
     }

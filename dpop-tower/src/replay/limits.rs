@@ -61,10 +61,10 @@ impl ReplayLimits {
         [
             ("`capacity`", self.entries, FEW_REQUESTS, "store_full"),
             (
-                "`capacity_per_client`",
+                "`capacity_per_key`",
                 self.per_client,
                 FEW_OF_ONE,
-                "client_full",
+                "key_full",
             ),
             (
                 "`capacity_per_subject`",
@@ -143,7 +143,7 @@ mod tests {
             per_client: 1,
             ..limits
         };
-        let client = ("`capacity_per_client`", 1, 375, "0.0".to_owned());
+        let client = ("`capacity_per_key`", 1, 375, "0.0".to_owned());
         assert_eq!(short(limits, 75), [client, subject]);
         // The same store, with proofs that live for a day.
         assert_eq!(

@@ -15,7 +15,7 @@ use self::{
 use super::{
     AcceptanceWindows, Freshness, ReplayKey, ReplayLimits, ReplayStore, StoreError, StoreErrorKind,
 };
-use crate::{check::Check, clock::UnixTime};
+use crate::{clock::UnixTime, future::MaybeReady};
 
 mod expiring;
 mod id;
@@ -33,7 +33,7 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 ///
 /// At most [one million](Self::new) entries are held, a tenth of that per client key, and as many per
 /// subject: per user or, where no user is involved, per OAuth client, with however many keys. A store
-/// that is full rejects what is new with [`StoreErrorKind::Full`], [`StoreErrorKind::ClientFull`] or
+/// that is full rejects what is new with [`StoreErrorKind::Full`], [`StoreErrorKind::KeyFull`] or
 /// [`StoreErrorKind::SubjectFull`]; it never forgets a live entry, and it still recognises replays. All
 /// limits are exact, also under concurrency, and an expired entry counts for none of them.
 ///
@@ -66,7 +66,7 @@ pub struct MemoryReplayStore {
     /// When it was last found that no entry can be removed.
     full_at: AtomicI64,
     capacity: usize,
-    capacity_per_client: usize,
+    capacity_per_key: usize,
     /// That of a client unless set.
     capacity_per_subject: Option<usize>,
     windows: AcceptanceWindows,
@@ -91,7 +91,7 @@ impl MemoryReplayStore {
             len: AtomicUsize::new(0),
             full_at: AtomicI64::new(i64::MIN),
             capacity: capacity.get(),
-            capacity_per_client: capacity.get().div_ceil(10),
+            capacity_per_key: capacity.get().div_ceil(10),
             capacity_per_subject: None,
             windows: AcceptanceWindows::new(),
         }
@@ -99,11 +99,11 @@ impl MemoryReplayStore {
 
     /// Sets how many live entries one client key may have.
     ///
-    /// With less than the whole capacity, one client cannot make the store refuse the others. A
+    /// With less than the whole capacity, one client cannot make the store reject the others. A
     /// service whose requests come from a few clients needs a larger share than the default.
     #[must_use]
-    pub const fn capacity_per_client(mut self, entries: NonZeroUsize) -> Self {
-        self.capacity_per_client = entries.get();
+    pub const fn capacity_per_key(mut self, entries: NonZeroUsize) -> Self {
+        self.capacity_per_key = entries.get();
         self
     }
 
@@ -120,8 +120,7 @@ impl MemoryReplayStore {
     }
 
     fn per_subject(&self) -> usize {
-        self.capacity_per_subject
-            .unwrap_or(self.capacity_per_client)
+        self.capacity_per_subject.unwrap_or(self.capacity_per_key)
     }
 
     /// The number of entries, including expired ones that have not been removed yet.
@@ -223,8 +222,8 @@ impl MemoryReplayStore {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let mut clients = self.clients.lock(&owner.client);
-        let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_client)
-            .ok_or(StoreError::client_full())?;
+        let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_key)
+            .ok_or(StoreError::key_full())?;
         if let Some(subject) = owner.subject {
             let mut subjects = self.subjects.lock(&subject);
             entry_with_room(&mut subjects, subject, now, self.per_subject())
@@ -240,7 +239,7 @@ impl MemoryReplayStore {
     /// there was one.
     fn make_room(&self, proof: &Id, now: UnixTime) -> bool {
         // Whatever is inserted at `now` lives on at `now`, so a second search would be in vain.
-        // Without this a full store would do more work the more requests it refuses.
+        // Without this a full store would do more work the more requests it rejects.
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {
             return false;
         }
@@ -305,8 +304,8 @@ impl ReplayStore for MemoryReplayStore {
         key: ReplayKey,
         expires_at: UnixTime,
         now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
-        Check::ready(self.record(&key, expires_at, now))
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::ready(self.record(&key, expires_at, now))
     }
 
     fn windows(&self) -> &AcceptanceWindows {
@@ -316,7 +315,7 @@ impl ReplayStore for MemoryReplayStore {
     fn limits(&self) -> Option<ReplayLimits> {
         Some(ReplayLimits {
             entries: self.capacity,
-            per_client: self.capacity_per_client,
+            per_client: self.capacity_per_key,
             per_subject: self.per_subject(),
         })
     }
@@ -327,7 +326,7 @@ impl fmt::Debug for MemoryReplayStore {
         f.debug_struct("MemoryReplayStore")
             .field("len", &self.len())
             .field("capacity", &self.capacity)
-            .field("capacity_per_client", &self.capacity_per_client)
+            .field("capacity_per_key", &self.capacity_per_key)
             .field("capacity_per_subject", &self.per_subject())
             .finish_non_exhaustive()
     }

@@ -52,7 +52,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{check::Check, clock::UnixTime};
+use crate::{clock::UnixTime, future::MaybeReady};
 
 mod error;
 mod limits;
@@ -160,7 +160,7 @@ impl fmt::Debug for ReplayKey {
 pub enum Freshness {
     /// First use. The proof is on record from now on.
     Fresh,
-    /// Seen before, or so old that a record of it may be gone. Refuse the request.
+    /// Seen before, or so old that a record of it may be gone. Reject the request.
     Replayed,
 }
 
@@ -170,8 +170,8 @@ pub enum Freshness {
 ///
 /// A *false negative* ([`Fresh`](Freshness::Fresh) for a proof that was used before) lets whoever
 /// copied a proof and its token act as the client, once per false answer. A *false positive*
-/// ([`Replayed`](Freshness::Replayed) or an error for a proof that is new) refuses a good request;
-/// the client may repeat it with a new proof. So in doubt a store refuses.
+/// ([`Replayed`](Freshness::Replayed) or an error for a proof that is new) rejects a good request;
+/// the client may repeat it with a new proof. So in doubt a store rejects.
 ///
 /// Every implementation has to hold to this:
 ///
@@ -202,7 +202,7 @@ pub enum Freshness {
 /// # Cancel safety
 ///
 /// Dropping the future before it completes leaves open whether the proof is on record. If it is,
-/// the client's request was refused or abandoned anyway and it needs a new proof, which is the safe
+/// the client's request was rejected or abandoned anyway and it needs a new proof, which is the safe
 /// direction. An implementation must not record a proof *after* it has answered.
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and tells which it was.
@@ -221,14 +221,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         key: ReplayKey,
         expires_at: UnixTime,
         now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>>;
+    ) -> MaybeReady<Result<Freshness, StoreError>>;
 
     /// The windows of the configurations that use this store: a field of the store, returned as it is.
     /// A store that passes calls on to another returns that one's.
     ///
     /// ```
     /// use dpop_tower::{
-    ///     Check,
+    ///     future::MaybeReady,
     ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
     ///     time::UnixTime,
     /// };
@@ -245,10 +245,10 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     ///         key: ReplayKey,
     ///         expires_at: UnixTime,
     ///         now: UnixTime,
-    ///     ) -> Check<Result<Freshness, StoreError>> {
+    ///     ) -> MaybeReady<Result<Freshness, StoreError>> {
     ///         # let _ = (key, expires_at, now);
     ///         // One statement that inserts unless the row is there.
-    ///         # Check::ready(Err(StoreError::unavailable("no database")))
+    ///         # MaybeReady::ready(Err(StoreError::unavailable("no database")))
     ///     }
     ///
     ///     fn windows(&self) -> &AcceptanceWindows {
@@ -271,7 +271,7 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
         key: ReplayKey,
         expires_at: UnixTime,
         now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
         (**self).check_and_insert(key, expires_at, now)
     }
 

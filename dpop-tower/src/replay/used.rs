@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{
     AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, windows::Registration,
 };
-use crate::{check::Check, clock::UnixTime};
+use crate::{clock::UnixTime, future::MaybeReady};
 
 /// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
 /// its last second is still known when it gets to the store, on this node or on one whose clock is
@@ -44,11 +44,11 @@ impl UsedProofs {
         key: ReplayKey,
         made: UnixTime,
         now: UnixTime,
-    ) -> Check<Result<Freshness, StoreError>> {
+    ) -> MaybeReady<Result<Freshness, StoreError>> {
         let acceptable_until = self.window.acceptable_until(made);
         if acceptable_until < now {
             // Windows were shorter when it was made, and a record of its use may be gone.
-            return Check::ready(Ok(Freshness::Replayed));
+            return MaybeReady::ready(Ok(Freshness::Replayed));
         }
         let expires_at = acceptable_until.saturating_add(MARGIN);
         self.store.check_and_insert(key, expires_at, now)

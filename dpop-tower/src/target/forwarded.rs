@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use self::claimed::{
     Claimed, Host, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
 };
-use super::{PublicOrigin, TargetRequest, TargetUri, refused};
+use super::{PublicOrigin, TargetRequest, TargetUri, rejected};
 use crate::{
     error::ConfigError,
     proof::{Htu, HtuError},
@@ -22,7 +22,7 @@ use crate::{
 /// ```
 /// use dpop_tower::{PublicOrigin, target::ForwardedTarget};
 ///
-/// let origins = PublicOrigin::new("https://api.example.com")?.also("https://api.example.org")?;
+/// let origins = PublicOrigin::new("https://api.example.com")?.with_alias("https://api.example.org")?;
 /// let target = ForwardedTarget::x_forwarded(origins, ["10.0.0.0/8", "fd00::/8"])?
 ///     .prefixes(["/v1", "/v2"])?;
 /// # Ok::<(), dpop_tower::ConfigError>(())
@@ -110,7 +110,7 @@ impl ForwardedTarget {
             .map(network)
             .collect::<Result<Vec<_>, _>>()?;
         if trusted.is_empty() {
-            return Err(refused("forwarded headers of no peer are trusted"));
+            return Err(rejected("forwarded headers of no peer are trusted"));
         }
         Ok(Self {
             origins,
@@ -157,7 +157,7 @@ fn network(text: &str) -> Result<IpNet, ConfigError> {
     };
     network.map_err(|error| {
         let message = format!("{text:?} is no network: one looks like 10.0.0.0/8 or 2001:db8::/32");
-        refused(message).with_source(error)
+        rejected(message).with_source(error)
     })
 }
 

@@ -22,7 +22,7 @@ use crate::{
 /// # Security
 ///
 /// An answer that the caller can steer lets a proof that was made for another server pass here. A
-/// wrong answer of any other kind refuses good requests.
+/// wrong answer of any other kind rejects good requests.
 pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
     /// The expected `htu` of a request.
     ///
@@ -86,7 +86,7 @@ impl<'a> TargetRequest<'a> {
 /// use dpop_tower::PublicOrigin;
 ///
 /// let one = PublicOrigin::new("https://api.example.com")?;
-/// let two = PublicOrigin::new("https://api.example.com")?.also("https://api.example.org:8443")?;
+/// let two = PublicOrigin::new("https://api.example.com")?.with_alias("https://api.example.org:8443")?;
 /// // Clients call https://api.example.com/v1/orders, a proxy forwards /orders.
 /// let stripped = PublicOrigin::new("https://api.example.com")?.path_prefix("/v1")?;
 ///
@@ -120,7 +120,7 @@ impl PublicOrigin {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn also(mut self, origin: &str) -> Result<Self, ConfigError> {
+    pub fn with_alias(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.others.push(parse(origin)?);
         Ok(self)
     }
@@ -141,25 +141,25 @@ impl PublicOrigin {
 
     fn check_prefix(&self, prefix: &str) -> Result<(), ConfigError> {
         if !prefix.starts_with('/') || prefix.ends_with('/') {
-            return Err(refused(format!(
+            return Err(rejected(format!(
                 "the path prefix is {prefix:?}: one begins with a slash and does not end with one, such \
                  as \"/v1\""
             )));
         }
         let path = self.first.with_path(prefix).map_err(|error| {
-            refused(format!("the path prefix {prefix:?} is not a path")).with_source(error)
+            rejected(format!("the path prefix {prefix:?} is not a path")).with_source(error)
         })?;
         if path.path() != prefix {
             let what = match path.path().trim_end_matches('/') {
                 "" => "nothing is left of it, so leave it out".to_owned(),
                 normal => format!("write {normal:?}"),
             };
-            return Err(refused(format!(
+            return Err(rejected(format!(
                 "the path prefix {prefix:?} is not in its normal form: {what}"
             )));
         }
         if prefix.contains("//") {
-            return Err(refused(format!(
+            return Err(rejected(format!(
                 "the path prefix {prefix:?} has an empty segment: write one slash between segments"
             )));
         }
@@ -203,7 +203,7 @@ fn parse(text: &str) -> Result<Origin, ConfigError> {
             "{} is no public origin, which looks like https://api.example.com",
             shown(text)
         );
-        refused(message).with_source(error)
+        rejected(message).with_source(error)
     })?;
     // RFC 3986 allows more in a host than any client could resolve.
     let host = origin.host();
@@ -224,7 +224,7 @@ fn parse(text: &str) -> Result<Origin, ConfigError> {
              https://api.example.com, and list each further origin",
             shown(text)
         );
-        return Err(refused(message));
+        return Err(rejected(message));
     }
     Ok(origin)
 }
@@ -237,7 +237,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn refused(message: impl Into<Cow<'static, str>>) -> ConfigError {
+fn rejected(message: impl Into<Cow<'static, str>>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Target, message)
 }
 
@@ -319,7 +319,7 @@ mod tests {
     fn the_host_chooses_among_the_listed_origins_only() {
         let origin = PublicOrigin::new("https://a.example")
             .unwrap()
-            .also("https://b.example:8443")
+            .with_alias("https://b.example:8443")
             .unwrap();
         let on = |host| expected(&origin, "/x", host);
         assert_eq!(on(Some("B.example:8443")), "https://b.example:8443/x");
@@ -410,7 +410,7 @@ mod tests {
             assert!(text.contains(told), "{text:?} does not contain {told:?}");
             assert!(text.contains("https://api.example.com"), "{text}");
             let first = PublicOrigin::new("https://api.example.com").unwrap();
-            assert!(first.also(wrong).is_err());
+            assert!(first.with_alias(wrong).is_err());
         }
         for good in [
             "https://api.example.com",

@@ -11,7 +11,7 @@ use crate::{
     clock::{SystemClock, TimeSource},
     jose::base64url,
     jwk::Thumbprint,
-    token::JwtTokens,
+    token::Issuer,
 };
 
 /// An authorization server with one signing key that mints access tokens (RFC 9068).
@@ -80,8 +80,8 @@ impl TestIssuer {
     }
 
     /// What a configuration needs to accept this issuer's tokens.
-    pub fn tokens(&self) -> JwtTokens {
-        JwtTokens::jwks(self.issuer.as_str(), self.jwks()).audience(self.audience.as_str())
+    pub fn tokens(&self) -> Issuer {
+        Issuer::jwks(self.issuer.as_str(), self.jwks()).audience(self.audience.as_str())
     }
 
     /// A token that is valid for five minutes and bound to nothing; what else it should be is up to

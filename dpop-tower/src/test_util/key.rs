@@ -59,7 +59,7 @@ impl SigningKey {
             Self::P256(key) => {
                 // An uncompressed point: 4, x, y.
                 let point = key.verifying_key().to_sec1_point(false);
-                let coordinate = |octets: Option<_>| octets.map(base64url::encode);
+                let coordinate = |bytes: Option<_>| bytes.map(base64url::encode);
                 json!({
                     "kty": "EC",
                     "crv": "P-256",
@@ -109,7 +109,7 @@ impl fmt::Debug for SigningKey {
 }
 
 pub(super) fn random<const N: usize>() -> Option<[u8; N]> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets).ok()?;
-    Some(octets)
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes)
 }

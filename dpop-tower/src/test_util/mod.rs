@@ -2,7 +2,7 @@
 //!
 //! [`TestIssuer`] mints access tokens and knows the keys they are verified with; [`TestClient`] has
 //! a key and makes proofs. By default they make what is accepted. Any single part of a
-//! [token](TokenBuilder) or [proof](ProofBuilder) can be changed, to see it refused. For tests of
+//! [token](TokenBuilder) or [proof](ProofBuilder) can be changed, to see it rejected. For tests of
 //! time, give both and the configuration one [`ManualClock`](crate::clock::ManualClock).
 //!
 //! ```

@@ -46,7 +46,7 @@ impl ClaimSet {
     }
 
     /// The scopes of the `scope` claim (RFC 9068 section 2.2.3), or of the claim that
-    /// [`JwtTokens::scope_claim`](super::JwtTokens::scope_claim) names.
+    /// [`Issuer::scope_claim`](super::Issuer::scope_claim) names.
     ///
     /// A text has scopes separated by spaces. An array has one scope in each of its texts: one with a
     /// space in it grants nothing, and neither does what is no text.
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_the_wrong_type_are_refused_not_ignored() {
+    fn claims_of_the_wrong_type_are_rejected_not_ignored() {
         for value in [json!(7), json!(null), json!(["a"]), json!({})] {
             let error = verified(json!({ "iss": value })).unwrap_err();
             assert_eq!(error, TokenError::invalid("iss"));

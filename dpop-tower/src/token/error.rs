@@ -2,7 +2,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::keys::KeysUnavailable;
 
-/// Why an access token was refused, for the operator. Its text contains nothing of the token.
+/// Why an access token was rejected, for the operator. Its text contains nothing of the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenError {
     kind: TokenErrorKind,

@@ -13,16 +13,16 @@ pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, VerifiedToken},
     error::{TokenError, TokenErrorKind},
-    jwt::JwtTokens,
+    jwt::Issuer,
 };
 
 use std::{fmt, sync::Arc};
 
 use crate::{
-    check::Check,
     clock::{TimeSource, UnixTime},
-    crypto::SignatureVerifier,
+    crypto::CryptoProvider,
     error::ConfigError,
+    future::MaybeReady,
     proof::Ath,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 ///
 /// # Security
 ///
-/// A false positive lets anyone in who can write such a token. A false negative refuses a good
+/// A false positive admits anyone who can write such a token. A false negative rejects a good
 /// client. Anything that cannot be decided (keys or an endpoint out of reach) is
 /// [`TokenErrorKind::KeysUnavailable`], never a verdict.
 ///
@@ -44,7 +44,7 @@ pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
         &self,
         token: PresentedToken<'_>,
         now: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>>;
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>>;
 }
 
 /// An access token as it stands in the `Authorization` header: at most 16 KiB of the characters of
@@ -77,20 +77,20 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// How access tokens are verified: [`JwtTokens`], or a [`TokenVerifier`] of your own in an [`Arc`].
+/// How access tokens are verified: [`Issuer`], or a [`TokenVerifier`] of your own in an [`Arc`].
 #[derive(Debug)]
 pub struct Tokens(Source);
 
 #[derive(Debug)]
 enum Source {
-    Jwt(Box<JwtTokens>),
+    Jwt(Box<Issuer>),
     Custom(Arc<dyn TokenVerifier>),
 }
 
 impl Tokens {
     pub(crate) fn build(
         self,
-        crypto: &Arc<dyn SignatureVerifier>,
+        crypto: &Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<Arc<dyn TokenVerifier>, ConfigError> {
         match self.0 {
@@ -100,8 +100,8 @@ impl Tokens {
     }
 }
 
-impl From<JwtTokens> for Tokens {
-    fn from(tokens: JwtTokens) -> Self {
+impl From<Issuer> for Tokens {
+    fn from(tokens: Issuer) -> Self {
         Self(Source::Jwt(Box::new(tokens)))
     }
 }

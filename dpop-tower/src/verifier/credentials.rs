@@ -2,10 +2,10 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::Refusal;
+use super::Cause;
 use crate::{proof::ProofErrorKind, token::TokenErrorKind};
 
-/// Longer tokens are refused before anything is hashed or decoded.
+/// Longer tokens are rejected before anything is hashed or decoded.
 const MAX_TOKEN_LEN: usize = 16 * 1024;
 
 /// The header that carries the proof (RFC 9449 section 4.1).
@@ -72,7 +72,7 @@ pub(super) struct Credentials<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+    pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Cause> {
         let value = single(headers, &header::AUTHORIZATION)
             .map_err(|Several| RequestErrorKind::CredentialsMultiple)?
             .ok_or(RequestErrorKind::CredentialsMissing)?;
@@ -129,18 +129,19 @@ impl Presented {
 /// RFC 9110 section 11.2.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    // Without an early end, the compiler looks at many octets at a time.
-    let is_good = |all_good, octet: &u8| {
-        let is_good = octet.is_ascii_alphanumeric()
-            | matches!(octet, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // Without an early end, the compiler looks at many bytes at a time.
+    let is_good = |all_good, byte: &u8| {
+        let is_good =
+            byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
         all_good & is_good
     };
     !body.is_empty() & body.as_bytes().iter().fold(true, is_good)
 }
 
-/// The one proof of the request (RFC 9449 section 4.3 item 1).
+/// The one proof of the request.
 pub(super) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
     single(headers, &PROOF)
+        // RFC 9449 section 4.3 item 1
         .map_err(|Several| ProofErrorKind::Multiple)?
         .ok_or(ProofErrorKind::Missing)?
         .to_str()
@@ -173,7 +174,7 @@ mod tests {
         }
         Credentials::from_headers(&headers)
             .map(|credentials| (credentials.scheme, credentials.token.to_owned()))
-            .map_err(|refusal| refusal.code())
+            .map_err(|rejection| rejection.code())
     }
 
     #[test]
@@ -233,21 +234,21 @@ mod tests {
     }
 
     #[test]
-    fn two_authorization_headers_are_refused_even_if_equal() {
+    fn two_authorization_headers_are_rejected_even_if_equal() {
         assert_eq!(parse(&["DPoP a", "DPoP a"]), Err("credentials_multiple"));
         assert_eq!(parse(&["DPoP a", "Bearer b"]), Err("credentials_multiple"));
         assert_eq!(parse(&["Basic a", "DPoP b"]), Err("credentials_multiple"));
     }
 
     #[test]
-    fn an_overlong_token_is_refused_by_its_length() {
+    fn an_overlong_token_is_rejected_by_its_length() {
         let with = |len: usize| {
             let mut headers = HeaderMap::new();
             let value = format!("DPoP {}", "a".repeat(len));
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
             Credentials::from_headers(&headers)
                 .map(|_| ())
-                .map_err(|refusal| refusal.code())
+                .map_err(|rejection| rejection.code())
         };
         assert_eq!(with(16_384), Ok(()));
         assert_eq!(with(16_385), Err("token_too_long"));
@@ -266,7 +267,7 @@ mod tests {
         .map(|kind| kind.to_string());
         for (i, text) in texts.iter().enumerate() {
             assert!(!text.is_empty() && !texts[..i].contains(text), "{text:?}");
-            let fits = |octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+            let fits = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
             assert!(text.bytes().all(fits), "{text:?}");
         }
     }

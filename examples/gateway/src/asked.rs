@@ -16,9 +16,9 @@ use crate::{
 /// The proxies that may ask. A proof is checked against what they say was requested, so whoever could
 /// say it could have a proof pass that was made for something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Askers(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNet>);
 
-impl Askers {
+impl TrustedProxies {
     /// Those on this machine.
     pub fn loopback() -> Self {
         let v4 = Ipv4Net::new_assert([127, 0, 0, 0].into(), 8);
@@ -46,13 +46,13 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
 
 /// What was requested, by the word of a proxy.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct OriginalRequest {
     pub(crate) method: Method,
     pub(crate) target: PathAndQuery,
     pub(crate) host: Option<HeaderValue>,
 }
 
-impl Asked {
+impl OriginalRequest {
     /// The request for the guard. Of the headers it gets those with these names, and nothing else can
     /// matter.
     pub(crate) fn request(
@@ -202,7 +202,7 @@ mod tests {
             }
             extensions
         };
-        let loopback = Askers::loopback();
+        let loopback = TrustedProxies::loopback();
         for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(loopback.include(&from(Some(near))), "{near}");
         }

@@ -1,9 +1,9 @@
 //! Answers Envoy, which asks over gRPC whether a request may pass (`ext_authz`).
 //!
 //! The answer tells Envoy which headers the service behind it gets, and which of the client's it does
-//! not get; or the refusal for the client. `docs/forward-auth.md` has what Envoy needs to be told.
+//! not get; or the rejection for the client. `docs/forward-auth.md` has what Envoy needs to be told.
 //!
-//! Whatever goes wrong is answered with a refusal. A gRPC error would let requests pass where Envoy has
+//! Whatever goes wrong is answered with a rejection. A gRPC error would let requests pass where Envoy has
 //! `failure_mode_allow`.
 
 use std::{future::Future, io};
@@ -81,14 +81,14 @@ impl ExtAuthz {
             }
             Err(Trouble::Request) => return denied(Code::Unauthenticated, StatusCode::BAD_REQUEST),
             Err(Trouble::Malformed(malformed)) => {
-                warn!(target: "gateway", "a request is refused: {}", malformed.what());
+                warn!(target: "gateway", "a request is rejected: {}", malformed.what());
                 return denied(Code::Unauthenticated, malformed.status());
             }
         };
         let guard = self.gateway.guard();
         let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];
         match guard.check(asked.request(&headers, &names, peer)).await {
-            Verdict::LetIn {
+            Verdict::Admitted {
                 identity,
                 response_headers,
             } => CheckResponse {
@@ -99,9 +99,9 @@ impl ExtAuthz {
                     response_headers_to_add: set(&response_headers),
                 })),
             },
-            Verdict::Refused(response) => {
+            Verdict::Rejected(response) => {
                 let page = headers.get(header::ORIGIN);
-                refused(self.gateway.readable(page, response).await).await
+                rejected(self.gateway.readable(page, response).await).await
             }
         }
     }
@@ -138,19 +138,19 @@ impl Authorization for ExtAuthz {
     }
 }
 
-/// The refusal as Envoy tells it to the client. Of a gRPC client's request, Envoy makes a gRPC response
+/// The rejection as Envoy tells it to the client. Of a gRPC client's request, Envoy makes a gRPC response
 /// by itself, with the `grpc-status` that is among the headers.
-async fn refused(response: Response<Body>) -> CheckResponse {
+async fn rejected(response: Response<Body>) -> CheckResponse {
     let (mut parts, body) = response.into_parts();
     let kind = parts.extensions.get().map(Rejection::kind);
     let (code, http) = match kind {
         Some(kind) => (Code::from(i32::from(kind.grpc_status())), kind.status()),
-        // The gateway's own: nobody is let in, since no issuer is known.
+        // The gateway's own: nobody is admitted, since no issuer is known.
         None => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
     };
     join_challenges(&mut parts.headers);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // A refusal is a text in memory.
+    // A rejection is a text in memory.
     let body = (body.collect().await).map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec());
     CheckResponse {
         status: Some(status(code)),
@@ -164,7 +164,7 @@ async fn refused(response: Response<Body>) -> CheckResponse {
     }
 }
 
-/// A refusal without a reason that would help the client.
+/// A rejection without a reason that would help the client.
 fn denied(code: Code, http: StatusCode) -> CheckResponse {
     let no_store =
         HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]);

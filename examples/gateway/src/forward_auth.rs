@@ -3,7 +3,7 @@
 //!
 //! The proxy sends the headers of the request, and in further headers which method and URI it was for.
 //! The answer is 200 with the [identity headers](crate::identity) for the proxy to pass on, or the
-//! refusal for the client. `docs/forward-auth.md` has what the proxies need to be told.
+//! rejection for the client. `docs/forward-auth.md` has what the proxies need to be told.
 
 use std::{future::Future, io};
 
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tracing::{error, warn};
 
 use crate::{
-    asked::{self, Asked, NotOne},
+    asked::{self, NotOne, OriginalRequest},
     guard::Verdict,
     live::Gateway,
     proxy::problem,
@@ -29,7 +29,7 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the status of a refusal is where nginx cannot be told it.
+/// What the status of a rejection is where nginx cannot be told it.
 const STATUS: HeaderName = HeaderName::from_static("x-dpop-status");
 
 /// Which proxy asks: each has headers of its own, and passes on answers in its own way.
@@ -100,7 +100,7 @@ impl From<NotOne> for Trouble {
 
 impl From<Malformed> for Trouble {
     fn from(malformed: Malformed) -> Self {
-        warn!(target: "gateway", "a request is refused: {}", malformed.what());
+        warn!(target: "gateway", "a request is rejected: {}", malformed.what());
         Self::Request(malformed.status())
     }
 }
@@ -114,12 +114,12 @@ impl ForwardAuth {
         Self { gateway }
     }
 
-    /// Whether a request may pass: 200, or its refusal.
+    /// Whether a request may pass: 200, or its rejection.
     ///
     /// Only those may ask whom the settings in force list; others get 403. A header that the proxy should have
     /// set and has not, or not once, makes a 500, and the log names it.
     ///
-    /// nginx would turn a refusal with any other status than 401 and 403 into a 500. It gets these as
+    /// nginx would turn a rejection with any other status than 401 and 403 into a 500. It gets these as
     /// 403, and every status also in `X-DPoP-Status`.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let page = request.headers().get(header::ORIGIN).cloned();
@@ -144,16 +144,16 @@ impl ForwardAuth {
         let asked = match proxy.asked(&parts) {
             Ok(asked) => asked,
             Err(Trouble::Proxy(not_one)) => return proxy.misconfigured(not_one),
-            Err(Trouble::Request(status)) => return proxy.refused(problem(status)),
+            Err(Trouble::Request(status)) => return proxy.rejected(problem(status)),
         };
         let guard = self.gateway.guard();
         // Nothing here can take a header away from the request.
         if let Some(name) = asked::forged(parts.headers.keys(), guard.identity()) {
             warn!(target: "gateway", "a request has the header {name}, which only the gateway may write; the proxy should take it away before it asks");
-            return proxy.refused(problem(StatusCode::BAD_REQUEST));
+            return proxy.rejected(problem(StatusCode::BAD_REQUEST));
         }
-        // Without the content type, a gRPC request is refused with an HTTP status. The status of
-        // a gRPC refusal is 200, and proxies would let the request pass.
+        // Without the content type, a gRPC request is rejected with an HTTP status. The status of
+        // a gRPC rejection is 200, and proxies would let the request pass.
         let mut names = vec![header::AUTHORIZATION, DPOP];
         if proxy != AskingProxy::Nginx {
             names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
@@ -162,7 +162,7 @@ impl ForwardAuth {
             .check(asked.request(&parts.headers, &names, peer))
             .await
         {
-            Verdict::LetIn {
+            Verdict::Admitted {
                 identity,
                 response_headers,
             } => {
@@ -171,13 +171,13 @@ impl ForwardAuth {
                 response.headers_mut().extend(identity);
                 response
             }
-            Verdict::Refused(response) => proxy.refused(response),
+            Verdict::Rejected(response) => proxy.rejected(response),
         }
     }
 }
 
 impl AskingProxy {
-    fn asked(self, parts: &http::request::Parts) -> Result<Asked, Trouble> {
+    fn asked(self, parts: &http::request::Parts) -> Result<OriginalRequest, Trouble> {
         let headers = &parts.headers;
         head::framing(headers)?;
         let (family, other) = self.families();
@@ -188,7 +188,7 @@ impl AskingProxy {
         for (value, name) in [(method, other.method), (uri, other.uri)] {
             // Whoever has set it means something else, and a service may believe that.
             if headers.get_all(name).iter().any(|said| said != value) {
-                warn!(target: "gateway", "{name} says something else than {} has set; the request is refused", self.name());
+                warn!(target: "gateway", "{name} says something else than {} has set; the request is rejected", self.name());
                 return Err(BAD_REQUEST);
             }
         }
@@ -197,10 +197,10 @@ impl AskingProxy {
         };
         let names = headers.keys().filter(|name| !is_of_family(name));
         if let Some(name) = asked::misleading(names) {
-            warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is refused");
+            warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is rejected");
             return Err(BAD_REQUEST);
         }
-        Ok(Asked {
+        Ok(OriginalRequest {
             method: asked::method(method.as_bytes()).ok_or(BAD_REQUEST)?,
             target: asked::target(uri.as_bytes()).ok_or(BAD_REQUEST)?,
             host: self.host(parts)?,
@@ -221,7 +221,7 @@ impl AskingProxy {
         };
         match told {
             Some(host) if !head::is_host(&host) => {
-                warn!(target: "gateway", "{} tells a host that is none; the request is refused", self.name());
+                warn!(target: "gateway", "{} tells a host that is none; the request is rejected", self.name());
                 Err(BAD_REQUEST)
             }
             told => Ok(told),
@@ -235,11 +235,11 @@ impl AskingProxy {
         problem(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    fn refused(self, mut response: Response<Body>) -> Response<Body> {
+    fn rejected(self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status.is_success() {
             // It would let the request pass.
-            error!(target: "gateway", "a refusal has the status {status}");
+            error!(target: "gateway", "a rejection has the status {status}");
             return problem(StatusCode::INTERNAL_SERVER_ERROR);
         }
         if self == Self::Nginx {

@@ -1,4 +1,4 @@
-//! The door: method, URI, headers and peer in, a verdict out.
+//! The route: method, URI, headers and peer in, a verdict out.
 //!
 //! Whatever passes requests on goes through a [`Guard`]: the proxy has it in front of itself
 //! ([`Guard::protect`]), and what only answers whether a request may pass asks [`Guard::check`].
@@ -20,15 +20,15 @@ use crate::identity::Identity;
 
 mod issuer;
 
-/// A layer for each issuer, and what the upstream learns of who was let in. Clones are cheap.
+/// A layer for each issuer, and what the upstream learns of who was admitted. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    doors: Vec<Door<DpopLayer>>,
+    routes: Vec<IssuerRoute<DpopLayer>>,
     identity: Arc<Identity>,
 }
 
 #[derive(Clone, Debug)]
-struct Door<T> {
+struct IssuerRoute<T> {
     issuer: Arc<str>,
     way: T,
 }
@@ -37,7 +37,7 @@ struct Door<T> {
 #[derive(Debug)]
 pub enum Verdict {
     /// It may pass.
-    LetIn {
+    Admitted {
         /// The headers that tell the upstream who called. Those of the same names that came with the
         /// request have to be dropped: see [`Identity::is_reserved`].
         identity: HeaderMap,
@@ -45,7 +45,7 @@ pub enum Verdict {
         response_headers: HeaderMap,
     },
     /// It may not; this is the answer.
-    Refused(Response<Body>),
+    Rejected(Response<Body>),
 }
 
 impl Guard {
@@ -68,9 +68,9 @@ impl Guard {
         policies: Option<&PolicyTable>,
         identity: Identity,
     ) -> Self {
-        let door = |(issuer, config): (&str, Arc<DpopConfig>)| {
+        let route = |(issuer, config): (&str, Arc<DpopConfig>)| {
             let layer = DpopLayer::new(config);
-            Door {
+            IssuerRoute {
                 issuer: issuer.into(),
                 way: match policies {
                     None => layer,
@@ -79,7 +79,7 @@ impl Guard {
             }
         };
         Self {
-            doors: configs.into_iter().map(door).collect(),
+            routes: configs.into_iter().map(route).collect(),
             identity: Arc::new(identity),
         }
     }
@@ -89,32 +89,32 @@ impl Guard {
         &self.identity
     }
 
-    /// `inner`, for those that are let in. It has to be ready at all times.
+    /// `inner`, for those that are admitted. It has to be ready at all times.
     pub fn protect<S: Clone>(&self, inner: &S) -> Guarded<S> {
-        let door = |door: &Door<DpopLayer>| Door {
-            issuer: Arc::clone(&door.issuer),
-            way: door.way.layer(inner.clone()),
+        let route = |route: &IssuerRoute<DpopLayer>| IssuerRoute {
+            issuer: Arc::clone(&route.issuer),
+            way: route.way.layer(inner.clone()),
         };
         Guarded {
-            doors: self.doors.iter().map(door).collect(),
+            routes: self.routes.iter().map(route).collect(),
         }
     }
 
     /// The verdict on a request, of which the method, the URI as the client sent it, the headers and,
-    /// in the extensions, the [peer](dpop_tower::target::PeerAddr) count. A proof that is let in
+    /// in the extensions, the [peer](dpop_tower::target::PeerAddr) count. A proof that is admitted
     /// counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
-        let at_the_door = AtTheDoor {
+        let endpoint = Endpoint {
             identity: Arc::clone(&self.identity),
         };
-        let guarded = self.protect(&at_the_door);
+        let guarded = self.protect(&endpoint);
         let mut response = guarded.call(request).await;
-        match response.extensions_mut().remove::<LetIn>() {
-            Some(LetIn(identity)) => Verdict::LetIn {
+        match response.extensions_mut().remove::<Admitted>() {
+            Some(Admitted(identity)) => Verdict::Admitted {
                 identity,
                 response_headers: std::mem::take(response.headers_mut()),
             },
-            None => Verdict::Refused(response),
+            None => Verdict::Rejected(response),
         }
     }
 }
@@ -122,11 +122,11 @@ impl Guard {
 /// A service behind a [`Guard`].
 #[derive(Clone)]
 pub struct Guarded<S> {
-    doors: Vec<Door<Dpop<S>>>,
+    routes: Vec<IssuerRoute<Dpop<S>>>,
 }
 
 impl<S> Guarded<S> {
-    /// Passes the request on, or refuses it.
+    /// Passes the request on, or rejects it.
     pub fn call<B: 'static>(
         &self,
         request: Request<B>,
@@ -134,20 +134,20 @@ impl<S> Guarded<S> {
     where
         S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone,
     {
-        let iss = match self.doors.as_slice() {
+        let iss = match self.routes.as_slice() {
             // There is nothing to choose.
             [] | [_] => None,
             _ => issuer::unverified(request.headers()),
         };
-        let named = iss.and_then(|iss| self.doors.iter().find(|door| *door.issuer == *iss));
-        let door = named.or(self.doors.first()).map(|door| door.way.clone());
+        let named = iss.and_then(|iss| self.routes.iter().find(|route| *route.issuer == *iss));
+        let route = named.or(self.routes.first()).map(|route| route.way.clone());
         async move {
-            match door {
-                Some(door) => match door.oneshot(request).await {
+            match route {
+                Some(route) => match route.oneshot(request).await {
                     Ok(response) => response.map(Body::new),
                     Err(never) => match never {},
                 },
-                // Whoever configures no issuer lets nobody in.
+                // Whoever configures no issuer admits nobody.
                 None => crate::proxy::problem(http::StatusCode::SERVICE_UNAVAILABLE),
             }
         }
@@ -162,14 +162,14 @@ impl<S> fmt::Debug for Guarded<S> {
 
 /// Stands where the upstream would, and notes who gets there.
 #[derive(Clone)]
-struct AtTheDoor {
+struct Endpoint {
     identity: Arc<Identity>,
 }
 
 #[derive(Clone)]
-struct LetIn(HeaderMap);
+struct Admitted(HeaderMap);
 
-impl Service<Request<()>> for AtTheDoor {
+impl Service<Request<()>> for Endpoint {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -180,8 +180,8 @@ impl Service<Request<()>> for AtTheDoor {
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let mut response = Response::new(Body::empty());
-        let let_in = LetIn(self.identity.headers(request.extensions()));
-        response.extensions_mut().insert(let_in);
+        let admitted = Admitted(self.identity.headers(request.extensions()));
+        response.extensions_mut().insert(admitted);
         ready(Ok(response))
     }
 }

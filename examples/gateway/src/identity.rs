@@ -22,14 +22,14 @@ const CLAIMS: [(&str, &str); 4] = [
     ("iss", "x-dpop-issuer"),
 ];
 
-/// Where nothing is refused, what would have been: `let_in`, or the reason in snake case.
+/// Where nothing is rejected, what would have been: `admitted`, or the reason in snake case.
 static REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
 
 /// Whatever begins like this is the gateway's, also where the file gives other names: an upstream may
 /// still read those that are usual.
 const PREFIX: &str = "x-dpop-";
 
-/// What may not stand in a header, and the percent sign, so that decoding has one result. Octets
+/// What may not stand in a header, and the percent sign, so that decoding has one result. Bytes
 /// beyond ASCII are always encoded.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -124,12 +124,12 @@ impl Identity {
         name.starts_with(PREFIX) || self.reserved.contains(&name)
     }
 
-    /// The headers of a request that a layer has let in. Where it was let in without a token, there
+    /// The headers of a request that a layer has admitted. Where it was admitted without a token, there
     /// is none but, where the policy is to report, the report; where it came with a token that is bound to nothing, there is no thumbprint.
     pub fn headers(&self, extensions: &Extensions) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(report) = extensions.get::<Report>() {
-            let reason = report.rejection().map_or("let_in", Rejection::reason);
+            let reason = report.rejection().map_or("admitted", Rejection::reason);
             headers.insert(&REPORT, HeaderValue::from_static(reason));
         }
         let claims = if let Some(token) = extensions.get::<BoundToken>() {

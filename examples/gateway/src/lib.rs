@@ -1,7 +1,7 @@
 //! A reverse proxy that checks DPoP (RFC 9449) for services that do not know it.
 //!
 //! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it lets a request in or
-//! refuses it, and forwards what is let in to the upstream, without its credentials and with headers
+//! rejects it, and forwards what is admitted to the upstream, without its credentials and with headers
 //! that say who called. [`serve`] runs it on a socket, and [`watch`] has it follow the file.
 //!
 //! | module | what it does |
@@ -9,11 +9,11 @@
 //! | [`settings`] | reads and checks the file |
 //! | [`guard`] | method, URI, headers and peer in; a verdict out |
 //! | [`identity`] | which claims the upstream gets in which headers, and who else may not write these |
-//! | [`proxy`] | forwards a request that was let in, and its response |
+//! | [`proxy`] | forwards a request that was admitted, and its response |
 //! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
 //! | [`ext_authz`] | the same for Envoy |
 //! | `asked` | what these tell of a request, and who may ask |
-//! | [`memory`] | what outlives a change of the file, above all the proofs that were used |
+//! | [`reload_state`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
 //! | `cors` | which pages of other origins may use the service |
 //! | `names` | headers that no client may have passed on, under any spelling |
@@ -28,15 +28,15 @@ pub mod forward_auth;
 pub mod guard;
 pub mod identity;
 mod live;
-pub mod memory;
 mod names;
 mod observed;
 pub mod proxy;
+pub mod reload_state;
 mod server;
 pub mod settings;
 
 pub use self::{
-    asked::Askers,
+    asked::TrustedProxies,
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},

@@ -23,8 +23,8 @@ use tracing::{error, info, warn};
 use crate::{
     cors::Cors,
     guard::{Guard, Guarded},
-    memory::Memory,
     proxy::{self, Proxy},
+    reload_state::ReloadState,
     settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
 };
 
@@ -40,7 +40,7 @@ pub struct Gateway(Arc<Shared>);
 
 struct Shared {
     live: ArcSwap<Live>,
-    memory: Memory,
+    memory: ReloadState,
 }
 
 struct Live {
@@ -81,7 +81,7 @@ impl Gateway {
                 cors: None,
                 settings: None,
             }),
-            memory: Memory::new(None, None, None)?,
+            memory: ReloadState::new(None, None, None)?,
         })))
     }
 
@@ -115,7 +115,7 @@ impl Gateway {
         }
     }
 
-    /// What decides now who is let in, for whatever asks without forwarding anything.
+    /// What decides now who is admitted, for whatever asks without forwarding anything.
     pub fn guard(&self) -> Guard {
         self.0.live.load().guard.clone()
     }
@@ -132,17 +132,17 @@ impl Gateway {
         live.settings.as_ref()?.ext_authz().cloned()
     }
 
-    /// A refusal of a request that somebody else got, so that a page of its origin can read it, if it
+    /// A rejection of a request that somebody else got, so that a page of its origin can read it, if it
     /// may.
     pub(crate) async fn readable(
         &self,
         origin: Option<&HeaderValue>,
-        refusal: Response<Body>,
+        rejection: Response<Body>,
     ) -> Response<Body> {
         let live = self.0.live.load_full();
         match &live.cors {
-            Some(cors) => cors.mark(origin, refusal).await,
-            None => refusal,
+            Some(cors) => cors.mark(origin, rejection).await,
+            None => rejection,
         }
     }
 
@@ -172,7 +172,7 @@ impl Gateway {
 }
 
 impl Live {
-    fn of(settings: Settings, memory: &Memory) -> Result<Self, SettingsError> {
+    fn of(settings: Settings, memory: &ReloadState) -> Result<Self, SettingsError> {
         let guard = settings.guard(memory)?;
         let proxy = settings.upstream().map(|upstream| {
             Proxy::new(

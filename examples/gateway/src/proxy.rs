@@ -1,6 +1,6 @@
-//! Forwards requests that were let in, and their responses.
+//! Forwards requests that were admitted, and their responses.
 //!
-//! The path and the query go to the upstream octet for octet: what the policy and the proof were
+//! The path and the query go to the upstream byte for byte: what the policy and the proof were
 //! checked against is what the upstream sees. Bodies are streamed both ways.
 
 use std::{
@@ -29,7 +29,7 @@ pub use self::{
 };
 use crate::{
     identity::Identity,
-    server::{Activity, Ending, Place},
+    server::{Activity, ConnectionPermit, Ending},
 };
 
 mod connector;
@@ -106,7 +106,7 @@ impl Proxy {
         let upgrade = upgrade::wanted(&mut request);
         let extensions = request.extensions();
         let lifetime = TokenLifetime::of(extensions);
-        let place = extensions.get::<Place>().cloned();
+        let place = extensions.get::<ConnectionPermit>().cloned();
         let activity = extensions.get::<Activity>().cloned();
         let (parts, body) = request.into_parts();
         let mut outgoing = Request::new(());

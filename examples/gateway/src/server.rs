@@ -51,7 +51,7 @@ pub struct Shutdown<F> {
 /// One of the connections that are allowed at a time. It is free again when all clones are gone: a
 /// connection that has become a WebSocket takes one with it.
 #[derive(Clone)]
-pub(crate) struct Place(
+pub(crate) struct ConnectionPermit(
     #[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>,
 );
 
@@ -138,7 +138,7 @@ fn accept<A, F>(
     // Otherwise a small response may wait for the acknowledgement of another.
     let _ = stream.set_nodelay(true);
     let activity = Activity::new();
-    let place = Place(Arc::new(permit));
+    let place = ConnectionPermit(Arc::new(permit));
     let framing = Framing::new(limits.header_size);
     let is_ambiguous = framing.is_ambiguous();
     let service = {

@@ -26,8 +26,8 @@ use crate::{
     cors::Cors,
     guard::Guard,
     identity::Identity,
-    memory::Memory,
     proxy::{Forwarding, Timeouts, Upstream},
+    reload_state::ReloadState,
 };
 
 mod access;
@@ -61,7 +61,7 @@ pub struct Settings {
 pub struct Limits {
     /// How many connections are served at a time. More have to wait.
     pub connections: usize,
-    /// How large the headers of a request may be, in octets, at least 8192.
+    /// How large the headers of a request may be, in bytes, at least 8192.
     pub header_size: usize,
     /// How long they may take to arrive.
     pub header_timeout: Duration,
@@ -177,9 +177,9 @@ impl Settings {
     /// # Errors
     ///
     /// [`SettingsError`] if the operating system has no randomness to give.
-    pub fn memory(&self) -> Result<Memory, SettingsError> {
+    pub fn memory(&self) -> Result<ReloadState, SettingsError> {
         let [capacity, per_client, per_subject] = self.replay_capacity();
-        Memory::new(capacity, per_client, per_subject)
+        ReloadState::new(capacity, per_client, per_subject)
             .map_err(|error| self.source.error(0..0, "", error::explain(&error)))
     }
 
@@ -188,19 +188,19 @@ impl Settings {
         let replay = &self.file.replay;
         [
             &replay.capacity,
-            &replay.capacity_per_client,
+            &replay.capacity_per_key,
             &replay.capacity_per_subject,
         ]
         .map(|field| field.as_ref().map(|count| *count.get_ref()))
     }
 
-    /// What decides who is let in. It remembers in `memory`.
+    /// What decides who is admitted. It remembers in `memory`.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] if the keys of an issuer or a secret cannot be read, or what is read is no
     /// good.
-    pub fn guard(&self, memory: &Memory) -> Result<Guard, SettingsError> {
+    pub fn guard(&self, memory: &ReloadState) -> Result<Guard, SettingsError> {
         let target = &self.forwarding.target;
         let configs = access::configs(&self.file, &self.source, &self.folder, memory, target)?;
         let configs = configs
@@ -309,7 +309,7 @@ fn limits(file: &File, source: &Source) -> Result<(Limits, Timeouts), SettingsEr
     let header_size = *limits.header_size.get_ref();
     // Less than 8 KiB, hyper cannot do; a token and a proof may have 16 KiB each.
     if !(8192..=16 * 1024 * 1024).contains(&header_size) {
-        let message = "it is from 8192 octets to 16 MiB";
+        let message = "it is from 8192 bytes to 16 MiB";
         return Err(source.error(limits.header_size.span(), "limits.header_size", message));
     }
     let connections = *limits.connections.get_ref();

@@ -36,8 +36,8 @@ fn gateway(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A program that runs, and ends with the test.
@@ -303,9 +303,9 @@ fn tls_upstream(certificate: &Path) -> String {
             };
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
-                let mut octet = [0];
-                stream.read_exact(&mut octet).unwrap();
-                head.extend(octet);
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
             }
             let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
             stream.write_all(answer).unwrap();

@@ -58,7 +58,7 @@ impl Credentials {
         };
         drop(nonce);
         let authorization = HeaderValue::try_from(format!("DPoP {}", self.token));
-        // A token that fits no header is not sent, and the call is refused.
+        // A token that fits no header is not sent, and the call is rejected.
         if let (Ok(mut authorization), Ok(proof)) = (authorization, proof.sign().try_into()) {
             authorization.set_sensitive(true);
             let headers = request.headers_mut();

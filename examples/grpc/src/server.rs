@@ -22,7 +22,7 @@ const HEADER_LIST_SIZE: u32 = 64 * 1024;
 ///
 /// [`ConfigError`] if two patterns contradict each other.
 pub fn policies() -> Result<PolicyTable, ConfigError> {
-    let write = || Policy::strict().scope("orders:write");
+    let write = || Policy::strict().require_scope("orders:write");
     PolicyTable::builder()
         .route("/orders.v1.Orders/Place", write())
         .route("/orders.v1.Orders/PlaceAll", write())
@@ -59,7 +59,7 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_LIST_SIZE)
         // Browsers speak gRPC-web over HTTP/1.1, too.
         .accept_http1(true)
-        // Outside, so that it turns refusals into gRPC-web as well.
+        // Outside, so that it turns rejections into gRPC-web as well.
         .layer(GrpcWebLayer::new())
         .layer(layer)
         .add_service(OrdersServer::new(OrderDesk))

@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post},
 };
 use dpop_tower::{
-    BearerToken, BoundToken, ConfigError, DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin,
+    BearerToken, BoundToken, ConfigError, DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin,
     extract::Scopes, rejection::ProblemDetails,
 };
 
@@ -32,7 +32,7 @@ async fn change(scopes: Scopes) -> String {
     format!("changed, by someone with {scopes:?}")
 }
 
-pub(crate) fn router(tokens: JwtTokens) -> Result<Router, ConfigError> {
+pub(crate) fn router(tokens: Issuer) -> Result<Router, ConfigError> {
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens).build()?;
     // Layers of one configuration share its replay store and caches.
     let config = Arc::new(config);
@@ -44,13 +44,15 @@ pub(crate) fn router(tokens: JwtTokens) -> Result<Router, ConfigError> {
 
     let staff = Router::new()
         .route("/orders", post(change))
-        .route_layer(with(Policy::strict().scope("orders:write").build()?));
+        .route_layer(with(
+            Policy::strict().require_scope("orders:write").build()?,
+        ));
     let payments = Router::new()
         .route("/", post(async || "paid"))
         .route_layer(with(
             Policy::strict()
                 .require_nonce()
-                .acr(["urn:example:mfa"])
+                .require_acr(["urn:example:mfa"])
                 .max_auth_age(Duration::from_secs(300))
                 .build()?,
         ));

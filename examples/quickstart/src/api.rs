@@ -4,7 +4,7 @@ use std::error::Error;
 
 use axum::{Json, Router, routing::get};
 use dpop_tower::{
-    BoundToken, ConfigError, DpopConfig, DpopLayer, JwtTokens, PublicOrigin,
+    BoundToken, ConfigError, DpopConfig, DpopLayer, Issuer, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
 };
 use serde::{Deserialize, Serialize};
@@ -52,14 +52,16 @@ pub(crate) fn config(
     public_origin: &str,
     nonces: Nonces,
 ) -> Result<DpopConfig, Box<dyn Error>> {
-    let mut tokens = JwtTokens::discover(issuer).audience(audience);
+    let mut tokens = Issuer::discover(issuer).audience(audience);
     if is_loopback(issuer) {
         tokens = tokens.danger_allow_plain_http();
     }
     let config = DpopConfig::builder(PublicOrigin::new(public_origin)?, tokens);
     let config = match nonces {
         Nonces::Off => config,
-        Nonces::Required => config.nonces(StatelessNonces::new(NonceSecret::random()?)),
+        Nonces::Required => config
+            .nonce_source(StatelessNonces::new(NonceSecret::random()?))
+            .require_nonces(),
     };
     config.build().map_err(|error| explain(&error))
 }

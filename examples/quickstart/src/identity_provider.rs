@@ -16,7 +16,7 @@ use dpop_tower::crypto::AwsLcRs as Backend;
 use dpop_tower::crypto::Josekit as Backend;
 use dpop_tower::{
     clock::{SystemClock, TimeSource},
-    proof::{Htu, ProofContext, ProofPolicy},
+    proof::{Htu, ProofContext, ProofVerifier},
     test_util::{TestClient, TestIssuer},
 };
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn token(State(provider): State<Provider>, headers: HeaderMap) -> Response
         .zip(Htu::parse(&format!("{}/token", provider.url)).ok())
         .and_then(|(proof, htu)| {
             let context = ProofContext::new(&Method::POST, &htu, SystemClock.now());
-            ProofPolicy::default()
+            ProofVerifier::default()
                 .verify(proof, &context, &Backend)
                 .ok()
         });

@@ -60,7 +60,7 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
         return Ok(ExitCode::FAILURE);
     }
     if then_serve {
-        log_refusals();
+        log_rejections();
         println!("{}", story::what_to_try(&idp_url, &api_url));
         api.await?;
         idp.await?;
@@ -69,7 +69,7 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
 }
 
 async fn serve_real(settings: RealIssuer) -> Result<ExitCode, Box<dyn Error>> {
-    log_refusals();
+    log_rejections();
     let config = api::config(
         &settings.issuer,
         &settings.audience,
@@ -103,8 +103,8 @@ async fn serve(listener: TcpListener, router: Router) {
     server::serve(listener, router, until).await;
 }
 
-/// dpop-tower says in one line why a request was refused.
-fn log_refusals() {
+/// dpop-tower says in one line why a request was rejected.
+fn log_rejections() {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();

@@ -50,7 +50,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "GET, with the token and a proof",
-            Expected::LetIn,
+            Expected::Admitted,
             Outgoing::Dpop(Method::GET, Some(&first)),
         )
         .await?;
@@ -58,7 +58,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "POST, with the token and a proof",
-            Expected::LetIn,
+            Expected::Admitted,
             Outgoing::Dpop(Method::POST, Some(&post)),
         )
         .await?;
@@ -67,14 +67,14 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "the token as a plain Bearer token",
-            Expected::Refused("invalid_token", "with the DPoP scheme"),
+            Expected::Rejected("invalid_token", "with the DPoP scheme"),
             Outgoing::Bearer,
         )
         .await?;
     story
         .send(
             "the token without a proof",
-            Expected::Refused("invalid_dpop_proof", "missing"),
+            Expected::Rejected("invalid_dpop_proof", "missing"),
             Outgoing::Dpop(Method::GET, None),
         )
         .await?;
@@ -82,7 +82,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "a proof made with the thief's own key",
-            Expected::Refused("invalid_token", "another key"),
+            Expected::Rejected("invalid_token", "another key"),
             Outgoing::Dpop(Method::GET, Some(&forged)),
         )
         .await?;
@@ -90,14 +90,14 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "that, passed off as made with the app's key",
-            Expected::Refused("invalid_dpop_proof", "signature"),
+            Expected::Rejected("invalid_dpop_proof", "signature"),
             Outgoing::Dpop(Method::GET, Some(&disguised)),
         )
         .await?;
     story
         .send(
             "the app's first proof, sent again",
-            Expected::Refused("invalid_dpop_proof", "used before"),
+            Expected::Rejected("invalid_dpop_proof", "used before"),
             Outgoing::Dpop(Method::GET, Some(&first)),
         )
         .await?;
@@ -105,7 +105,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "a fresh proof of the app, for another URL",
-            Expected::Refused("invalid_dpop_proof", "another URI"),
+            Expected::Rejected("invalid_dpop_proof", "another URI"),
             Outgoing::Dpop(Method::GET, Some(&other_url)),
         )
         .await?;
@@ -113,7 +113,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "a fresh proof of the app, for another method",
-            Expected::Refused("invalid_dpop_proof", "another method"),
+            Expected::Rejected("invalid_dpop_proof", "another method"),
             Outgoing::Dpop(Method::POST, Some(&other_method)),
         )
         .await?;
@@ -124,7 +124,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "an unused proof of the app, an hour old",
-            Expected::Refused("invalid_dpop_proof", "too old"),
+            Expected::Rejected("invalid_dpop_proof", "too old"),
             Outgoing::Dpop(Method::GET, Some(&old)),
         )
         .await?;
@@ -134,7 +134,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     story
         .send(
             "GET, with the token and a new proof",
-            Expected::LetIn,
+            Expected::Admitted,
             Outgoing::Dpop(Method::GET, Some(&last)),
         )
         .await?;
@@ -218,16 +218,16 @@ impl Story {
 /// What should come of a request.
 #[derive(Debug)]
 enum Expected {
-    LetIn,
+    Admitted,
     /// With this error code, and these words in its description.
-    Refused(&'static str, &'static str),
+    Rejected(&'static str, &'static str),
 }
 
 impl Expected {
     fn is(&self, status: u16, challenge: Option<&str>) -> bool {
         match (self, challenge) {
-            (Self::LetIn, None) => status == 200,
-            (Self::Refused(error, why), Some(challenge)) => {
+            (Self::Admitted, None) => status == 200,
+            (Self::Rejected(error, why), Some(challenge)) => {
                 status == 401
                     && challenge.starts_with("DPoP ")
                     && challenge.contains(&format!("error=\"{error}\""))
@@ -245,8 +245,8 @@ fn challenge(response: &Response) -> Option<String> {
 
 fn verdict(status: u16) -> String {
     match status {
-        200 => "200 OK: let in".to_owned(),
-        401 => "401 Unauthorized: refused".to_owned(),
+        200 => "200 OK: admitted".to_owned(),
+        401 => "401 Unauthorized: rejected".to_owned(),
         other => format!("{other}"),
     }
 }
@@ -276,10 +276,10 @@ The API and its identity provider go on serving (Ctrl-C ends them). Try:
   curl -i {api}/healthz                       open to everybody
   curl -i {api}/resource                      no token
   curl -s {idp}/try > request.sh            a request with a token and a new proof, good for a minute
-  sh request.sh                                             let in
+  sh request.sh                                             admitted
   sh request.sh                                             the same proof again
 
-Below, the server says why it refused a request.
+Below, the server says why it rejected a request.
 "
     )
 }

@@ -93,8 +93,8 @@ class Orders:
         self.token = token_for("orders:write")
         self.nonce = None
         if self.nonces == "required":
-            # With a good nonce in every proof, no refusal can be the nonce's doing.
-            self.nonce = self.refused("Place", self.proved("Place"), *self.NONCE_WANTED)["dpop-nonce"]
+            # With a good nonce in every proof, no rejection can be the nonce's doing.
+            self.nonce = self.rejected("Place", self.proved("Place"), *self.NONCE_WANTED)["dpop-nonce"]
 
     NONCE_WANTED = (grpc.StatusCode.UNAUTHENTICATED, "use_dpop_nonce", "the proof needs a nonce")
 
@@ -109,8 +109,8 @@ class Orders:
         _, answers = METHODS[method]
         self.assertEqual(self.call(method, metadata), answers)
 
-    def refused(self, method, metadata, code, error, message):
-        """The trailing metadata of a call that must be refused, with what every refusal has."""
+    def rejected(self, method, metadata, code, error, message):
+        """The trailing metadata of a call that must be rejected, with what every rejection has."""
         with self.assertRaises(grpc.RpcError) as raised:
             self.call(method, metadata)
         status = raised.exception
@@ -147,7 +147,7 @@ class Orders:
                 proved = self.proved(method)
                 self.served(method, proved)
                 invalid_proof = (grpc.StatusCode.UNAUTHENTICATED, "invalid_dpop_proof")
-                self.refused(method, proved, *invalid_proof, "the proof was used before")
+                self.rejected(method, proved, *invalid_proof, "the proof was used before")
 
     def test_a_proof_without_a_nonce_is_told_one_with_which_the_call_is_served(self):
         for method in METHODS:
@@ -156,10 +156,10 @@ class Orders:
                 if self.nonces == "off":
                     self.served(method, without)
                 else:
-                    told = self.refused(method, without, *self.NONCE_WANTED)
+                    told = self.rejected(method, without, *self.NONCE_WANTED)
                     self.served(method, self.proved(method, nonce=told["dpop-nonce"]))
 
-    def test_a_call_without_a_good_proof_of_the_key_is_refused(self):
+    def test_a_call_without_a_good_proof_of_the_key_is_rejected(self):
         unauthenticated = grpc.StatusCode.UNAUTHENTICATED
         key = self.token.dpop_key
         earlier = DPoPKey(key.private_key, iat_generator=lambda: int(time.time()) - 3600)
@@ -208,14 +208,14 @@ class Orders:
                 ("an old proof", self.proved(method, key=earlier), "invalid_dpop_proof", "the proof is too old"),
             ):
                 with self.subTest(method, what=what):
-                    self.refused(method, metadata, unauthenticated, error, message)
+                    self.rejected(method, metadata, unauthenticated, error, message)
 
     def test_a_method_that_needs_a_scope_is_denied_without_it(self):
         reader = token_for("orders:read")
         denied = (grpc.StatusCode.PERMISSION_DENIED, "insufficient_scope", "the token lacks a scope")
         for method in ("Place", "PlaceAll"):
             with self.subTest(method):
-                told = self.refused(method, self.proved(method, token=reader), *denied)
+                told = self.rejected(method, self.proved(method, token=reader), *denied)
                 self.assertIn('scope="orders:write"', told["www-authenticate"])
         for method in ("Watch", "Quote"):
             with self.subTest(method):

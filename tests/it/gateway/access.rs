@@ -1,4 +1,4 @@
-//! Who is let in, as the file says.
+//! Who is admitted, as the file says.
 
 use std::fs;
 
@@ -31,24 +31,24 @@ async fn what_the_walk_through_tries_comes_out_as_it_says() {
     let good = proof(&rig.client, "GET", &url);
     assert_eq!(rig.status(with(&good)).await, 200);
 
-    let refused = async |request| {
+    let rejected = async |request| {
         let response = rig.send(request).await;
         (response.status().as_u16(), error_of(&response).unwrap())
     };
     let bad_proof = (401, "invalid_dpop_proof".to_owned());
     let bad_token = (401, "invalid_token".to_owned());
-    assert_eq!(refused(with(&good)).await, bad_proof, "again");
+    assert_eq!(rejected(with(&good)).await, bad_proof, "again");
     let other_method = proof(&rig.client, "POST", &url);
-    assert_eq!(refused(with(&other_method)).await, bad_proof);
+    assert_eq!(rejected(with(&other_method)).await, bad_proof);
     let other_url = proof(&rig.client, "GET", &format!("{ORIGIN}/other"));
-    assert_eq!(refused(with(&other_url)).await, bad_proof);
+    assert_eq!(rejected(with(&other_url)).await, bad_proof);
     let other_key = proof(&TestClient::new(), "GET", &url);
-    assert_eq!(refused(with(&other_key)).await, bad_token);
+    assert_eq!(rejected(with(&other_key)).await, bad_token);
     let mut missing = rig.get("/f1-results");
     missing.headers_mut().remove("dpop");
-    assert_eq!(refused(missing).await, bad_proof);
+    assert_eq!(rejected(missing).await, bad_proof);
     let bare = Request::get("/f1-results").header(header::AUTHORIZATION, format!("Bearer {token}"));
-    assert_eq!(refused(bare.body(Body::empty()).unwrap()).await, bad_token);
+    assert_eq!(rejected(bare.body(Body::empty()).unwrap()).await, bad_token);
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_proof_is_as_old_as_the_file_allows() {
 
 /// Who only asks whether a request may pass gets the same verdict.
 #[tokio::test]
-async fn the_guard_by_itself_tells_who_it_is_or_how_to_refuse() {
+async fn the_guard_by_itself_tells_who_it_is_or_how_to_reject() {
     let rig = Rig::new(mirror()).await;
     let guard = rig.gateway.guard();
     let mut request = rig.get("/orders").map(|_| ());
@@ -298,18 +298,18 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_refuse() {
         again
     };
     match guard.check(request).await {
-        Verdict::LetIn { identity, .. } => {
+        Verdict::Admitted { identity, .. } => {
             assert_eq!(identity["x-dpop-subject"], "alice");
             assert_eq!(identity.len(), 5);
         }
-        Verdict::Refused(response) => panic!("{response:?}"),
+        Verdict::Rejected(response) => panic!("{response:?}"),
     }
     match guard.check(again).await {
-        Verdict::Refused(response) => {
+        Verdict::Rejected(response) => {
             assert_eq!(response.status(), 401);
             assert_eq!(error_of(&response).unwrap(), "invalid_dpop_proof");
         }
-        Verdict::LetIn { .. } => panic!("a proof was used twice"),
+        Verdict::Admitted { .. } => panic!("a proof was used twice"),
     }
 }
 
@@ -318,7 +318,12 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_refuse() {
 async fn the_guard_by_itself_hands_out_nonces() {
     let api = Api::new();
     let nonces = StatelessNonces::new(NonceSecret::new([7; 32]).unwrap());
-    let config = api.config().nonces(nonces.clone()).build().unwrap();
+    let config = api
+        .config()
+        .nonce_source(nonces.clone())
+        .require_nonces()
+        .build()
+        .unwrap();
     let guard = Guard::new(config, None, Identity::default());
     let request = |nonce: &str| {
         let token = api.token().mint();
@@ -330,7 +335,7 @@ async fn the_guard_by_itself_hands_out_nonces() {
     for (later, expected) in [(0, None), (120, Some(()))] {
         api.advance(later);
         match guard.check(request(&first)).await {
-            Verdict::LetIn {
+            Verdict::Admitted {
                 response_headers, ..
             } => {
                 let current = nonces.current(api.clock.now());
@@ -342,16 +347,16 @@ async fn the_guard_by_itself_hands_out_nonces() {
                     if expected.is_some() { 2 } else { 0 }
                 );
             }
-            Verdict::Refused(response) => panic!("{response:?}"),
+            Verdict::Rejected(response) => panic!("{response:?}"),
         }
     }
     api.advance(120);
     match guard.check(request(&first)).await {
-        Verdict::Refused(response) => {
+        Verdict::Rejected(response) => {
             assert_eq!(error_of(&response).unwrap(), "use_dpop_nonce");
             assert!(response.headers().contains_key("dpop-nonce"));
         }
-        Verdict::LetIn { .. } => panic!("the nonce was too old"),
+        Verdict::Admitted { .. } => panic!("the nonce was too old"),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::{Rig, Wanted, error_of, ext_authz, forward_auth, forward_auth::Asked};
+use super::{Rig, Wanted, error_of, ext_authz, forward_auth, forward_auth::ForwardAuthRig};
 
 const PAGE: &str = "https://app.test";
 const CORS: &str = "[cors]\norigins = ['https://app.test', 'http://localhost:3000']\n";
@@ -232,12 +232,12 @@ async fn a_file_says_what_pages_may_do_and_a_new_one_counts_at_once() {
     );
 }
 
-/// Where another proxy forwards, it answers preflights, too; but what it passes on of a refusal can be
+/// Where another proxy forwards, it answers preflights, too; but what it passes on of a rejection can be
 /// read.
 #[tokio::test]
-async fn a_refusal_for_a_proxy_that_asks_can_be_read_by_a_page() {
+async fn a_rejection_for_a_proxy_that_asks_can_be_read_by_a_page() {
     for (_, name) in forward_auth::PROXIES {
-        let asked = Asked::by(name, Wanted::tables(CORS)).await;
+        let asked = ForwardAuthRig::by(name, Wanted::tables(CORS)).await;
         for (page, expected) in [(PAGE, Some(PAGE)), ("https://evil.example", None)] {
             let mut bare = from(page, asked.rig.get("/orders"));
             bare.headers_mut().remove("dpop");
@@ -257,7 +257,7 @@ async fn a_refusal_for_a_proxy_that_asks_can_be_read_by_a_page() {
     let mut envoy = ext_authz::Envoy::before(CORS).await;
     let mut bare = from(PAGE, envoy.rig.get("/orders"));
     bare.headers_mut().remove("dpop");
-    let (status, response) = envoy.refused(ext_authz::about(&bare)).await;
+    let (status, response) = envoy.rejected(ext_authz::about(&bare)).await;
     assert_eq!(status, 401);
     let allowed = ext_authz::header(&response.headers, "access-control-allow-origin");
     assert_eq!(allowed.as_deref(), Some(PAGE));

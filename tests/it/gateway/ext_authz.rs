@@ -73,7 +73,7 @@ impl Envoy {
         }
     }
 
-    async fn let_in(&mut self, question: CheckRequest) -> OkHttpResponse {
+    async fn admitted(&mut self, question: CheckRequest) -> OkHttpResponse {
         let answer = self.ask(question).await;
         assert_eq!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
@@ -83,7 +83,7 @@ impl Envoy {
     }
 
     /// With the status of HTTP.
-    pub(super) async fn refused(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
+    pub(super) async fn rejected(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
         let answer = self.ask(question).await;
         assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
@@ -128,7 +128,7 @@ pub(super) fn header(headers: &[HeaderValueOption], name: &str) -> Option<String
 #[tokio::test]
 async fn a_good_request_passes_with_who_called_and_without_credentials() {
     let mut envoy = Envoy::before("").await;
-    let response = envoy.let_in(about(&envoy.rig.get("/orders?a"))).await;
+    let response = envoy.admitted(about(&envoy.rig.get("/orders?a"))).await;
     let thumbprint = envoy.rig.client.thumbprint().to_string();
     assert_eq!(
         header(&response.headers, "x-dpop-thumbprint"),
@@ -158,7 +158,7 @@ async fn what_a_client_forges_is_replaced_or_removed() {
         request
             .headers_mut()
             .insert(name.clone(), "mallory".parse().unwrap());
-        let response = envoy.let_in(about(&request)).await;
+        let response = envoy.admitted(about(&request)).await;
         let is_set = header(&response.headers, name.as_str()).as_deref() == Some("alice");
         let is_removed = response
             .headers_to_remove
@@ -169,16 +169,16 @@ async fn what_a_client_forges_is_replaced_or_removed() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_what_the_client_needs() {
+async fn a_rejection_has_what_the_client_needs() {
     let mut envoy = Envoy::before("[nonces]\nmode = 'required'\n").await;
     let (status, response) = envoy
-        .refused(about(&Request::get("/orders").body(()).unwrap()))
+        .rejected(about(&Request::get("/orders").body(()).unwrap()))
         .await;
     assert_eq!(status, 401);
     let challenge = header(&response.headers, "www-authenticate").unwrap();
     assert!(challenge.starts_with("DPoP "), "{challenge}");
 
-    let (status, response) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    let (status, response) = envoy.rejected(about(&envoy.rig.get("/orders"))).await;
     assert_eq!(status, 401);
     let challenge = header(&response.headers, "www-authenticate").unwrap();
     assert!(
@@ -193,17 +193,17 @@ async fn a_refusal_has_what_the_client_needs() {
         .rig
         .client
         .request_with_proof(Method::GET, &url, &token, &proof);
-    envoy.let_in(about(&request)).await;
-    let (status, _) = envoy.refused(about(&request)).await;
+    envoy.admitted(about(&request)).await;
+    let (status, _) = envoy.rejected(about(&request)).await;
     assert_eq!(status, 401);
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_refused_as_grpc_clients_read_it() {
+async fn a_grpc_call_is_rejected_as_grpc_clients_read_it() {
     let mut envoy = Envoy::before("").await;
     let request =
         Request::post("/orders.v1.Orders/Place").header("content-type", "application/grpc");
-    let (_, response) = envoy.refused(about(&request.body(()).unwrap())).await;
+    let (_, response) = envoy.rejected(about(&request.body(()).unwrap())).await;
     assert_eq!(
         header(&response.headers, "grpc-status").as_deref(),
         Some("16")
@@ -213,7 +213,7 @@ async fn a_grpc_call_is_refused_as_grpc_clients_read_it() {
 #[tokio::test]
 async fn a_question_that_envoy_would_not_ask_is_no_way_in() {
     let mut envoy = Envoy::before("").await;
-    let (status, _) = envoy.refused(CheckRequest::default()).await;
+    let (status, _) = envoy.rejected(CheckRequest::default()).await;
     assert_eq!(status, 500);
     let good = || about(&envoy.rig.get("/orders"));
     let questions = [
@@ -230,7 +230,7 @@ async fn a_question_that_envoy_would_not_ask_is_no_way_in() {
         })
         .collect();
     for (what, question) in questions {
-        let (status, _) = envoy.refused(question).await;
+        let (status, _) = envoy.rejected(question).await;
         assert_eq!(status, 500, "{what}");
     }
     for target in ["orders", "/orders#x", "*", "http://api.test/orders", ""] {
@@ -239,7 +239,7 @@ async fn a_question_that_envoy_would_not_ask_is_no_way_in() {
         let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
         target.clone_into(&mut http.path);
         http.headers.remove(":path");
-        let (status, _) = envoy.refused(question).await;
+        let (status, _) = envoy.rejected(question).await;
         assert!(status == 400 || status == 401, "{target}: {status}");
     }
 }
@@ -250,7 +250,7 @@ async fn a_proof_passes_once_through_the_gateway_and_envoy() {
     let request = envoy.rig.get("/orders");
     let question = about(&request);
     assert_eq!(envoy.rig.status(request).await, 200);
-    let (status, _) = envoy.refused(question).await;
+    let (status, _) = envoy.rejected(question).await;
     assert_eq!(status, 401);
 }
 
@@ -273,7 +273,7 @@ async fn what_could_mislead_the_service_is_removed() {
         request
             .headers_mut()
             .insert("x-request-id", "1".parse().unwrap());
-        let response = envoy.let_in(about(&request)).await;
+        let response = envoy.admitted(about(&request)).await;
         let removes = |name: &str| {
             response
                 .headers_to_remove
@@ -286,7 +286,7 @@ async fn what_could_mislead_the_service_is_removed() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused() {
+async fn what_is_no_request_is_rejected() {
     let mut envoy = Envoy::before("").await;
     for (host, headers, status) in [
         ("api.test", &[][..], 200),
@@ -316,10 +316,10 @@ async fn what_is_no_request_is_refused() {
         let http = attributes.request.as_mut().unwrap().http.as_mut().unwrap();
         host.clone_into(&mut http.host);
         if status == 200 {
-            envoy.let_in(question).await;
+            envoy.admitted(question).await;
         } else {
-            let (refused, _) = envoy.refused(question).await;
-            assert_eq!(refused, status, "{host} {headers:?}");
+            let (rejected, _) = envoy.rejected(question).await;
+            assert_eq!(rejected, status, "{host} {headers:?}");
         }
     }
 }
@@ -328,16 +328,16 @@ async fn what_is_no_request_is_refused() {
 async fn a_new_file_says_at_once_who_may_ask() {
     let mut envoy = Envoy::before("").await;
     let table = |rest: &str| format!("[ext_authz]\nlisten = '127.0.0.1:0'\n{rest}");
-    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    envoy.admitted(about(&envoy.rig.get("/orders"))).await;
     let elsewhere = table("networks = ['192.0.2.0/24']");
     envoy.rig.reload(Wanted::tables(&elsewhere));
-    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    let (status, _) = envoy.rejected(about(&envoy.rig.get("/orders"))).await;
     assert_eq!(status, 403);
     envoy
         .rig
         .reload(Wanted::tables(&table("networks = ['127.0.0.1']")));
-    envoy.let_in(about(&envoy.rig.get("/orders"))).await;
+    envoy.admitted(about(&envoy.rig.get("/orders"))).await;
     envoy.rig.reload(Wanted::default());
-    let (status, _) = envoy.refused(about(&envoy.rig.get("/orders"))).await;
+    let (status, _) = envoy.rejected(about(&envoy.rig.get("/orders"))).await;
     assert_eq!(status, 403);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, Bytes};
 use gateway::{
-    Askers, Settings, Shutdown,
+    Settings, Shutdown, TrustedProxies,
     forward_auth::{self, AskingProxy, ForwardAuth},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
@@ -26,13 +26,13 @@ pub(super) const PROXIES: [(AskingProxy, &str); 3] = [
 ];
 
 /// A gateway that is asked.
-pub(super) struct Asked {
+pub(super) struct ForwardAuthRig {
     pub(super) rig: Rig,
     pub(super) address: SocketAddr,
     proxy: AskingProxy,
 }
 
-impl Asked {
+impl ForwardAuthRig {
     pub(super) async fn by(proxy: &str, wanted: Wanted<'_>) -> Self {
         let table = format!(
             "[forward_auth]\nlisten = '127.0.0.1:0'\nproxy = '{proxy}'\n{}",
@@ -122,7 +122,7 @@ fn names(proxy: AskingProxy) -> (HeaderName, HeaderName) {
 #[tokio::test]
 async fn a_good_request_may_pass_and_the_proxy_learns_who_called() {
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let thumbprint = asked.rig.client.thumbprint().to_string();
         let requests = [
             asked.rig.get("/orders?a=b&c"),
@@ -148,7 +148,7 @@ async fn a_good_request_may_pass_and_the_proxy_learns_who_called() {
 #[tokio::test]
 async fn a_proof_is_for_the_method_and_the_path_that_the_proxy_tells() {
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let (method, uri) = names(proxy);
         let changes = [
             (&method, "POST"),
@@ -175,7 +175,7 @@ async fn a_proof_is_for_the_method_and_the_path_that_the_proxy_tells() {
 /// The method and the path of the request that asks are the proxy's own.
 #[tokio::test]
 async fn what_is_asked_with_does_not_count() {
-    let asked = Asked::by("nginx", Wanted::default()).await;
+    let asked = ForwardAuthRig::by("nginx", Wanted::default()).await;
     let mut asking = asked.about(&asked.rig.get("/orders"));
     *asking.method_mut() = Method::POST;
     *asking.uri_mut() = "/_dpop?x".parse().unwrap();
@@ -184,7 +184,7 @@ async fn what_is_asked_with_does_not_count() {
 
 #[tokio::test]
 async fn a_proof_passes_once_wherever_it_is_shown() {
-    let asked = Asked::by("caddy", Wanted::default()).await;
+    let asked = ForwardAuthRig::by("caddy", Wanted::default()).await;
     let first = asked.rig.get("/orders");
     assert_eq!(asked.status(asked.about(&first)).await, 200);
     assert_eq!(asked.status(asked.about(&first)).await, 401);
@@ -196,11 +196,11 @@ async fn a_proof_passes_once_wherever_it_is_shown() {
 }
 
 #[tokio::test]
-async fn refusals_have_what_the_client_needs() {
+async fn rejections_have_what_the_client_needs() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
     let wanted = Wanted::tables(tables);
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, wanted).await;
+        let asked = ForwardAuthRig::by(name, wanted).await;
         let mut bare = asked.rig.get("/orders");
         bare.headers_mut().remove(header::AUTHORIZATION);
         let response = asked.answer(asked.about(&bare)).await;
@@ -236,7 +236,7 @@ async fn refusals_have_what_the_client_needs() {
 async fn nginx_gets_no_status_that_it_cannot_pass_on() {
     let wanted = Wanted::tables("[replay]\ncapacity = 1\n");
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, wanted).await;
+        let asked = ForwardAuthRig::by(name, wanted).await;
         let expected = |status| match proxy {
             AskingProxy::Nginx => 403,
             AskingProxy::Traefik | AskingProxy::Caddy => status,
@@ -261,7 +261,7 @@ async fn nginx_gets_no_status_that_it_cannot_pass_on() {
 #[tokio::test]
 async fn nginx_gets_all_challenges_in_one_header() {
     let wanted = Wanted::head("mode = 'optional'");
-    let asked = Asked::by("nginx", wanted).await;
+    let asked = ForwardAuthRig::by("nginx", wanted).await;
     let mut bare = asked.rig.get("/orders");
     bare.headers_mut().remove(header::AUTHORIZATION);
     let response = asked.answer(asked.about(&bare)).await;
@@ -275,11 +275,11 @@ async fn nginx_gets_all_challenges_in_one_header() {
     );
 }
 
-/// The library refuses gRPC requests with status 200, which would let them pass.
+/// The library rejects gRPC requests with status 200, which would let them pass.
 #[tokio::test]
-async fn no_content_type_makes_a_refusal_a_success() {
+async fn no_content_type_makes_a_rejection_a_success() {
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         for content_type in [
             "application/grpc",
             "application/grpc+proto",
@@ -298,7 +298,7 @@ async fn no_content_type_makes_a_refusal_a_success() {
 #[tokio::test]
 async fn without_the_headers_of_the_proxy_there_is_no_verdict() {
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let (method, uri) = names(proxy);
         for header in [method, uri] {
             let request = asked.rig.get("/orders");
@@ -323,7 +323,7 @@ async fn headers_of_other_proxies_say_nothing() {
         ["x-forwarded-method", "x-forwarded-uri"],
     ];
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let (method, uri) = names(proxy);
         let other = families[usize::from(proxy == AskingProxy::Nginx)];
         // Instead of those of the proxy.
@@ -356,9 +356,9 @@ async fn headers_of_other_proxies_say_nothing() {
 
 /// GHSA-fvhj-4qfh-q2hm: what is behind `#` was taken for a part of the path by one and not by another.
 #[tokio::test]
-async fn what_is_no_path_is_refused() {
+async fn what_is_no_path_is_rejected() {
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let (method, uri) = names(proxy);
         for (header, value) in [
             (&uri, "/orders#"),
@@ -388,7 +388,7 @@ async fn what_is_no_path_is_refused() {
 async fn only_the_proxy_may_ask() {
     let wanted = Wanted::tables("networks = ['192.0.2.0/24', '2001:db8::/32']\n");
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, wanted).await;
+        let asked = ForwardAuthRig::by(name, wanted).await;
         let mut asking = asked.about(&asked.rig.get("/orders"));
         // Whatever it says of itself.
         let headers = asking.headers_mut();
@@ -404,7 +404,7 @@ async fn only_the_proxy_may_ask() {
 #[tokio::test]
 async fn a_request_with_a_header_of_the_gateway_does_not_pass() {
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let all = OF_THE_GATEWAY.into_iter().chain(["x-dpop-report"]);
         for spelling in all.flat_map(spellings) {
             let request = asked.rig.get("/orders");
@@ -421,7 +421,7 @@ async fn a_request_with_a_header_of_the_gateway_does_not_pass() {
 #[tokio::test]
 async fn where_nothing_is_looked_at_a_forged_header_does_not_pass_either() {
     let wanted = Wanted::head("mode = 'off'");
-    let asked = Asked::by("traefik", wanted).await;
+    let asked = ForwardAuthRig::by("traefik", wanted).await;
     let bare = |headers: HeaderMap| {
         let mut request = Request::get("/orders").body(()).unwrap();
         *request.headers_mut() = headers;
@@ -438,7 +438,7 @@ async fn where_nothing_is_looked_at_a_forged_header_does_not_pass_either() {
 #[tokio::test]
 async fn the_host_chooses_among_the_public_origins_only() {
     for (proxy, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let head = "public_origins = ['https://api.test', 'https://other.test:8443']";
         let text = std::fs::read_to_string(asked.rig.path()).unwrap();
         let text = text.replace(&format!("public_origins = [\"{ORIGIN}\"]"), head);
@@ -492,7 +492,7 @@ async fn the_host_chooses_among_the_public_origins_only() {
 #[tokio::test]
 async fn a_request_that_could_mislead_the_service_does_not_pass() {
     for (_, name) in PROXIES {
-        let asked = Asked::by(name, Wanted::default()).await;
+        let asked = ForwardAuthRig::by(name, Wanted::default()).await;
         let request = asked.rig.get("/orders");
         for (header, status) in [
             ("x-http-method-override", 400),
@@ -522,7 +522,7 @@ async fn a_request_that_could_mislead_the_service_does_not_pass() {
             .headers_mut()
             .insert(header::TRANSFER_ENCODING, coding);
         assert_eq!(asked.status(unknown).await, 501, "{name}");
-        // What a proxy writes of itself is not among them; and the proof is not used by a refusal.
+        // What a proxy writes of itself is not among them; and the proof is not used by a rejection.
         let mut good = asked.about(&request);
         for (header, value) in [
             ("x-forwarded-for", "192.0.2.1"),
@@ -542,7 +542,7 @@ async fn a_request_that_could_mislead_the_service_does_not_pass() {
 #[tokio::test]
 async fn a_new_file_says_at_once_who_may_ask() {
     let log = Log::listen();
-    let asked = Asked::by("traefik", Wanted::default()).await;
+    let asked = ForwardAuthRig::by("traefik", Wanted::default()).await;
     let table = |proxy: &str, rest: &str| {
         format!("[forward_auth]\nlisten = '127.0.0.1:0'\nproxy = '{proxy}'\n{rest}")
     };
@@ -586,7 +586,10 @@ fn a_file_says_who_may_ask() {
     // Nothing is forwarded.
     let alone = file("", "[forward_auth]\nlisten = '[::1]:1'\nproxy = 'caddy'\n").unwrap();
     assert!(alone.listen().is_none() && alone.upstream().is_none());
-    assert_eq!(alone.forward_auth().unwrap().askers, Askers::loopback());
+    assert_eq!(
+        alone.forward_auth().unwrap().askers,
+        TrustedProxies::loopback()
+    );
     assert!(file("", "[ext_authz]\nlisten = '127.0.0.1:1'\n").is_ok());
     let anywhere = "listen = '0.0.0.0:1'\n";
     for (head, tables, field, message) in [

@@ -202,7 +202,7 @@ async fn a_claim_is_one_line_of_visible_ascii_and_decodes_to_what_it_was() {
         let seen = rig.seen(request).await;
         let value = seen.header("x-dpop-subject").unwrap();
         assert!(
-            value.bytes().all(|octet| matches!(octet, b' '..=b'~')),
+            value.bytes().all(|byte| matches!(byte, b' '..=b'~')),
             "{value:?}"
         );
         let decoded = percent_decode_str(value).decode_utf8().unwrap();
@@ -302,9 +302,9 @@ async fn where_the_gateway_only_reports_it_says_what_strict_would_do() {
     let wanted = Wanted::head("mode = \"report_only\"");
     let rig = Rig::with(mirror(), wanted).await;
     let seen = rig.seen(rig.get("/orders")).await;
-    assert_eq!(seen.header("x-dpop-report"), Some("let_in"));
+    assert_eq!(seen.header("x-dpop-report"), Some("admitted"));
     assert_eq!(seen.header("x-dpop-subject"), Some("alice"));
-    let nothing = Request::get("/orders").header("x-dpop-report", "let_in");
+    let nothing = Request::get("/orders").header("x-dpop-report", "admitted");
     let seen = rig.seen(nothing.body(Body::empty()).unwrap()).await;
     assert_eq!(seen.header("x-dpop-report"), Some("credentials_missing"));
     assert_eq!(seen.header("x-dpop-subject"), None);

@@ -158,7 +158,7 @@ async fn a_transfer_coding_other_than_chunked_is_not_implemented() {
 
 /// A proxy in front that goes by the length would take the rest for the next request, of somebody else.
 #[tokio::test]
-async fn a_length_beside_an_encoding_is_refused_and_nothing_after_it_is_read() {
+async fn a_length_beside_an_encoding_is_rejected_and_nothing_after_it_is_read() {
     let (count, upstream) = counting();
     let rig = Rig::with(upstream, OPEN).await;
     let both = [

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{
-    ORIGIN, PATIENCE, Wanted, error_of, forward_auth::Asked, identity::spellings, json, mirror,
-    send, serve,
+    ORIGIN, PATIENCE, Wanted, error_of, forward_auth::ForwardAuthRig, identity::spellings, json,
+    mirror, send, serve,
 };
 
 /// As users copy it.
@@ -23,7 +23,7 @@ const CONFIG: &str = include_str!("../../../examples/gateway/forward-auth/nginx.
 
 /// nginx in front of a mirror; ended with the test.
 struct Nginx {
-    asked: Asked,
+    asked: ForwardAuthRig,
     address: SocketAddr,
     process: Child,
     folder: TempDir,
@@ -31,7 +31,7 @@ struct Nginx {
 
 impl Nginx {
     async fn start(wanted: Wanted<'_>) -> Self {
-        let asked = Asked::by("nginx", wanted).await;
+        let asked = ForwardAuthRig::by("nginx", wanted).await;
         let service = serve(mirror()).await;
         let service = service
             .trim_start_matches("http://")
@@ -145,7 +145,7 @@ async fn what_a_client_forges_does_not_get_to_the_service() {
         let name: http::HeaderName = spelling.parse().unwrap();
         request.headers_mut().insert(name, forged);
         let response = send(nginx.address, request).await;
-        // nginx drops the name, replaces it, or the gateway refuses the request.
+        // nginx drops the name, replaces it, or the gateway rejects the request.
         if response.status() == StatusCode::OK {
             let seen = json(response).await.to_string();
             assert!(!seen.contains("mallory"), "{spelling}: {seen}");
@@ -188,7 +188,7 @@ async fn the_service_is_told_nothing_that_could_mislead_it() {
 }
 
 #[tokio::test]
-async fn a_refused_client_gets_the_challenge_and_the_nonce_and_passes_with_it() {
+async fn a_rejected_client_gets_the_challenge_and_the_nonce_and_passes_with_it() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
     let nginx = Nginx::start(Wanted::tables(tables)).await;
     let rig = &nginx.asked.rig;

@@ -4,7 +4,7 @@
 use axum::{Router, body::Body, extract::Request as AxumRequest};
 use http::{Method, Request, StatusCode};
 
-use super::{ORIGIN, Rig, Wanted, ext_authz::Envoy, forward_auth::Asked, text};
+use super::{ORIGIN, Rig, Wanted, ext_authz::Envoy, forward_auth::ForwardAuthRig, text};
 use crate::paths::servers::SERVERS;
 
 const ADMIN: &str = "\
@@ -297,7 +297,7 @@ async fn proxies_that_ask_are_told_the_same() {
             head: "mode = 'off'",
             tables: ADMIN_SCOPE,
         };
-        let asked = Asked::by(proxy, wanted).await;
+        let asked = ForwardAuthRig::by(proxy, wanted).await;
         for path in ODD.into_iter().chain(MALFORMED) {
             let status = asked.verdict(&bare(path)).await;
             assert!(

@@ -11,7 +11,7 @@ use super::{ORIGIN, Rig, Wanted, json, mirror, soon, text};
 use crate::gateway::Seen;
 
 #[tokio::test]
-async fn method_path_query_and_body_go_on_octet_for_octet() {
+async fn method_path_query_and_body_go_on_byte_for_byte() {
     let rig = Rig::new(mirror()).await;
     for path in [
         "/",
@@ -22,11 +22,11 @@ async fn method_path_query_and_body_go_on_octet_for_octet() {
         "/.well-known/x",
     ] {
         let mut request = rig.request(Method::PATCH, path);
-        *request.body_mut() = Body::from("octets");
+        *request.body_mut() = Body::from("bytes");
         let seen = rig.seen(request).await;
         assert_eq!(seen.0["uri"], path);
         assert_eq!(seen.0["method"], "PATCH");
-        assert_eq!(seen.0["body"], "octets");
+        assert_eq!(seen.0["body"], "bytes");
         assert_eq!(seen.header("content-length"), Some("6"));
     }
 }
@@ -240,7 +240,7 @@ async fn the_status_of_the_upstream_is_that_of_the_answer() {
 }
 
 #[tokio::test]
-async fn headers_beyond_the_limit_are_refused() {
+async fn headers_beyond_the_limit_are_rejected() {
     let tables = "[limits]\nheader_size = 8192";
     let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let mut request = rig.get("/orders");

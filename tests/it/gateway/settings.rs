@@ -33,7 +33,7 @@ jwks_file = \"jwks.json\"
 const TABLES: usize = 9;
 
 #[track_caller]
-fn refused(head: &str, tables: &str, line: usize, field: &str, told: &str) {
+fn rejected(head: &str, tables: &str, line: usize, field: &str, told: &str) {
     let error = parse(head, tables).expect_err(&format!("{head:?} {tables:?}"));
     let text = error.to_string();
     assert_eq!(error.line(), Some(line), "{text}");
@@ -67,9 +67,9 @@ fn a_file_that_is_not_there_is_told() {
 
 #[test]
 fn text_that_is_no_toml_is_told_with_its_line() {
-    refused("= 7", "", LINE, "", "key");
-    refused("mode = \"strict", "", LINE, "", "string");
-    refused(
+    rejected("= 7", "", LINE, "", "key");
+    rejected("mode = \"strict", "", LINE, "", "string");
+    rejected(
         "mode = 'off'\nmode = 'off'",
         "",
         LINE + 1,
@@ -89,21 +89,21 @@ fn what_is_missing_is_told_with_its_table() {
             .to_string()
             .contains("missing field `upstream`")
     );
-    refused(
+    rejected(
         "",
         "[[issuer]]\nurl = 'https://b.test'",
         TABLES,
         "issuer[1]",
         "missing field `audiences`",
     );
-    refused(
+    rejected(
         "",
         "[[route]]\nmode = 'off'",
         TABLES,
         "route[0]",
         "missing field `path`",
     );
-    refused(
+    rejected(
         "",
         "[trusted_proxies]",
         TABLES,
@@ -114,7 +114,7 @@ fn what_is_missing_is_told_with_its_table() {
 
 #[test]
 fn a_field_that_is_not_known_is_an_error_everywhere() {
-    refused("moode = 'off'", "", LINE, "moode", "unknown field `moode`");
+    rejected("moode = 'off'", "", LINE, "moode", "unknown field `moode`");
     for (table, field) in [
         (
             "[[issuer]]\nurl = 'https://b.test'\naudiences = ['a']\nx = 1",
@@ -132,7 +132,7 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
         ("[replay]\n\n\nx = 1", "replay.x"),
         ("[cors]\norigins = ['*']\n\nx = 1", "cors.x"),
     ] {
-        refused("", table, TABLES + 3, field, "unknown field `x`");
+        rejected("", table, TABLES + 3, field, "unknown field `x`");
     }
 }
 
@@ -174,30 +174,30 @@ fn every_field_is_in_the_documentation() {
 
 #[test]
 fn a_value_of_another_type_is_told_with_its_field() {
-    refused(
+    rejected(
         "danger_pass_on_credentials = 'yes'",
         "",
         LINE,
         "danger_pass_on_credentials",
         "boolean",
     );
-    refused("mode = 'lax'", "", LINE, "mode", "unknown variant `lax`");
-    refused("shutdown_timeout = -1", "", LINE, "shutdown_timeout", "-1");
-    refused(
+    rejected("mode = 'lax'", "", LINE, "mode", "unknown variant `lax`");
+    rejected("shutdown_timeout = -1", "", LINE, "shutdown_timeout", "-1");
+    rejected(
         "",
         "[proof]\nmax_age = '60'",
         TABLES + 1,
         "proof.max_age",
         "string",
     );
-    refused(
+    rejected(
         "",
         "[[route]]\npath = 7",
         TABLES + 1,
         "route[0].path",
         "integer",
     );
-    refused(
+    rejected(
         "",
         "[replay]\ncapacity = 0",
         TABLES + 1,
@@ -381,7 +381,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[nonces]\nsecret_file = 'short'",
             1,
             "nonces.secret_file",
-            "32 octets",
+            "32 bytes",
         ),
         (
             "[nonces]\nsecret_env = 'NO_SUCH_SECRET'",
@@ -622,10 +622,10 @@ fn what_cannot_be_is_told_with_its_field() {
             "from 1",
         ),
     ] {
-        refused("", table, TABLES + line, field, told);
+        rejected("", table, TABLES + line, field, told);
     }
-    refused("path_prefix = 'v1'", "", LINE, "path_prefix", "slash");
-    refused(
+    rejected("path_prefix = 'v1'", "", LINE, "path_prefix", "slash");
+    rejected(
         "path_prefix = '/a/../b'",
         "",
         LINE,
@@ -665,7 +665,7 @@ fn what_an_issuer_cannot_be_is_told_with_its_line_and_field() {
         ("scope_claim = ['scp']", 0, "scope_claim", "string"),
     ] {
         let line = TABLES.checked_add_signed(line).unwrap();
-        refused("", lines, line, &format!("issuer[0].{field}"), told);
+        rejected("", lines, line, &format!("issuer[0].{field}"), told);
     }
     for (table, field, line, told) in [
         (
@@ -694,7 +694,7 @@ fn what_an_issuer_cannot_be_is_told_with_its_line_and_field() {
         ),
     ] {
         let table = format!("[[issuer]]\n{table}");
-        refused(
+        rejected(
             "",
             &table,
             TABLES + line,
@@ -714,7 +714,7 @@ fn what_is_odd_and_good_is_good() {
         "[proof]\nmax_age = 600\nleeway = 60",
         "[proof]\nmax_age = 1\nleeway = 0",
         "[proof]\ndanger_max_age = 86400\ndanger_leeway = 3600",
-        "[replay]\ncapacity = 50\ncapacity_per_client = 50\ncapacity_per_subject = 7",
+        "[replay]\ncapacity = 50\ncapacity_per_key = 50\ncapacity_per_subject = 7",
         "[[issuer]]\nurl = 'https://b.test/'\naudiences = ['b']",
         "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\njwks_url = 'https://c.test/keys'",
     ] {

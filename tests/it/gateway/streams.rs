@@ -189,8 +189,8 @@ async fn a_websocket_passes_for_whoever_has_proved_its_key() {
     }
 
     let stream = TcpStream::connect(rig.address).await.unwrap();
-    let refused = tokio_tungstenite::client_async(handshake(&HeaderMap::new()), stream);
-    match soon(refused).await {
+    let rejected = tokio_tungstenite::client_async(handshake(&HeaderMap::new()), stream);
+    match soon(rejected).await {
         Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 401),
         other => panic!("{:?}", other.map(|(_, response)| response.status())),
     }

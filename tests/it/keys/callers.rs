@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dpop_tower::{DpopConfig, JwtTokens, PublicOrigin};
+use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
 use http::header;
 use tokio::{runtime, time::sleep};
 
@@ -30,7 +30,7 @@ async fn a_fetch_goes_on_when_all_who_wait_for_it_hang_up() {
     remote.server.hold(false);
     // It has been patient, and nobody is.
     let verdict = soon(remote.present(&token)).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     assert_eq!(remote.server.count(), 1);
 }
 
@@ -48,7 +48,7 @@ async fn whoever_is_left_gets_the_keys_that_another_began_to_fetch() {
     remote.server.hold(false);
     soon(async {
         while let Some(verdict) = waiting.join_next().await {
-            assert_eq!(verdict.unwrap(), Verdict::LetIn);
+            assert_eq!(verdict.unwrap(), Verdict::Admitted);
         }
     })
     .await;
@@ -65,7 +65,7 @@ async fn strangers_who_hang_up_make_one_fetch() {
     remote.server.hold(false);
     let token = remote.token();
     let verdict = soon(remote.present(&token)).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     remote.hang_up(100, &unknown).await;
     assert_eq!(remote.server.count(), 1);
 }
@@ -75,7 +75,7 @@ async fn strangers_who_hang_up_make_one_fetch() {
 async fn strangers_who_hang_up_use_up_the_one_fetch_in_30_seconds() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (other, unknown) = remote.another_key();
     let wrong = remote.api.token().signed_by(&other).mint();
     for (i, stranger) in [&unknown, &wrong].into_iter().enumerate() {
@@ -86,7 +86,7 @@ async fn strangers_who_hang_up_use_up_the_one_fetch_in_30_seconds() {
         assert_eq!(remote.server.count(), hits);
         // Nobody else is concerned.
         let verdict = soon(remote.present(&token)).await;
-        assert_eq!(verdict, Verdict::LetIn);
+        assert_eq!(verdict, Verdict::Admitted);
         remote.server.hold(false);
         remote.settle().await;
         remote.hang_up(50, stranger).await;
@@ -101,7 +101,7 @@ async fn strangers_who_hang_up_use_up_the_one_fetch_in_30_seconds() {
 async fn who_misses_a_key_and_hangs_up_has_it_fetched_for_the_next() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     let (new, rotated) = remote.another_key();
     remote.server.put_keys(&[&remote.api.issuer, &new]);
     remote.api.advance(30);
@@ -109,7 +109,7 @@ async fn who_misses_a_key_and_hangs_up_has_it_fetched_for_the_next() {
     remote.hang_up(10, &rotated).await;
     remote.server.hold(false);
     let verdict = soon(remote.present(&rotated)).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     assert_eq!(remote.server.count(), 2);
 }
 
@@ -133,7 +133,7 @@ async fn an_issuer_that_hangs_makes_everybody_wait_for_one_attempt() {
     assert!(began.elapsed() < Duration::from_secs(19), "one attempt");
     hanging.put_metadata(first);
     for remote in [at_url, hanging, halting] {
-        assert_eq!(remote.present(&remote.token()).await, Verdict::LetIn);
+        assert_eq!(remote.present(&remote.token()).await, Verdict::Admitted);
     }
 }
 
@@ -172,7 +172,7 @@ async fn a_first_document_that_does_not_come_leaves_time_for_the_second() {
     let first = "/.well-known/oauth-authorization-server";
     remote.server.hold_only(&[first]);
     let token = remote.token();
-    assert_eq!(soon(remote.present(&token)).await, Verdict::LetIn);
+    assert_eq!(soon(remote.present(&token)).await, Verdict::Admitted);
     assert_eq!(remote.server.count(), 3);
 }
 
@@ -220,15 +220,15 @@ fn a_fetch_that_ends_with_its_runtime_is_begun_anew_on_another() {
     assert_eq!(waiting.join().unwrap(), OUT_OF_REACH);
     second.block_on(async {
         assert!(callers.join_next().await.unwrap().is_err());
-        assert_eq!(soon(remote.present(&token)).await, Verdict::LetIn);
+        assert_eq!(soon(remote.present(&token)).await, Verdict::Admitted);
         // The keys are everybody's.
-        assert_eq!(remote.present(&remote.token()).await, Verdict::LetIn);
+        assert_eq!(remote.present(&remote.token()).await, Verdict::Admitted);
     });
     assert_eq!(remote.server.count(), 2);
     let third = small_runtime();
     drop(second);
     third.block_on(async {
-        assert_eq!(remote.present(&remote.token()).await, Verdict::LetIn);
+        assert_eq!(remote.present(&remote.token()).await, Verdict::Admitted);
     });
     driven.join().unwrap();
 }
@@ -240,7 +240,7 @@ async fn a_fetch_on_a_runtime_that_stands_still_is_given_up() {
     let url = server.url("/jwks");
     let api = Api::with(
         |_| {
-            JwtTokens::jwks_url(ISSUER, url)
+            Issuer::jwks_url(ISSUER, url)
                 .audience(ORIGIN)
                 .danger_allow_plain_http()
         },
@@ -266,7 +266,7 @@ async fn a_fetch_on_a_runtime_that_stands_still_is_given_up() {
     assert_eq!(server.count(), 0);
     tokio::time::resume();
     let verdict = soon(api.get(&token, &api.proof(&token).sign())).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     assert_eq!(server.count(), 1);
     std::thread::spawn(move || drop(stalled)).join().unwrap();
 }
@@ -276,7 +276,7 @@ async fn a_fetch_on_a_runtime_that_stands_still_is_given_up() {
 fn without_a_runtime_a_request_gets_503_and_the_log_says_why() {
     let log = Log::listen();
     let api = Api::new();
-    let tokens = JwtTokens::jwks_url(ISSUER, "http://127.0.0.1:9/jwks")
+    let tokens = Issuer::jwks_url(ISSUER, "http://127.0.0.1:9/jwks")
         .audience(ORIGIN)
         .danger_allow_plain_http();
     let origin = PublicOrigin::new(ORIGIN).unwrap();
@@ -304,7 +304,7 @@ fn without_a_runtime_a_request_gets_503_and_the_log_says_why() {
 async fn a_random_kid_in_every_request_is_not_a_way_to_make_us_fetch() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 1).await;
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
     remote.api.advance(30);
     remote.server.hold(true);
     let mut floods = Vec::new();

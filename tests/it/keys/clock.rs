@@ -24,15 +24,19 @@ async fn keys_that_were_fetched_with_the_clock_ahead_age_like_all_others() {
         let (new, rotated) = remote.another_key();
         set(&remote, ahead);
         let early = remote.token();
-        remote.expect("ahead", &early, Verdict::LetIn, 1).await;
+        remote.expect("ahead", &early, Verdict::Admitted, 1).await;
         set(&remote, -ahead);
         let token = remote.token();
-        remote.expect("set back", &token, Verdict::LetIn, 1).await;
+        remote
+            .expect("set back", &token, Verdict::Admitted, 1)
+            .await;
         remote.server.put_keys(&[&new]);
         remote.api.advance(29);
         remote.expect("29 s", &rotated, UNKNOWN, 1).await;
         remote.api.advance(1);
-        remote.expect("new key", &rotated, Verdict::LetIn, 2).await;
+        remote
+            .expect("new key", &rotated, Verdict::Admitted, 2)
+            .await;
         remote.expect("withdrawn", &token, UNKNOWN, 2).await;
     }
 }
@@ -47,11 +51,13 @@ async fn keys_are_refreshed_after_five_minutes_and_given_up_after_an_hour_of_any
             let exp = remote.api.now() + 2 * DAY;
             token.claim("exp", exp).claim("iat", 1).mint()
         };
-        remote.expect("before", &token(), Verdict::LetIn, 1).await;
+        remote
+            .expect("before", &token(), Verdict::Admitted, 1)
+            .await;
         set(&remote, by);
-        remote.expect("set", &token(), Verdict::LetIn, 1).await;
+        remote.expect("set", &token(), Verdict::Admitted, 1).await;
         remote.api.advance(299);
-        remote.expect("299 s", &token(), Verdict::LetIn, 1).await;
+        remote.expect("299 s", &token(), Verdict::Admitted, 1).await;
         remote.server.put("/jwks", Page::Status(500));
         remote.api.advance(1);
         remote.expect_refresh("300 s", &token(), 2).await;
@@ -60,7 +66,7 @@ async fn keys_are_refreshed_after_five_minutes_and_given_up_after_an_hour_of_any
         remote.expect_refresh("3599 s", &token(), 3).await;
         set(&remote, by);
         remote
-            .expect("in the pause", &token(), Verdict::LetIn, 3)
+            .expect("in the pause", &token(), Verdict::Admitted, 3)
             .await;
         remote.api.advance(1);
         remote.expect("3600 s", &token(), OUT_OF_REACH, 3).await;
@@ -82,7 +88,7 @@ async fn the_pause_after_a_failure_is_five_seconds_of_any_clock() {
         remote.api.advance(4);
         remote.expect("4 s", &token, OUT_OF_REACH, 1).await;
         remote.api.advance(1);
-        remote.expect("5 s", &token, Verdict::LetIn, 2).await;
+        remote.expect("5 s", &token, Verdict::Admitted, 2).await;
     }
 }
 

@@ -18,7 +18,7 @@ async fn rfc_8414_metadata_names_the_keys() {
     let token = remote.token();
     remote.put_metadata("/.well-known/oauth-authorization-server");
     assert_eq!(remote.server.count(), 0);
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
     assert_eq!(
         remote.server.hits(),
         ["/.well-known/oauth-authorization-server", "/jwks"]
@@ -30,7 +30,7 @@ async fn openid_configuration_serves_if_there_is_no_rfc_8414_metadata() {
     let remote = Remote::discovered("").await;
     let token = remote.token();
     remote.put_metadata("/.well-known/openid-configuration");
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
     assert_eq!(
         remote.server.hits(),
         [
@@ -62,14 +62,14 @@ async fn rfc_8414_section_3_1_an_issuer_may_have_a_path() {
             .put("/.well-known/oauth-authorization-server", Page::Status(500));
         remote.put_metadata(metadata);
         let token = remote.token();
-        assert_eq!(remote.present(&token).await, Verdict::LetIn, "{path}");
+        assert_eq!(remote.present(&token).await, Verdict::Admitted, "{path}");
         let hits = remote.server.hits();
         assert_eq!(hits[hits.len() - 2..], [metadata, "/jwks"]);
     }
 }
 
 #[tokio::test]
-async fn rfc_8414_section_3_3_metadata_of_another_issuer_is_refused() {
+async fn rfc_8414_section_3_3_metadata_of_another_issuer_is_rejected() {
     let remote = Remote::discovered("").await;
     let token = remote.token();
     let origin = &remote.server.origin;
@@ -108,12 +108,12 @@ async fn rfc_8414_section_3_3_metadata_of_another_issuer_is_refused() {
     }
     remote.put_metadata(SECOND);
     remote
-        .expect("its own", &token, Verdict::LetIn, hits + 3)
+        .expect("its own", &token, Verdict::Admitted, hits + 3)
         .await;
 }
 
 #[tokio::test]
-async fn metadata_without_a_usable_jwks_uri_is_refused() {
+async fn metadata_without_a_usable_jwks_uri_is_rejected() {
     let remote = Remote::discovered("").await;
     let token = remote.token();
     let origin = &remote.server.origin;
@@ -177,7 +177,7 @@ async fn whatever_does_not_help_makes_the_search_go_on() {
         remote.server.put(FIRST, page);
         remote.put_metadata(SECOND);
         let token = remote.token();
-        assert_eq!(remote.present(&token).await, Verdict::LetIn, "{what}");
+        assert_eq!(remote.present(&token).await, Verdict::Admitted, "{what}");
         let mut expected = vec![FIRST; times];
         expected.extend([SECOND, "/jwks"]);
         assert_eq!(remote.server.hits(), expected, "{what}");
@@ -209,7 +209,7 @@ async fn a_first_document_that_names_no_keys_makes_the_search_go_on() {
         remote.server.put(FIRST, Page::Json(first.clone()));
         remote.put_metadata(SECOND);
         let token = remote.token();
-        assert_eq!(remote.present(&token).await, Verdict::LetIn, "{first}");
+        assert_eq!(remote.present(&token).await, Verdict::Admitted, "{first}");
         assert_eq!(remote.server.hits(), [FIRST, SECOND, "/jwks"], "{first}");
     }
 }
@@ -223,8 +223,8 @@ async fn a_good_first_document_is_the_one_that_counts() {
     let metadata = remote.api.issuer.metadata(&remote.server.url("/other"));
     remote.server.put(SECOND, Page::Json(metadata));
     let token = remote.token();
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
-    assert_ne!(remote.present(&by_other).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
+    assert_ne!(remote.present(&by_other).await, Verdict::Admitted);
     assert_eq!(remote.server.hits(), [FIRST, "/jwks"]);
 }
 
@@ -239,7 +239,7 @@ async fn what_a_broken_connection_did_not_answer_is_asked_once_more() {
     let keys = Page::Json(remote.api.issuer.jwks());
     remote.server.put("/jwks", once(keys));
     let token = remote.token();
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
     let expected = [FIRST, FIRST, SECOND, SECOND, "/jwks", "/jwks"];
     assert_eq!(remote.server.hits(), expected);
 
@@ -268,7 +268,7 @@ async fn an_issuer_may_close_each_connection_without_saying_so() {
         let keys = Page::ClosedInSilence(remote.api.issuer.jwks());
         remote.server.put("/jwks", keys);
         let token = remote.token();
-        assert_eq!(remote.present(&token).await, Verdict::LetIn, "{place}");
+        assert_eq!(remote.present(&token).await, Verdict::Admitted, "{place}");
         let once: &[&str] = match place {
             FIRST => &[FIRST, "/jwks"],
             _ => &[FIRST, SECOND, "/jwks"],
@@ -336,7 +336,7 @@ async fn a_search_that_finds_nothing_is_one_warning_with_all_that_was_tried() {
     }
     // A document that was not needed is not worth a warning.
     remote.put_metadata(second);
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
     let mut lines = log.take();
     lines.retain(|line| line.contains(" WARN "));
     assert_eq!(lines, [""; 0]);
@@ -372,7 +372,7 @@ async fn a_key_set_that_cannot_be_had_is_one_warning_with_its_place() {
         remote.api.advance(5);
     }
     remote.server.put_keys(&[&remote.api.issuer]);
-    assert_eq!(remote.present(&token).await, Verdict::LetIn);
+    assert_eq!(remote.present(&token).await, Verdict::Admitted);
     remote.server.put("/jwks", Page::Status(500));
     remote.api.advance(300);
     log.take();
@@ -385,7 +385,7 @@ async fn a_jwks_uri_that_moves_is_followed() {
     let remote = Remote::discovered("").await;
     remote.put_metadata(FIRST);
     let token = remote.token();
-    remote.expect("before", &token, Verdict::LetIn, 2).await;
+    remote.expect("before", &token, Verdict::Admitted, 2).await;
     let keys = Page::Json(remote.api.issuer.jwks());
     remote.server.put("/moved", keys);
     remote.server.put("/jwks", Page::Status(410));
@@ -394,5 +394,5 @@ async fn a_jwks_uri_that_moves_is_followed() {
     remote.api.advance(300);
     remote.expect_refresh("due", &token, 4).await;
     assert_eq!(remote.server.hits()[2..], [FIRST, "/moved"]);
-    remote.expect("after", &token, Verdict::LetIn, 4).await;
+    remote.expect("after", &token, Verdict::Admitted, 4).await;
 }

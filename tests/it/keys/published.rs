@@ -1,6 +1,6 @@
 //! Keys as issuers publish them: which can be used, which are skipped, and which a token means.
 
-use dpop_tower::{JwtTokens, crypto::Algorithm};
+use dpop_tower::{Issuer, crypto::Algorithm};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -77,7 +77,7 @@ pub(super) fn unusable_keys(key: &JoseKey) -> Vec<(&'static str, Value)> {
 pub(super) fn api_with_keys(keys: &[Value]) -> Api {
     let set = json!({"keys": keys, "other": 1}).to_string();
     Api::with(
-        |_| JwtTokens::jwks(ISSUER, set).audience(ORIGIN),
+        |_| Issuer::jwks(ISSUER, set).audience(ORIGIN),
         |config| config,
     )
 }
@@ -116,7 +116,11 @@ async fn what_a_key_says_in_favour_of_signatures_does_no_harm() {
     ] {
         let api = api_with_keys(&[with(key.public(), &members)]);
         let token = jose_token(&api, &key, None);
-        assert_eq!(present(&api, &token).await, Verdict::LetIn, "{members:?}");
+        assert_eq!(
+            present(&api, &token).await,
+            Verdict::Admitted,
+            "{members:?}"
+        );
     }
 }
 
@@ -134,7 +138,7 @@ async fn several_keys_may_share_a_kid() {
     let api = api_with_keys(&set);
     for key in &keys {
         let token = jose_token(&api, key, Some("1"));
-        assert_eq!(present(&api, &token).await, Verdict::LetIn);
+        assert_eq!(present(&api, &token).await, Verdict::Admitted);
     }
     let stranger = jose_token(&api, &JoseKey::new(Algorithm::Es256), Some("1"));
     assert_eq!(present(&api, &stranger).await, WRONG_SIGNATURE);
@@ -152,9 +156,9 @@ async fn a_token_without_kid_is_tried_against_the_first_four_keys_of_its_algorit
     let api = api_with_keys(&set);
     for (i, key) in keys.iter().enumerate() {
         let named = jose_token(&api, key, Some(&i.to_string()));
-        assert_eq!(present(&api, &named).await, Verdict::LetIn, "{i}, named");
+        assert_eq!(present(&api, &named).await, Verdict::Admitted, "{i}, named");
         let expected = if i < 4 {
-            Verdict::LetIn
+            Verdict::Admitted
         } else {
             WRONG_SIGNATURE
         };
@@ -162,7 +166,7 @@ async fn a_token_without_kid_is_tried_against_the_first_four_keys_of_its_algorit
         assert_eq!(present(&api, &token).await, expected, "{i}");
     }
     let token = jose_token(&api, &ed25519, None);
-    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &token).await, Verdict::Admitted);
 }
 
 /// RFC 7517 section 4.5 has `kid` optional in a key, and RFC 7515 section 4.1.4 in a token.
@@ -178,13 +182,13 @@ async fn a_key_without_kid_may_have_any_that_no_other_key_has() {
         let named_jwk = with(named.public(), &[("kid", json!("1"))]);
         let api = api_with_keys(&[bare_jwk, named_jwk]);
         for (key, kid, expected) in [
-            (&bare, None, Verdict::LetIn),
-            (&bare, Some("2"), Verdict::LetIn),
-            (&bare, Some(""), Verdict::LetIn),
+            (&bare, None, Verdict::Admitted),
+            (&bare, Some("2"), Verdict::Admitted),
+            (&bare, Some(""), Verdict::Admitted),
             // That name is another key's.
             (&bare, Some("1"), WRONG_SIGNATURE),
-            (&named, Some("1"), Verdict::LetIn),
-            (&named, None, Verdict::LetIn),
+            (&named, Some("1"), Verdict::Admitted),
+            (&named, None, Verdict::Admitted),
             (&named, Some("2"), WRONG_SIGNATURE),
             (&other, Some("2"), WRONG_SIGNATURE),
             (&other, None, WRONG_SIGNATURE),
@@ -207,7 +211,7 @@ async fn of_many_keys_without_kid_a_token_is_tried_against_four() {
     let api = api_with_keys(&set);
     for (i, key) in keys.iter().enumerate() {
         let expected = if i < 4 {
-            Verdict::LetIn
+            Verdict::Admitted
         } else {
             WRONG_SIGNATURE
         };
@@ -296,7 +300,7 @@ async fn keys_are_taken_as_issuers_publish_them() {
             let api = api_with_keys(&[jwk]);
             let token = jose_token(&api, &key, Some("1"));
             let verdict = present(&api, &token).await;
-            assert_eq!(verdict, Verdict::LetIn, "{algorithm}: {what}");
+            assert_eq!(verdict, Verdict::Admitted, "{algorithm}: {what}");
             let stranger = jose_token(&api, &JoseKey::other(algorithm), Some("1"));
             let verdict = present(&api, &stranger).await;
             assert_eq!(verdict, WRONG_SIGNATURE, "{algorithm}: {what}");
@@ -317,7 +321,7 @@ async fn a_coordinate_may_lack_its_leading_zeros() {
     let short = base64url(&x[1..]);
     let api = api_with_keys(&[with(key.public(), &[("x", json!(short))])]);
     let token = jose_token(&api, &key, Some("1"));
-    assert_eq!(present(&api, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &token).await, Verdict::Admitted);
 }
 
 #[tokio::test]
@@ -341,7 +345,7 @@ async fn a_key_is_the_same_in_every_spelling_until_it_is_withdrawn() {
         publish(&[jwk, &other]);
         hits += 1;
         remote.expect(what, &unknown, UNKNOWN, hits).await;
-        remote.expect(what, &token, Verdict::LetIn, hits).await;
+        remote.expect(what, &token, Verdict::Admitted, hits).await;
         remote.api.advance(30);
     }
     publish(&[&other]);
@@ -405,7 +409,7 @@ async fn a_key_that_is_skipped_is_one_warning_with_its_kid_and_the_reason() {
     let set = format!("\u{feff}{},{twice}]}}", set.strip_suffix("]}").unwrap());
     remote.server.put("/jwks", Page::Json(set.clone()));
     remote
-        .expect("one is good", &token, Verdict::LetIn, 1)
+        .expect("one is good", &token, Verdict::Admitted, 1)
         .await;
     let lines = warnings(&log);
     assert_eq!(lines.len(), 8, "{lines:#?}");
@@ -419,13 +423,15 @@ async fn a_key_that_is_skipped_is_one_warning_with_its_kid_and_the_reason() {
     // The same again is not told again.
     remote.api.advance(300);
     remote.expect_refresh("due", &token, 2).await;
-    remote.expect("the same", &token, Verdict::LetIn, 2).await;
+    remote
+        .expect("the same", &token, Verdict::Admitted, 2)
+        .await;
     assert_eq!(warnings(&log), [""; 0]);
     // Something else is.
     remote.server.put("/jwks", Page::Json(set + " "));
     remote.api.advance(300);
     remote.expect_refresh("due", &token, 3).await;
-    remote.expect("longer", &token, Verdict::LetIn, 3).await;
+    remote.expect("longer", &token, Verdict::Admitted, 3).await;
     assert_eq!(warnings(&log).len(), 8);
 }
 
@@ -471,7 +477,7 @@ async fn what_issuers_are_allowed_strangers_are_not() {
         };
         let proof = api.proof(&token).header("jwk", jwk).sign();
         let verdict = api.get(&token, &proof).await;
-        assert_ne!(verdict, Verdict::LetIn, "{name}");
+        assert_ne!(verdict, Verdict::Admitted, "{name}");
     }
 }
 
@@ -491,7 +497,7 @@ async fn a_kid_names_one_key_and_not_another() {
         for (j, kid) in ["0", "1"].into_iter().enumerate() {
             let token = jose_token(&api, key, Some(kid));
             let expected = if i == j {
-                Verdict::LetIn
+                Verdict::Admitted
             } else {
                 WRONG_SIGNATURE
             };

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use dpop_tower::{DpopConfigBuilder, JwtTokens, test_util::TestIssuer};
+use dpop_tower::{DpopConfigBuilder, Issuer, test_util::TestIssuer};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -213,7 +213,7 @@ impl Remote {
         let url = server.url("/jwks");
         let api = Api::with(
             |_| {
-                JwtTokens::jwks_url(ISSUER, url)
+                Issuer::jwks_url(ISSUER, url)
                     .audience(ORIGIN)
                     .danger_allow_plain_http()
             },
@@ -234,7 +234,7 @@ impl Remote {
         let issuer = server.url(path);
         let mut api = Api::with(
             |_| {
-                JwtTokens::discover(issuer.as_str())
+                Issuer::discover(issuer.as_str())
                     .audience(ORIGIN)
                     .danger_allow_plain_http()
             },
@@ -299,7 +299,7 @@ impl Remote {
 
     /// Serves the token with keys that are due, and waits until they have been refreshed, or not.
     pub(super) async fn expect_refresh(&self, what: &str, token: &str, hits: usize) {
-        assert_eq!(self.present(token).await, Verdict::LetIn, "{what}");
+        assert_eq!(self.present(token).await, Verdict::Admitted, "{what}");
         self.settle().await;
         assert_eq!(self.server.count(), hits, "requests: {what}");
     }
@@ -312,7 +312,7 @@ impl Remote {
             stranger.abort_all();
             // Where nothing is to be waited for, the answer comes first.
             if let Ok(verdict) = stranger.join_next().await.unwrap() {
-                assert_ne!(verdict, Verdict::LetIn);
+                assert_ne!(verdict, Verdict::Admitted);
             }
         }
     }

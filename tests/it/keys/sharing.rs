@@ -2,7 +2,7 @@
 
 use axum::Router;
 use dpop_tower::{
-    DpopConfig, JwtTokens, PublicOrigin,
+    DpopConfig, Issuer, PublicOrigin,
     crypto::{Algorithm, AwsLcRs},
     test_util::TestIssuer,
     token::FetchedKeys,
@@ -38,14 +38,14 @@ impl Program {
         }
     }
 
-    fn tokens(&self) -> JwtTokens {
-        JwtTokens::jwks_url(ISSUER, self.server.url("/jwks"))
+    fn tokens(&self) -> Issuer {
+        Issuer::jwks_url(ISSUER, self.server.url("/jwks"))
             .audience(ORIGIN)
             .danger_allow_plain_http()
             .fetched_keys(self.fetched.clone())
     }
 
-    fn configure(&self, tokens: JwtTokens) -> Router {
+    fn configure(&self, tokens: Issuer) -> Router {
         let origin = PublicOrigin::new(ORIGIN).unwrap();
         let config = DpopConfig::builder(origin, tokens).clock(self.api.clock.clone());
         router(config.build().unwrap())
@@ -64,7 +64,7 @@ impl Program {
 
     /// Serves the token with keys that are due, and waits until an attempt to refresh them has ended.
     async fn expect_refresh(&self, router: &Router, token: &str, hits: usize) {
-        for (token, expected) in [(token, Verdict::LetIn), (&self.unknown(), UNKNOWN)] {
+        for (token, expected) in [(token, Verdict::Admitted), (&self.unknown(), UNKNOWN)] {
             let request = self.api.client.get(URL, token);
             let verdict = Verdict::of(soon(send(router.clone(), request)).await);
             assert_eq!(verdict, expected);
@@ -85,13 +85,13 @@ async fn a_new_configuration_begins_with_the_keys_of_the_old_one() {
     let program = Program::start().await;
     let (token, another) = (program.token(), program.token());
     let old = program.configure(program.tokens());
-    program.expect(&old, &token, Verdict::LetIn, 1).await;
+    program.expect(&old, &token, Verdict::Admitted, 1).await;
     program.server.put("/jwks", Page::Status(500));
     program.api.advance(100);
     let new = program.configure(program.tokens());
     drop(old);
     for token in [&token, &another, &token] {
-        program.expect(&new, token, Verdict::LetIn, 1).await;
+        program.expect(&new, token, Verdict::Admitted, 1).await;
     }
     // They are as old as they are.
     program.api.advance(200);
@@ -115,19 +115,21 @@ async fn each_configuration_has_algorithms_and_a_backend_of_its_own() {
     let by_es256 = program.token();
     let by_es384 = jose_token(&program.api, &es384, Some("384"));
     let not_allowed = invalid_token("token_alg_not_allowed");
-    program.expect(&old, &by_es256, Verdict::LetIn, 1).await;
+    program.expect(&old, &by_es256, Verdict::Admitted, 1).await;
     program.expect(&old, &by_es384, not_allowed, 1).await;
     program.server.put("/jwks", Page::Status(500));
 
     let new = program.configure(program.tokens().algorithms([Algorithm::Es384]));
-    program.expect(&new, &by_es384, Verdict::LetIn, 1).await;
+    program.expect(&new, &by_es384, Verdict::Admitted, 1).await;
     program.expect(&new, &by_es256, not_allowed, 1).await;
     let origin = PublicOrigin::new(ORIGIN).unwrap();
     let other = DpopConfig::builder(origin, program.tokens())
         .clock(program.api.clock.clone())
         .crypto(AwsLcRs);
     let other = router(other.build().unwrap());
-    program.expect(&other, &by_es256, Verdict::LetIn, 1).await;
+    program
+        .expect(&other, &by_es256, Verdict::Admitted, 1)
+        .await;
 
     // The set has nothing for this one, which is no fault of the others.
     let none = program.configure(program.tokens().algorithms([Algorithm::Ed25519]));
@@ -135,8 +137,8 @@ async fn each_configuration_has_algorithms_and_a_backend_of_its_own() {
     let by_ed25519 = jose_token(&program.api, &ed25519, Some("1"));
     program.api.advance(5);
     program.expect(&none, &by_ed25519, OUT_OF_REACH, 2).await;
-    program.expect(&old, &by_es256, Verdict::LetIn, 2).await;
-    program.expect(&new, &by_es384, Verdict::LetIn, 2).await;
+    program.expect(&old, &by_es256, Verdict::Admitted, 2).await;
+    program.expect(&new, &by_es384, Verdict::Admitted, 2).await;
 }
 
 #[tokio::test]
@@ -144,8 +146,8 @@ async fn another_place_has_nothing_of_it() {
     let program = Program::start().await;
     let token = program.token();
     let old = program.configure(program.tokens());
-    program.expect(&old, &token, Verdict::LetIn, 1).await;
-    let shared = |tokens: JwtTokens| {
+    program.expect(&old, &token, Verdict::Admitted, 1).await;
+    let shared = |tokens: Issuer| {
         tokens
             .audience(ORIGIN)
             .danger_allow_plain_http()
@@ -158,14 +160,14 @@ async fn another_place_has_nothing_of_it() {
         (program.server.url("/jwks?x"), 1),
         (program.server.url("/JWKS"), 1),
     ] {
-        let other = program.configure(shared(JwtTokens::jwks_url(ISSUER, url)));
+        let other = program.configure(shared(Issuer::jwks_url(ISSUER, url)));
         hits += requests;
         program.expect(&other, &token, OUT_OF_REACH, hits).await;
     }
     let issuer = program.server.origin.clone();
     let ours = program.api.issuer.clone().issuer(issuer.as_str());
     let by_ours = ours.token().bound_to(&program.api.client).mint();
-    let other = program.configure(shared(JwtTokens::discover(issuer)));
+    let other = program.configure(shared(Issuer::discover(issuer)));
     program
         .expect(&other, &by_ours, OUT_OF_REACH, hits + 2)
         .await;
@@ -173,7 +175,7 @@ async fn another_place_has_nothing_of_it() {
     let alone = program.tokens().fetched_keys(FetchedKeys::default());
     let alone = program.configure(alone);
     program
-        .expect(&alone, &token, Verdict::LetIn, hits + 3)
+        .expect(&alone, &token, Verdict::Admitted, hits + 3)
         .await;
 }
 
@@ -194,17 +196,17 @@ async fn metadata_of_the_same_issuer_is_shared_too() {
         fetched: fetched.clone(),
     };
     let tokens = || {
-        JwtTokens::discover(issuer.as_str())
+        Issuer::discover(issuer.as_str())
             .audience(ORIGIN)
             .danger_allow_plain_http()
             .fetched_keys(fetched.clone())
     };
     let token = ours.token().bound_to(&program.api.client).mint();
     let old = program.configure(tokens());
-    program.expect(&old, &token, Verdict::LetIn, 2).await;
+    program.expect(&old, &token, Verdict::Admitted, 2).await;
     program.server.put(place, Page::Status(404));
     let new = program.configure(tokens());
-    program.expect(&new, &token, Verdict::LetIn, 2).await;
+    program.expect(&new, &token, Verdict::Admitted, 2).await;
     assert_eq!(format!("{fetched:?}"), "FetchedKeys { places: 1 }");
 }
 
@@ -213,7 +215,7 @@ async fn what_no_configuration_uses_is_forgotten() {
     let program = Program::start().await;
     let token = program.token();
     let old = program.configure(program.tokens());
-    program.expect(&old, &token, Verdict::LetIn, 1).await;
+    program.expect(&old, &token, Verdict::Admitted, 1).await;
     drop(old);
     program.server.put("/jwks", Page::Status(500));
     let new = program.configure(program.tokens());
@@ -222,7 +224,7 @@ async fn what_no_configuration_uses_is_forgotten() {
     // Issuers that come and go leave nothing behind.
     for i in 0..20 {
         let url = program.server.url(&format!("/{i}"));
-        let tokens = JwtTokens::jwks_url(ISSUER, url)
+        let tokens = Issuer::jwks_url(ISSUER, url)
             .audience(ORIGIN)
             .danger_allow_plain_http()
             .fetched_keys(program.fetched.clone());
@@ -274,7 +276,7 @@ async fn configurations_wait_for_one_fetch_together() {
     program.server.wait_for(1).await;
     program.server.hold(false);
     while let Some(verdict) = soon(waiting.join_next()).await {
-        assert_eq!(verdict.unwrap(), Verdict::LetIn);
+        assert_eq!(verdict.unwrap(), Verdict::Admitted);
     }
     assert_eq!(program.server.count(), 1);
 }

@@ -1,7 +1,7 @@
-//! Layers around and inside of each other, and where they stand in a router.
+//! Layers around and inside each other, and where they stand in a router.
 
-mod demands;
 mod modes;
 mod once;
+mod requirements;
 mod routing;
 mod upgrades;

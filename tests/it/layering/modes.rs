@@ -11,7 +11,7 @@ use std::{
 
 use axum::body::Body;
 use dpop_tower::{
-    BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report, RequireScope,
+    BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report, RequireScopeLayer,
     nonce::{NonceSecret, StatelessNonces},
     rejection::{DefaultRejectionResponse, Rejection},
 };
@@ -27,9 +27,9 @@ each_backend!(
     each_pair_of_modes_does_with_each_request_as_the_table_says,
     the_table_holds_for_two_configurations_too,
     where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone,
-    the_outermost_layer_that_refuses_says_which_schemes_it_takes,
-    a_pair_refuses_whatever_one_of_it_refuses,
-    a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on,
+    the_outermost_layer_that_rejects_says_which_schemes_it_takes,
+    a_pair_rejects_whatever_one_of_it_rejects,
+    a_pair_rejects_whatever_one_of_it_rejects_where_nonces_are_on,
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +58,11 @@ pub(super) const OPTIONAL: fn() -> Policy = Policy::optional;
 pub(super) const REPORT: fn() -> Policy = Policy::report_only;
 pub(super) const OFF: fn() -> Policy = Policy::off;
 
-/// By [`KINDS`]: `!` and the reason if the request is refused; otherwise the token that the handler
+/// By [`KINDS`]: `!` and the reason if the request is rejected; otherwise the token that the handler
 /// sees, and after the slash what the report says, if there is one.
 pub(super) type Row = [&'static str; 7];
 
-/// What a strict layer refuses.
+/// What a strict layer rejects.
 const STRICTLY: Row = [
     "!credentials_missing",
     "bound",
@@ -73,7 +73,7 @@ const STRICTLY: Row = [
     "!credentials_multiple",
 ];
 
-/// What an optional layer refuses.
+/// What an optional layer rejects.
 const OPTIONALLY: Row = [
     "!credentials_missing",
     "bound",
@@ -97,7 +97,7 @@ const REPORTED: Row = [
 
 const UNSEEN: Row = ["none"; 7];
 
-/// The same, but that a report goes with what is let in.
+/// The same, but that a report goes with what is admitted.
 const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
     let mut row = row;
     row[1] = bound;
@@ -108,19 +108,19 @@ const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
 /// Outer, inner, and what becomes of each kind of request.
 pub(super) type Case = (fn() -> Policy, fn() -> Policy, Row);
 
-const REFUSES_BEARER: &str = "!token_scheme_not_accepted";
+const REJECTS_BEARER: &str = "!token_scheme_not_accepted";
 
 /// It follows from three rules: a request that
-/// one of them refuses is refused; a report is about what a strict layer would have done; the handler
+/// one of them rejects is rejected; a report is about what a strict layer would have done; the handler
 /// sees what was verified.
 pub(super) fn table() -> [Case; 16] {
     [
         (STRICT, STRICT, STRICTLY),
         (STRICT, OPTIONAL, STRICTLY),
-        (STRICT, REPORT, with(STRICTLY, "bound/good", REFUSES_BEARER)),
+        (STRICT, REPORT, with(STRICTLY, "bound/good", REJECTS_BEARER)),
         (STRICT, OFF, STRICTLY),
-        // The token that the outer one lets in as a bearer token, the inner one does not.
-        (OPTIONAL, STRICT, with(OPTIONALLY, "bound", REFUSES_BEARER)),
+        // The token that the outer one admits as a bearer token, the inner one does not.
+        (OPTIONAL, STRICT, with(OPTIONALLY, "bound", REJECTS_BEARER)),
         (OPTIONAL, OPTIONAL, OPTIONALLY),
         (
             OPTIONAL,
@@ -128,7 +128,7 @@ pub(super) fn table() -> [Case; 16] {
             with(OPTIONALLY, "bound/good", "bearer/token_scheme_not_accepted"),
         ),
         (OPTIONAL, OFF, OPTIONALLY),
-        (REPORT, STRICT, with(STRICTLY, "bound/good", REFUSES_BEARER)),
+        (REPORT, STRICT, with(STRICTLY, "bound/good", REJECTS_BEARER)),
         (
             REPORT,
             OPTIONAL,
@@ -200,7 +200,7 @@ where
     }
 }
 
-/// What the service answers. The handler is called once, or not at all if the request is refused.
+/// What the service answers. The handler is called once, or not at all if the request is rejected.
 pub(super) async fn respond<S, B>(
     request: Request<()>,
     service: S,
@@ -214,8 +214,8 @@ where
     let response = service.oneshot(request).await.unwrap();
     let called = calls.load(Ordering::SeqCst) - before;
     let is_handlers = response.extensions().get::<Seen>().is_some();
-    let is_refusal = response.extensions().get::<Rejection>().is_some();
-    assert_ne!(is_handlers, is_refusal, "{response:?}");
+    let is_rejection = response.extensions().get::<Rejection>().is_some();
+    assert_ne!(is_handlers, is_rejection, "{response:?}");
     assert_eq!(called, usize::from(is_handlers), "{response:?}");
     response
 }
@@ -312,7 +312,9 @@ async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new
         ("orders:read", "bearer"),
         ("orders:write", "!policy_scope_missing"),
     ] {
-        let scoped = RequireScope::new(scope).unwrap().layer(handler(&calls));
+        let scoped = RequireScopeLayer::new(scope)
+            .unwrap()
+            .layer(handler(&calls));
         let service = layer().layer(exchange.layer(inner.layer(scoped)));
         let seen = answer(request(&api, Kind::Bound), service, &calls).await;
         assert_eq!(seen, expected, "{scope}");
@@ -320,10 +322,10 @@ async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new
 }
 
 /// For a request without a token, and for one with an unbound bearer token.
-async fn the_outermost_layer_that_refuses_says_which_schemes_it_takes(backend: Backend) {
+async fn the_outermost_layer_that_rejects_says_which_schemes_it_takes(backend: Backend) {
     const BOTH: &[&str] = &["DPoP", "Bearer"];
     const DPOP: &[&str] = &["DPoP"];
-    const LET_IN: &[&str] = &[];
+    const ADMITTED: &[&str] = &[];
     let api = backend.api();
     let calls = Arc::default();
     let layer = || DpopLayer::new(api.config().build().unwrap());
@@ -334,13 +336,13 @@ async fn the_outermost_layer_that_refuses_says_which_schemes_it_takes(backend: B
         (STRICT, OFF, DPOP, DPOP),
         // The outer one knows nothing of the inner one, which takes no bearer tokens.
         (OPTIONAL, STRICT, BOTH, DPOP),
-        (OPTIONAL, OPTIONAL, BOTH, LET_IN),
-        (OPTIONAL, REPORT, BOTH, LET_IN),
-        (OPTIONAL, OFF, BOTH, LET_IN),
+        (OPTIONAL, OPTIONAL, BOTH, ADMITTED),
+        (OPTIONAL, REPORT, BOTH, ADMITTED),
+        (OPTIONAL, OFF, BOTH, ADMITTED),
         (REPORT, STRICT, DPOP, DPOP),
-        (REPORT, OPTIONAL, BOTH, LET_IN),
+        (REPORT, OPTIONAL, BOTH, ADMITTED),
         (OFF, STRICT, DPOP, DPOP),
-        (OFF, OPTIONAL, BOTH, LET_IN),
+        (OFF, OPTIONAL, BOTH, ADMITTED),
     ] {
         let shared = layer();
         for (outer_layer, inner_layer) in [(shared.clone(), shared), (layer(), layer())] {
@@ -361,15 +363,18 @@ async fn the_outermost_layer_that_refuses_says_which_schemes_it_takes(backend: B
 }
 
 /// Not by the table, but by what each does alone: layers tighten, and never loosen.
-async fn a_pair_refuses_whatever_one_of_it_refuses(backend: Backend) {
+async fn a_pair_rejects_whatever_one_of_it_rejects(backend: Backend) {
     assert_pairs_only_tighten(backend, |config| config).await;
 }
 
-/// The same with a demand of the configuration's own, which none of the requests meets: a layer that
-/// only reports does not ask for nonces, and one inside of it does.
-async fn a_pair_refuses_whatever_one_of_it_refuses_where_nonces_are_on(backend: Backend) {
+/// The same with a requirement of the configuration's own, which none of the requests meets: a layer that
+/// only reports does not ask for nonces, and one inside it does.
+async fn a_pair_rejects_whatever_one_of_it_rejects_where_nonces_are_on(backend: Backend) {
     let nonces = StatelessNonces::new(NonceSecret::new([3; 32]).unwrap());
-    assert_pairs_only_tighten(backend, |config| config.nonces(nonces.clone())).await;
+    assert_pairs_only_tighten(backend, |config| {
+        config.nonce_source(nonces.clone()).require_nonces()
+    })
+    .await;
 }
 
 async fn assert_pairs_only_tighten(
@@ -396,12 +401,12 @@ async fn assert_pairs_only_tighten(
         for kind in KINDS {
             let one = outcome(&api, kind, outer_alone.clone(), &calls).await;
             let other = outcome(&api, kind, inner_alone.clone(), &calls).await;
-            let refuses = |outcome: &str| outcome.starts_with('!');
+            let rejects = |outcome: &str| outcome.starts_with('!');
             for (pair, configurations) in [(&of_one, "one"), (&of_two, "two")] {
                 let both = outcome(&api, kind, pair.clone(), &calls).await;
                 assert_eq!(
-                    refuses(&both),
-                    refuses(&one) || refuses(&other),
+                    rejects(&both),
+                    rejects(&one) || rejects(&other),
                     "{kind:?} through {:?} and {:?} of {configurations}: {both}, alone {one} and {other}",
                     outer().mode(),
                     inner().mode()

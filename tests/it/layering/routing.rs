@@ -45,16 +45,16 @@ async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str
         .uri(path)
         .body(())
         .unwrap();
-    let refused = send(router.clone(), stranger).await;
-    assert_eq!(refused.status(), 401, "{method} {path}");
+    let rejected = send(router.clone(), stranger).await;
+    assert_eq!(rejected.status(), 401, "{method} {path}");
     assert_eq!(calls.count(), before, "{method} {path}");
 
     let token = api.token().mint();
     let url = format!("{ORIGIN}{path}");
     let request = || api.client.request(method.clone(), &url, &token);
-    let let_in = send(router.clone(), request()).await;
+    let admitted = send(router.clone(), request()).await;
     assert!(
-        let_in.headers().get("www-authenticate").is_none(),
+        admitted.headers().get("www-authenticate").is_none(),
         "{method} {path}"
     );
     assert_eq!(calls.count(), before + 1, "{method} {path}");
@@ -157,16 +157,16 @@ async fn merged_routers_keep_each_its_own_policy() {
     assert_protected(&api, &router, Method::GET, "/optional", &calls).await;
     assert_open(&router, Method::GET, "/open", 200).await;
     assert_eq!(bearer("/optional").await.status(), 200);
-    let refused = Verdict::of(bearer("/strict").await);
-    assert_eq!(refused, invalid_token("token_scheme_not_accepted"));
+    let rejected = Verdict::of(bearer("/strict").await);
+    assert_eq!(rejected, invalid_token("token_scheme_not_accepted"));
 
     // Around both of them, the stricter one counts for each.
     let router = router.layer(layer);
     assert_protected(&api, &router, Method::GET, "/open", &calls).await;
     let value = format!("Bearer {}", api.issuer.token().mint());
     let request = Request::get("/optional").header("authorization", value);
-    let refused = Verdict::of(send(router, request.body(()).unwrap()).await);
-    assert_eq!(refused, invalid_token("token_scheme_not_accepted"));
+    let rejected = Verdict::of(send(router, request.body(()).unwrap()).await);
+    assert_eq!(rejected, invalid_token("token_scheme_not_accepted"));
 }
 
 #[tokio::test]
@@ -329,7 +329,7 @@ async fn in_a_service_builder_the_first_layer_is_the_outermost() {
     let routes = || Router::new().route("/orders", get(calls.handler()));
     let outside = ServiceBuilder::new().layer(counting()).layer(layer(&api));
     let inside = ServiceBuilder::new().layer(layer(&api)).layer(counting());
-    // Of three requests, one is let in.
+    // Of three requests, one is admitted.
     assert_protected(
         &api,
         &routes().layer(outside),
@@ -381,5 +381,5 @@ async fn what_rewrites_the_uri_before_the_router_changes_what_a_proof_is_for() {
     assert_eq!(Verdict::of(response), invalid_proof("proof_htu_mismatch"));
     let orders = api.client.get(&format!("{ORIGIN}/orders"), &token);
     let response = router.oneshot(with_body(orders)).await.unwrap();
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
 }

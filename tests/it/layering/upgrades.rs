@@ -159,7 +159,7 @@ async fn a_web_socket_opens_with_a_proof_and_not_without() {
         (Some(other_path), Some("invalid_dpop_proof")),
     ] {
         let Err(tungstenite::Error::Http(response)) = connect(&api, credentials).await else {
-            panic!("not refused: {error:?}");
+            panic!("not rejected: {error:?}");
         };
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         let challenges = Challenge::all(response.headers());
@@ -199,9 +199,9 @@ async fn events_arrive_one_by_one_and_end_when_the_token_expires() {
         }
         request.send()
     };
-    let refused = get(None).await.unwrap();
-    assert_eq!(refused.status().as_u16(), 401);
-    assert!(refused.headers().contains_key("www-authenticate"));
+    let rejected = get(None).await.unwrap();
+    assert_eq!(rejected.status().as_u16(), 401);
+    assert!(rejected.headers().contains_key("www-authenticate"));
 
     let mut stream = get(Some(api.credentials("/events", 5))).await.unwrap();
     assert_eq!(stream.status().as_u16(), 200);

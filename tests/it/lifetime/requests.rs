@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::middleware::{Next, from_fn};
-use dpop_tower::{RequireScope, rejection::ProblemDetails};
+use dpop_tower::{RequireScopeLayer, rejection::ProblemDetails};
 use http::{HeaderName, HeaderValue, Method, Version};
 use http_body_util::Full;
 use tonic::service::Routes;
@@ -80,7 +80,7 @@ const CHUNKED: (Method, Version, Option<(HeaderName, &str)>) = (
 #[tokio::test(start_paused = true)]
 async fn the_settings_of_a_layer_may_be_made_in_any_order() {
     let api = Api::new();
-    let policy = || Policy::strict().scope("orders").build().unwrap();
+    let policy = || Policy::strict().require_scope("orders").build().unwrap();
     let table = || {
         let table = dpop_tower::PolicyTable::builder().route("/", policy());
         table.build().unwrap()
@@ -128,7 +128,7 @@ async fn what_goes_on_is_cut_off_behind_functions_and_scopes_too() {
     };
     let router = Router::new()
         .route("/", post(reads).get(async || ticking()))
-        .layer(RequireScope::new("orders").unwrap())
+        .layer(RequireScopeLayer::new("orders").unwrap())
         .layer(from_fn(pass))
         .layer(api.layer().end_streams_at_expiry())
         .layer(from_fn(pass));

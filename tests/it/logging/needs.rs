@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::{Router, body::Body, routing};
 use dpop_tower::{
     BearerToken, BoundToken, DpopConfig, DpopLayer, Policy, PolicyTable, PublicOrigin,
-    RequireScope,
+    RequireScopeLayer,
     grpc::RequestExt as _,
     nonce::{NonceSecret, StatelessNonces},
     test_util::TestIssuer,
@@ -42,11 +42,13 @@ async fn a_policy_that_is_not_met_is_told_with_all_that_it_asks_for_and_its_rout
     let table = PolicyTable::builder()
         .route(
             "/orders",
-            Policy::strict().any_scope(["read", "write"]).acr(["mfa"]),
+            Policy::strict()
+                .require_any_scope(["read", "write"])
+                .require_acr(["mfa"]),
         )
         .route(
             "/{name}",
-            Policy::strict().claim("tier", |tier| tier == "gold"),
+            Policy::strict().require_claim("tier", |tier| tier == "gold"),
         )
         .otherwise(Policy::deny())
         .build()
@@ -94,7 +96,7 @@ async fn a_policy_that_is_not_met_is_told_with_all_that_it_asks_for_and_its_rout
     ] {
         send(router.clone(), get(path, scope)).await;
         let line = log.line();
-        assert_told(&line, &["INFO", "refused request"]);
+        assert_told(&line, &["INFO", "rejected request"]);
         assert_told(&line, &told);
     }
     send(router, get("/a/../orders", "read")).await;
@@ -104,10 +106,10 @@ async fn a_policy_that_is_not_met_is_told_with_all_that_it_asks_for_and_its_rout
 #[tokio::test]
 async fn a_scope_that_a_layer_inside_wants_is_told_with_those_of_the_layer_around_it() {
     let (log, api) = (Log::listen(), Api::new());
-    let policy = Policy::strict().scope("orders").build().unwrap();
+    let policy = Policy::strict().require_scope("orders").build().unwrap();
     let router = Router::new()
         .route("/orders", routing::get(hello))
-        .layer(RequireScope::new("admin").unwrap())
+        .layer(RequireScopeLayer::new("admin").unwrap())
         .layer(layer(&api).with_policy(policy));
     let token = api.token().scope("orders").mint();
     send(router, api.client.get(URL, &token)).await;
@@ -209,7 +211,7 @@ async fn what_a_handler_rejects_is_one_line_and_has_its_reason_in_the_response()
     assert_eq!(response.status(), 401);
     assert_told(
         &log.line(),
-        &["INFO", "refused request", "token_scheme_not_accepted"],
+        &["INFO", "rejected request", "token_scheme_not_accepted"],
     );
     let rejection = response
         .extensions()
@@ -223,7 +225,7 @@ async fn what_a_handler_rejects_is_one_line_and_has_its_reason_in_the_response()
     assert_eq!(response.status(), 401);
     assert_told(
         &log.line(),
-        &["INFO", "refused request", "token_unbound_needed"],
+        &["INFO", "rejected request", "token_unbound_needed"],
     );
     assert!(
         response
@@ -249,7 +251,7 @@ async fn what_a_method_of_a_service_rejects_is_one_line() {
     service.oneshot(request.body(()).unwrap()).await.unwrap();
     assert_told(
         &log.line(),
-        &["INFO", "refused request", "token_scheme_not_accepted"],
+        &["INFO", "rejected request", "token_scheme_not_accepted"],
     );
 }
 
@@ -298,7 +300,15 @@ async fn the_htu_of_a_websocket_is_told_to_be_https() {
 async fn two_configurations_with_nonces_of_their_own_are_a_warning() {
     let (log, api) = (Log::listen(), Api::new());
     let nonces = |secret| StatelessNonces::new(NonceSecret::new([secret; 32]).unwrap());
-    let with = |secret| DpopLayer::new(api.config().nonces(nonces(secret)).build().unwrap());
+    let with = |secret| {
+        DpopLayer::new(
+            api.config()
+                .nonce_source(nonces(secret))
+                .require_nonces()
+                .build()
+                .unwrap(),
+        )
+    };
     for (outer, inner, is_warned) in [(1, 2, true), (1, 1, false)] {
         let router = orders(with(inner)).layer(with(outer));
         let token = api.token().mint();
@@ -330,7 +340,7 @@ async fn two_configurations_with_nonces_of_their_own_are_a_warning() {
 async fn a_report_has_what_a_rejection_has() {
     let (log, api) = (Log::listen(), Api::new());
     let table = PolicyTable::builder()
-        .route("/orders", Policy::report_only().scope("read"))
+        .route("/orders", Policy::report_only().require_scope("read"))
         .build()
         .unwrap();
     let router = orders(layer(&api).with_policies(table));
@@ -341,14 +351,14 @@ async fn a_report_has_what_a_rejection_has() {
     .await;
     let told = [
         "INFO",
-        "would refuse request",
+        "would reject request",
         "report_only, scope read",
         "route=\"/orders\"",
     ];
     assert_told(&log.line(), &told);
     let preflight = Request::options("/orders").header("access-control-request-method", "PUT");
     send(router, preflight.body(()).unwrap()).await;
-    assert_told(&log.line(), &["would refuse request", "CORS layer"]);
+    assert_told(&log.line(), &["would reject request", "CORS layer"]);
 }
 
 /// No name of the caller's gets into the log with all that is told of it.

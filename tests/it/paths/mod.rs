@@ -32,13 +32,13 @@ fn table(rows: &[Row], fallback: Mode) -> Option<PolicyTable> {
     for (index, (pattern, mode)) in rows.iter().enumerate() {
         builder = match mode {
             Mode::Off => builder.route(pattern, Policy::off()),
-            mode => builder.route(pattern, policy(*mode).scope(scope(index))),
+            mode => builder.route(pattern, policy(*mode).require_scope(scope(index))),
         };
     }
     builder.otherwise(policy(fallback)).build().ok()
 }
 
-/// What a request has to bring: how it is let in at least, and scopes.
+/// What a request has to bring: how it is admitted at least, and scopes.
 #[derive(Debug)]
 struct Access {
     mode: Mode,

@@ -9,7 +9,7 @@ use crate::{
     support::{Api, URL, Verdict, Way, Why, invalid_proof},
 };
 
-/// An API and a good token for it. Whatever was refused, a good proof has to pass afterwards.
+/// An API and a good token for it. Whatever was rejected, a good proof has to pass afterwards.
 pub(super) struct Case {
     pub(super) api: Api,
     pub(super) token: String,
@@ -37,18 +37,18 @@ impl Case {
         assert_eq!(self.send(proof).await, expected, "{what}");
     }
 
-    pub(super) async fn refuse(&self, what: &str, proof: &str, reason: &'static str) {
+    pub(super) async fn reject(&self, what: &str, proof: &str, reason: &'static str) {
         self.check(what, proof, invalid_proof(reason)).await;
     }
 
-    /// Refused because of the key, for this reason in the operator's words.
-    pub(super) async fn refuse_key(&self, what: &str, proof: &str, detail: &str) {
+    /// Rejected because of the key, for this reason in the operator's words.
+    pub(super) async fn reject_key(&self, what: &str, proof: &str, detail: &str) {
         let request = self
             .api
             .client
             .request_with_proof(Method::GET, URL, &self.token, proof);
         let response = self.api.response(request).await;
-        let why = Why::of(&response).expect("refused");
+        let why = Why::of(&response).expect("rejected");
         assert_eq!(
             Verdict::of(response),
             invalid_proof("proof_key_invalid"),
@@ -59,7 +59,7 @@ impl Case {
 
     pub(super) async fn finish(self) {
         let proof = self.proof().sign();
-        self.check("a good proof", &proof, Verdict::LetIn).await;
+        self.check("a good proof", &proof, Verdict::Admitted).await;
     }
 }
 

@@ -158,7 +158,9 @@ fn router(api: &Api, policy: Policy) -> Router {
             (true, false) => "both",
         };
         match headers.get("x-dpop-report") {
-            Some(reason) if reason != "let_in" => format!("{tokens}, {}", reason.to_str().unwrap()),
+            Some(reason) if reason != "admitted" => {
+                format!("{tokens}, {}", reason.to_str().unwrap())
+            }
             _ => tokens.to_owned(),
         }
     }
@@ -175,7 +177,7 @@ async fn outcome(way: Way, router: &Router, headers: HeaderMap) -> String {
     *request.headers_mut() = headers;
     let response = way.send(router.clone(), request).await;
     if let Some(why) = Why::of(&response) {
-        assert_ne!(Verdict::of(response), Verdict::LetIn);
+        assert_ne!(Verdict::of(response), Verdict::Admitted);
         return why.reason.to_owned();
     }
     assert_eq!(response.status(), StatusCode::OK);

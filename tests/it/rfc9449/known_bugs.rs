@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{Router, body::to_bytes, routing::get};
 use dpop_tower::{
-    BoundToken, JwtTokens,
+    BoundToken, Issuer,
     crypto::Algorithm,
     nonce::{NonceSecret, StatelessNonces},
     replay::MemoryReplayStore,
@@ -31,7 +31,7 @@ each_way!(
     strangers_all_get_the_same_nonce,
     jkt_has_one_spelling,
     what_comes_before_a_fragment_is_the_resource,
-    octets_that_are_not_printable_are_no_part_of_htu,
+    bytes_that_are_not_printable_are_no_part_of_htu,
     no_spelling_of_a_forwarded_header_moves_the_target,
     what_connection_names_counts_all_the_same,
     a_header_of_almost_the_right_name_is_none,
@@ -47,7 +47,7 @@ async fn no_flood_of_proofs_makes_an_earlier_one_pass_again(way: Way) {
     const CAPACITY: usize = 20;
     let size = NonZeroUsize::new(CAPACITY).unwrap();
     for keys in [1, 3 * CAPACITY] {
-        let store = MemoryReplayStore::with_capacity(size).capacity_per_client(size);
+        let store = MemoryReplayStore::with_capacity(size).capacity_per_key(size);
         let api = way.api_with(|tokens| tokens, |config| config.replay_store(store));
         let clients: Vec<_> = (0..keys)
             .map(|_| TestClient::new().clock(api.clock.clone()))
@@ -61,8 +61,8 @@ async fn no_flood_of_proofs_makes_an_earlier_one_pass_again(way: Way) {
                 let token = api.issuer.token().subject("bob").bound_to(client).mint();
                 let proof = client.proof("GET", URL).access_token(&token).sign();
                 match api.get(&token, &proof).await {
-                    Verdict::LetIn => accepted.push((token, proof)),
-                    refused => assert_eq!(refused, unavailable("store_full")),
+                    Verdict::Admitted => accepted.push((token, proof)),
+                    rejected => assert_eq!(rejected, unavailable("store_full")),
                 }
             }
             assert_eq!(accepted.len(), CAPACITY, "{keys} keys");
@@ -79,12 +79,12 @@ async fn a_proof_from_the_future_is_known_to_its_last_second(way: Way) {
     let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).claim("iat", api.now() + 10).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     for second in 1..=80 {
         api.advance(1);
         // What comes in is what makes a store clean up.
         let other = api.proof(&token).sign();
-        assert_eq!(api.get(&token, &other).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, &other).await, Verdict::Admitted);
         let verdict = api.get(&token, &proof).await;
         assert_eq!(verdict, invalid_proof("proof_replayed"), "{second} s");
     }
@@ -108,7 +108,7 @@ async fn the_length_that_counts_is_that_of_the_proof(way: Way) {
     request.headers_mut().insert(header::COOKIE, cookie);
     assert_eq!(
         api.send(request).await,
-        Verdict::LetIn,
+        Verdict::Admitted,
         "each is short enough"
     );
 
@@ -165,7 +165,7 @@ async fn a_jti_is_a_name_and_nothing_else(way: Way) {
         .map(|jti| api.proof(&token).claim("jti", *jti).sign())
         .collect();
     for (jti, proof) in jtis.iter().zip(&proofs) {
-        assert_eq!(api.get(&token, proof).await, Verdict::LetIn, "{jti:?}");
+        assert_eq!(api.get(&token, proof).await, Verdict::Admitted, "{jti:?}");
     }
     for (jti, proof) in jtis.iter().zip(&proofs) {
         let verdict = api.get(&token, proof).await;
@@ -179,7 +179,12 @@ async fn strangers_all_get_the_same_nonce(way: Way) {
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
     let api = way.api_with(
         |tokens| tokens,
-        |config| config.nonces(nonces).replay_store(Arc::clone(&store)),
+        |config| {
+            config
+                .nonce_source(nonces)
+                .require_nonces()
+                .replay_store(Arc::clone(&store))
+        },
     );
     let mut seen = BTreeSet::new();
     for i in 0..50 {
@@ -198,7 +203,7 @@ async fn strangers_all_get_the_same_nonce(way: Way) {
     assert_eq!((store.asked(), store.store.len()), (0, 0));
 }
 
-/// A thumbprint is compared as 32 octets, which have one spelling.
+/// A thumbprint is compared as 32 bytes, which have one spelling.
 async fn jkt_has_one_spelling(way: Way) {
     let api = way.api();
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -211,8 +216,8 @@ async fn jkt_has_one_spelling(way: Way) {
     let standard = jkt.replace('-', "+").replace('_', "/");
     let last = alphabet.find(&jkt[42..]).unwrap();
     let loose = format!("{}{}", &jkt[..42], &alphabet[last + 1..][..1]);
-    let octets = crate::crypto::from_base64url(&jkt);
-    let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let bytes = crate::crypto::from_base64url(&jkt);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let urn = format!("urn:ietf:params:oauth:jwk-thumbprint:sha-256:{jkt}");
     let present = async |jkt: &str| {
         let token = api.issuer.token().subject("bob");
@@ -229,7 +234,7 @@ async fn jkt_has_one_spelling(way: Way) {
         ("a space before", format!(" {jkt}")),
         ("a space behind", format!("{jkt} ")),
         ("a new line", format!("{jkt}\n")),
-        ("an octet of zero", format!("{jkt}\0")),
+        ("an byte of zero", format!("{jkt}\0")),
         ("hex", hex.clone()),
         ("hex in upper case", hex.to_uppercase()),
         ("base64url of hex", base64url(hex)),
@@ -245,7 +250,7 @@ async fn jkt_has_one_spelling(way: Way) {
         let mismatch = invalid_token("token_binding_mismatch");
         assert!([invalid, mismatch].contains(&verdict), "{verdict:?}");
     }
-    assert_eq!(present(&jkt).await, Verdict::LetIn);
+    assert_eq!(present(&jkt).await, Verdict::Admitted);
 }
 
 /// GHSA-fvhj-4qfh-q2hm: two readers of a URL that disagree where it ends.
@@ -271,7 +276,7 @@ async fn what_comes_before_a_fragment_is_the_resource(way: Way) {
         ("?https://api.test/orders", invalid),
     ] {
         let proof = case.proof().claim("htu", htu).sign();
-        case.refuse(htu, &proof, reason).await;
+        case.reject(htu, &proof, reason).await;
     }
     // The other way round: a request for a resource whose name goes on.
     for path in ["/orders%23", "/orders%23/x", "/orders%3F", "/orders%2523"] {
@@ -283,7 +288,7 @@ async fn what_comes_before_a_fragment_is_the_resource(way: Way) {
     case.finish().await;
 }
 
-async fn octets_that_are_not_printable_are_no_part_of_htu(way: Way) {
+async fn bytes_that_are_not_printable_are_no_part_of_htu(way: Way) {
     let case = Case::new(way);
     let characters = (0..=0x20).chain(0x7f..=0xff).map(char::from);
     for character in characters.chain(['\u{212a}', '\u{2024}', '\u{ff0f}', '\u{feff}']) {
@@ -297,7 +302,7 @@ async fn octets_that_are_not_printable_are_no_part_of_htu(way: Way) {
         ] {
             let proof = case.proof().claim("htu", htu.as_str()).sign();
             let what = htu.escape_default().to_string();
-            case.refuse(&what, &proof, "proof_htu_invalid").await;
+            case.reject(&what, &proof, "proof_htu_invalid").await;
         }
     }
     case.finish().await;
@@ -359,7 +364,7 @@ async fn no_spelling_of_a_forwarded_header_moves_the_target(way: Way) {
     let alone = forged.iter().map(std::slice::from_ref);
     for headers in alone.chain([forged]) {
         for (htu, expected) in [
-            (URL, Verdict::LetIn),
+            (URL, Verdict::Admitted),
             (
                 "https://evil.test/orders",
                 invalid_proof("proof_htu_mismatch"),
@@ -396,7 +401,7 @@ async fn no_spelling_of_a_forwarded_header_moves_the_target(way: Way) {
         "x_http_method_override",
     ] {
         for (htm, expected) in [
-            ("GET", Verdict::LetIn),
+            ("GET", Verdict::Admitted),
             ("POST", invalid_proof("proof_htm_mismatch")),
         ] {
             let proof = case.proof().claim("htm", htm).sign();
@@ -422,7 +427,7 @@ async fn what_connection_names_counts_all_the_same(way: Way) {
         let named: &[(&str, &[u8])] = &[("connection", connection.as_bytes())];
         let good = case.api.client.get(URL, &case.token);
         let verdict = case.api.send(with_headers(good, named)).await;
-        assert_eq!(verdict, Verdict::LetIn, "{connection}");
+        assert_eq!(verdict, Verdict::Admitted, "{connection}");
 
         // A header that was named there is still one of two.
         let twice = case.api.client.get(URL, &case.token);
@@ -441,7 +446,7 @@ async fn what_connection_names_counts_all_the_same(way: Way) {
 /// CVE-2026-88011: what one server takes for an underscore is a hyphen for another.
 async fn a_header_of_almost_the_right_name_is_none(way: Way) {
     let case = Case::new(way);
-    let missing = Verdict::Refused {
+    let missing = Verdict::Rejected {
         status: 401,
         error: "",
         reason: "credentials_missing",
@@ -491,7 +496,7 @@ async fn a_header_of_almost_the_right_name_is_none(way: Way) {
 
             let beside = case.api.client.get(URL, &case.token);
             let beside = with_headers(beside, &[(other, b"DPoP evil")]);
-            assert_eq!(case.api.send(beside).await, Verdict::LetIn, "{other}");
+            assert_eq!(case.api.send(beside).await, Verdict::Admitted, "{other}");
         }
     }
 }
@@ -521,7 +526,7 @@ async fn a_public_key_in_pem_is_no_hmac_secret(way: Way) {
     let jwks = json!({"keys": [key.public()]}).to_string();
     let trusting = way.api_with(
         |_| {
-            JwtTokens::jwks("https://issuer.test", jwks)
+            Issuer::jwks("https://issuer.test", jwks)
                 .audience(ORIGIN)
                 .algorithms(Algorithm::ALL)
         },
@@ -551,11 +556,11 @@ async fn a_public_key_in_pem_is_no_hmac_secret(way: Way) {
             } else {
                 "proof_alg_not_allowed"
             };
-            client.case.refuse(&what, &proof, reason).await;
+            client.case.reject(&what, &proof, reason).await;
         }
     }
     let verdict = client.case.send(&client.sign()).await;
-    assert_eq!(verdict, Verdict::LetIn, "with the key itself");
+    assert_eq!(verdict, Verdict::Admitted, "with the key itself");
 }
 
 /// CVE-2023-52428, CVE-2023-51774 and others: what an encrypted token can ask for is not even read.
@@ -575,7 +580,7 @@ async fn nothing_is_decrypted(way: Way) {
         let jwe = parts.map(String::as_str).join(".");
         let verdict = case.api.get(&jwe, &case.api.proof(&jwe).sign()).await;
         assert_eq!(verdict, invalid_token("token_malformed"), "{header}");
-        case.refuse(&header.to_string(), &jwe, "proof_malformed")
+        case.reject(&header.to_string(), &jwe, "proof_malformed")
             .await;
     }
     case.finish().await;

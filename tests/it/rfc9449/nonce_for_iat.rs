@@ -23,7 +23,7 @@ each_way!(
 const USED: Verdict = invalid_proof("proof_replayed");
 
 const fn use_nonce(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "use_dpop_nonce",
         reason,
@@ -36,7 +36,10 @@ fn nonces() -> StatelessNonces {
 }
 
 fn by_nonce(config: DpopConfigBuilder) -> DpopConfigBuilder {
-    config.nonces(nonces()).accept_nonce_for_iat()
+    config
+        .nonce_source(nonces())
+        .require_nonces()
+        .accept_nonce_for_iat()
 }
 
 fn api(way: Way) -> Api {
@@ -59,7 +62,7 @@ async fn with_a_good_nonce_a_clients_clock_may_be_off_by_any_amount(way: Way) {
     let api = api(way);
     for offset in [0, 11, -71, 3_600, -86_400, i64::MAX, i64::MIN / 2] {
         let (token, proof) = request(&api, &nonce(&api), offset);
-        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn, "{offset}");
+        assert_eq!(api.get(&token, &proof).await, Verdict::Admitted, "{offset}");
         assert_eq!(api.get(&token, &proof).await, USED, "{offset}");
     }
     // It still has to say something.
@@ -89,7 +92,10 @@ async fn without_a_good_nonce_the_clocks_have_to_agree(way: Way) {
         assert_eq!(verdict, use_nonce("proof_nonce_unknown"), "{nonce}");
     }
     // Nor does a nonce help where nobody has said so.
-    let plain = way.api_with(|tokens| tokens, |config| config.nonces(nonces()));
+    let plain = way.api_with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces()).require_nonces(),
+    );
     let (token, proof) = request(&plain, &nonce(&plain), 3_600);
     let verdict = plain.get(&token, &proof).await;
     assert_eq!(verdict, invalid_proof("proof_from_future"));
@@ -102,28 +108,28 @@ async fn a_proof_by_its_nonce_is_good_for_as_long_as_that_and_once(way: Way) {
     api.advance(u64::try_from(to_begin).unwrap());
     let (late_token, late) = request(&api, &nonce(&api), -50_000);
     let (token, proof) = request(&api, &nonce(&api), -50_000);
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     for secs in [60, 60, 60, 59] {
         api.advance(secs);
         assert_eq!(api.get(&token, &proof).await, USED);
     }
-    assert_eq!(api.get(&late_token, &late).await, Verdict::LetIn);
+    assert_eq!(api.get(&late_token, &late).await, Verdict::Admitted);
     assert_eq!(api.get(&late_token, &late).await, USED);
     api.advance(1);
     // Its time is over by either clock.
-    assert_ne!(api.get(&token, &proof).await, Verdict::LetIn);
-    assert_ne!(api.get(&late_token, &late).await, Verdict::LetIn);
+    assert_ne!(api.get(&token, &proof).await, Verdict::Admitted);
+    assert_ne!(api.get(&late_token, &late).await, Verdict::Admitted);
 }
 
 async fn the_age_that_a_policy_asks_for_counts_from_the_nonce(way: Way) {
-    let policy = Policy::strict().max_age(Duration::from_secs(30));
+    let policy = Policy::strict().max_proof_age(Duration::from_secs(30));
     let api = way.api_with(|tokens| tokens, |config| by_nonce(config).policy(policy));
     let to_begin = 120 - api.now().rem_euclid(120);
     api.advance(u64::try_from(to_begin).unwrap());
     let nonce = nonce(&api);
     for (secs, expected) in [
-        (0, Verdict::LetIn),
-        (40, Verdict::LetIn),
+        (0, Verdict::Admitted),
+        (40, Verdict::Admitted),
         (1, invalid_proof("proof_too_old")),
     ] {
         api.advance(secs);
@@ -139,7 +145,8 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     let store = Arc::new(MemoryReplayStore::new());
     let config = || {
         api.config()
-            .nonces(nonces())
+            .nonce_source(nonces())
+            .require_nonces()
             .replay_store(Arc::clone(&store))
     };
     let router = |config: DpopConfigBuilder| {
@@ -159,7 +166,7 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
             .request_with_proof(Method::GET, URL, &token, &proof);
         Verdict::of(send(router.clone(), request).await)
     };
-    assert_eq!(to(&by_iat).await, Verdict::LetIn);
+    assert_eq!(to(&by_iat).await, Verdict::Admitted);
     for secs in [0, 10, 100, 100, 29] {
         api.advance(secs);
         assert_eq!(to(&by_nonce).await, USED, "{secs}");
@@ -186,13 +193,13 @@ fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration() 
 
     let api = Api::new();
     let build = |config: DpopConfigBuilder| config.accept_nonce_for_iat().build();
-    let error = build(api.config().nonces(Timeless)).unwrap_err();
+    let error = build(api.config().nonce_source(Timeless).require_nonces()).unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::Nonces);
     assert!(error.to_string().contains("NonceSource::life"), "{error}");
     let slow = |secs| nonces().period(Duration::from_secs(secs));
-    let error = build(api.config().nonces(slow(301))).unwrap_err();
+    let error = build(api.config().nonce_source(slow(301)).require_nonces()).unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::Nonces);
     assert!(error.to_string().contains("10 minutes"), "{error}");
-    assert!(build(api.config().nonces(slow(300))).is_ok());
+    assert!(build(api.config().nonce_source(slow(300)).require_nonces()).is_ok());
     assert!(build(api.config()).is_ok());
 }

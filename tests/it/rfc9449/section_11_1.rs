@@ -19,9 +19,9 @@ each_way!(
     a_proof_is_remembered_for_as_long_as_it_is_acceptable,
     a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable,
     a_clock_that_goes_back_lets_no_proof_pass_twice,
-    a_refused_request_never_gets_to_the_store,
-    a_refused_proof_does_not_use_up_its_jti,
-    a_full_store_refuses_what_is_new_and_knows_what_is_old,
+    a_rejected_request_never_gets_to_the_store,
+    a_rejected_proof_does_not_use_up_its_jti,
+    a_full_store_rejects_what_is_new_and_knows_what_is_old,
     a_full_store_serves_again_when_its_proofs_are_too_old,
     a_client_that_has_used_up_its_share_does_not_lock_out_the_others,
     a_user_with_ten_keys_does_not_lock_out_the_others,
@@ -46,7 +46,7 @@ async fn a_proof_passes_once(way: Way) {
     let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     for _ in 0..3 {
         assert_eq!(
             api.get(&token, &proof).await,
@@ -74,14 +74,14 @@ async fn of_64_concurrent_copies_of_a_proof_exactly_one_passes(way: Way) {
                 })
             })
             .collect();
-        let mut let_in = 0;
+        let mut admitted = 0;
         for task in tasks {
             match task.await.unwrap() {
-                Verdict::LetIn => let_in += 1,
-                refused => assert_eq!(refused, invalid_proof("proof_replayed")),
+                Verdict::Admitted => admitted += 1,
+                rejected => assert_eq!(rejected, invalid_proof("proof_replayed")),
             }
         }
-        assert_eq!(let_in, 1);
+        assert_eq!(admitted, 1);
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_jti_counts_once_however_often_its_client_signs_it(way: Way) {
     let api = way.api();
     let (one, other) = (api.token().mint(), api.token().scope("x").mint());
     let proof = api.proof(&one).claim("jti", "same").sign();
-    assert_eq!(api.get(&one, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&one, &proof).await, Verdict::Admitted);
     api.advance(1);
     for resigned in [
         api.proof(&one).claim("jti", "same").sign(),
@@ -117,7 +117,7 @@ async fn a_client_cannot_use_up_the_jti_of_another(way: Way) {
             .access_token(&token)
             .claim("jti", "same")
             .sign();
-        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     }
 }
 
@@ -141,7 +141,7 @@ async fn a_proof_is_remembered_for_as_long_as_it_is_acceptable(way: Way) {
         let token = api.token().mint();
         let iat = api.now() + ahead;
         let proof = api.proof(&token).claim("iat", iat).sign();
-        assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
         let last = iat + i64::try_from(max_age + leeway).unwrap();
         api.clock.set(UnixTime::from_secs(last));
         assert_eq!(
@@ -166,7 +166,7 @@ async fn a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable(way: Wa
     );
     let token = api.token().mint();
     let proof = api.proof(&token).claim("jti", "once").sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     let key = ReplayKey::new(*api.client.thumbprint().as_bytes(), "once");
     for (after_iat, expected) in [(75, Freshness::Replayed), (76, Freshness::Fresh)] {
         let now = UnixTime::from_secs(api.now() + after_iat);
@@ -179,7 +179,7 @@ async fn a_clock_that_goes_back_lets_no_proof_pass_twice(way: Way) {
     let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     api.clock.set(UnixTime::from_secs(api.now() - 10));
     assert_eq!(
         api.get(&token, &proof).await,
@@ -187,7 +187,7 @@ async fn a_clock_that_goes_back_lets_no_proof_pass_twice(way: Way) {
     );
 }
 
-async fn a_refused_request_never_gets_to_the_store(way: Way) {
+async fn a_rejected_request_never_gets_to_the_store(way: Way) {
     let store = Arc::new(CountingStore::default());
     let api = way.api_with(
         |tokens| tokens,
@@ -218,18 +218,18 @@ async fn a_refused_request_never_gets_to_the_store(way: Way) {
         ("forged token", &forged, api.proof(&forged)),
     ] {
         let verdict = api.get(token, &proof.sign()).await;
-        assert_ne!(verdict, Verdict::LetIn, "{what}");
+        assert_ne!(verdict, Verdict::Admitted, "{what}");
         assert_eq!(store.asked(), 0, "{what}");
     }
     assert_eq!(
         api.get(&token, &proof().sign()).await,
-        Verdict::LetIn,
+        Verdict::Admitted,
         "the store is there at all"
     );
     assert_eq!((store.asked(), store.store.len()), (1, 1));
 }
 
-async fn a_refused_proof_does_not_use_up_its_jti(way: Way) {
+async fn a_rejected_proof_does_not_use_up_its_jti(way: Way) {
     let api = way.api();
     let token = api.token().mint();
     let same = || api.proof(&token).claim("jti", "same");
@@ -243,18 +243,18 @@ async fn a_refused_proof_does_not_use_up_its_jti(way: Way) {
     ] {
         assert_eq!(api.get(&token, &broken.sign()).await, invalid_proof(reason));
     }
-    assert_eq!(api.get(&token, &same().sign()).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &same().sign()).await, Verdict::Admitted);
 }
 
-async fn a_full_store_refuses_what_is_new_and_knows_what_is_old(way: Way) {
+async fn a_full_store_rejects_what_is_new_and_knows_what_is_old(way: Way) {
     let api = api_with(
         way,
-        MemoryReplayStore::with_capacity(size(3)).capacity_per_client(size(3)),
+        MemoryReplayStore::with_capacity(size(3)).capacity_per_key(size(3)),
     );
     let token = api.token().mint();
     let proofs: Vec<_> = (0..3).map(|_| api.proof(&token).sign()).collect();
     for proof in &proofs {
-        assert_eq!(api.get(&token, proof).await, Verdict::LetIn);
+        assert_eq!(api.get(&token, proof).await, Verdict::Admitted);
     }
     for _ in 0..10 {
         let new = api.proof(&token).sign();
@@ -270,57 +270,57 @@ async fn a_full_store_refuses_what_is_new_and_knows_what_is_old(way: Way) {
 
 async fn a_full_store_serves_again_when_its_proofs_are_too_old(way: Way) {
     let api = api_with(way, MemoryReplayStore::with_capacity(size(1)));
-    assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+    assert_eq!(fresh(&api, &api.client).await, Verdict::Admitted);
     let other = TestClient::new().clock(api.clock.clone());
     api.advance(70);
     assert_eq!(fresh(&api, &other).await, unavailable("store_full"));
     // Long enough for any margin that the layer adds.
     api.advance(30);
-    assert_eq!(fresh(&api, &other).await, Verdict::LetIn);
+    assert_eq!(fresh(&api, &other).await, Verdict::Admitted);
 }
 
 async fn a_client_that_has_used_up_its_share_does_not_lock_out_the_others(way: Way) {
     let api = api_with(
         way,
-        MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(2)),
+        MemoryReplayStore::with_capacity(size(100)).capacity_per_key(size(2)),
     );
     for _ in 0..2 {
-        assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+        assert_eq!(fresh(&api, &api.client).await, Verdict::Admitted);
     }
     for _ in 0..200 {
-        assert_eq!(fresh(&api, &api.client).await, unavailable("client_full"));
+        assert_eq!(fresh(&api, &api.client).await, unavailable("key_full"));
     }
     let other = TestClient::new().clock(api.clock.clone());
     let token = api.issuer.token().subject("carol").bound_to(&other).mint();
     let verdict = api.send(other.get(URL, &token)).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     api.advance(100);
-    assert_eq!(fresh(&api, &api.client).await, Verdict::LetIn);
+    assert_eq!(fresh(&api, &api.client).await, Verdict::Admitted);
 }
 
 async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
-    let store = MemoryReplayStore::with_capacity(size(100)).capacity_per_client(size(5));
+    let store = MemoryReplayStore::with_capacity(size(100)).capacity_per_key(size(5));
     let api = api_with(way, store);
     let keys: Vec<_> = (0..10)
         .map(|_| TestClient::new().clock(api.clock.clone()))
         .collect();
-    let mut let_in = 0;
+    let mut admitted = 0;
     for n in 0..100 {
         let key = &keys[n % keys.len()];
         // Other clients, scopes and sessions make nobody somebody else.
         let token = api.issuer.token().subject("mallory").bound_to(key);
         let token = token.claim("client_id", format!("client {n}")).mint();
         match api.send(key.get(URL, &token)).await {
-            Verdict::LetIn => let_in += 1,
+            Verdict::Admitted => admitted += 1,
             rejected => assert_eq!(rejected, unavailable("subject_full")),
         }
     }
-    assert_eq!(let_in, 5);
+    assert_eq!(admitted, 5);
     // Others are served, one of them with the same key.
     let carol = |key| api.issuer.token().subject("carol").bound_to(key).mint();
     for key in [&keys[0], &api.client] {
         let verdict = api.send(key.get(URL, &carol(key))).await;
-        assert_eq!(verdict, Verdict::LetIn);
+        assert_eq!(verdict, Verdict::Admitted);
     }
     api.advance(100);
     let token = api
@@ -330,7 +330,7 @@ async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
         .bound_to(&keys[0])
         .mint();
     let verdict = api.send(keys[0].get(URL, &token)).await;
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
 }
 
 /// RFC 9068 section 2.2 wants a `sub` in every token. Not every issuer puts one there.
@@ -338,9 +338,7 @@ async fn a_client_that_acts_for_itself_is_a_subject(way: Way) {
     let api = way.api();
     let hello = || axum::Router::new().route("/orders", axum::routing::get(async || "hello"));
     let store = MemoryReplayStore::with_capacity(size(100)).capacity_per_subject(size(2));
-    let config = api
-        .config()
-        .replay_store(store.capacity_per_client(size(50)));
+    let config = api.config().replay_store(store.capacity_per_key(size(50)));
     let router = way.protect(config.build().unwrap(), hello(), hello());
     let send = async |client_id: serde_json::Value, sub: serde_json::Value| {
         let key = TestClient::new().clock(api.clock.clone());
@@ -354,16 +352,22 @@ async fn a_client_that_acts_for_itself_is_a_subject(way: Way) {
     };
     let nobody = serde_json::Value::Null;
     for sub in [nobody.clone(), 7.into()] {
-        assert_eq!(send("batch".into(), sub).await, Verdict::LetIn);
+        assert_eq!(send("batch".into(), sub).await, Verdict::Admitted);
     }
     let full = unavailable("subject_full");
     assert_eq!(send("batch".into(), nobody.clone()).await, full);
-    assert_eq!(send("other".into(), nobody.clone()).await, Verdict::LetIn);
+    assert_eq!(
+        send("other".into(), nobody.clone()).await,
+        Verdict::Admitted
+    );
     // A user who is called as the client is somebody else.
-    assert_eq!(send("batch".into(), "batch".into()).await, Verdict::LetIn);
+    assert_eq!(
+        send("batch".into(), "batch".into()).await,
+        Verdict::Admitted
+    );
     // Whose token it is, no claim says: then only keys count.
     for _ in 0..5 {
         let verdict = send(nobody.clone(), nobody.clone()).await;
-        assert_eq!(verdict, Verdict::LetIn);
+        assert_eq!(verdict, Verdict::Admitted);
     }
 }

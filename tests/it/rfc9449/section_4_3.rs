@@ -18,7 +18,7 @@ use crate::{
 };
 
 each_way!(
-    a_good_request_is_let_in_once,
+    a_good_request_is_admitted_once,
     item_1_there_is_exactly_one_dpop_header,
     item_2_only_the_compact_serialization_is_a_proof,
     item_3_every_required_claim_is_there,
@@ -32,7 +32,7 @@ each_way!(
     item_8_htm_is_the_method_to_the_letter,
     item_9_equivalent_spellings_of_htu_are_accepted,
     item_9_the_query_of_the_request_is_not_part_of_htu,
-    item_9_another_htu_is_refused,
+    item_9_another_htu_is_rejected,
     item_9_a_proof_does_not_fit_a_request_for_another_spelling,
     item_9_nothing_that_the_caller_says_moves_the_expected_htu,
     item_10_the_nonce_is_one_of_the_server,
@@ -42,11 +42,11 @@ each_way!(
     item_12_the_token_is_bound_to_the_key_of_the_proof,
 );
 
-async fn a_good_request_is_let_in_once(way: Way) {
+async fn a_good_request_is_admitted_once(way: Way) {
     let api = way.api();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(
         api.get(&token, &proof).await,
         invalid_proof("proof_replayed")
@@ -84,7 +84,7 @@ async fn item_1_there_is_exactly_one_dpop_header(way: Way) {
         );
     }
     // None of those counts as a use.
-    case.check("alone", &one, Verdict::LetIn).await;
+    case.check("alone", &one, Verdict::Admitted).await;
     case.finish().await;
 }
 
@@ -123,7 +123,7 @@ async fn item_2_only_the_compact_serialization_is_a_proof(way: Way) {
         ("a comma", format!("{proof},")),
         ("a percent-encoding", proof.replacen('.', "%2E", 1)),
     ] {
-        client.case.refuse(what, &text, malformed).await;
+        client.case.reject(what, &text, malformed).await;
     }
     // A socket takes spaces around a value off (RFC 9110 section 5.5), so there it would be a good one.
     if way.over == Over::Process {
@@ -131,17 +131,20 @@ async fn item_2_only_the_compact_serialization_is_a_proof(way: Way) {
             ("a space before", format!(" {proof}")),
             ("a space behind", format!("{proof} ")),
         ] {
-            client.case.refuse(what, &text, malformed).await;
+            client.case.reject(what, &text, malformed).await;
         }
     }
-    client.case.check("as it is", &proof, Verdict::LetIn).await;
+    client
+        .case
+        .check("as it is", &proof, Verdict::Admitted)
+        .await;
 }
 
 async fn item_3_every_required_claim_is_there(way: Way) {
     let case = Case::new(way);
     for name in ["jti", "htm", "htu", "iat", "ath"] {
         let proof = case.proof().without_claim(name).sign();
-        case.refuse(name, &proof, "proof_missing_claim").await;
+        case.reject(name, &proof, "proof_missing_claim").await;
     }
     case.finish().await;
 }
@@ -164,10 +167,10 @@ async fn item_4_typ_is_dpop_jwt_to_the_letter(way: Way) {
         "dpop+jws",
     ] {
         let proof = case.proof().header("typ", typ).sign();
-        case.refuse(typ, &proof, "proof_typ_invalid").await;
+        case.reject(typ, &proof, "proof_typ_invalid").await;
     }
     // An access token is no proof, whoever signed it.
-    case.refuse("the token", &case.token, "proof_typ_invalid")
+    case.reject("the token", &case.token, "proof_typ_invalid")
         .await;
     case.finish().await;
 }
@@ -181,7 +184,7 @@ async fn item_5_none_is_no_algorithm(way: Way) {
             proof.clone().empty_signature().sign(),
             proof.without_header("jwk").empty_signature().sign(),
         ] {
-            case.refuse(alg, &text, "proof_alg_not_allowed").await;
+            case.reject(alg, &text, "proof_alg_not_allowed").await;
         }
     }
     case.finish().await;
@@ -215,7 +218,7 @@ async fn item_5_an_hmac_is_no_signature(way: Way) {
         ] {
             let header = proof.clone().header("alg", alg).header_json();
             let text = hmac_jws(&header, &payload, &secret);
-            case.refuse(&format!("{alg} with {what}"), &text, reason)
+            case.reject(&format!("{alg} with {what}"), &text, reason)
                 .await;
         }
         let oct = json!({"kty": "oct", "k": base64url(&secret)});
@@ -227,9 +230,9 @@ async fn item_5_an_hmac_is_no_signature(way: Way) {
                 .header_json();
             let text = hmac_jws(&header, &payload, &secret);
             if symmetric {
-                case.refuse_key(alg, &text, "the key is symmetric").await;
+                case.reject_key(alg, &text, "the key is symmetric").await;
             } else {
-                case.refuse(alg, &text, "proof_alg_not_allowed").await;
+                case.reject(alg, &text, "proof_alg_not_allowed").await;
             }
         }
     }
@@ -247,7 +250,7 @@ async fn item_5_algorithms_are_those_of_the_configuration(way: Way) {
     for algorithm in Algorithm::ALL {
         let client = JoseClient::new(way.api(), JoseKey::new(algorithm));
         let expected = if default.contains(&algorithm) {
-            Verdict::LetIn
+            Verdict::Admitted
         } else {
             invalid_proof("proof_alg_not_allowed")
         };
@@ -260,14 +263,14 @@ async fn item_5_algorithms_are_those_of_the_configuration(way: Way) {
         let client = JoseClient::new(only, JoseKey::new(algorithm));
         client
             .case
-            .check(algorithm.as_str(), &client.sign(), Verdict::LetIn)
+            .check(algorithm.as_str(), &client.sign(), Verdict::Admitted)
             .await;
         let others = Algorithm::ALL.into_iter().filter(|alg| *alg != algorithm);
         let others = way.api_with(|tokens| tokens, |config| config.algorithms(others));
         let client = JoseClient::new(others, JoseKey::new(algorithm));
         client
             .case
-            .refuse(algorithm.as_str(), &client.sign(), "proof_alg_not_allowed")
+            .reject(algorithm.as_str(), &client.sign(), "proof_alg_not_allowed")
             .await;
     }
 }
@@ -278,8 +281,8 @@ async fn item_6_the_signature_verifies_with_the_key_in_the_header(way: Way) {
     let other = TestClient::new();
     let good = case.proof().sign();
     let (input, signature) = good.rsplit_once('.').unwrap();
-    let octets = from_base64url(signature);
-    let with = |octets: &[u8]| format!("{input}.{}", base64url(octets));
+    let bytes = from_base64url(signature);
+    let with = |bytes: &[u8]| format!("{input}.{}", base64url(bytes));
     let stolen = case.proof().sign();
     let (_, of_another) = stolen.rsplit_once('.').unwrap();
     for (what, proof) in [
@@ -287,20 +290,20 @@ async fn item_6_the_signature_verifies_with_the_key_in_the_header(way: Way) {
         ("by another key", case.proof().signed_by(&other).sign()),
         ("empty", case.proof().empty_signature().sign()),
         ("of another proof", format!("{input}.{of_another}")),
-        ("truncated", with(&octets[..63])),
-        ("r only", with(&octets[..32])),
-        ("longer", with(&[&octets[..], &[0]].concat())),
+        ("truncated", with(&bytes[..63])),
+        ("r only", with(&bytes[..32])),
+        ("longer", with(&[&bytes[..], &[0]].concat())),
         ("all zero", with(&[0; 64])),
         ("all one", with(&[0xff; 64])),
-        ("DER", with(&der_signature(&octets))),
-        ("as hex", with(format!("{octets:02x?}").as_bytes())),
+        ("DER", with(&der_signature(&bytes))),
+        ("as hex", with(format!("{bytes:02x?}").as_bytes())),
     ] {
-        case.refuse(what, &proof, invalid).await;
+        case.reject(what, &proof, invalid).await;
     }
-    case.check("as it is", &good, Verdict::LetIn).await;
+    case.check("as it is", &good, Verdict::Admitted).await;
     // The key is known by now; nothing is let through on that account.
     let proof = case.proof().corrupt_signature().sign();
-    case.refuse("corrupt, known key", &proof, invalid).await;
+    case.reject("corrupt, known key", &proof, invalid).await;
 }
 
 async fn item_6_the_signature_covers_header_and_payload_as_sent(way: Way) {
@@ -324,9 +327,9 @@ async fn item_6_the_signature_covers_header_and_payload_as_sent(way: Way) {
         ),
     ] {
         let proof = format!("{}.{signature}", signing_input(&header, &payload));
-        case.refuse(what, &proof, "proof_signature_invalid").await;
+        case.reject(what, &proof, "proof_signature_invalid").await;
     }
-    case.check("as it is", &good, Verdict::LetIn).await;
+    case.check("as it is", &good, Verdict::Admitted).await;
 }
 
 async fn item_7_no_private_member_is_tolerated(way: Way) {
@@ -344,7 +347,7 @@ async fn item_7_no_private_member_is_tolerated(way: Way) {
             jwk.insert(name.to_owned(), value.clone());
             let proof = case.proof().header("jwk", jwk).sign();
             let what = format!("{name}: {value}");
-            case.refuse_key(&what, &proof, "the key has a private member")
+            case.reject_key(&what, &proof, "the key has a private member")
                 .await;
         }
     }
@@ -358,11 +361,11 @@ async fn item_7_no_private_member_is_tolerated(way: Way) {
             .jws(&Value::Object(header).to_string(), &client.payload());
         client
             .case
-            .refuse_key(algorithm.as_str(), &proof, "the key has a private member")
+            .reject_key(algorithm.as_str(), &proof, "the key has a private member")
             .await;
         client
             .case
-            .check(algorithm.as_str(), &client.sign(), Verdict::LetIn)
+            .check(algorithm.as_str(), &client.sign(), Verdict::Admitted)
             .await;
     }
 }
@@ -381,14 +384,14 @@ async fn item_8_htm_is_the_method_to_the_letter(way: Way) {
         "G\u{112}T",
     ] {
         let proof = case.proof().claim("htm", htm).sign();
-        case.refuse(htm, &proof, "proof_htm_mismatch").await;
+        case.reject(htm, &proof, "proof_htm_mismatch").await;
     }
     for (method, htm, expected) in [
-        (Method::POST, "POST", Verdict::LetIn),
+        (Method::POST, "POST", Verdict::Admitted),
         (Method::POST, "GET", invalid_proof("proof_htm_mismatch")),
         (Method::POST, "post", invalid_proof("proof_htm_mismatch")),
         // axum answers HEAD with the handler of GET.
-        (Method::HEAD, "HEAD", Verdict::LetIn),
+        (Method::HEAD, "HEAD", Verdict::Admitted),
         (Method::HEAD, "GET", invalid_proof("proof_htm_mismatch")),
     ] {
         let proof = case.proof().claim("htm", htm).sign();
@@ -421,7 +424,7 @@ async fn item_9_equivalent_spellings_of_htu_are_accepted(way: Way) {
         "https://api.test/%2E/orders",
     ] {
         let proof = case.proof().claim("htu", htu).sign();
-        case.check(htu, &proof, Verdict::LetIn).await;
+        case.check(htu, &proof, Verdict::Admitted).await;
     }
 }
 
@@ -439,11 +442,11 @@ async fn item_9_the_query_of_the_request_is_not_part_of_htu(way: Way) {
             &case.token,
             &proof,
         );
-        assert_eq!(case.api.send(request).await, Verdict::LetIn, "{htu}");
+        assert_eq!(case.api.send(request).await, Verdict::Admitted, "{htu}");
     }
 }
 
-async fn item_9_another_htu_is_refused(way: Way) {
+async fn item_9_another_htu_is_rejected(way: Way) {
     let case = Case::new(way);
     let (mismatch, invalid) = ("proof_htu_mismatch", "proof_htu_invalid");
     for (htu, reason) in [
@@ -498,7 +501,7 @@ async fn item_9_another_htu_is_refused(way: Way) {
         ("https://api.test\\orders", invalid),
     ] {
         let proof = case.proof().claim("htu", htu).sign();
-        case.refuse(htu, &proof, reason).await;
+        case.reject(htu, &proof, reason).await;
     }
     case.finish().await;
 }
@@ -554,7 +557,7 @@ async fn item_9_nothing_that_the_caller_says_moves_the_expected_htu(way: Way) {
                 "https://evil.test/orders",
                 invalid_proof("proof_htu_mismatch"),
             ),
-            (URL, Verdict::LetIn),
+            (URL, Verdict::Admitted),
         ] {
             let proof = case.proof().claim("htu", htu).sign();
             let client = &case.api.client;
@@ -571,17 +574,20 @@ async fn item_9_nothing_that_the_caller_says_moves_the_expected_htu(way: Way) {
 }
 
 async fn item_10_the_nonce_is_one_of_the_server(way: Way) {
-    let secret = |octet| NonceSecret::new([octet; 32]).unwrap();
+    let secret = |byte| NonceSecret::new([byte; 32]).unwrap();
     let nonces = StatelessNonces::new(secret(1));
-    let case = Case::of(way.api_with(|tokens| tokens, |config| config.nonces(nonces.clone())));
+    let case = Case::of(way.api_with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces.clone()).require_nonces(),
+    ));
     let now = case.api.clock.now();
-    let refused = |reason| Verdict::Refused {
+    let rejected = |reason| Verdict::Rejected {
         status: 401,
         error: "use_dpop_nonce",
         reason,
     };
     let missing = case.proof().sign();
-    case.check("none", &missing, refused("proof_nonce_missing"))
+    case.check("none", &missing, rejected("proof_nonce_missing"))
         .await;
     let good = nonces.current(now);
     let of_another_server = StatelessNonces::new(secret(2)).current(now);
@@ -594,11 +600,11 @@ async fn item_10_the_nonce_is_one_of_the_server(way: Way) {
         ("none at all", String::new()),
     ] {
         let proof = case.proof().nonce(&nonce).sign();
-        case.check(what, &proof, refused("proof_nonce_unknown"))
+        case.check(what, &proof, rejected("proof_nonce_unknown"))
             .await;
     }
     let proof = case.proof().nonce(&good).sign();
-    case.check("the server's", &proof, Verdict::LetIn).await;
+    case.check("the server's", &proof, Verdict::Admitted).await;
 }
 
 async fn item_11_iat_lies_within_the_window_to_the_second(way: Way) {
@@ -615,9 +621,9 @@ async fn item_11_iat_lies_within_the_window_to_the_second(way: Way) {
         let (max_age, leeway) = (max_age.cast_signed(), leeway.cast_signed());
         for (offset, expected) in [
             (-max_age - leeway - 1, invalid_proof(old)),
-            (-max_age - leeway, Verdict::LetIn),
-            (0, Verdict::LetIn),
-            (leeway, Verdict::LetIn),
+            (-max_age - leeway, Verdict::Admitted),
+            (0, Verdict::Admitted),
+            (leeway, Verdict::Admitted),
             (leeway + 1, invalid_proof(future)),
         ] {
             let proof = case.proof().claim("iat", case.api.now() + offset).sign();
@@ -631,8 +637,8 @@ async fn item_11_the_default_window_is_70_s_back_and_10_s_ahead(way: Way) {
     let case = Case::new(way);
     for (offset, expected) in [
         (-71, invalid_proof("proof_too_old")),
-        (-70, Verdict::LetIn),
-        (10, Verdict::LetIn),
+        (-70, Verdict::Admitted),
+        (10, Verdict::Admitted),
         (11, invalid_proof("proof_from_future")),
     ] {
         let proof = case.proof().claim("iat", case.api.now() + offset).sign();
@@ -641,18 +647,18 @@ async fn item_11_the_default_window_is_70_s_back_and_10_s_ahead(way: Way) {
     // The same seen from a proof whose time passes.
     let (last, late) = (case.proof().sign(), case.proof().sign());
     case.api.advance(70);
-    case.check("70 s later", &last, Verdict::LetIn).await;
+    case.check("70 s later", &last, Verdict::Admitted).await;
     case.api.advance(1);
-    case.refuse("71 s later", &late, "proof_too_old").await;
+    case.reject("71 s later", &late, "proof_too_old").await;
 }
 
 async fn item_12_ath_is_the_hash_of_this_token(way: Way) {
     let case = Case::new(way);
     let claims = object(&case.proof().payload_json());
     let good = claims["ath"].as_str().unwrap().to_owned();
-    let octets = from_base64url(&good);
+    let bytes = from_base64url(&good);
     let hash = |text: &str| object(&case.api.proof(text).payload_json())["ath"].clone();
-    let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = alphabet.find(&good[42..]).unwrap();
     for (what, ath) in [
@@ -671,12 +677,12 @@ async fn item_12_ath_is_the_hash_of_this_token(way: Way) {
         ("longer", json!(format!("{good}A"))),
         ("hex", json!(hex)),
         ("base64url of hex", json!(base64url(&hex))),
-        ("half", json!(base64url(&octets[..16]))),
+        ("half", json!(base64url(&bytes[..16]))),
         ("lower case", json!(good.to_lowercase())),
         ("white space", json!(format!("{good} "))),
     ] {
         let proof = case.proof().claim("ath", ath).sign();
-        case.refuse(what, &proof, "proof_ath_mismatch").await;
+        case.reject(what, &proof, "proof_ath_mismatch").await;
     }
     case.finish().await;
 }
@@ -690,7 +696,7 @@ async fn item_12_the_token_is_bound_to_the_key_of_the_proof(way: Way) {
         case.check("the thief's", &proof, mismatch).await;
         // Token and key are known the second time.
         let proof = case.proof().sign();
-        case.check("the client's", &proof, Verdict::LetIn).await;
+        case.check("the client's", &proof, Verdict::Admitted).await;
     }
     let unbound = case.api.issuer.token().mint();
     let proof = case.api.proof(&unbound).sign();

@@ -1,4 +1,4 @@
-//! Section 7.1: what a refused client is told, over HTTP and gRPC.
+//! Section 7.1: what a rejected client is told, over HTTP and gRPC.
 
 use crate::support::{
     Api, ORIGIN, URL, Verdict, Way, Why, each_way, invalid_request, invalid_token, send,
@@ -7,8 +7,9 @@ use crate::support::{
 use crate::{challenge::Challenge, stores::Outage};
 use axum::{Router, body::Body};
 use dpop_tower::{
-    Check, DpopConfig, Policy, PublicOrigin,
+    DpopConfig, Policy, PublicOrigin,
     clock::UnixTime,
+    future::MaybeReady,
     nonce::{NonceSecret, StatelessNonces},
     replay::{MemoryReplayStore, StoreError},
     test_util::TestClient,
@@ -20,27 +21,27 @@ use serde_json::json;
 use std::{num::NonZeroUsize, sync::Arc};
 
 each_way!(
-    every_refusal_has_its_status_and_error_code,
+    every_rejection_has_its_status_and_error_code,
     every_401_and_400_has_one_dpop_challenge_that_can_be_parsed,
-    every_refusal_must_not_be_stored_and_has_an_empty_body,
+    every_rejection_must_not_be_stored_and_has_an_empty_body,
     only_a_503_says_when_to_try_again,
     the_description_tells_no_more_than_the_kind_of_error,
-    every_refusal_of_a_grpc_request_is_a_response_of_headers_alone,
-    a_grpc_refusal_keeps_the_headers_of_the_http_one,
-    a_grpc_refusal_has_the_content_type_of_the_request_without_its_message_format,
+    every_rejection_of_a_grpc_request_is_a_response_of_headers_alone,
+    a_grpc_rejection_keeps_the_headers_of_the_http_one,
+    a_grpc_rejection_has_the_content_type_of_the_request_without_its_message_format,
     other_content_types_are_not_taken_for_grpc,
     a_full_store_is_a_503_for_all_and_a_full_share_for_one,
     an_outage_is_never_taken_for_a_verdict_on_a_bad_request,
     an_optional_route_takes_unbound_tokens_as_bearer_and_bound_ones_with_a_proof,
-    an_optional_route_refuses_what_is_sent_with_the_wrong_scheme,
+    an_optional_route_rejects_what_is_sent_with_the_wrong_scheme,
     an_optional_route_offers_dpop_first_and_bearer_second,
     scheme_names_have_no_case_and_any_number_of_spaces_after_them,
-    bearer_and_dpop_credentials_together_are_refused,
-    no_refusal_speaks_to_proxies,
+    bearer_and_dpop_credentials_together_are_rejected,
+    no_rejection_speaks_to_proxies,
     the_challenge_lists_the_configured_algorithms_in_their_order,
 );
 
-/// A request that is refused, and how.
+/// A request that is rejected, and how.
 struct Case {
     reason: &'static str,
     status: u16,
@@ -65,7 +66,7 @@ impl Case {
     }
 }
 
-/// The rows of the table of refusals.
+/// The rows of the table of rejections.
 #[derive(Clone, Copy)]
 struct Row(u16, Option<&'static str>);
 
@@ -90,8 +91,8 @@ impl TokenVerifier for NoKeys {
         &self,
         _: PresentedToken<'_>,
         _: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>> {
-        Check::ready(Err(TokenErrorKind::KeysUnavailable.into()))
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+        MaybeReady::ready(Err(TokenErrorKind::KeysUnavailable.into()))
     }
 }
 
@@ -118,7 +119,7 @@ fn plain(headers: &[(&'static str, &str)]) -> Request<()> {
     request
 }
 
-/// At least one request for every way to be refused.
+/// At least one request for every way to be rejected.
 async fn cases(way: Way) -> Vec<Case> {
     let api = way.api();
     let mut cases = Vec::new();
@@ -233,7 +234,7 @@ async fn cases(way: Way) -> Vec<Case> {
         cases.push(Case::new(PROOF, reason, &api.router, request));
     }
     let used = proof().sign();
-    assert_eq!(api.get(&token, &used).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &used).await, Verdict::Admitted);
     cases.push(Case::new(
         PROOF,
         "proof_replayed",
@@ -296,24 +297,27 @@ async fn cases(way: Way) -> Vec<Case> {
         cases.push(Case::new(TOKEN, reason, &api.router, request));
     }
 
-    let demanding = way.api_with(|tokens| tokens, |config| config.nonces(nonces()));
-    let token = demanding.token().mint();
+    let asking = way.api_with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces()).require_nonces(),
+    );
+    let token = asking.token().mint();
     for (reason, proof) in [
-        ("proof_nonce_missing", demanding.proof(&token).sign()),
+        ("proof_nonce_missing", asking.proof(&token).sign()),
         (
             "proof_nonce_unknown",
-            demanding.proof(&token).nonce("x").sign(),
+            asking.proof(&token).nonce("x").sign(),
         ),
     ] {
-        let request = demanding
+        let request = asking
             .client
             .request_with_proof(Method::GET, URL, &token, &proof);
-        cases.push(Case::new(NONCE, reason, &demanding.router, request));
+        cases.push(Case::new(NONCE, reason, &asking.router, request));
     }
 
     for (reason, error) in [
         ("store_full", StoreError::full as fn() -> StoreError),
-        ("client_full", StoreError::client_full),
+        ("key_full", StoreError::key_full),
         ("subject_full", StoreError::subject_full),
         ("store_unavailable", || StoreError::unavailable("no route")),
     ] {
@@ -334,9 +338,9 @@ async fn cases(way: Way) -> Vec<Case> {
     cases
 }
 
-async fn every_refusal_has_its_status_and_error_code(way: Way) {
+async fn every_rejection_has_its_status_and_error_code(way: Way) {
     for case in cases(way).await {
-        let expected = Verdict::Refused {
+        let expected = Verdict::Rejected {
             status: case.status,
             error: case.error.unwrap_or_default(),
             reason: case.reason,
@@ -373,7 +377,7 @@ async fn every_401_and_400_has_one_dpop_challenge_that_can_be_parsed(way: Way) {
     }
 }
 
-async fn every_refusal_must_not_be_stored_and_has_an_empty_body(way: Way) {
+async fn every_rejection_must_not_be_stored_and_has_an_empty_body(way: Way) {
     for case in cases(way).await {
         let reason = case.reason;
         let response = case.response(way).await;
@@ -416,7 +420,7 @@ fn as_grpc(mut request: Request<()>, content_type: &'static str) -> Request<()> 
     request
 }
 
-async fn every_refusal_of_a_grpc_request_is_a_response_of_headers_alone(way: Way) {
+async fn every_rejection_of_a_grpc_request_is_a_response_of_headers_alone(way: Way) {
     for mut case in cases(way).await {
         let (reason, status) = (case.reason, case.status);
         case.request = as_grpc(case.request, "application/grpc");
@@ -434,14 +438,14 @@ async fn every_refusal_of_a_grpc_request_is_a_response_of_headers_alone(way: Way
         assert!(
             message
                 .bytes()
-                .all(|octet| (0x20..0x7f).contains(&octet) && octet != b'%')
+                .all(|byte| (0x20..0x7f).contains(&byte) && byte != b'%')
         );
         let body = response.into_body().collect().await.unwrap();
         assert!(body.trailers().is_none() && body.to_bytes().is_empty());
     }
 }
 
-async fn a_grpc_refusal_keeps_the_headers_of_the_http_one(way: Way) {
+async fn a_grpc_rejection_keeps_the_headers_of_the_http_one(way: Way) {
     const KEPT: [header::HeaderName; 4] = [
         header::WWW_AUTHENTICATE,
         header::CACHE_CONTROL,
@@ -462,7 +466,7 @@ async fn a_grpc_refusal_keeps_the_headers_of_the_http_one(way: Way) {
     }
 }
 
-async fn a_grpc_refusal_has_the_content_type_of_the_request_without_its_message_format(way: Way) {
+async fn a_grpc_rejection_has_the_content_type_of_the_request_without_its_message_format(way: Way) {
     let api = way.api();
     for (requested, answered) in [
         ("application/grpc", "application/grpc"),
@@ -518,13 +522,13 @@ async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one(way: Way) {
             false,
         ),
         (
-            MemoryReplayStore::with_capacity(size(9)).capacity_per_client(size(1)),
-            "client_full",
+            MemoryReplayStore::with_capacity(size(9)).capacity_per_key(size(1)),
+            "key_full",
             true,
         ),
         (
             MemoryReplayStore::with_capacity(size(9))
-                .capacity_per_client(size(9))
+                .capacity_per_key(size(9))
                 .capacity_per_subject(size(1)),
             "subject_full",
             true,
@@ -533,12 +537,12 @@ async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one(way: Way) {
         let api = way.api_with(|tokens| tokens, |config| config.replay_store(store));
         let token = api.token().mint();
         let get = || api.client.get(URL, &token);
-        assert_eq!(api.send(get()).await, Verdict::LetIn);
+        assert_eq!(api.send(get()).await, Verdict::Admitted);
         assert_eq!(api.send(get()).await, unavailable(reason));
 
         let other = TestClient::new().clock(api.clock.clone());
         let token = api.issuer.token().subject("bob").bound_to(&other).mint();
-        let served = api.send(other.get(URL, &token)).await == Verdict::LetIn;
+        let served = api.send(other.get(URL, &token)).await == Verdict::Admitted;
         assert_eq!(served, others_are_served, "{reason}");
     }
 }
@@ -596,7 +600,7 @@ async fn an_optional_route_takes_unbound_tokens_as_bearer_and_bound_ones_with_a_
     }
 }
 
-async fn an_optional_route_refuses_what_is_sent_with_the_wrong_scheme(way: Way) {
+async fn an_optional_route_rejects_what_is_sent_with_the_wrong_scheme(way: Way) {
     let (api, router) = optional(way);
     let bound = format!("Bearer {}", api.token().mint());
     let response = way
@@ -653,17 +657,17 @@ async fn scheme_names_have_no_case_and_any_number_of_spaces_after_them(way: Way)
         let authorization = format!("{scheme} {token}");
         let request = plain(&[("authorization", &authorization), ("dpop", &proof)]);
         let verdict = Verdict::of(way.send(router.clone(), request).await);
-        assert_eq!(verdict, Verdict::LetIn, "{scheme:?}");
+        assert_eq!(verdict, Verdict::Admitted, "{scheme:?}");
     }
     for scheme in ["Bearer", "bearer", "BEARER"] {
         let authorization = format!("{scheme} {}", api.issuer.token().mint());
         let request = plain(&[("authorization", &authorization)]);
         let verdict = Verdict::of(way.send(router.clone(), request).await);
-        assert_eq!(verdict, Verdict::LetIn, "{scheme:?}");
+        assert_eq!(verdict, Verdict::Admitted, "{scheme:?}");
     }
 }
 
-async fn bearer_and_dpop_credentials_together_are_refused(way: Way) {
+async fn bearer_and_dpop_credentials_together_are_rejected(way: Way) {
     let (api, router) = optional(way);
     let token = api.token().mint();
     let unbound = format!("Bearer {}", api.issuer.token().mint());
@@ -691,7 +695,7 @@ async fn bearer_and_dpop_credentials_together_are_refused(way: Way) {
     }
 }
 
-async fn no_refusal_speaks_to_proxies(way: Way) {
+async fn no_rejection_speaks_to_proxies(way: Way) {
     for case in cases(way).await {
         let reason = case.reason;
         let response = case.response(way).await;

@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 each_way!(
     the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_token,
-    a_second_authorization_header_is_refused_whatever_it_is,
+    a_second_authorization_header_is_rejected_whatever_it_is,
     a_token_anywhere_but_in_the_authorization_header_is_no_token,
-    a_bearer_token_that_is_not_valid_is_refused_as_any_other,
+    a_bearer_token_that_is_not_valid_is_rejected_as_any_other,
 );
 
 /// An API that answers with how the token got in.
@@ -53,7 +53,7 @@ fn router(api: &Api, policy: Policy) -> Router {
 enum Outcome {
     Bound,
     Bearer,
-    Refused(Verdict),
+    Rejected(Verdict),
 }
 
 async fn outcome(way: Way, router: &Router, headers: HeaderMap) -> Outcome {
@@ -62,12 +62,12 @@ async fn outcome(way: Way, router: &Router, headers: HeaderMap) -> Outcome {
     *request.headers_mut() = headers;
     let response = way.send(router.clone(), request).await;
     if response.status() != StatusCode::OK {
-        return Outcome::Refused(Verdict::of(response));
+        return Outcome::Rejected(Verdict::of(response));
     }
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 100).await.unwrap();
     let response = http::Response::from_parts(parts, Body::empty());
-    assert_eq!(Verdict::of(response), Verdict::LetIn);
+    assert_eq!(Verdict::of(response), Verdict::Admitted);
     match &body[..] {
         b"bound" => Outcome::Bound,
         b"bearer" => Outcome::Bearer,
@@ -97,13 +97,13 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
     let api = way.api();
     let token = api.token().mint();
     let router = router(&api, Policy::optional());
-    let as_bearer = Outcome::Refused(invalid_token("token_bound_as_bearer"));
-    let missing = Outcome::Refused(Verdict::Refused {
+    let as_bearer = Outcome::Rejected(invalid_token("token_bound_as_bearer"));
+    let missing = Outcome::Rejected(Verdict::Rejected {
         status: 401,
         error: "",
         reason: "credentials_missing",
     });
-    let malformed = Outcome::Refused(invalid_request("credentials_malformed"));
+    let malformed = Outcome::Rejected(invalid_request("credentials_malformed"));
     for (value, expected) in [
         (format!("bearer {token}"), as_bearer),
         (format!("BEARER {token}"), as_bearer),
@@ -139,10 +139,10 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
     }
 }
 
-async fn a_second_authorization_header_is_refused_whatever_it_is(way: Way) {
+async fn a_second_authorization_header_is_rejected_whatever_it_is(way: Way) {
     let api = way.api();
     let (bound, open) = (api.token().mint(), api.issuer.token().mint());
-    let two = Outcome::Refused(invalid_request("credentials_multiple"));
+    let two = Outcome::Rejected(invalid_request("credentials_multiple"));
     for policy in [Policy::strict(), Policy::optional()] {
         let router = router(&api, policy);
         for (first, second) in [
@@ -198,7 +198,7 @@ async fn a_token_anywhere_but_in_the_authorization_header_is_no_token(way: Way) 
         }
         assert_eq!(
             Verdict::of(way.send(router, request).await),
-            Verdict::Refused {
+            Verdict::Rejected {
                 status: 401,
                 error: "",
                 reason: "credentials_missing",
@@ -207,7 +207,7 @@ async fn a_token_anywhere_but_in_the_authorization_header_is_no_token(way: Way) 
     }
 }
 
-async fn a_bearer_token_that_is_not_valid_is_refused_as_any_other(way: Way) {
+async fn a_bearer_token_that_is_not_valid_is_rejected_as_any_other(way: Way) {
     let api = way.api();
     let router = router(&api, Policy::optional());
     let token = || api.issuer.token();
@@ -235,6 +235,6 @@ async fn a_bearer_token_that_is_not_valid_is_refused_as_any_other(way: Way) {
         ("no token", "x".to_owned(), "token_malformed"),
     ] {
         let found = outcome(way, &router, headers(&[authorization("Bearer", &token)])).await;
-        assert_eq!(found, Outcome::Refused(invalid_token(reason)), "{what}");
+        assert_eq!(found, Outcome::Rejected(invalid_token(reason)), "{what}");
     }
 }

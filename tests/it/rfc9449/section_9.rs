@@ -21,17 +21,17 @@ each_way!(
     a_nonce_that_is_no_string_is_an_invalid_claim,
     a_nonce_may_be_used_with_many_proofs,
     a_nonce_does_not_make_a_proof_pass_twice,
-    a_refused_nonce_does_not_use_up_the_jti,
+    a_rejected_nonce_does_not_use_up_the_jti,
     a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire,
     a_renewed_nonce_replaces_the_headers_of_the_handler,
     a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in_all,
     every_challenge_brings_a_nonce_that_is_good,
     without_nonces_no_response_has_one,
     a_503_brings_no_nonce,
-    who_is_not_let_in_leaves_no_trace,
+    who_is_not_admitted_leaves_no_trace,
     nodes_that_share_a_secret_accept_each_others_nonces,
     a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed,
-    a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come,
+    a_proof_that_was_signed_ahead_of_time_is_rejected_when_its_time_has_come,
 );
 
 each_way_of_the_layer!(a_challenge_of_an_extractor_brings_a_nonce_too,);
@@ -44,11 +44,14 @@ fn nonces(secret: u8) -> StatelessNonces {
 }
 
 fn api(way: Way) -> Api {
-    way.api_with(|tokens| tokens, |config| config.nonces(nonces(1)))
+    way.api_with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces(1)).require_nonces(),
+    )
 }
 
 const fn use_nonce(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "use_dpop_nonce",
         reason,
@@ -86,7 +89,10 @@ async fn a_proof_without_nonce_is_challenged_and_passes_with_the_nonce_it_got(wa
     let response = get(&api, None).await;
     let nonce = nonce_of(&response).unwrap();
     assert_eq!(Verdict::of(response), use_nonce("proof_nonce_missing"));
-    assert_eq!(Verdict::of(get(&api, Some(&nonce)).await), Verdict::LetIn);
+    assert_eq!(
+        Verdict::of(get(&api, Some(&nonce)).await),
+        Verdict::Admitted
+    );
 }
 
 async fn a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one(way: Way) {
@@ -108,7 +114,10 @@ async fn a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one(way: 
         let fresh = nonce_of(&response).unwrap();
         let verdict = Verdict::of(response);
         assert_eq!(verdict, use_nonce("proof_nonce_unknown"), "{unknown:?}");
-        assert_eq!(Verdict::of(get(&api, Some(&fresh)).await), Verdict::LetIn);
+        assert_eq!(
+            Verdict::of(get(&api, Some(&fresh)).await),
+            Verdict::Admitted
+        );
     }
 }
 
@@ -129,7 +138,10 @@ async fn a_nonce_may_be_used_with_many_proofs(way: Way) {
     let api = api(way);
     let nonce = fetch(&api).await;
     for _ in 0..5 {
-        assert_eq!(Verdict::of(get(&api, Some(&nonce)).await), Verdict::LetIn);
+        assert_eq!(
+            Verdict::of(get(&api, Some(&nonce)).await),
+            Verdict::Admitted
+        );
     }
 }
 
@@ -138,24 +150,24 @@ async fn a_nonce_does_not_make_a_proof_pass_twice(way: Way) {
     let nonce = fetch(&api).await;
     let token = api.token().mint();
     let proof = api.proof(&token).nonce(&nonce).sign();
-    assert_eq!(api.get(&token, &proof).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(
         api.get(&token, &proof).await,
         invalid_proof("proof_replayed")
     );
 }
 
-async fn a_refused_nonce_does_not_use_up_the_jti(way: Way) {
+async fn a_rejected_nonce_does_not_use_up_the_jti(way: Way) {
     let api = api(way);
     let nonce = fetch(&api).await;
     let token = api.token().mint();
     let proof = || api.proof(&token).claim("jti", "same");
-    for refused in [proof(), proof().nonce("x")] {
-        let verdict = api.get(&token, &refused.sign()).await;
-        assert_ne!(verdict, Verdict::LetIn);
+    for rejected in [proof(), proof().nonce("x")] {
+        let verdict = api.get(&token, &rejected.sign()).await;
+        assert_ne!(verdict, Verdict::Admitted);
     }
     let good = proof().nonce(&nonce).sign();
-    assert_eq!(api.get(&token, &good).await, Verdict::LetIn);
+    assert_eq!(api.get(&token, &good).await, Verdict::Admitted);
 }
 
 async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire(way: Way) {
@@ -174,7 +186,7 @@ async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_ret
         let response = get(&api, Some(&nonce)).await;
         let new = nonce_of(&response);
         let cache = response.headers().get(header::CACHE_CONTROL).cloned();
-        assert_eq!(Verdict::of(response), Verdict::LetIn);
+        assert_eq!(Verdict::of(response), Verdict::Admitted);
         assert_eq!(new.is_some(), is_renewed);
         assert_eq!(
             cache.as_ref().map(http::HeaderValue::as_bytes),
@@ -184,7 +196,7 @@ async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_ret
             assert_ne!(new, nonce);
             let response = get(&api, Some(&new)).await;
             assert_eq!(nonce_of(&response), None);
-            assert_eq!(Verdict::of(response), Verdict::LetIn);
+            assert_eq!(Verdict::of(response), Verdict::Admitted);
         }
     }
     api.advance(1);
@@ -205,7 +217,8 @@ async fn a_renewed_nonce_replaces_the_headers_of_the_handler(way: Way) {
     let origin = dpop_tower::PublicOrigin::new(crate::support::ORIGIN).unwrap();
     let config = dpop_tower::DpopConfig::builder(origin, api.issuer.tokens())
         .clock(api.clock.clone())
-        .nonces(nonces(1));
+        .nonce_source(nonces(1))
+        .require_nonces();
     let handlers = Router::new().route("/orders", axum::routing::get(handler));
     let router = way.protect(config.build().unwrap(), handlers.clone(), handlers);
     let nonce = nonces(1).current(api.clock.now());
@@ -226,13 +239,13 @@ async fn a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in
         if let Some(new) = nonce_of(&response) {
             nonce = new;
         }
-        assert_eq!(Verdict::of(response), Verdict::LetIn, "call {call}");
+        assert_eq!(Verdict::of(response), Verdict::Admitted, "call {call}");
         api.advance(PERIOD);
     }
 }
 
-/// Requests that are refused with 400 or 401, whatever the configuration.
-fn refused(api: &Api) -> Vec<(&'static str, Request<()>)> {
+/// Requests that are rejected with 400 or 401, whatever the configuration.
+fn rejected(api: &Api) -> Vec<(&'static str, Request<()>)> {
     let token = api.token().mint();
     let with = |proof: dpop_tower::test_util::ProofBuilder| {
         let nonce = nonces(1).current(api.clock.now());
@@ -277,16 +290,16 @@ fn refused(api: &Api) -> Vec<(&'static str, Request<()>)> {
 
 async fn every_challenge_brings_a_nonce_that_is_good(way: Way) {
     let api = api(way);
-    for (reason, request) in refused(&api) {
+    for (reason, request) in rejected(&api) {
         let response = api.response(request).await;
         let nonce = nonce_of(&response);
-        let Verdict::Refused { reason: found, .. } = Verdict::of(response) else {
+        let Verdict::Rejected { reason: found, .. } = Verdict::of(response) else {
             panic!("{reason}");
         };
         assert_eq!(found, reason);
         let nonce = nonce.unwrap_or_else(|| panic!("{reason}: no nonce"));
         let verdict = Verdict::of(get(&api, Some(&nonce)).await);
-        assert_eq!(verdict, Verdict::LetIn, "{reason}");
+        assert_eq!(verdict, Verdict::Admitted, "{reason}");
     }
 }
 
@@ -295,7 +308,8 @@ async fn a_challenge_of_an_extractor_brings_a_nonce_too(way: Way) {
         |tokens| tokens,
         |config| {
             config
-                .nonces(nonces(1))
+                .nonce_source(nonces(1))
+                .require_nonces()
                 .policy(dpop_tower::Policy::optional())
         },
     );
@@ -307,7 +321,7 @@ async fn a_challenge_of_an_extractor_brings_a_nonce_too(way: Way) {
     assert_eq!(response.status(), 401);
     let nonce = nonce_of(&response).expect("a nonce");
     let verdict = Verdict::of(get(&api, Some(&nonce)).await);
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
 }
 
 async fn without_nonces_no_response_has_one(way: Way) {
@@ -315,11 +329,11 @@ async fn without_nonces_no_response_has_one(way: Way) {
     let passed = get(&api, Some("some nonce")).await;
     assert_eq!(nonce_of(&passed), None);
     assert_eq!(passed.headers().get(header::CACHE_CONTROL), None);
-    assert_eq!(Verdict::of(passed), Verdict::LetIn);
-    for (reason, request) in refused(&api) {
+    assert_eq!(Verdict::of(passed), Verdict::Admitted);
+    for (reason, request) in rejected(&api) {
         let response = api.response(request).await;
         assert_eq!(nonce_of(&response), None, "{reason}");
-        assert_ne!(Verdict::of(response), Verdict::LetIn, "{reason}");
+        assert_ne!(Verdict::of(response), Verdict::Admitted, "{reason}");
     }
 }
 
@@ -329,25 +343,34 @@ async fn a_503_brings_no_nonce(way: Way) {
         |tokens| tokens,
         |config| {
             config
-                .nonces(nonces(1))
+                .nonce_source(nonces(1))
+                .require_nonces()
                 .replay_store(dpop_tower::replay::MemoryReplayStore::with_capacity(one))
         },
     );
     let nonce = fetch(&api).await;
-    assert_eq!(Verdict::of(get(&api, Some(&nonce)).await), Verdict::LetIn);
+    assert_eq!(
+        Verdict::of(get(&api, Some(&nonce)).await),
+        Verdict::Admitted
+    );
     let response = get(&api, Some(&nonce)).await;
     assert_eq!(nonce_of(&response), None);
     assert_eq!(Verdict::of(response), unavailable("store_full"));
 }
 
-async fn who_is_not_let_in_leaves_no_trace(way: Way) {
+async fn who_is_not_admitted_leaves_no_trace(way: Way) {
     let store = Arc::new(CountingStore::default());
     let api = way.api_with(
         |tokens| tokens,
-        |config| config.nonces(nonces(1)).replay_store(Arc::clone(&store)),
+        |config| {
+            config
+                .nonce_source(nonces(1))
+                .require_nonces()
+                .replay_store(Arc::clone(&store))
+        },
     );
     for _ in 0..20 {
-        for (_, request) in refused(&api) {
+        for (_, request) in rejected(&api) {
             api.response(request).await;
         }
         fetch(&api).await;
@@ -362,20 +385,26 @@ async fn who_is_not_let_in_leaves_no_trace(way: Way) {
 async fn nodes_that_share_a_secret_accept_each_others_nonces(way: Way) {
     let (one, two) = (api(way), api(way));
     let nonce = fetch(&one).await;
-    assert_eq!(Verdict::of(get(&two, Some(&nonce)).await), Verdict::LetIn);
+    assert_eq!(
+        Verdict::of(get(&two, Some(&nonce)).await),
+        Verdict::Admitted
+    );
 }
 
 async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed(way: Way) {
     let change = nonces(2).also_accept(NonceSecret::new([1; 32]).unwrap());
-    let api = way.api_with(|tokens| tokens, |config| config.nonces(change));
+    let api = way.api_with(
+        |tokens| tokens,
+        |config| config.nonce_source(change).require_nonces(),
+    );
     let old = nonces(1).current(api.clock.now());
-    assert_eq!(Verdict::of(get(&api, Some(&old)).await), Verdict::LetIn);
+    assert_eq!(Verdict::of(get(&api, Some(&old)).await), Verdict::Admitted);
     let new = nonces(2).current(api.clock.now());
     assert_eq!(fetch(&api).await, new);
 }
 
 /// The reason to have nonces (RFC 9449 section 11.2).
-async fn a_proof_that_was_signed_ahead_of_time_is_refused_when_its_time_has_come(way: Way) {
+async fn a_proof_that_was_signed_ahead_of_time_is_rejected_when_its_time_has_come(way: Way) {
     let api = api(way);
     let later = api.now() + 3 * i64::try_from(PERIOD).unwrap();
     let token = api.token().claim("exp", later + 60).mint();

@@ -1,7 +1,7 @@
 //! tonic: whole servers, single services, interceptors and gRPC-web.
 
 use dpop_tower::{
-    DpopConfig, DpopLayer, PublicOrigin, RequireScope, grpc::RequestExt as _,
+    DpopConfig, DpopLayer, PublicOrigin, RequireScopeLayer, grpc::RequestExt as _,
     rejection::ProblemDetails, target::ForwardedTarget,
 };
 use grpc_example::{orders::OrderDesk, proto::orders_server::OrdersServer};
@@ -59,12 +59,12 @@ fn desk() -> OrdersServer<OrderDesk> {
     OrdersServer::new(OrderDesk)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "interceptors may refuse")]
+#[expect(clippy::unnecessary_wraps, reason = "interceptors may reject")]
 fn pass(request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// An interceptor inside of the layer knows who calls.
+/// An interceptor inside the layer knows who calls.
 fn known(request: Request<()>) -> Result<Request<()>, Status> {
     request.bound_token()?;
     Ok(request)
@@ -154,11 +154,11 @@ services! {
     a_single_service_with_grpc_web_outside: |dpop| GrpcWebLayer::new().layer(dpop.layer(desk()));
     a_single_service_with_a_layer_around_a_layer: |dpop| dpop.layer(dpop.layer(desk()));
     a_single_service_that_needs_a_scope: |dpop| {
-        dpop.layer(RequireScope::new("orders:write").unwrap().layer(desk()))
+        dpop.layer(RequireScopeLayer::new("orders:write").unwrap().layer(desk()))
     };
     a_single_service_with_a_scope_and_an_interceptor: |dpop| {
         let service = OrdersServer::with_interceptor(OrderDesk, known);
-        let scope = RequireScope::new("orders:write").unwrap().with_rejection_response(ProblemDetails);
+        let scope = RequireScopeLayer::new("orders:write").unwrap().with_rejection_response(ProblemDetails);
         dpop.layer(scope.layer(service))
     };
 }
@@ -171,7 +171,7 @@ async fn a_server_with_layers_inside_and_outside() {
         .layer(GrpcWebLayer::new())
         .layer(layer(&api).end_streams_at_expiry())
         .layer(InterceptorLayer::new(known))
-        .layer(RequireScope::new("orders:write").unwrap())
+        .layer(RequireScopeLayer::new("orders:write").unwrap())
         .layer(CatchPanicLayer::new())
         .add_service(desk());
     assert_guards(&api, client_of!(server)).await;
@@ -195,7 +195,7 @@ async fn a_router_of_axum_made_of_services_of_tonic() {
 #[tokio::test]
 async fn a_single_service_without_the_scope_is_permission_denied() {
     let api = Api::new();
-    let service = RequireScope::new("admin").unwrap().layer(desk());
+    let service = RequireScopeLayer::new("admin").unwrap().layer(desk());
     let server = Server::builder().add_service(layer(&api).layer(service));
     let channel = client_of!(server);
     for kind in KINDS {
@@ -246,7 +246,7 @@ const SHOP: &str = "https://shop.test:8443/v1/orders.v1.Orders/Place";
 /// A layer for two origins, of which a proxy in this network may choose.
 fn behind_a_proxy(api: &Api, trusted: &str) -> DpopLayer {
     let origins = PublicOrigin::new("https://api.test")
-        .and_then(|origin| origin.also("https://shop.test:8443"))
+        .and_then(|origin| origin.with_alias("https://shop.test:8443"))
         .unwrap();
     let target = ForwardedTarget::x_forwarded(origins, [trusted])
         .and_then(|target| target.prefixes(["/v1"]))

@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use dpop_tower::{BoundToken, RequireScope, rejection::ProblemDetails};
+use dpop_tower::{BoundToken, RequireScopeLayer, rejection::ProblemDetails};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{Empty, Full, Limited};
 use hyper::body::Incoming;
@@ -217,7 +217,7 @@ stacks! {
 #[tokio::test]
 async fn a_scope_is_asked_for_among_other_layers_and_with_a_responder_of_its_own() {
     let api = Api::new();
-    let scope = RequireScope::new("admin")
+    let scope = RequireScopeLayer::new("admin")
         .unwrap()
         .with_rejection_response(ProblemDetails);
     let inside = ServiceBuilder::new()

@@ -18,7 +18,7 @@ use std::{
 use dpop_tower::crypto::Josekit;
 use dpop_tower::{
     Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
-    crypto::{Algorithm, AwsLcRs, PreparedKey, SignatureVerifier},
+    crypto::{Algorithm, AwsLcRs, CryptoProvider, PreparedKey},
     jwk::PublicJwk,
     replay::MemoryReplayStore,
     test_util::{KeyKind, TestClient, TestIssuer},
@@ -59,7 +59,7 @@ impl Backend {
         }
     }
 
-    fn verifier(self) -> &'static dyn SignatureVerifier {
+    fn verifier(self) -> &'static dyn CryptoProvider {
         match self {
             Self::AwsLcRs => &AwsLcRs,
             #[cfg(feature = "josekit")]
@@ -99,7 +99,7 @@ impl World {
     pub fn config(&self, backend: Backend) -> DpopConfigBuilder {
         let origin = PublicOrigin::new("https://api.example.com").expect("it is one");
         let room = std::num::NonZeroUsize::new(1_000_000).expect("it is more than nothing");
-        let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
+        let store = MemoryReplayStore::with_capacity(room).capacity_per_key(room);
         let config = DpopConfig::builder(origin, self.issuer.tokens())
             // Proofs are made long before they are used.
             .danger_max_age(std::time::Duration::from_secs(3600))

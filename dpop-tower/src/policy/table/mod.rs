@@ -26,8 +26,8 @@ use crate::error::{ConfigError, ConfigErrorKind};
 ///
 /// let table = PolicyTable::builder()
 ///     .route("/health", Policy::off())
-///     .route("/orders/{id}", Policy::strict().any_scope(["orders:read", "orders:write"]))
-///     .methods("/orders", [Method::POST], Policy::strict().scope("orders:write"))
+///     .route("/orders/{id}", Policy::strict().require_any_scope(["orders:read", "orders:write"]))
+///     .methods("/orders", [Method::POST], Policy::strict().require_scope("orders:write"))
 ///     .route("/grpc.health.v1.Health/{*method}", Policy::off())
 ///     .otherwise(Policy::deny())
 ///     .build()?;
@@ -155,7 +155,7 @@ impl PolicyTable {
     /// use http::Method;
     ///
     /// let table = PolicyTable::builder()
-    ///     .route("/shop.Orders/{*method}", Policy::strict().scope("orders"))
+    ///     .route("/shop.Orders/{*method}", Policy::strict().require_scope("orders"))
     ///     .otherwise(Policy::deny())
     ///     .build()?;
     /// let policy = |path| table.policy_for(&Method::POST, path).unwrap().unwrap();
@@ -352,7 +352,7 @@ impl PolicyTableBuilder {
     /// Checks the rows, each and together.
     ///
     /// A pattern that takes the rest of a path (`/{*rest}`), and the policy for what is not listed, may be
-    /// weaker than a row inside of it. That is legitimate, but often a slip, so it is logged as a warning.
+    /// weaker than a row inside it. That is legitimate, but often a slip, so it is logged as a warning.
     ///
     /// # Errors
     ///
@@ -432,7 +432,7 @@ impl PolicyTable {
         })
     }
 
-    /// Which patterns that take whatever comes ask for less than a row inside of them.
+    /// Which patterns that take whatever comes ask for less than a row inside them.
     fn weak_patterns(&self) -> Vec<String> {
         let of_patterns = self.entries.iter().filter_map(|outer| {
             let weak = self.modes(outer).min_by_key(|mode| mode.strictness())?;

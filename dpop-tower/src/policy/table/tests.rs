@@ -8,12 +8,12 @@ fn table() -> PolicyTable {
     PolicyTable::builder()
         .route("/", Policy::optional())
         .route("/public/{*rest}", Policy::off())
-        .route("/public/admin", strict().scope("admin"))
+        .route("/public/admin", strict().require_scope("admin"))
         .route("/orders/{id}", Policy::optional())
         .methods(
             "/orders/{id}",
             [Method::POST, Method::PUT],
-            strict().scope("write"),
+            strict().require_scope("write"),
         )
         .methods("/reports", [Method::GET], Policy::report_only())
         .route("/pkg.Service/{*method}", Policy::off())
@@ -85,7 +85,10 @@ fn no_spelling_of_a_path_asks_for_less() {
     let table = PolicyTable::builder()
         .route(
             "/admin",
-            strict().scope("admin").acr(["mfa"]).require_nonce(),
+            strict()
+                .require_scope("admin")
+                .require_acr(["mfa"])
+                .require_nonce(),
         )
         .otherwise(Policy::off())
         .build()
@@ -133,12 +136,12 @@ fn no_spelling_of_a_path_asks_for_less() {
 #[test]
 fn honest_requests_satisfy_the_rows_of_their_readings() {
     let table = PolicyTable::builder()
-        .route("/projects/{id}", strict().scope("projects"))
-        .route("/projects/{id}/{name}", strict().scope("files"))
-        .route("/objects/{*key}", strict().scope("objects"))
-        .route("/shop.Orders/{*method}", strict().scope("orders"))
-        .route("/shop.Orders/Cancel", strict().scope("cancel"))
-        .route("/caf%C3%A9", strict().scope("coffee"))
+        .route("/projects/{id}", strict().require_scope("projects"))
+        .route("/projects/{id}/{name}", strict().require_scope("files"))
+        .route("/objects/{*key}", strict().require_scope("objects"))
+        .route("/shop.Orders/{*method}", strict().require_scope("orders"))
+        .route("/shop.Orders/Cancel", strict().require_scope("cancel"))
+        .route("/caf%C3%A9", strict().require_scope("coffee"))
         .otherwise(strict())
         .build()
         .unwrap();
@@ -167,9 +170,17 @@ fn honest_requests_satisfy_the_rows_of_their_readings() {
 #[test]
 fn a_row_for_one_method_frees_no_other() {
     let table = PolicyTable::builder()
-        .methods("/orders/{id}", [Method::GET], strict().scope("read"))
-        .methods("/orders/{id}", [Method::PUT], strict().scope("write"))
-        .route("/api/{*rest}", strict().scope("api"))
+        .methods(
+            "/orders/{id}",
+            [Method::GET],
+            strict().require_scope("read"),
+        )
+        .methods(
+            "/orders/{id}",
+            [Method::PUT],
+            strict().require_scope("write"),
+        )
+        .route("/api/{*rest}", strict().require_scope("api"))
         .methods("/api/status", [Method::GET], Policy::optional())
         .methods("/api/v1/{*rest}", [Method::GET], Policy::off())
         .methods("/open", [Method::GET], Policy::off())
@@ -199,10 +210,14 @@ fn a_row_for_one_method_frees_no_other() {
 #[test]
 fn of_two_patterns_that_fit_and_neither_is_narrower_both_are_obeyed() {
     let table = PolicyTable::builder()
-        .route("/a/{x}/secret", strict().scope("secret"))
+        .route("/a/{x}/secret", strict().require_scope("secret"))
         .route("/a/b/{*rest}", Policy::off())
-        .route("/a/{x}/{y}", strict().scope("any"))
-        .methods("/{x}/b/secret", [Method::PUT], strict().scope("put"))
+        .route("/a/{x}/{y}", strict().require_scope("any"))
+        .methods(
+            "/{x}/b/secret",
+            [Method::PUT],
+            strict().require_scope("put"),
+        )
         .otherwise(strict())
         .build()
         .unwrap();
@@ -230,11 +245,11 @@ fn of_two_patterns_that_fit_and_neither_is_narrower_both_are_obeyed() {
 #[test]
 fn patterns_that_differ_in_case_alone_are_obeyed_together() {
     let table = PolicyTable::builder()
-        .route("/Admin", strict().scope("one"))
-        .route("/admin", strict().scope("two"))
-        .route("/a/{x}", strict().scope("three"))
-        .route("/A/b", strict().scope("four"))
-        .route("/dir/", strict().scope("five"))
+        .route("/Admin", strict().require_scope("one"))
+        .route("/admin", strict().require_scope("two"))
+        .route("/a/{x}", strict().require_scope("three"))
+        .route("/A/b", strict().require_scope("four"))
+        .route("/dir/", strict().require_scope("five"))
         .otherwise(strict())
         .build()
         .unwrap();
@@ -307,21 +322,30 @@ fn rows_that_can_never_count_are_named() {
             PolicyTable::builder().methods("/a", [], strict()),
             "no method",
         ),
-        (one("/a", strict().scope("a b")), r#""a b""#),
-        (one("/a", strict().scope("")), r#""""#),
-        (one("/a", strict().any_scope([""; 0])), "no scopes"),
-        (one("/a", strict().any_scope(["a", "b\""])), r#""b\"""#),
-        (one("/a", strict().algorithms([])), "no algorithm"),
-        (one("/a", strict().acr([""; 0])), "no `acr`"),
-        (one("/a", strict().acr([""])), "RFC 9470"),
-        (one("/a", strict().acr(["a"]).acr(["b"])), "no `acr`"),
-        (one("/a", strict().claim("", |_| true)), "without a name"),
+        (one("/a", strict().require_scope("a b")), r#""a b""#),
+        (one("/a", strict().require_scope("")), r#""""#),
+        (one("/a", strict().require_any_scope([""; 0])), "no scopes"),
         (
-            one("/a", strict().max_age(Duration::ZERO)),
+            one("/a", strict().require_any_scope(["a", "b\""])),
+            r#""b\"""#,
+        ),
+        (one("/a", strict().proof_algorithms([])), "no algorithm"),
+        (one("/a", strict().require_acr([""; 0])), "no `acr`"),
+        (one("/a", strict().require_acr([""])), "RFC 9470"),
+        (
+            one("/a", strict().require_acr(["a"]).require_acr(["b"])),
+            "no `acr`",
+        ),
+        (
+            one("/a", strict().require_claim("", |_| true)),
+            "without a name",
+        ),
+        (
+            one("/a", strict().max_proof_age(Duration::ZERO)),
             "max_age is 0ns",
         ),
         (
-            one("/a", strict().max_age(Duration::from_millis(1500))),
+            one("/a", strict().max_proof_age(Duration::from_millis(1500))),
             "max_age is 1.5s",
         ),
         (
@@ -329,16 +353,16 @@ fn rows_that_can_never_count_are_named() {
             "900ms",
         ),
         (
-            one("/a", Policy::off().scope("a")),
+            one("/a", Policy::off().require_scope("a")),
             "a scope, which is not looked at",
         ),
         (one("/a", Policy::off().require_nonce()), "a nonce"),
-        (one("/a", Policy::deny().acr(["a"])), "`deny`"),
+        (one("/a", Policy::deny().require_acr(["a"])), "`deny`"),
     ] {
         let error = builder.clone().build().unwrap_err();
         assert_eq!(error.kind(), ConfigErrorKind::Policy);
         assert!(error.to_string().contains(told), "{builder:?}: {error}");
     }
-    let unlisted = PolicyTable::builder().otherwise(strict().scope("a b"));
+    let unlisted = PolicyTable::builder().otherwise(strict().require_scope("a b"));
     assert!(unlisted.build().is_err());
 }

@@ -142,7 +142,7 @@ impl Kind {
     }
 }
 
-/// The octets of a normalised path with every percent-encoding resolved.
+/// The bytes of a normalised path with every percent-encoding resolved.
 fn decoded(path: &str) -> impl Iterator<Item = u32> {
     let mut chars = path.chars();
     iter::from_fn(move || match chars.next()? {
@@ -384,7 +384,7 @@ mod tests {
                 if let Some(difference) = htu(expected).difference(&htu(&received)) {
                     let told = format!("{difference} {difference:?}");
                     prop_assert!(!told.to_ascii_uppercase().contains("QQQ"), "{}", told);
-                    prop_assert!(told.bytes().all(|octet| (b' '..=b'~').contains(&octet)));
+                    prop_assert!(told.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
                 }
             }
         }

@@ -174,12 +174,11 @@ enum Component {
 }
 
 impl Component {
-    const fn allows(self, octet: u8) -> bool {
+    const fn allows(self, byte: u8) -> bool {
         match self {
-            Self::Host => is_unreserved(octet) || is_sub_delim(octet),
+            Self::Host => is_unreserved(byte) || is_sub_delim(byte),
             Self::Path => {
-                octet.is_ascii_graphic()
-                    && !matches!(octet, b'"' | b'<' | b'>' | b'\\' | b'?' | b'#')
+                byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'?' | b'#')
             }
         }
     }
@@ -202,7 +201,7 @@ impl Component {
 /// Appends `raw` to `text` with its percent-encodings normalised.
 fn push_component(text: &mut String, raw: &str, component: Component) -> Result<(), HtuError> {
     let push_plain = |text: &mut String, plain: &str| {
-        if plain.bytes().all(|octet| component.allows(octet)) {
+        if plain.bytes().all(|byte| component.allows(byte)) {
             component.push(text, plain);
             Ok(())
         } else {
@@ -224,9 +223,9 @@ fn push_encoded(text: &mut String, hex: &str, component: Component) -> Result<()
     if !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(HtuError::InvalidPercentEncoding);
     }
-    let octet = u8::from_str_radix(hex, 16).map_err(|_| HtuError::InvalidPercentEncoding)?;
-    if is_unreserved(octet) {
-        component.push(text, char::from(octet).encode_utf8(&mut [0; 4]));
+    let byte = u8::from_str_radix(hex, 16).map_err(|_| HtuError::InvalidPercentEncoding)?;
+    if is_unreserved(byte) {
+        component.push(text, char::from(byte).encode_utf8(&mut [0; 4]));
     } else {
         text.push('%');
         text.extend(hex.chars().map(|digit| digit.to_ascii_uppercase()));
@@ -235,14 +234,14 @@ fn push_encoded(text: &mut String, hex: &str, component: Component) -> Result<()
 }
 
 /// RFC 3986 section 2.3.
-pub(super) const fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
+pub(super) const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// RFC 3986 section 2.2.
-const fn is_sub_delim(octet: u8) -> bool {
+const fn is_sub_delim(byte: u8) -> bool {
     matches!(
-        octet,
+        byte,
         b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
     )
 }

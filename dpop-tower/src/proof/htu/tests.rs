@@ -21,7 +21,7 @@ fn assert_normalises(cases: &[(&str, &str)]) {
 }
 
 #[track_caller]
-fn assert_refuses(cases: &[(&str, HtuError)]) {
+fn assert_rejects(cases: &[(&str, HtuError)]) {
     for (written, error) in cases {
         assert_eq!(Htu::parse(written), Err(*error), "{written:?}");
     }
@@ -61,7 +61,7 @@ fn a_default_or_empty_port_is_dropped() {
         ("https://[::1]:/", "https://[::1]/"),
         ("https://[::1]:8443/", "https://[::1]:8443/"),
     ]);
-    assert_refuses(&[
+    assert_rejects(&[
         ("https://a:65536/", HtuError::InvalidPort),
         ("https://a:99999999999999999999/", HtuError::InvalidPort),
         ("https://a:+443/", HtuError::InvalidPort),
@@ -80,7 +80,7 @@ fn ipv6_literals_are_written_canonically() {
         ("https://[::FFFF:C000:0201]/", "https://[::ffff:192.0.2.1]/"),
         ("https://[1::2:3:4:5:6:7]/", "https://[1:0:2:3:4:5:6:7]/"),
     ]);
-    assert_refuses(&[
+    assert_rejects(&[
         ("https://[::1/", HtuError::InvalidHost),
         ("https://[]/", HtuError::InvalidHost),
         ("https://[::1]x/", HtuError::InvalidHost),
@@ -96,8 +96,8 @@ fn ipv6_literals_are_written_canonically() {
 }
 
 #[test]
-fn hosts_that_are_no_names_are_refused() {
-    assert_refuses(&[
+fn hosts_that_are_no_names_are_rejected() {
+    assert_rejects(&[
         ("https://", HtuError::EmptyHost),
         ("https:///a", HtuError::EmptyHost),
         ("https://?a", HtuError::EmptyHost),
@@ -122,7 +122,7 @@ fn internationalised_names_have_to_be_a_labels() {
         "https://XN--BCHER-KVA.example/",
         "https://xn--bcher-kva.example/",
     )]);
-    assert_refuses(&[
+    assert_rejects(&[
         ("https://b\u{fc}cher.example/", HtuError::NotAscii),
         // The Kelvin sign and the long s lower-case to ASCII letters.
         ("https://\u{212a}.example/", HtuError::NotAscii),
@@ -134,7 +134,7 @@ fn internationalised_names_have_to_be_a_labels() {
 
 #[test]
 fn only_absolute_http_uris_are_accepted() {
-    assert_refuses(&[
+    assert_rejects(&[
         ("", HtuError::NotAbsolute),
         ("/orders", HtuError::NotAbsolute),
         ("//a/orders", HtuError::NotAbsolute),
@@ -184,7 +184,7 @@ fn only_unreserved_characters_are_decoded() {
 }
 
 #[test]
-fn malformed_paths_are_refused() {
+fn malformed_paths_are_rejected() {
     for path in [
         "%", "%4", "%zz", "%4g", "%+1", "%%41", "a%4/1", "%2", "%4%41",
     ] {
@@ -279,7 +279,7 @@ fn an_origin_is_scheme_host_and_port_only() {
     for accepted in ["https://a", "https://a/", "HTTPS://A:443", "https://a:/"] {
         assert_eq!(origin(accepted).as_str(), "https://a", "{accepted:?}");
     }
-    for (refused, error) in [
+    for (rejected, error) in [
         ("https://a/b", HtuError::NotAnOrigin),
         ("https://a//", HtuError::NotAnOrigin),
         ("https://a/.", HtuError::NotAnOrigin),
@@ -291,7 +291,7 @@ fn an_origin_is_scheme_host_and_port_only() {
         ("ws://a", HtuError::WebSocketScheme),
         ("https://\u{e9}", HtuError::NotAscii),
     ] {
-        assert_eq!(Origin::parse(refused), Err(error), "{refused:?}");
+        assert_eq!(Origin::parse(rejected), Err(error), "{rejected:?}");
     }
 }
 
@@ -489,8 +489,8 @@ fn any_encoding(text: &str, host: bool, dice: &mut impl Iterator<Item = u8>) -> 
             unit.to_owned()
         };
         spelled += &match unit.as_bytes() {
-            [octet] if is_unreserved(*octet) && roll(dice, 3) == 0 => {
-                any_case(&format!("%{octet:02x}"), dice)
+            [byte] if is_unreserved(*byte) && roll(dice, 3) == 0 => {
+                any_case(&format!("%{byte:02x}"), dice)
             }
             _ => unit,
         };
@@ -555,7 +555,7 @@ fn assert_normal(uri: &Htu) {
     let explicit_port = format!("{}://{host}:{}{}", uri.scheme(), uri.port(), uri.path());
     assert_eq!(htu(&explicit_port), *uri);
 
-    let graphic = text.bytes().all(|octet| octet.is_ascii_graphic());
+    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
     assert!(graphic && !text.contains(['?', '#', '\\', '"']), "{text:?}");
     assert!(["http", "https"].contains(&uri.scheme()), "{text:?}");
     assert!(!host.is_empty() && !host.contains(['@', '/']), "{text:?}");
@@ -571,8 +571,8 @@ fn assert_normal(uri: &Htu) {
         "{text:?}"
     );
     for piece in text.split('%').skip(1) {
-        let octet = u8::from_str_radix(&piece[..2], 16).unwrap();
-        assert!(!is_unreserved(octet), "{text:?}");
+        let byte = u8::from_str_radix(&piece[..2], 16).unwrap();
+        assert!(!is_unreserved(byte), "{text:?}");
         assert_eq!(piece[..2], piece[..2].to_uppercase());
     }
 }

@@ -12,7 +12,7 @@ use std::{
 /// randomly keyed hasher, and the result is kept: it is needed for the part of the store, for the
 /// place in that part, and whenever a part grows.
 ///
-/// 128 bits are enough: a collision can only refuse a good request, and to aim one at another client's
+/// 128 bits are enough: a collision can only reject a good request, and to aim one at another client's
 /// proof takes a digest of which 64 bits are the same, 2^64 times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id {
@@ -49,16 +49,16 @@ impl Hash for Id {
 mod tests {
     use super::*;
 
-    /// `ReplayKey` takes any 32 octets for a client, and an issuer of keys may count them.
+    /// `ReplayKey` takes any 32 bytes for a client, and an issuer of keys may count them.
     #[test]
-    fn each_octet_counts_for_where_an_entry_lies() {
+    fn each_byte_counts_for_where_an_entry_lies() {
         let key = RandomState::new();
         let zero = Id::new(&[0; 32], &key);
         for at in 0..32 {
             let mut other = [0; 32];
             other[at] = 1;
             let other = Id::new(&other, &key);
-            assert_ne!(other.keyed, zero.keyed, "octet {at}");
+            assert_ne!(other.keyed, zero.keyed, "byte {at}");
         }
     }
 }

@@ -8,13 +8,13 @@ use std::{
 
 use super::*;
 use Freshness::{Fresh, Replayed};
-use StoreErrorKind::{ClientFull, Full, SubjectFull};
+use StoreErrorKind::{Full, KeyFull, SubjectFull};
 
 const THREADS: usize = 64;
 
 fn store(capacity: usize, per_client: usize) -> MemoryReplayStore {
     MemoryReplayStore::with_capacity(NonZeroUsize::new(capacity).unwrap())
-        .capacity_per_client(NonZeroUsize::new(per_client).unwrap())
+        .capacity_per_key(NonZeroUsize::new(per_client).unwrap())
 }
 
 fn key(client: u8, jti: usize) -> ReplayKey {
@@ -139,7 +139,7 @@ fn a_proof_that_is_over_is_never_fresh() {
 }
 
 #[test]
-fn a_full_store_refuses_the_new_and_still_knows_the_old() {
+fn a_full_store_rejects_the_new_and_still_knows_the_old() {
     let store = store(100, 100);
     for jti in 0..100 {
         assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
@@ -177,7 +177,7 @@ fn one_client_leaves_room_for_the_others() {
         assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
     }
     for now in [100, 160] {
-        assert_eq!(check(&store, key(1, 10), 220, now), Err(ClientFull));
+        assert_eq!(check(&store, key(1, 10), 220, now), Err(KeyFull));
         assert_eq!(check(&store, key(1, 9), 220, now), Ok(Replayed));
     }
     assert_eq!(check(&store, key(2, 0), 160, 100), Ok(Fresh));
@@ -196,17 +196,17 @@ fn a_client_regains_each_place_in_the_second_after_it_expired() {
             assert_eq!(check(&store, key(1, jti), 500, now), Ok(Fresh), "at {now}");
             jti += 1;
         }
-        assert_eq!(check(&store, key(1, jti), 500, now), Err(ClientFull));
+        assert_eq!(check(&store, key(1, jti), 500, now), Err(KeyFull));
     }
     for _ in 0..6 {
         assert_eq!(check(&store, key(1, jti), 600, 501), Ok(Fresh));
         jti += 1;
     }
-    assert_eq!(check(&store, key(1, jti), 600, 501), Err(ClientFull));
+    assert_eq!(check(&store, key(1, jti), 600, 501), Err(KeyFull));
 }
 
 #[test]
-fn a_refused_insertion_leaves_no_trace() {
+fn a_rejected_insertion_leaves_no_trace() {
     let store = store(3, 2);
     for (client, jti) in [(1, 0), (1, 1), (2, 0)] {
         assert_eq!(check(&store, key(client, jti), 160, 100), Ok(Fresh));
@@ -221,14 +221,14 @@ fn a_refused_insertion_leaves_no_trace() {
         assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
     }
     for jti in 2..100 {
-        assert_eq!(check(&store, key(1, jti), 160, 100), Err(ClientFull));
+        assert_eq!(check(&store, key(1, jti), 160, 100), Err(KeyFull));
     }
     assert_eq!((store.len(), stored(&store)), (2, (2, 1)));
-    // What was refused is not on record as used.
+    // What was rejected is not on record as used.
     assert_eq!(check(&store, key(1, 2), 221, 161), Ok(Fresh));
-    // Refused, an expired entry with the same key stays as it is.
+    // Rejected, an expired entry with the same key stays as it is.
     assert_eq!(check(&store, key(1, 3), 221, 161), Ok(Fresh));
-    assert_eq!(check(&store, key(1, 0), 221, 161), Err(ClientFull));
+    assert_eq!(check(&store, key(1, 0), 221, 161), Err(KeyFull));
     assert_eq!(store.len(), stored(&store).0);
 }
 
@@ -385,7 +385,7 @@ fn extreme_times_neither_panic_nor_break_the_counts() {
         .enumerate()
     {
         let answer = check(&store, key(1, jti), expires_at, now);
-        assert_ne!(answer, Err(ClientFull));
+        assert_ne!(answer, Err(KeyFull));
         assert_eq!(store.len(), stored(&store).0);
     }
     // Nothing expires after the end of time, so such entries stay, and stay bounded.
@@ -418,10 +418,10 @@ fn a_clock_that_shows_the_end_of_time_clears_nothing() {
 #[test]
 fn a_tenth_of_the_capacity_is_for_one_client_unless_set() {
     let capacity = |n| NonZeroUsize::new(n).unwrap();
-    assert_eq!(MemoryReplayStore::default().capacity_per_client, 100_000);
+    assert_eq!(MemoryReplayStore::default().capacity_per_key, 100_000);
     for (total, share) in [(1, 1), (10, 1), (11, 2), (usize::MAX, usize::MAX / 10 + 1)] {
         let store = MemoryReplayStore::with_capacity(capacity(total));
-        assert_eq!(store.capacity_per_client, share);
+        assert_eq!(store.capacity_per_key, share);
     }
 }
 
@@ -431,7 +431,7 @@ fn debug_prints_counts_only() {
     assert_eq!(check(&store, key(171, 1), 160, 100), Ok(Fresh));
     assert_eq!(
         format!("{store:?}"),
-        "MemoryReplayStore { len: 1, capacity: 10, capacity_per_client: 5, capacity_per_subject: 5, .. }"
+        "MemoryReplayStore { len: 1, capacity: 10, capacity_per_key: 5, capacity_per_subject: 5, .. }"
     );
 }
 
@@ -479,11 +479,11 @@ fn a_subject_has_the_share_of_a_client_unless_set() {
     };
     let store = MemoryReplayStore::new();
     assert_eq!(limits(&store), (1_000_000, 100_000, 100_000));
-    let store = MemoryReplayStore::with_capacity(size(50)).capacity_per_client(size(40));
+    let store = MemoryReplayStore::with_capacity(size(50)).capacity_per_key(size(40));
     assert_eq!(limits(&store), (50, 40, 40));
     let store = store.capacity_per_subject(size(3));
     assert_eq!(limits(&store), (50, 40, 3));
-    let store = store.capacity_per_client(size(2));
+    let store = store.capacity_per_key(size(2));
     assert_eq!(limits(&store), (50, 2, 3));
 }
 
@@ -522,7 +522,7 @@ fn what_is_rejected_for_a_subject_counts_for_no_client_and_leaves_no_trace() {
     // And a client without room takes none of its subject's.
     for n in 0..50 {
         let answer = check(&store, key_of(3, 1, 2000 + n), 160, 100);
-        assert_eq!(answer, Err(ClientFull));
+        assert_eq!(answer, Err(KeyFull));
     }
     assert_eq!(stored_subjects(&store), 2);
     assert_eq!(check(&store, key_of(3, 7, 0), 160, 100), Ok(Fresh));

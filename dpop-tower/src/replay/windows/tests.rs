@@ -20,7 +20,7 @@ type Store = Arc<MemoryReplayStore>;
 
 fn store() -> Store {
     let size = NonZeroUsize::new(10_000).unwrap();
-    Arc::new(MemoryReplayStore::with_capacity(size).capacity_per_client(size))
+    Arc::new(MemoryReplayStore::with_capacity(size).capacity_per_key(size))
 }
 
 fn config(store: &Store, window: u64) -> UsedProofs {

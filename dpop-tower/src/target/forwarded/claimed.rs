@@ -122,7 +122,7 @@ impl<'h> Claimed<'h> {
     /// The origin with this host that fits best what is said of scheme and port.
     ///
     /// A scheme or a port narrows the choice if one of the origins has it, and is passed over otherwise:
-    /// it is what a proxy further in was called by.
+    /// it is what an inner proxy was called by.
     pub(super) fn choose<'o>(
         &self,
         host: Host<'_>,
@@ -221,14 +221,14 @@ fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str
                 elements.extend(of_line.filter(|element| !element.is_empty()));
             }
             None if elements.is_empty() => return None,
-            // What is further out than something that cannot be read may be anybody's.
+            // Whatever stands before an element that cannot be read may be anybody's.
             None => break,
         }
     }
     Some(elements)
 }
 
-/// Splits where the separator is not inside of a quoted string; `None` if one of those has no end.
+/// Splits where the separator is not inside a quoted string; `None` if one of those has no end.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let parts = text

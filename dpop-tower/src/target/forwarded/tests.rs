@@ -8,9 +8,9 @@ const STRANGER: &str = "192.0.2.1";
 
 fn origins() -> PublicOrigin {
     PublicOrigin::new("https://api.example")
-        .and_then(|origin| origin.also("https://shop.example:8443"))
-        .and_then(|origin| origin.also("http://api.example"))
-        .and_then(|origin| origin.also("https://[2001:db8::1]:8443"))
+        .and_then(|origin| origin.with_alias("https://shop.example:8443"))
+        .and_then(|origin| origin.with_alias("http://api.example"))
+        .and_then(|origin| origin.with_alias("https://[2001:db8::1]:8443"))
         .unwrap()
 }
 
@@ -284,7 +284,7 @@ fn a_scheme_or_a_port_that_no_origin_has_is_passed_over() {
 #[test]
 fn a_port_of_an_origin_is_told_from_the_default_one() {
     let origins = PublicOrigin::new("https://a.example:8443")
-        .and_then(|origin| origin.also("https://a.example"))
+        .and_then(|origin| origin.with_alias("https://a.example"))
         .unwrap();
     let target = ForwardedTarget::x_forwarded(origins, ["10.0.0.0/8"]).unwrap();
     for (lines, url) in [
@@ -506,7 +506,7 @@ fn a_header_that_cannot_be_read_is_told_by_its_name_and_chooses_nothing() {
             shop,
             "`X-Forwarded-Prefix`",
         ),
-        // What is further out than something that cannot be read may be anybody's.
+        // Whatever stands before an element that cannot be read may be anybody's.
         (
             &[
                 ("x-forwarded-host", b"api.example"),
@@ -517,7 +517,7 @@ fn a_header_that_cannot_be_read_is_told_by_its_name_and_chooses_nothing() {
             api,
             "",
         ),
-        // What stands further out does not hide what is nearer.
+        // An earlier element does not hide a later one.
         (&[("x-forwarded-host", b"\xe9"), shop_host], shop, ""),
         (&[shop_host, ("x-forwarded-proto", b"gopher")], shop, ""),
     ] {

@@ -8,10 +8,10 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
         let kind = ConfigErrorKind::AccessTokens;
         return Err(ConfigError::new(kind, "the issuer is empty"));
     }
-    let refuse = |message: String| Err(ConfigError::new(ConfigErrorKind::Issuer, message));
+    let reject = |message: String| Err(ConfigError::new(ConfigErrorKind::Issuer, message));
     let shown = shown(issuer);
     if issuer.trim() != issuer {
-        return refuse(format!(
+        return reject(format!(
             "the issuer {shown} begins or ends with white space: write {:?}",
             issuer.trim()
         ));
@@ -23,13 +23,13 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
             (true, path) if !path.is_empty() => format!("{before}/{path}"),
             _ => before.to_owned(),
         };
-        return refuse(format!(
+        return reject(format!(
             "the issuer {shown} is the address of its metadata or keys: write what its tokens have as \
              `iss`, which the metadata names as `issuer`, likely {likely:?}"
         ));
     }
     if is_jwk_set(issuer) {
-        return refuse(format!(
+        return reject(format!(
             "the issuer {shown} is the address of a JWK Set: write what its tokens have as `iss`, and \
              give this address to `jwks_url`, or nothing if its metadata says where the keys are"
         ));
@@ -40,25 +40,25 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
 /// The address of the keys, beside the issuer.
 #[cfg(feature = "jwks")]
 pub(super) fn check_jwks_url(issuer: &str, url: &str) -> Result<(), ConfigError> {
-    let refuse = |message: String| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
+    let reject = |message: String| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
     let (issuer_shown, shown) = (shown(issuer), shown(url));
     let base = url.trim_end_matches('/');
     let below = issuer.strip_prefix(base).unwrap_or(issuer);
     if below.trim_end_matches('/').is_empty() {
-        return refuse(format!(
+        return reject(format!(
             "the address of the JWK Set, {shown}, is the issuer: write where its keys are, or use \
              `discover` if its metadata says so"
         ));
     }
     let is_below_the_url = below.len() < issuer.len() && below.starts_with('/');
     if is_below_the_url || (may_be_jwk_set(issuer) && !may_be_jwk_set(url)) {
-        return refuse(format!(
+        return reject(format!(
             "the issuer {issuer_shown} and the address of its JWK Set, {shown}, are likely swapped: the \
              issuer comes first"
         ));
     }
     if is_metadata(last_segment(url)) || url.contains("/.well-known/oauth-authorization-server/") {
-        return refuse(format!(
+        return reject(format!(
             "the address of the JWK Set, {shown}, is that of metadata: use `discover`, which reads it, \
              or write its `jwks_uri`"
         ));

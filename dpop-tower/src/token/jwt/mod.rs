@@ -10,7 +10,7 @@ use self::verifier::JwtVerifier;
 use crate::keys::{Endpoint, FetchedKeys};
 use crate::{
     clock::TimeSource,
-    crypto::{Algorithm, SignatureVerifier},
+    crypto::{Algorithm, CryptoProvider},
     error::{ConfigError, ConfigErrorKind},
     keys::{FixedKeys, KeySet, KeySource},
     proof::{Setting, TOKEN_LEEWAY},
@@ -28,11 +28,11 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 /// withdraws the key that signed it.
 ///
 /// ```
-/// use dpop_tower::JwtTokens;
+/// use dpop_tower::Issuer;
 ///
-/// let tokens = JwtTokens::discover("https://idp.example.com").audience("https://api.example.com");
+/// let tokens = Issuer::discover("https://idp.example.com").audience("https://api.example.com");
 /// ```
-pub struct JwtTokens {
+pub struct Issuer {
     issuer: String,
     keys: Keys,
     checks: parse::Checks,
@@ -53,7 +53,7 @@ enum Keys {
     Inline(String),
 }
 
-impl JwtTokens {
+impl Issuer {
     fn new(issuer: impl Into<String>, keys: Keys) -> Self {
         let issuer = issuer.into();
         Self {
@@ -217,10 +217,10 @@ impl JwtTokens {
     )]
     pub(super) fn build(
         mut self,
-        crypto: &Arc<dyn SignatureVerifier>,
+        crypto: &Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<JwtVerifier, ConfigError> {
-        let refuse =
+        let reject =
             |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
         #[cfg(feature = "jwks")]
         if let Keys::Url(url) = &self.keys {
@@ -228,10 +228,10 @@ impl JwtTokens {
         }
         issuer::check_issuer(&self.issuer)?;
         if self.checks.audiences.is_empty() {
-            return refuse("no audience: name this API with `JwtTokens::audience`");
+            return reject("no audience: name this API with `Issuer::audience`");
         }
         if self.checks.audiences.iter().any(String::is_empty) {
-            return refuse("an audience is empty");
+            return reject("an audience is empty");
         }
         if let Some(name) = &self.checks.scope_claim {
             check_scope_claim(name)?;
@@ -308,15 +308,15 @@ fn check_scope_claim(name: &str) -> Result<(), ConfigError> {
         return Ok(());
     };
     let message = format!(
-        "the claim {name:?} {why}: give `JwtTokens::scope_claim` the one that has the scopes, such as \
+        "the claim {name:?} {why}: give `Issuer::scope_claim` the one that has the scopes, such as \
          \"scp\", or leave it out for \"scope\""
     );
     Err(ConfigError::new(ConfigErrorKind::ScopeClaim, message))
 }
 
-impl fmt::Debug for JwtTokens {
+impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtTokens")
+        f.debug_struct("Issuer")
             .field("checks", &self.checks)
             .field("leeway", &self.leeway)
             .field("cache_capacity", &self.cache_capacity)

@@ -5,14 +5,14 @@ use super::{
     parse::{Checks, UnverifiedToken},
 };
 use crate::{
-    check::Check,
     clock::UnixTime,
+    future::MaybeReady,
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 
-/// [`JwtTokens`](super::JwtTokens), ready for use.
+/// [`Issuer`](super::Issuer), ready for use.
 #[derive(Clone, Debug)]
 pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 
@@ -38,18 +38,18 @@ impl TokenVerifier for JwtVerifier {
         &self,
         token: PresentedToken<'_>,
         now: UnixTime,
-    ) -> Check<Result<VerifiedToken, TokenError>> {
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
         let shared = &self.0;
         let (ath, at_hand) = (token.ath(), shared.keys.at_hand());
         if let Some(at_hand) = &at_hand
             && let Some(verdict) = shared.cached(ath, &at_hand.keys, now)
         {
             shared.refresh_if_due(at_hand);
-            return Check::ready(verdict);
+            return MaybeReady::ready(verdict);
         }
         let unverified = match shared.checks.parse(token.expose(), now) {
             Ok(unverified) => unverified,
-            Err(error) => return Check::ready(Err(error)),
+            Err(error) => return MaybeReady::ready(Err(error)),
         };
         let mut seen = None;
         let mut verdict = Err(TokenErrorKind::KeysUnavailable.into());
@@ -57,12 +57,12 @@ impl TokenVerifier for JwtVerifier {
             shared.refresh_if_due(&at_hand);
             verdict = shared.verify(ath, &unverified, &at_hand.keys);
             if !shared.may_be_decided_otherwise(&verdict, &at_hand.keys) {
-                return Check::ready(verdict);
+                return MaybeReady::ready(verdict);
             }
             seen = Some(at_hand.keys);
         }
         let shared = Arc::clone(shared);
-        Check::pending(async move {
+        MaybeReady::pending(async move {
             let Ok(keys) = shared.keys.load(seen).await else {
                 return verdict;
             };

@@ -88,9 +88,9 @@ struct Story {
 #[derive(Debug)]
 enum Expected {
     /// 200, and this in the body.
-    LetIn(&'static str),
+    Admitted(&'static str),
     /// 401, with this error code, and these words in its description.
-    Refused(&'static str, &'static str),
+    Rejected(&'static str, &'static str),
 }
 
 impl Story {
@@ -152,7 +152,7 @@ impl Story {
         let results = self.request("/f1-results", Some(&self.first_proof));
         self.send(
             "the token and a proof",
-            Expected::LetIn("Bahrain Grand Prix"),
+            Expected::Admitted("Bahrain Grand Prix"),
             results,
         )
         .await?;
@@ -164,7 +164,7 @@ impl Story {
         let body = self
             .send(
                 what,
-                Expected::LetIn("\"x-dpop-subject\":\"alice\""),
+                Expected::Admitted("\"x-dpop-subject\":\"alice\""),
                 forged,
             )
             .await?;
@@ -188,7 +188,7 @@ impl Story {
             .header(header::AUTHORIZATION, bare);
         self.send(
             "the bare token",
-            Expected::Refused("invalid_token", "DPoP scheme"),
+            Expected::Rejected("invalid_token", "DPoP scheme"),
             bare,
         )
         .await?;
@@ -214,10 +214,10 @@ impl Story {
         ];
         let other_key = with(self.proof(&thief, "GET", path));
         for (what, why, attempt) in attempts {
-            self.send(what, Expected::Refused("invalid_dpop_proof", why), attempt)
+            self.send(what, Expected::Rejected("invalid_dpop_proof", why), attempt)
                 .await?;
         }
-        let expected = Expected::Refused("invalid_token", "another key");
+        let expected = Expected::Rejected("invalid_token", "another key");
         self.send("a proof with a key of the thief's", expected, other_key)
             .await?;
         Ok(())
@@ -226,13 +226,13 @@ impl Story {
     async fn rest(&mut self) -> Result<()> {
         println!("What the file leaves open is open, and the app goes on.\n");
         let open = self.http.get(self.url("/healthz"));
-        self.send("/healthz, without anything", Expected::LetIn("ok"), open)
+        self.send("/healthz, without anything", Expected::Admitted("ok"), open)
             .await?;
         let proof = self.proof(&self.app, "GET", "/f1-results/3");
         let race = self.request("/f1-results/3", Some(&proof));
         self.send(
             "one race, with a new proof",
-            Expected::LetIn("Carlos Sainz"),
+            Expected::Admitted("Carlos Sainz"),
             race,
         )
         .await?;
@@ -276,8 +276,8 @@ impl Story {
 impl Expected {
     fn is(&self, status: u16, challenge: Option<&str>, body: &str) -> bool {
         match (self, challenge) {
-            (Self::LetIn(text), None) => status == 200 && body.contains(text),
-            (Self::Refused(error, why), Some(challenge)) => {
+            (Self::Admitted(text), None) => status == 200 && body.contains(text),
+            (Self::Rejected(error, why), Some(challenge)) => {
                 status == 401
                     && challenge.starts_with("DPoP ")
                     && challenge.contains(&format!("error=\"{error}\""))

@@ -7,7 +7,7 @@ use super::proto::envoy::{
     service::auth::v3::{CheckRequest, attribute_context::HttpRequest},
 };
 use crate::{
-    asked::{self, Asked},
+    asked::{self, OriginalRequest},
     server::head::{self, Malformed},
 };
 
@@ -29,14 +29,14 @@ impl From<Malformed> for Trouble {
 }
 
 /// The request and all of its headers.
-pub(super) fn understand(question: CheckRequest) -> Result<(Asked, HeaderMap), Trouble> {
+pub(super) fn understand(question: CheckRequest) -> Result<(OriginalRequest, HeaderMap), Trouble> {
     let http = (question.attributes)
         .and_then(|attributes| attributes.request)
         .and_then(|request| request.http)
         .ok_or(Trouble::Envoy("without the attributes of an HTTP request"))?;
     let headers = headers(&http)?;
     head::framing(&headers)?;
-    let asked = Asked {
+    let asked = OriginalRequest {
         method: asked::method(http.method.as_bytes()).ok_or(Trouble::Request)?,
         target: asked::target(http.path.as_bytes()).ok_or(Trouble::Request)?,
         host: host(&http, &headers)?,

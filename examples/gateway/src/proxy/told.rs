@@ -146,7 +146,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     found.flatten()
 }
 
-/// Splits where the separator is not inside of a quoted string.
+/// Splits where the separator is not inside a quoted string.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |c| {

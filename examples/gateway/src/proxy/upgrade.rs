@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::headers::has_token;
-use crate::server::Place;
+use crate::server::ConnectionPermit;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
@@ -29,13 +29,13 @@ pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, WEBSOCKET);
 }
 
-/// Passes octets both ways from now on, until one side ends it or the token expires. `false` if the
+/// Passes bytes both ways from now on, until one side ends it or the token expires. `false` if the
 /// upstream has switched to something else.
 pub(super) fn connect(
     client_side: OnUpgrade,
     response: &mut Response<Incoming>,
     lifetime: Option<TokenLifetime>,
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 ) -> bool {
     if !has_token(response.headers(), &header::UPGRADE, "websocket") {
         return false;

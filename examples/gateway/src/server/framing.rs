@@ -1,8 +1,8 @@
 //! Whether a client leaves open where its requests end.
 //!
-//! RFC 9112 section 6.1 lets a server refuse a request with both `Transfer-Encoding` and
+//! RFC 9112 section 6.1 lets a server reject a request with both `Transfer-Encoding` and
 //! `Content-Length`. A proxy in front that goes by the other one would take a part of one client's
-//! request for another's, so the gateway does refuse it. hyper goes by `Transfer-Encoding` and drops the
+//! request for another's, so the gateway does reject it. hyper goes by `Transfer-Encoding` and drops the
 //! length before anybody can see it; so what comes in is followed here, by the same rules. What cannot be
 //! followed counts as ambiguous.
 
@@ -105,7 +105,7 @@ impl Framing {
             let value = str::from_utf8(value)
                 .ok()
                 .and_then(|value| value.parse().ok());
-            // One that is no number, hyper refuses, unless it ignores it.
+            // One that is no number, hyper rejects, unless it ignores it.
             self.length = Some(value.unwrap_or_default());
         }
     }

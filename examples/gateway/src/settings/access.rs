@@ -9,7 +9,7 @@ use std::{
 };
 
 use dpop_tower::{
-    ConfigError, ConfigErrorKind, DpopConfig, JwtTokens,
+    ConfigError, ConfigErrorKind, DpopConfig, Issuer,
     crypto::Algorithm,
     nonce::{NonceSecret, StatelessNonces},
     target::TargetUri,
@@ -18,11 +18,11 @@ use toml::Spanned;
 
 use super::{
     error::{SettingsError, Source, explain},
-    file::{File, Issuer, NonceMode},
+    file::{File, IssuerTable, NonceMode},
     policies::policy,
     proof::with_window,
 };
-use crate::{identity::Identity, memory::Memory};
+use crate::{identity::Identity, reload_state::ReloadState};
 
 /// Which header has which claim.
 pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
@@ -61,7 +61,7 @@ pub(super) fn configs(
     file: &File,
     source: &Source,
     folder: &Path,
-    memory: &Memory,
+    memory: &ReloadState,
     target: &Arc<dyn TargetUri>,
 ) -> Result<Vec<(String, Arc<DpopConfig>)>, SettingsError> {
     let issuers = file.issuer.get_ref();
@@ -88,8 +88,8 @@ pub(super) fn configs(
             config = config.algorithms(algorithms.iter().copied());
         }
         config = match file.nonces.mode {
-            NonceMode::Off => config.nonces_where_required(nonces.clone()),
-            NonceMode::Required => config.nonces(nonces.clone()),
+            NonceMode::Off => config.nonce_source(nonces.clone()),
+            NonceMode::Required => config.nonce_source(nonces.clone()).require_nonces(),
         };
         let for_iat = file.nonces.accept_for_iat.as_ref();
         if for_iat.is_some_and(|accept| *accept.get_ref()) {
@@ -110,7 +110,7 @@ pub(super) fn configs(
 }
 
 /// The field of an issuer that an error is about. All else has been looked at before.
-fn culprit(error: &ConfigError, index: usize, issuer: &Issuer) -> (Range<usize>, String) {
+fn culprit(error: &ConfigError, index: usize, issuer: &IssuerTable) -> (Range<usize>, String) {
     let of_issuer = |name: &str| format!("issuer[{index}].{name}");
     let keys = (issuer
         .jwks_url
@@ -145,7 +145,7 @@ fn culprit(error: &ConfigError, index: usize, issuer: &Issuer) -> (Range<usize>,
     }
 }
 
-impl Issuer {
+impl IssuerTable {
     fn names_an_audience(&self) -> bool {
         let audiences = self.audiences.get_ref();
         !audiences.is_empty() && !audiences.iter().any(String::is_empty)
@@ -154,16 +154,16 @@ impl Issuer {
 
 fn tokens(
     index: usize,
-    issuer: &Issuer,
+    issuer: &IssuerTable,
     source: &Source,
     folder: &Path,
-    memory: &Memory,
-) -> Result<JwtTokens, SettingsError> {
+    memory: &ReloadState,
+) -> Result<Issuer, SettingsError> {
     let url = issuer.url.get_ref().as_str();
     let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
-        (None, None) => JwtTokens::discover(url),
-        (Some(jwks), None) => JwtTokens::jwks_url(url, jwks.get_ref().as_str()),
-        (None, Some(file)) => JwtTokens::jwks_file(url, folder.join(file.get_ref())),
+        (None, None) => Issuer::discover(url),
+        (Some(jwks), None) => Issuer::jwks_url(url, jwks.get_ref().as_str()),
+        (None, Some(file)) => Issuer::jwks_file(url, folder.join(file.get_ref())),
         (Some(_), Some(file)) => {
             let field = format!("issuer[{index}].jwks_file");
             return Err(source.error(file.span(), field, "there is a `jwks_url` already"));
@@ -241,7 +241,7 @@ fn nonces(
     file: &File,
     source: &Source,
     folder: &Path,
-    memory: &Memory,
+    memory: &ReloadState,
 ) -> Result<StatelessNonces, SettingsError> {
     let nonces = &file.nonces;
     let secret = secret(
@@ -278,17 +278,17 @@ fn secret(
     source: &Source,
     folder: &Path,
 ) -> Result<Option<NonceSecret>, SettingsError> {
-    let (octets, span, field) = match (file, variable) {
+    let (bytes, span, field) = match (file, variable) {
         (None, None) => return Ok(None),
         (Some(path), None) => {
-            let octets = fs::read(folder.join(path.get_ref())).map_err(|error| {
+            let bytes = fs::read(folder.join(path.get_ref())).map_err(|error| {
                 source.error(
                     path.span(),
                     file_field,
                     format!("the file cannot be read: {error}"),
                 )
             })?;
-            (octets, path.span(), file_field)
+            (bytes, path.span(), file_field)
         }
         (None, Some(name)) => {
             let value = env::var_os(name.get_ref()).ok_or_else(|| {
@@ -305,9 +305,9 @@ fn secret(
             return Err(source.error(name.span(), env_field, message));
         }
     };
-    let octets = octets.strip_suffix(b"\n").unwrap_or(&octets);
-    let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
-    NonceSecret::new(octets)
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    NonceSecret::new(bytes)
         .map(Some)
         .map_err(|error| source.error(span, field, explain(&error)))
 }

@@ -9,7 +9,7 @@ use super::{
     file::{File, ProxyName},
     origins::network_of,
 };
-use crate::{asked::Askers, forward_auth::AskingProxy, proxy::Upstream};
+use crate::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstream};
 
 /// Who asks over HTTP, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ForwardAuthSettings {
     /// What asks.
     pub proxy: AskingProxy,
     /// Whose word on what was requested counts.
-    pub askers: Askers,
+    pub askers: TrustedProxies,
 }
 
 /// Who asks over gRPC, and where.
@@ -28,7 +28,7 @@ pub struct ExtAuthzSettings {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whose word on what was requested counts.
-    pub askers: Askers,
+    pub askers: TrustedProxies,
 }
 
 /// Both are there, or neither is and somebody may ask.
@@ -94,10 +94,10 @@ fn askers(
     listen: &Spanned<SocketAddr>,
     networks: Option<&Spanned<Vec<Spanned<String>>>>,
     source: &Source,
-) -> Result<Askers, SettingsError> {
+) -> Result<TrustedProxies, SettingsError> {
     let Some(networks) = networks else {
         if listen.get_ref().ip().to_canonical().is_loopback() {
-            return Ok(Askers::loopback());
+            return Ok(TrustedProxies::loopback());
         }
         // Nobody else is believed unless the file says so, so nothing would be answered.
         let message = "beyond this machine, `networks` has to say where the proxy asks from";
@@ -121,5 +121,5 @@ fn askers(
     networks
         .map(network)
         .collect::<Result<_, _>>()
-        .map(Askers::in_networks)
+        .map(TrustedProxies::in_networks)
 }

@@ -4,14 +4,14 @@ use std::{error::Error, fmt, ops::Range};
 #[derive(Debug)]
 pub struct SettingsError {
     file: String,
-    place: Option<Place>,
+    place: Option<Position>,
     field: String,
     message: String,
 }
 
 /// Counted from one; columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct Position {
     line: usize,
     column: usize,
 }
@@ -40,7 +40,7 @@ impl SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(Place { line, column }) = self.place {
+        if let Some(Position { line, column }) = self.place {
             write!(f, ":{line}:{column}")?;
         }
         if !self.field.is_empty() {
@@ -74,10 +74,10 @@ impl Source {
         }
     }
 
-    fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> Position {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place {
+        Position {
             line: before.matches('\n').count() + 1,
             column: before.chars().count()
                 - before.get(..line_start).map_or(0, |s| s.chars().count())

@@ -19,7 +19,7 @@ pub(super) struct File {
     /// Seconds.
     #[serde(default = "thirty")]
     pub(super) shutdown_timeout: u64,
-    pub(super) issuer: Spanned<Vec<Spanned<Issuer>>>,
+    pub(super) issuer: Spanned<Vec<Spanned<IssuerTable>>>,
     #[serde(default)]
     pub(super) proof: Proof,
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) enum ModeName {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Issuer {
+pub(super) struct IssuerTable {
     pub(super) url: Spanned<String>,
     pub(super) audiences: Spanned<Vec<String>>,
     pub(super) jwks_url: Option<Spanned<String>>,
@@ -153,7 +153,7 @@ pub(super) struct Route {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
     pub(super) connections: Spanned<usize>,
-    /// Octets.
+    /// Bytes.
     pub(super) header_size: Spanned<usize>,
     /// Seconds.
     pub(super) header_timeout: Spanned<u64>,
@@ -182,7 +182,7 @@ impl Default for Limits {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
-    pub(super) capacity_per_client: Option<Spanned<NonZeroUsize>>,
+    pub(super) capacity_per_key: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
 }
 

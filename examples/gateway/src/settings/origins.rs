@@ -58,7 +58,7 @@ fn prefixes(proxies: &TrustedProxies) -> Vec<String> {
 }
 
 fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsError> {
-    let refused = |span: Range<usize>, field: String| {
+    let rejected = |span: Range<usize>, field: String| {
         move |error: ConfigError| source.error(span, field, explain(&error))
     };
     let mut origins: Option<PublicOrigin> = None;
@@ -66,9 +66,10 @@ fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsEr
         let text = origin.get_ref();
         let parsed = match origins {
             None => PublicOrigin::new(text),
-            Some(origins) => origins.also(text),
+            Some(origins) => origins.with_alias(text),
         };
-        origins = Some(parsed.map_err(refused(origin.span(), format!("public_origins[{index}]")))?);
+        origins =
+            Some(parsed.map_err(rejected(origin.span(), format!("public_origins[{index}]")))?);
     }
     let Some(mut origins) = origins else {
         let message = "name what clients call the gateway, such as \"https://api.example.com\"";
@@ -77,7 +78,7 @@ fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsEr
     if let Some(prefix) = &file.path_prefix {
         origins = origins
             .path_prefix(prefix.get_ref())
-            .map_err(refused(prefix.span(), "path_prefix".to_owned()))?;
+            .map_err(rejected(prefix.span(), "path_prefix".to_owned()))?;
     }
     let Some(proxies) = &file.trusted_proxies else {
         return Ok(Arc::new(origins));
@@ -85,7 +86,7 @@ fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsEr
     let proxies = proxies.get_ref();
     for (index, network) in proxies.networks.get_ref().iter().enumerate() {
         ForwardedTarget::x_forwarded(origins.clone(), [network.get_ref().as_str()]).map_err(
-            refused(network.span(), format!("trusted_proxies.networks[{index}]")),
+            rejected(network.span(), format!("trusted_proxies.networks[{index}]")),
         )?;
     }
     let networks = proxies
@@ -97,14 +98,14 @@ fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsEr
         ForwardedSyntax::XForwarded => ForwardedTarget::x_forwarded(origins, networks),
         ForwardedSyntax::Forwarded => ForwardedTarget::forwarded(origins, networks),
     };
-    let mut forwarded = forwarded.map_err(refused(
+    let mut forwarded = forwarded.map_err(rejected(
         proxies.networks.span(),
         "trusted_proxies.networks".to_owned(),
     ))?;
     for (index, prefix) in proxies.prefixes.iter().enumerate() {
         forwarded = forwarded
             .prefixes([prefix.get_ref().as_str()])
-            .map_err(refused(
+            .map_err(rejected(
                 prefix.span(),
                 format!("trusted_proxies.prefixes[{index}]"),
             ))?;

@@ -35,7 +35,7 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
         // By itself first: what is wrong then is wrong with this one.
         row.add_to(PolicyTable::builder())
             .build()
-            .map_err(|error| row.refused(source, &explain(&error)))?;
+            .map_err(|error| row.rejected(source, &explain(&error)))?;
         table = row.add_to(table);
     }
     match table.otherwise(policy(file.mode)).build() {
@@ -52,7 +52,7 @@ fn first_contradiction(file: &File, source: &Source) -> Option<SettingsError> {
         let row = Row::of(index, route.get_ref(), source).ok()?;
         table = row.add_to(table);
         if let Err(error) = table.clone().build() {
-            return Some(row.refused(source, &explain(&error)));
+            return Some(row.rejected(source, &explain(&error)));
         }
     }
     None
@@ -109,7 +109,7 @@ impl<'f> Row<'f> {
         }
     }
 
-    fn refused(&self, source: &Source, message: &str) -> SettingsError {
+    fn rejected(&self, source: &Source, message: &str) -> SettingsError {
         let field = format!("route[{}].path", self.index);
         source.error(self.route.path.span(), field, message)
     }
@@ -119,19 +119,19 @@ impl Route {
     fn policy(&self) -> Policy<Draft> {
         let mut policy: Policy<Draft> = policy(self.mode).into();
         for scope in &self.scopes {
-            policy = policy.scope(scope.get_ref());
+            policy = policy.require_scope(scope.get_ref());
         }
         if let Some(scopes) = &self.any_scope {
-            policy = policy.any_scope(scopes.get_ref());
+            policy = policy.require_any_scope(scopes.get_ref());
         }
         if let Some(acr) = &self.acr {
-            policy = policy.acr(acr.get_ref());
+            policy = policy.require_acr(acr.get_ref());
         }
         if let Some(seconds) = self.max_auth_age {
             policy = policy.max_auth_age(Duration::from_secs(seconds));
         }
         if let Some(seconds) = self.max_age {
-            policy = policy.max_age(Duration::from_secs(seconds));
+            policy = policy.max_proof_age(Duration::from_secs(seconds));
         }
         if self.require_nonce {
             policy = policy.require_nonce();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dpop_tower::{ConfigError, DpopConfigBuilder, proof::ProofPolicy};
+use dpop_tower::{ConfigError, DpopConfigBuilder, proof::ProofVerifier};
 use toml::Spanned;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 struct Field<'f> {
     name: &'static str,
     value: Option<&'f Spanned<u64>>,
-    check: fn(ProofPolicy, Duration) -> Result<ProofPolicy, ConfigError>,
+    check: fn(ProofVerifier, Duration) -> Result<ProofVerifier, ConfigError>,
     set: fn(DpopConfigBuilder, Duration) -> DpopConfigBuilder,
 }
 
@@ -30,13 +30,13 @@ pub(super) fn with_window(
             Field {
                 name: "proof.max_age",
                 value: proof.max_age.as_ref(),
-                check: ProofPolicy::max_age,
+                check: ProofVerifier::max_age,
                 set: DpopConfigBuilder::max_age,
             },
             Field {
                 name: "proof.danger_max_age",
                 value: proof.danger_max_age.as_ref(),
-                check: ProofPolicy::danger_max_age,
+                check: ProofVerifier::danger_max_age,
                 set: DpopConfigBuilder::danger_max_age,
             },
         ],
@@ -44,13 +44,13 @@ pub(super) fn with_window(
             Field {
                 name: "proof.leeway",
                 value: proof.leeway.as_ref(),
-                check: ProofPolicy::leeway,
+                check: ProofVerifier::leeway,
                 set: DpopConfigBuilder::leeway,
             },
             Field {
                 name: "proof.danger_leeway",
                 value: proof.danger_leeway.as_ref(),
-                check: ProofPolicy::danger_leeway,
+                check: ProofVerifier::danger_leeway,
                 set: DpopConfigBuilder::danger_leeway,
             },
         ],
@@ -63,7 +63,7 @@ pub(super) fn with_window(
         for field in [plain, danger] {
             let Some(value) = field.value else { continue };
             let duration = Duration::from_secs(*value.get_ref());
-            (field.check)(ProofPolicy::default(), duration)
+            (field.check)(ProofVerifier::default(), duration)
                 .map_err(|error| source.error(value.span(), field.name, explain(&error)))?;
             config = (field.set)(config, duration);
         }

@@ -28,7 +28,7 @@ app.use(
 app.get("/orders/:id", (request, response) => {
   response.send("ok");
 });
-// The default handler would write every refusal to the standard error output.
+// The default handler would write every rejection to the standard error output.
 app.use((error, request, response, next) => {
   response.status(error.status ?? 500).set(error.headers ?? {}).end();
 });

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         let of_raw = measure(|| raw.verify());
         let outside = middle.count_total - of_raw.count_total;
         println!(
-            "{}: {outside} allocations of {} octets, besides {} for the signature check",
+            "{}: {outside} allocations of {} bytes, besides {} for the signature check",
             backend.name(),
             middle.bytes_total - of_raw.bytes_total,
             of_raw.count_total,

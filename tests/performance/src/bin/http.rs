@@ -148,7 +148,7 @@ async fn measure(
     let senders = Sender::connect(server.address, case.protocol).await?;
     let (mut senders, _) = drive(senders, load, 0..WARM_UP).await?;
     let sender = senders.first_mut().ok_or("there is no connection")?;
-    let (refused, accepted) = probes::run(sender, probes).await?;
+    let (rejected, accepted) = probes::run(sender, probes).await?;
     let expected: &[&str] = match &*case.server {
         "aws-lc-rs" | "josekit" => &[],
         _ => &accepted,
@@ -180,7 +180,7 @@ async fn measure(
         "server_busy": by_server / wall,
         "generator_busy": by_generator / wall,
         "others_busy": (by_others / wall).max(0.0),
-        "checks": refused.join(", "),
+        "checks": rejected.join(", "),
         "does_not_check": accepted.join(", "),
     }))
 }

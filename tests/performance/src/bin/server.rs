@@ -9,8 +9,7 @@ use axum::{
     serve::{Listener as _, ListenerExt as _},
 };
 use dpop_tower::{
-    DpopConfig, DpopLayer, JwtTokens, Policy, PublicOrigin, crypto::AwsLcRs,
-    replay::MemoryReplayStore,
+    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, crypto::AwsLcRs, replay::MemoryReplayStore,
 };
 use dpop_tower_performance::load::{
     Error,
@@ -53,13 +52,13 @@ async fn router(name: &str, setup: &Setup) -> Result<Router, Error> {
 
 fn layer(
     setup: &Setup,
-    backend: impl dpop_tower::crypto::SignatureVerifier,
+    backend: impl dpop_tower::crypto::CryptoProvider,
 ) -> Result<DpopLayer, Error> {
-    let tokens = JwtTokens::jwks(setup.issuer.as_str(), setup.jwks.as_str());
+    let tokens = Issuer::jwks(setup.issuer.as_str(), setup.jwks.as_str());
     let tokens = tokens.audience(setup.audience.as_str());
     // All requests are those of one client.
     let room = NonZeroUsize::new(1_000_000).ok_or("it is more than nothing")?;
-    let store = MemoryReplayStore::with_capacity(room).capacity_per_client(room);
+    let store = MemoryReplayStore::with_capacity(room).capacity_per_key(room);
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens)
         .crypto(backend)
         .danger_max_age(Duration::from_secs(MAX_AGE))

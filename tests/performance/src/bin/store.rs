@@ -49,7 +49,7 @@ impl Traffic {
             .ok()
             .and_then(NonZeroUsize::new);
         let capacity = capacity.expect("it is more than nothing");
-        let store = MemoryReplayStore::with_capacity(capacity).capacity_per_client(capacity);
+        let store = MemoryReplayStore::with_capacity(capacity).capacity_per_key(capacity);
         let begin = Instant::now();
         // After the first lifetime nothing has expired yet; after two, each part was cleared.
         let mut next = 0;

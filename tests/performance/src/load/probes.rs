@@ -1,4 +1,4 @@
-//! Bad requests: which of them a server refuses says what it checks.
+//! Bad requests: which of them a server rejects says what it checks.
 
 use dpop_tower::test_util::TestClient;
 use http::HeaderValue;
@@ -76,12 +76,12 @@ pub fn probes(parties: &Parties, used: &str) -> Vec<Probe> {
     ]
 }
 
-/// The names of those that were refused, and of those that were not.
+/// The names of those that were rejected, and of those that were not.
 pub async fn run(
     sender: &mut Sender,
     probes: &[Probe],
 ) -> Result<(Vec<&'static str>, Vec<&'static str>), Error> {
-    let (mut refused, mut accepted) = (Vec::new(), Vec::new());
+    let (mut rejected, mut accepted) = (Vec::new(), Vec::new());
     for probe in probes {
         let authorization = HeaderValue::from_str(&format!("DPoP {}", probe.token))?;
         let proof = probe.proof.as_deref().map(HeaderValue::from_str);
@@ -90,10 +90,10 @@ pub async fn run(
         if status.is_success() {
             accepted.push(probe.name);
         } else if status.is_client_error() {
-            refused.push(probe.name);
+            rejected.push(probe.name);
         } else {
             return Err(format!("{}: {status}", probe.name).into());
         }
     }
-    Ok((refused, accepted))
+    Ok((rejected, accepted))
 }

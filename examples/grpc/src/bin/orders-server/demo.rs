@@ -26,7 +26,7 @@ pub(crate) async fn run() -> Result<ExitCode> {
     let issuer = TestIssuer::new().audience(url.as_str());
     let nonces = StatelessNonces::new(NonceSecret::random()?);
     let config = DpopConfig::builder(PublicOrigin::new(url.as_str())?, issuer.tokens());
-    let config = config.nonces(nonces).build()?;
+    let config = config.nonce_source(nonces).require_nonces().build()?;
     tokio::spawn(server::serve(listener, config, pending()));
     let channel = Endpoint::from_shared(url.clone())?.connect().await?;
 

@@ -7,7 +7,7 @@ mod settings;
 use std::{error::Error, future::pending, net::Ipv4Addr, process::ExitCode};
 
 use dpop_tower::{
-    ConfigError, DpopConfig, JwtTokens, PublicOrigin,
+    ConfigError, DpopConfig, Issuer, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
 };
 use settings::{Mode, Settings};
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {
-    // dpop-tower says in one line why a call was refused.
+    // dpop-tower says in one line why a call was rejected.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
@@ -49,14 +49,16 @@ async fn serve(settings: Settings) -> Result<ExitCode> {
 }
 
 fn config(settings: &Settings) -> Result<DpopConfig> {
-    let mut tokens = JwtTokens::discover(&settings.issuer).audience(&settings.audience);
+    let mut tokens = Issuer::discover(&settings.issuer).audience(&settings.audience);
     if is_loopback(&settings.issuer) {
         tokens = tokens.danger_allow_plain_http();
     }
     let origin = PublicOrigin::new(&settings.public_origin)?;
     let mut config = DpopConfig::builder(origin, tokens);
     if settings.nonces {
-        config = config.nonces(StatelessNonces::new(NonceSecret::random()?));
+        config = config
+            .nonce_source(StatelessNonces::new(NonceSecret::random()?))
+            .require_nonces();
     }
     config.build().map_err(|error| explain(&error).into())
 }

@@ -9,13 +9,13 @@ use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, tok
 ///
 /// [`Gateway`]: crate::Gateway
 #[derive(Clone)]
-pub struct Memory {
+pub struct ReloadState {
     proofs: Arc<MemoryReplayStore>,
     nonce_secret: NonceSecret,
     fetched_keys: FetchedKeys,
 }
 
-impl Memory {
+impl ReloadState {
     /// An empty memory for this many proofs, a million unless given; this many of one client, a tenth of
     /// the whole unless given; and this many of one subject, as many as of one client unless given.
     ///
@@ -24,15 +24,15 @@ impl Memory {
     /// [`ConfigError`] if the operating system has no randomness to give.
     pub fn new(
         capacity: Option<NonZeroUsize>,
-        capacity_per_client: Option<NonZeroUsize>,
+        capacity_per_key: Option<NonZeroUsize>,
         capacity_per_subject: Option<NonZeroUsize>,
     ) -> Result<Self, ConfigError> {
         let mut proofs = match capacity {
             None => MemoryReplayStore::new(),
             Some(capacity) => MemoryReplayStore::with_capacity(capacity),
         };
-        if let Some(entries) = capacity_per_client {
-            proofs = proofs.capacity_per_client(entries);
+        if let Some(entries) = capacity_per_key {
+            proofs = proofs.capacity_per_key(entries);
         }
         if let Some(entries) = capacity_per_subject {
             proofs = proofs.capacity_per_subject(entries);
@@ -58,8 +58,8 @@ impl Memory {
     }
 }
 
-impl fmt::Debug for Memory {
+impl fmt::Debug for ReloadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+        f.debug_struct("ReloadState").finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ each_way!(
 );
 
 each_way_of_the_layer!(
-    a_token_without_the_scope_is_refused_with_403_and_told_which,
+    a_token_without_the_scope_is_rejected_with_403_and_told_which,
     a_policy_takes_algorithms_away_and_never_adds_any,
     a_nonce_is_asked_for_where_the_policy_says_so,
     of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once,
@@ -47,7 +47,7 @@ each_way_of_the_layer!(
     a_policy_that_only_reports_tells_what_is_missing,
     a_table_sees_the_path_as_the_client_sent_it,
     handlers_can_ask_for_the_scopes_and_the_key_alone,
-    rfc_9457_a_refusal_can_have_problem_details,
+    rfc_9457_a_rejection_can_have_problem_details,
 );
 
 async fn hello() -> &'static str {
@@ -90,7 +90,7 @@ fn bearer(token: &str) -> Request<()> {
 }
 
 const fn insufficient_scope(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 403,
         error: "insufficient_scope",
         reason,
@@ -98,7 +98,7 @@ const fn insufficient_scope(reason: &'static str) -> Verdict {
 }
 
 const fn step_up(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "insufficient_user_authentication",
         reason,
@@ -106,35 +106,35 @@ const fn step_up(reason: &'static str) -> Verdict {
 }
 
 const fn use_nonce(reason: &'static str) -> Verdict {
-    Verdict::Refused {
+    Verdict::Rejected {
         status: 401,
         error: "use_dpop_nonce",
         reason,
     }
 }
 
-async fn a_token_without_the_scope_is_refused_with_403_and_told_which(way: Way) {
+async fn a_token_without_the_scope_is_rejected_with_403_and_told_which(way: Way) {
     let api = way.api();
     let missing = insufficient_scope("policy_scope_missing");
-    let one = Policy::strict().scope("orders:write");
-    let both = one.clone().scope("admin");
-    let any = Policy::strict().any_scope(["orders:read", "orders:write"]);
-    let mixed = any.clone().scope("admin");
+    let one = Policy::strict().require_scope("orders:write");
+    let both = one.clone().require_scope("admin");
+    let any = Policy::strict().require_any_scope(["orders:read", "orders:write"]);
+    let mixed = any.clone().require_scope("admin");
     for (policy, granted, expected, told) in [
-        (&one, "orders:write", Verdict::LetIn, ""),
-        (&one, "a orders:write b", Verdict::LetIn, ""),
+        (&one, "orders:write", Verdict::Admitted, ""),
+        (&one, "a orders:write b", Verdict::Admitted, ""),
         (&one, "", missing, "orders:write"),
         (&one, "orders:writer", missing, "orders:write"),
         (&one, "orders", missing, "orders:write"),
         (&one, "ORDERS:WRITE", missing, "orders:write"),
         (&one, "orders:write,admin", missing, "orders:write"),
-        (&both, "orders:write admin", Verdict::LetIn, ""),
+        (&both, "orders:write admin", Verdict::Admitted, ""),
         (&both, "orders:write", missing, "orders:write admin"),
         (&both, "admin", missing, "orders:write admin"),
-        (&any, "orders:read", Verdict::LetIn, ""),
-        (&any, "orders:write", Verdict::LetIn, ""),
+        (&any, "orders:read", Verdict::Admitted, ""),
+        (&any, "orders:write", Verdict::Admitted, ""),
         (&any, "admin", missing, "orders:read"),
-        (&mixed, "orders:write admin", Verdict::LetIn, ""),
+        (&mixed, "orders:write admin", Verdict::Admitted, ""),
         (&mixed, "orders:write", missing, "orders:read admin"),
     ] {
         let router = layered(&api, policy.clone());
@@ -159,7 +159,7 @@ async fn a_token_without_the_scope_is_refused_with_403_and_told_which(way: Way) 
 async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ago(way: Way) {
     let api = way.api();
     let policy = Policy::strict()
-        .acr(["urn:mfa", "urn:hardware"])
+        .require_acr(["urn:mfa", "urn:hardware"])
         .max_auth_age(Duration::from_secs(300));
     let router = protected(&api, policy);
     let token = |acr: Value, auth_time: Value| {
@@ -172,8 +172,8 @@ async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ag
         step_up("policy_auth_too_old"),
     );
     for (of_acr, auth_time, expected) in [
-        (json!("urn:mfa"), json!(now), Verdict::LetIn),
-        (json!("urn:hardware"), json!(now - 300), Verdict::LetIn),
+        (json!("urn:mfa"), json!(now), Verdict::Admitted),
+        (json!("urn:hardware"), json!(now - 300), Verdict::Admitted),
         (json!("urn:mfa"), json!(now - 301), old),
         (json!("urn:mfa"), json!(null), old),
         (json!("urn:mfa"), json!(now.to_string()), old),
@@ -187,7 +187,7 @@ async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ag
     ] {
         let what = format!("{of_acr} {auth_time}");
         let response = respond(&api, &router, &token(of_acr, auth_time)).await;
-        if expected != Verdict::LetIn {
+        if expected != Verdict::Admitted {
             let challenges = Challenge::all(response.headers());
             let acr_values = challenges[0].get("acr_values");
             assert_eq!(acr_values, Some("urn:mfa urn:hardware"), "{what}");
@@ -198,7 +198,7 @@ async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ag
     assert_eq!(present(&api, &router, &api.token().mint()).await, acr);
     // A verdict that was kept is no excuse.
     let token = token(json!("urn:mfa"), json!(now - 299));
-    assert_eq!(present(&api, &router, &token).await, Verdict::LetIn);
+    assert_eq!(present(&api, &router, &token).await, Verdict::Admitted);
     api.advance(2);
     assert_eq!(present(&api, &router, &token).await, old);
 }
@@ -206,8 +206,8 @@ async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ag
 async fn a_claim_is_as_the_policy_wants_it(way: Way) {
     let api = way.api();
     let policy = Policy::strict()
-        .claim("tenant", |tenant| tenant == 7)
-        .claim("groups", |groups| {
+        .require_claim("tenant", |tenant| tenant == 7)
+        .require_claim("groups", |groups| {
             groups
                 .as_array()
                 .is_some_and(|groups| groups.contains(&json!("staff")))
@@ -217,29 +217,29 @@ async fn a_claim_is_as_the_policy_wants_it(way: Way) {
         let token = api.token().claim("tenant", tenant);
         token.claim("groups", groups).mint()
     };
-    let refused = insufficient_scope("policy_claim_insufficient");
+    let rejected = insufficient_scope("policy_claim_insufficient");
     for (tenant, groups, expected) in [
-        (json!(7), json!(["staff"]), Verdict::LetIn),
-        (json!(8), json!(["staff"]), refused),
-        (json!("7"), json!(["staff"]), refused),
-        (json!(7), json!([]), refused),
-        (json!(7), json!("staff"), refused),
-        (json!(null), json!(null), refused),
+        (json!(7), json!(["staff"]), Verdict::Admitted),
+        (json!(8), json!(["staff"]), rejected),
+        (json!("7"), json!(["staff"]), rejected),
+        (json!(7), json!([]), rejected),
+        (json!(7), json!("staff"), rejected),
+        (json!(null), json!(null), rejected),
     ] {
         let what = format!("{tenant} {groups}");
         let verdict = present(&api, &router, &token(tenant, groups)).await;
         assert_eq!(verdict, expected, "{what}");
     }
-    assert_eq!(present(&api, &router, &api.token().mint()).await, refused);
+    assert_eq!(present(&api, &router, &api.token().mint()).await, rejected);
 }
 
 async fn a_policy_shortens_the_life_of_proofs_and_never_lengthens_it(way: Way) {
     let api = way.api();
     for (secs, oldest) in [(5, 15), (60, 70), (600, 70)] {
-        let policy = Policy::strict().max_age(Duration::from_secs(secs));
+        let policy = Policy::strict().max_proof_age(Duration::from_secs(secs));
         let router = protected(&api, policy);
         for (age, expected) in [
-            (oldest, Verdict::LetIn),
+            (oldest, Verdict::Admitted),
             (oldest + 1, invalid_proof("proof_too_old")),
         ] {
             let token = api.token().mint();
@@ -267,11 +267,11 @@ async fn a_policy_takes_algorithms_away_and_never_adds_any(way: Way) {
         let config = api
             .config()
             .algorithms([Algorithm::Es256, Algorithm::Ed25519]);
-        let policy = Policy::strict().algorithms(allowed.iter().copied());
+        let policy = Policy::strict().proof_algorithms(allowed.iter().copied());
         let layer = DpopLayer::new(config.build().unwrap()).with_policy(policy.build().unwrap());
         let router = with_layer(layer);
         let expected = |is_allowed| match is_allowed {
-            true => Verdict::LetIn,
+            true => Verdict::Admitted,
             false => invalid_proof("proof_alg_not_allowed"),
         };
         let verdict = present(&api, &router, &api.token().mint()).await;
@@ -283,8 +283,8 @@ async fn a_policy_takes_algorithms_away_and_never_adds_any(way: Way) {
         let challenges = Challenge::all(response.headers());
         assert_eq!(challenges[0].get("algs"), Some(told), "{allowed:?}");
     }
-    // A configuration refuses a policy that leaves none; a layer lets nothing pass then, and has none to name.
-    let policy = Policy::strict().algorithms([Algorithm::Es512]);
+    // A configuration rejects a policy that leaves none; a layer lets nothing pass then, and has none to name.
+    let policy = Policy::strict().proof_algorithms([Algorithm::Es512]);
     let error = api.config().policy(policy.clone()).build().unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::Policy);
     assert!(error.to_string().contains("algorithms ES512"), "{error}");
@@ -320,7 +320,7 @@ async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
     let api = way.api();
     for shared in [true, false] {
         let config: DpopConfigBuilder = match shared {
-            true => api.config().nonces_where_required(nonces()),
+            true => api.config().nonce_source(nonces()),
             // A secret of this process.
             false => api.config(),
         };
@@ -335,7 +335,7 @@ async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
         assert_eq!(Verdict::of(response), use_nonce("proof_nonce_missing"));
         assert_eq!(nonce == nonces().current(api.clock.now()), shared);
         for (given, expected) in [
-            (nonce.as_str(), Verdict::LetIn),
+            (nonce.as_str(), Verdict::Admitted),
             ("x", use_nonce("proof_nonce_unknown")),
         ] {
             let request = with_nonce(&api, Some(given));
@@ -345,19 +345,19 @@ async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
         for given in [None, Some("x"), Some(nonce.as_str())] {
             let response = way.send(other.clone(), with_nonce(&api, given)).await;
             assert!(!response.headers().contains_key("dpop-nonce"), "{given:?}");
-            assert_eq!(Verdict::of(response), Verdict::LetIn, "{given:?}");
+            assert_eq!(Verdict::of(response), Verdict::Admitted, "{given:?}");
         }
     }
 }
 
 async fn what_a_policy_asks_for_it_asks_of_bearer_tokens_too(way: Way) {
     let api = way.api();
-    let router = protected(&api, Policy::optional().scope("read"));
+    let router = protected(&api, Policy::optional().require_scope("read"));
     let missing = insufficient_scope("policy_scope_missing");
-    for (granted, expected) in [("read", Verdict::LetIn), ("write", missing)] {
+    for (granted, expected) in [("read", Verdict::Admitted), ("write", missing)] {
         let token = api.issuer.token().scope(granted).mint();
         let response = way.send(router.clone(), bearer(&token)).await;
-        if expected != Verdict::LetIn {
+        if expected != Verdict::Admitted {
             let challenges = Challenge::all(response.headers());
             assert_eq!(challenges[1].scheme, "Bearer");
             assert_eq!(challenges[1].get("scope"), Some("read"));
@@ -377,17 +377,17 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let table: [(Policy<Draft>, Verdict, Change); 6] = [
         (
-            Policy::strict().scope("b"),
+            Policy::strict().require_scope("b"),
             insufficient_scope("policy_scope_missing"),
             |token| token.scope("a b"),
         ),
         (
-            Policy::strict().claim("x", |x| x == 1),
+            Policy::strict().require_claim("x", |x| x == 1),
             insufficient_scope("policy_claim_insufficient"),
             |token| token.claim("x", 1),
         ),
         (
-            Policy::strict().acr(["high"]),
+            Policy::strict().require_acr(["high"]),
             step_up("policy_acr_insufficient"),
             |token| token.claim("acr", "high"),
         ),
@@ -402,7 +402,7 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
             |token| token,
         ),
         (
-            Policy::strict().algorithms([Algorithm::Ed25519]),
+            Policy::strict().proof_algorithms([Algorithm::Ed25519]),
             invalid_proof("proof_alg_not_allowed"),
             |token| token,
         ),
@@ -412,13 +412,13 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
             let store = Arc::new(CountingStore::default());
             let config = api
                 .config()
-                .nonces_where_required(nonces())
+                .nonce_source(nonces())
                 .replay_store(Arc::clone(&store));
             let layer = DpopLayer::new(config.build().unwrap());
-            let demanding = layer.clone().with_policy(policy.clone().build().unwrap());
+            let asking = layer.clone().with_policy(policy.clone().build().unwrap());
             let (outer, inner) = match is_outer {
-                true => (demanding, layer),
-                false => (layer, demanding),
+                true => (asking, layer),
+                false => (layer, asking),
             };
             let router = with_layer(inner).layer(outer);
             let token = api.token().scope("a").mint();
@@ -436,7 +436,7 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
                 let proof = api.proof(&token).nonce(&nonce).sign();
                 let request = client.request_with_proof(Method::GET, URL, &token, &proof);
                 let verdict = Verdict::of(way.send(router, request).await);
-                assert_eq!(verdict, Verdict::LetIn, "{policy:?}, outer: {is_outer}");
+                assert_eq!(verdict, Verdict::Admitted, "{policy:?}, outer: {is_outer}");
                 assert_eq!(store.asked(), before + 1, "{policy:?}");
             }
         }
@@ -444,14 +444,14 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
     // The age of a proof, in either layer.
     for is_outer in [true, false] {
         let layer = DpopLayer::new(api.config().build().unwrap());
-        let short = Policy::strict().max_age(Duration::from_secs(5));
-        let demanding = layer.clone().with_policy(short.build().unwrap());
+        let short = Policy::strict().max_proof_age(Duration::from_secs(5));
+        let asking = layer.clone().with_policy(short.build().unwrap());
         let (outer, inner) = match is_outer {
-            true => (demanding, layer),
-            false => (layer, demanding),
+            true => (asking, layer),
+            false => (layer, asking),
         };
         let router = with_layer(inner).layer(outer);
-        for (age, expected) in [(15, Verdict::LetIn), (16, too_old)] {
+        for (age, expected) in [(15, Verdict::Admitted), (16, too_old)] {
             let token = api.token().mint();
             let proof = api.proof(&token).claim("iat", now - age).sign();
             let client = &api.client;
@@ -464,7 +464,7 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
 
 async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
     let api = way.api();
-    let config = api.config().nonces_where_required(nonces());
+    let config = api.config().nonce_source(nonces());
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
@@ -475,7 +475,7 @@ async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
             .send(router.clone(), with_nonce(&api, Some(&nonce)))
             .await;
         let new = response.headers().contains_key("dpop-nonce");
-        assert_eq!(Verdict::of(response), Verdict::LetIn);
+        assert_eq!(Verdict::of(response), Verdict::Admitted);
         assert_eq!(new, is_renewed, "after {secs} s");
     }
 }
@@ -483,11 +483,11 @@ async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
 async fn an_inner_layer_asks_of_bearer_tokens_too(way: Way) {
     let api = way.api();
     let layer = DpopLayer::new(api.config().policy(Policy::optional()).build().unwrap());
-    let asking = Policy::optional().scope("b").build().unwrap();
+    let asking = Policy::optional().require_scope("b").build().unwrap();
     let inner = layer.clone().with_policy(asking);
     let router = with_layer(inner).layer(layer);
     for (granted, expected) in [
-        ("b", Verdict::LetIn),
+        ("b", Verdict::Admitted),
         ("a", insufficient_scope("policy_scope_missing")),
     ] {
         let token = api.issuer.token().scope(granted).mint();
@@ -500,13 +500,13 @@ async fn a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_good_for_the_
     way: Way,
 ) {
     let api = way.api();
-    let config = api.config().nonces_where_required(nonces());
+    let config = api.config().nonce_source(nonces());
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
     let good = nonces().current(api.clock.now());
     for (nonce, expected) in [
-        (good.as_str(), Verdict::LetIn),
+        (good.as_str(), Verdict::Admitted),
         ("x", use_nonce("proof_nonce_unknown")),
         ("", use_nonce("proof_nonce_unknown")),
     ] {
@@ -520,13 +520,15 @@ async fn asking_twice_takes_nothing_back(way: Way) {
     let api = way.api();
     let secs = Duration::from_secs;
     let twice = |first: u64, second: u64| {
-        let policy = Policy::strict().max_age(secs(first)).max_age(secs(second));
+        let policy = Policy::strict()
+            .max_proof_age(secs(first))
+            .max_proof_age(secs(second));
         policy.max_auth_age(secs(first)).max_auth_age(secs(second))
     };
     for policy in [twice(5, 30), twice(30, 5)] {
         let router = protected(&api, policy);
         for (age, since_login, expected) in [
-            (15, 5, Verdict::LetIn),
+            (15, 5, Verdict::Admitted),
             (16, 5, invalid_proof("proof_too_old")),
             (15, 6, step_up("policy_auth_too_old")),
         ] {
@@ -546,13 +548,13 @@ async fn asking_twice_takes_nothing_back(way: Way) {
     );
     for (first, second) in [(&one, &two), (&two, &one)] {
         let policy = Policy::strict()
-            .algorithms(first.iter().copied())
-            .algorithms(second.iter().copied())
-            .acr(["a", "b"])
-            .acr(["b", "c"]);
+            .proof_algorithms(first.iter().copied())
+            .proof_algorithms(second.iter().copied())
+            .require_acr(["a", "b"])
+            .require_acr(["b", "c"]);
         let router = protected(&api, policy);
         for (acr, expected) in [
-            ("b", Verdict::LetIn),
+            ("b", Verdict::Admitted),
             ("a", step_up("policy_acr_insufficient")),
             ("c", step_up("policy_acr_insufficient")),
         ] {
@@ -571,7 +573,8 @@ async fn a_request_that_lacks_a_scope_does_not_use_up_its_proof(way: Way) {
     let store = Arc::new(CountingStore::default());
     let config = api.config().replay_store(Arc::clone(&store));
     let layer = DpopLayer::new(config.build().unwrap());
-    let router = with_layer(layer.with_policy(Policy::strict().scope("b").build().unwrap()));
+    let router =
+        with_layer(layer.with_policy(Policy::strict().require_scope("b").build().unwrap()));
     let verdict = present(&api, &router, &api.token().scope("a").mint()).await;
     assert_eq!(verdict, insufficient_scope("policy_scope_missing"));
     assert_eq!(store.asked(), 0);
@@ -598,7 +601,7 @@ async fn a_policy_that_only_reports_tells_what_is_missing(way: Way) {
     let layer = DpopLayer::new(api.config().build().unwrap());
     let router = Router::new()
         .route("/orders", get(report))
-        .layer(layer.with_policy(Policy::report_only().scope("b").build().unwrap()));
+        .layer(layer.with_policy(Policy::report_only().require_scope("b").build().unwrap()));
     for (granted, expected) in [("b", "fine"), ("a", "policy_scope_missing")] {
         let token = api.token().scope(granted).mint();
         let response = respond(&api, &router, &token).await;
@@ -622,14 +625,18 @@ async fn a_table_chooses_by_path_and_method(way: Way) {
     let table = PolicyTable::builder()
         .route("/health", Policy::off())
         .methods("/orders", [Method::GET], Policy::optional())
-        .methods("/orders", [Method::POST], Policy::strict().scope("write"))
+        .methods(
+            "/orders",
+            [Method::POST],
+            Policy::strict().require_scope("write"),
+        )
         .route("/files/{*path}", Policy::off())
         .build()
         .unwrap();
     let router = shop(&api, table);
     let token = api.token().scope("read").mint();
     let open = api.issuer.token().mint();
-    let missing = Verdict::Refused {
+    let missing = Verdict::Rejected {
         status: 401,
         error: "",
         reason: "credentials_missing",
@@ -640,19 +647,19 @@ async fn a_table_chooses_by_path_and_method(way: Way) {
         request.body(()).unwrap()
     };
     for (what, request, expected) in [
-        ("open", plain("GET", "/health"), Verdict::LetIn),
-        ("open", plain("HEAD", "/health"), Verdict::LetIn),
-        ("open", plain("GET", "/files/a/b"), Verdict::LetIn),
-        ("open", plain("GET", "/files//a"), Verdict::LetIn),
+        ("open", plain("GET", "/health"), Verdict::Admitted),
+        ("open", plain("HEAD", "/health"), Verdict::Admitted),
+        ("open", plain("GET", "/files/a/b"), Verdict::Admitted),
+        ("open", plain("GET", "/files//a"), Verdict::Admitted),
         ("malformed", plain("GET", "/files/../orders"), malformed),
         ("malformed", plain("GET", "/files/%2e%2e/a"), malformed),
         ("odd", plain("GET", "/%66iles/a"), missing),
-        ("optional", bearer(&open), Verdict::LetIn),
-        ("optional", api.client.get(URL, &token), Verdict::LetIn),
+        ("optional", bearer(&open), Verdict::Admitted),
+        ("optional", api.client.get(URL, &token), Verdict::Admitted),
         (
             "HEAD as GET",
             api.client.request(Method::HEAD, URL, &token),
-            Verdict::LetIn,
+            Verdict::Admitted,
         ),
         (
             "scope",
@@ -675,23 +682,26 @@ async fn a_table_sees_the_path_as_the_client_sent_it(way: Way) {
     let api = way.api();
     let table = PolicyTable::builder()
         .route("/api/health", Policy::off())
-        .route("/health", Policy::strict().scope("never"))
+        .route("/health", Policy::strict().require_scope("never"))
         .build()
         .unwrap();
     let router = Router::new().nest("/api", shop(&api, table));
     let open = Request::get("/api/health").body(()).unwrap();
     let verdict = Verdict::of(way.send(router.clone(), open).await);
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
     let token = api.token().mint();
     let request = api.client.get(&format!("{ORIGIN}/api/orders"), &token);
     let verdict = Verdict::of(way.send(router, request).await);
-    assert_eq!(verdict, Verdict::LetIn);
+    assert_eq!(verdict, Verdict::Admitted);
 }
 
 async fn a_scope_that_is_missing_is_permission_denied_in_grpc(way: Way) {
     let api = way.api();
     let table = PolicyTable::builder()
-        .route("/shop.Orders/{*method}", Policy::strict().scope("read"))
+        .route(
+            "/shop.Orders/{*method}",
+            Policy::strict().require_scope("read"),
+        )
         .route("/grpc.health.v1.Health/{*method}", Policy::off())
         .build()
         .unwrap();
@@ -778,10 +788,10 @@ async fn handlers_can_ask_for_the_scopes_and_the_key_alone(way: Way) {
     }
 }
 
-async fn rfc_9457_a_refusal_can_have_problem_details(way: Way) {
+async fn rfc_9457_a_rejection_can_have_problem_details(way: Way) {
     let api = way.api();
     let layer = DpopLayer::new(api.config().build().unwrap())
-        .with_policy(Policy::strict().scope("b").build().unwrap())
+        .with_policy(Policy::strict().require_scope("b").build().unwrap())
         .with_rejection_response(ProblemDetails);
     let router = Router::new().route("/orders", get(hello)).layer(layer);
     let token = api.token().scope("a").mint();
@@ -822,13 +832,16 @@ async fn rfc_9457_a_refusal_can_have_problem_details(way: Way) {
 fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
     let api = Api::new();
     for (policy, told) in [
-        (Policy::strict().scope("a b"), "scope"),
-        (Policy::strict().any_scope([""; 0]), "scope"),
-        (Policy::strict().algorithms([]), "algorithm"),
-        (Policy::strict().acr([""; 0]), "`acr`"),
-        (Policy::off().scope("a"), "`off`"),
-        (Policy::strict().max_age(Duration::ZERO), "max_age"),
-        (Policy::strict().algorithms([Algorithm::Es384]), "ES384"),
+        (Policy::strict().require_scope("a b"), "scope"),
+        (Policy::strict().require_any_scope([""; 0]), "scope"),
+        (Policy::strict().proof_algorithms([]), "algorithm"),
+        (Policy::strict().require_acr([""; 0]), "`acr`"),
+        (Policy::off().require_scope("a"), "`off`"),
+        (Policy::strict().max_proof_age(Duration::ZERO), "max_age"),
+        (
+            Policy::strict().proof_algorithms([Algorithm::Es384]),
+            "ES384",
+        ),
     ] {
         let error = api.config().policy(policy).build().unwrap_err();
         assert_eq!(error.kind(), ConfigErrorKind::Policy);
@@ -836,7 +849,7 @@ fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
     }
     assert!(
         api.config()
-            .policy(Policy::strict().scope("a"))
+            .policy(Policy::strict().require_scope("a"))
             .build()
             .is_ok()
     );

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    crypto::{Algorithm, PreparedKey, SignatureVerifier},
+    crypto::{Algorithm, CryptoProvider, PreparedKey},
     error::ConfigError,
     jose::{
         compact::CompactJws,
@@ -15,7 +15,7 @@ use crate::{
     jwk::{PublicJwk, Thumbprint},
 };
 
-/// Longer proofs are refused before anything is decoded. An RSA-4096 proof has about 2.5 KiB, an
+/// Longer proofs are rejected before anything is decoded. An RSA-4096 proof has about 2.5 KiB, an
 /// ML-DSA-87 proof would have 11 KiB.
 const MAX_PROOF_LEN: usize = 16 * 1024;
 
@@ -30,7 +30,7 @@ const MAX_JTI_LEN: usize = 256;
 ///
 /// ```
 /// # #[cfg(feature = "josekit")] {
-/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofPolicy}, clock::UnixTime};
+/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofVerifier}, clock::UnixTime};
 ///
 /// // The example of RFC 9449 section 7.1.
 /// let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\
@@ -46,18 +46,18 @@ const MAX_JTI_LEN: usize = 256;
 /// let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
 /// let now = UnixTime::from_secs(1_562_262_620);
 /// let context = ProofContext::new(&http::Method::GET, &htu, now).access_token(Ath::of(token));
-/// let proof = ProofPolicy::default().verify(proof, &context, &Josekit).unwrap();
+/// let proof = ProofVerifier::default().verify(proof, &context, &Josekit).unwrap();
 /// assert_eq!(proof.thumbprint().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct ProofPolicy {
+pub struct ProofVerifier {
     algorithms: Vec<Algorithm>,
     max_age: Duration,
     leeway: Duration,
 }
 
-impl Default for ProofPolicy {
+impl Default for ProofVerifier {
     fn default() -> Self {
         Self {
             algorithms: Algorithm::DEFAULT.to_vec(),
@@ -67,7 +67,7 @@ impl Default for ProofPolicy {
     }
 }
 
-impl ProofPolicy {
+impl ProofVerifier {
     /// The algorithms to allow, the preferred first: in this order they are advertised.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
@@ -151,7 +151,7 @@ impl ProofPolicy {
         &self,
         proof: &str,
         context: &ProofContext<'_>,
-        crypto: &dyn SignatureVerifier,
+        crypto: &dyn CryptoProvider,
     ) -> Result<VerifiedProof, ProofError> {
         let proof = self.check(proof, context)?;
         let key = proof.prepare_key(crypto)?;
@@ -171,11 +171,13 @@ impl ProofPolicy {
         if proof.len() > MAX_PROOF_LEN {
             return Err(ProofErrorKind::TooLong.into());
         }
+        // RFC 9449 section 4.3 item 2
         let jws = CompactJws::decode(proof).ok_or(ProofErrorKind::Malformed)?;
-        let (algorithm, key) =
-            self.check_header(&jws.header().ok_or(ProofErrorKind::Malformed)?)?;
-        let claims =
-            self.check_claims(&jws.payload().ok_or(ProofErrorKind::Malformed)?, context)?;
+        let header = jws.header().ok_or(ProofErrorKind::Malformed)?;
+        let payload = jws.payload().ok_or(ProofErrorKind::Malformed)?;
+        let required = Required::of(&payload, context)?;
+        let (algorithm, key) = self.check_header(&header)?;
+        let claims = self.check_claims(&required, &payload, context)?;
         Ok(UnverifiedProof {
             algorithm,
             key,
@@ -185,7 +187,9 @@ impl ProofPolicy {
         })
     }
 
+    /// Items 4, 5 and 7 of RFC 9449 section 4.3.
     fn check_header(&self, header: &Object<'_>) -> Result<(Algorithm, PublicJwk), ProofError> {
+        // RFC 9449 section 4.3 item 4
         if header.get("typ").and_then(Value::as_str) != Some("dpop+jwt") {
             return Err(ProofErrorKind::TypInvalid.into());
         }
@@ -198,12 +202,14 @@ impl ProofPolicy {
             .get("alg")
             .and_then(Value::as_str)
             .and_then(Algorithm::from_name)
+            // RFC 9449 section 4.3 item 5
             .filter(|algorithm| self.algorithms.contains(algorithm))
             .ok_or(ProofErrorKind::AlgNotAllowed)?;
         let key = header
             .get("jwk")
             .and_then(Value::as_object)
             .ok_or(ProofErrorKind::KeyInvalid)?;
+        // Item 7 is in there: other keys than public ones cannot be read.
         let key = PublicJwk::from_object(key)?;
         if !key.fits(algorithm) {
             return Err(ProofErrorKind::KeyMismatch.into());
@@ -211,41 +217,34 @@ impl ProofPolicy {
         Ok((algorithm, key))
     }
 
+    /// Items 8 to 12 of RFC 9449 section 4.3, as far as they concern the proof alone.
     fn check_claims(
         &self,
+        required: &Required<'_>,
         claims: &Object<'_>,
         context: &ProofContext<'_>,
     ) -> Result<Claims, ProofError> {
-        let jti = required_text(claims, "jti")?;
-        if jti.is_empty() || jti.len() > MAX_JTI_LEN {
-            return Err(ProofError::invalid("jti"));
-        }
-        if required_text(claims, "htm")? != context.method.as_str() {
+        // RFC 9449 section 4.3 item 8
+        if required.htm != context.method.as_str() {
             return Err(ProofErrorKind::HtmMismatch.into());
         }
-        let htu = Htu::parse(required_text(claims, "htu")?)?;
-        if let Some(difference) = context.htu.difference(&htu) {
+        // RFC 9449 section 4.3 item 9
+        if let Some(difference) = context.htu.difference(&Htu::parse(required.htu)?) {
             return Err(ProofError::htu(difference));
         }
-        let (issued_at, expires_at) = match life_by_nonce(claims, context) {
-            None => self.check_times(claims, context.now)?,
-            Some(NonceLife {
-                made,
-                accepted_until,
-            }) => {
-                optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?;
-                (made, accepted_until)
-            }
-        };
         let nonce_status = check_nonce(claims, context)?;
-        if let Some(expected) = context.ath {
-            let ath = required_text(claims, "ath")?;
+        let (issued_at, expires_at) = match life_by_nonce(claims, context) {
+            None => self.check_times(required.iat, claims, context.now)?,
+            Some(life) => (life.made, life.accepted_until),
+        };
+        if let Some((ath, expected)) = required.ath.zip(context.ath) {
+            // RFC 9449 section 4.3 item 12
             if Ath::parse(ath) != Some(expected) {
                 return Err(ProofErrorKind::AthMismatch.into());
             }
         }
         Ok(Claims {
-            jti: jti.to_owned(),
+            jti: required.jti.to_owned(),
             issued_at,
             expires_at,
             nonce_status,
@@ -255,11 +254,12 @@ impl ProofPolicy {
     /// When the proof was made, and the last instant at which it is acceptable.
     fn check_times(
         &self,
+        iat: UnixTime,
         claims: &Object<'_>,
         now: UnixTime,
     ) -> Result<(UnixTime, UnixTime), ProofError> {
-        let iat = optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?;
         let latest = now.saturating_add(self.leeway);
+        // RFC 9449 section 4.3 item 11
         if iat > latest {
             let offset = iat.seconds_since(now);
             return Err(ProofError::clock(ProofErrorKind::FromFuture, offset));
@@ -281,6 +281,35 @@ impl ProofPolicy {
     }
 }
 
+/// The claims that RFC 9449 section 4.2 requires: each is there, with its JSON type.
+struct Required<'c> {
+    jti: &'c str,
+    htm: &'c str,
+    htu: &'c str,
+    iat: UnixTime,
+    /// Required beside an access token.
+    ath: Option<&'c str>,
+}
+
+impl<'c> Required<'c> {
+    fn of(claims: &'c Object<'_>, context: &ProofContext<'_>) -> Result<Self, ProofError> {
+        let jti = required_text(claims, "jti")?;
+        if jti.is_empty() || jti.len() > MAX_JTI_LEN {
+            return Err(ProofError::invalid("jti"));
+        }
+        Ok(Self {
+            jti,
+            htm: required_text(claims, "htm")?,
+            htu: required_text(claims, "htu")?,
+            iat: optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?,
+            ath: match context.ath {
+                Some(_) => Some(required_text(claims, "ath")?),
+                None => None,
+            },
+        })
+    }
+}
+
 struct Claims {
     jti: String,
     issued_at: UnixTime,
@@ -290,6 +319,7 @@ struct Claims {
 
 fn required_text<'c>(claims: &'c Object<'_>, name: &'static str) -> Result<&'c str, ProofError> {
     match claims.get(name) {
+        // RFC 9449 section 4.3 item 3
         None => Err(ProofError::missing(name)),
         Some(value) => value.as_str().ok_or(ProofError::invalid(name)),
     }
@@ -313,7 +343,7 @@ fn life_by_nonce(claims: &Object<'_>, context: &ProofContext<'_>) -> Option<Nonc
     let life = context.nonce_life?;
     let is_accepted = (context.nonce?.status)(nonce) != NonceStatus::Unknown;
     let life = life(nonce).filter(|_| is_accepted)?;
-    // At the end of time the clock is broken.
+    // RFC 9449 section 4.3 item 11, by this server's clock; at the end of time that is broken.
     (context.now <= life.accepted_until && context.now != UnixTime::END).then_some(life)
 }
 
@@ -328,6 +358,7 @@ fn check_nonce(
     let Some(check) = context.nonce else {
         return Ok(None);
     };
+    // RFC 9449 section 4.3 item 10
     match (nonce.map(check.status), check.is_required) {
         (None, true) => Err(ProofErrorKind::NonceMissing.into()),
         (Some(NonceStatus::Unknown), true) => Err(ProofErrorKind::NonceUnknown.into()),
@@ -335,7 +366,7 @@ fn check_nonce(
     }
 }
 
-/// A proof that is for this request, if its signature is valid, which is not known yet.
+/// A proof whose claims match this request but whose signature has not been verified.
 #[must_use = "nothing is proved until the signature is verified"]
 pub struct UnverifiedProof {
     algorithm: Algorithm,
@@ -366,7 +397,7 @@ impl UnverifiedProof {
     /// # Errors
     ///
     /// [`ProofErrorKind::KeyInvalid`] if it is not a valid key.
-    pub fn prepare_key(&self, crypto: &dyn SignatureVerifier) -> Result<PreparedKey, ProofError> {
+    pub fn prepare_key(&self, crypto: &dyn CryptoProvider) -> Result<PreparedKey, ProofError> {
         crypto
             .prepare(&self.key, self.algorithm)
             .map_err(|_| ProofErrorKind::KeyInvalid.into())
@@ -380,12 +411,13 @@ impl UnverifiedProof {
     ///
     /// [`ProofErrorKind::SignatureInvalid`].
     pub fn verify_signature(self, key: &PreparedKey) -> Result<VerifiedProof, ProofError> {
+        // RFC 9449 section 4.3 item 6
         key.verify(self.signing_input.as_bytes(), &self.signature)
             .map_err(|_| ProofErrorKind::SignatureInvalid)?;
         Ok(self.with_known_signature())
     }
 
-    /// For a proof of which the signature was found to be valid earlier, to the last octet.
+    /// For a proof of which the signature was found to be valid earlier, to the last byte.
     pub(crate) fn with_known_signature(self) -> VerifiedProof {
         VerifiedProof {
             thumbprint: *self.key.thumbprint(),
@@ -479,7 +511,7 @@ mod tests {
         let check_at = |after_iat: i64| {
             let now = UnixTime::from_secs(1_562_262_618 + after_iat);
             let context = ProofContext::new(&Method::GET, &htu, now);
-            let checked = ProofPolicy::default().check(EXAMPLE, &context);
+            let checked = ProofVerifier::default().check(EXAMPLE, &context);
             checked
                 .map(|_| ())
                 .map_err(|e| (e.kind(), e.clock_offset()))

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Demands {
+pub(crate) struct Requirements {
     /// Of each list, one.
     pub(super) scopes: Vec<Vec<String>>,
     pub(super) nonce: bool,
@@ -44,7 +44,7 @@ pub(crate) struct ProofFacts {
     pub(crate) nonce: Option<NonceStatus>,
 }
 
-impl Demands {
+impl Requirements {
     pub(crate) const fn nonce(&self) -> bool {
         self.nonce
     }
@@ -81,7 +81,7 @@ impl Demands {
         }
     }
 
-    /// The same for one that another layer has let in.
+    /// The same for one that another layer has admitted.
     pub(crate) fn check_facts(
         &self,
         facts: ProofFacts,
@@ -264,7 +264,7 @@ fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> 
 }
 
 /// What is asked for beyond the mode, each with a comma before it.
-impl fmt::Display for Demands {
+impl fmt::Display for Requirements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for scopes in &self.scopes {
             let of = if scopes.len() > 1 {
@@ -311,7 +311,7 @@ pub(crate) fn is_nqchars(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|octet| matches!(octet, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 impl Claim {

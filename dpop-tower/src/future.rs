@@ -9,20 +9,20 @@ use std::{
 
 /// What an asynchronous seam such as [`ReplayStore`](crate::replay::ReplayStore) returns.
 ///
-/// A store in memory answers with [`Check::ready`], which allocates nothing; a store across the
-/// network wraps its future with [`Check::pending`]. The trait stays object-safe either way.
+/// A store in memory answers with [`MaybeReady::ready`], which allocates nothing; a store across the
+/// network wraps its future with [`MaybeReady::pending`]. The trait stays object-safe either way.
 ///
 /// # Panics
 ///
 /// Like most futures, it panics if it is polled again after it has completed.
-pub struct Check<T>(State<T>);
+pub struct MaybeReady<T>(State<T>);
 
 enum State<T> {
     Ready(Option<T>),
     Pending(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
-impl<T> Check<T> {
+impl<T> MaybeReady<T> {
     /// An answer that is known already.
     pub const fn ready(answer: T) -> Self {
         Self(State::Ready(Some(answer)))
@@ -35,9 +35,9 @@ impl<T> Check<T> {
 }
 
 // No field is structurally pinned: `Ready` is moved out of, and the box is its own pin.
-impl<T> Unpin for Check<T> {}
+impl<T> Unpin for MaybeReady<T> {}
 
-impl<T> Future for Check<T> {
+impl<T> Future for MaybeReady<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -55,7 +55,7 @@ impl<T> Future for Check<T> {
     }
 }
 
-impl<T> fmt::Debug for Check<T> {
+impl<T> fmt::Debug for MaybeReady<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             State::Ready(_) => "Check::Ready(..)",

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use dpop_tower::{
-    DpopLayer, Policy, RequireScope,
+    DpopLayer, Policy, RequireScopeLayer,
     clock::TimeSource as _,
     crypto::Algorithm,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
@@ -21,9 +21,9 @@ use crate::{
 };
 
 each_backend!(
-    each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what,
-    a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for,
-    who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one,
+    each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what,
+    a_layer_that_only_reports_rejects_nobody_for_what_it_asks_for,
+    who_is_rejected_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one,
     a_scope_is_required_inside_of_each_mode,
     a_scope_is_required_inside_of_each_pair_of_modes,
     a_scope_asks_for_no_nonce,
@@ -33,7 +33,7 @@ fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([3; 32]).unwrap())
 }
 
-/// A request that meets no demand, until it is changed to.
+/// A request that meets no requirement, until it is changed to.
 struct Draft {
     scope: &'static str,
     tier: &'static str,
@@ -51,7 +51,7 @@ impl Draft {
             tier: "silver",
             acr: "pwd",
             authenticated_before: 301,
-            // Ten seconds of leeway, and five of the demand.
+            // Ten seconds of leeway, and five of the requirement.
             signed_before: 16,
             has_nonce: false,
             key: KeyKind::Ed25519,
@@ -77,7 +77,7 @@ impl Draft {
 }
 
 /// Something that a policy can ask for, how it is met, and what a client hears that does not meet it.
-struct Demand {
+struct Requirement {
     ask: fn(Policy) -> Policy<policy::Draft>,
     meet: fn(&mut Draft),
     reason: &'static str,
@@ -88,9 +88,9 @@ struct Demand {
 }
 
 /// Each has an answer of its own (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449 sections 7.1 and 9).
-const DEMANDS: [Demand; 8] = [
-    Demand {
-        ask: |policy| policy.scope("write"),
+const REQUIREMENTS: [Requirement; 8] = [
+    Requirement {
+        ask: |policy| policy.require_scope("write"),
         meet: |draft| {
             draft.scope = match draft.scope {
                 "read admin" => "read admin write",
@@ -102,8 +102,8 @@ const DEMANDS: [Demand; 8] = [
         error: "insufficient_scope",
         told: Some(("scope", "write")),
     },
-    Demand {
-        ask: |policy| policy.any_scope(["delete", "admin"]),
+    Requirement {
+        ask: |policy| policy.require_any_scope(["delete", "admin"]),
         meet: |draft| {
             draft.scope = match draft.scope {
                 "read write" => "read write admin",
@@ -115,23 +115,23 @@ const DEMANDS: [Demand; 8] = [
         error: "insufficient_scope",
         told: Some(("scope", "delete")),
     },
-    Demand {
-        ask: |policy| policy.claim("tier", |tier| tier == "gold"),
+    Requirement {
+        ask: |policy| policy.require_claim("tier", |tier| tier == "gold"),
         meet: |draft| draft.tier = "gold",
         reason: "policy_claim_insufficient",
         status: 403,
         error: "insufficient_scope",
         told: None,
     },
-    Demand {
-        ask: |policy| policy.acr(["mfa"]),
+    Requirement {
+        ask: |policy| policy.require_acr(["mfa"]),
         meet: |draft| draft.acr = "mfa",
         reason: "policy_acr_insufficient",
         status: 401,
         error: "insufficient_user_authentication",
         told: Some(("acr_values", "mfa")),
     },
-    Demand {
+    Requirement {
         ask: |policy| policy.max_auth_age(Duration::from_secs(300)),
         meet: |draft| draft.authenticated_before = 300,
         reason: "policy_auth_too_old",
@@ -139,7 +139,7 @@ const DEMANDS: [Demand; 8] = [
         error: "insufficient_user_authentication",
         told: Some(("max_age", "300")),
     },
-    Demand {
+    Requirement {
         ask: Policy::require_nonce,
         meet: |draft| draft.has_nonce = true,
         reason: "proof_nonce_missing",
@@ -147,16 +147,16 @@ const DEMANDS: [Demand; 8] = [
         error: "use_dpop_nonce",
         told: None,
     },
-    Demand {
-        ask: |policy| policy.max_age(Duration::from_secs(5)),
+    Requirement {
+        ask: |policy| policy.max_proof_age(Duration::from_secs(5)),
         meet: |draft| draft.signed_before = 15,
         reason: "proof_too_old",
         status: 401,
         error: "invalid_dpop_proof",
         told: None,
     },
-    Demand {
-        ask: |policy| policy.algorithms([Algorithm::Es256]),
+    Requirement {
+        ask: |policy| policy.proof_algorithms([Algorithm::Es256]),
         meet: |draft| draft.key = KeyKind::P256,
         reason: "proof_alg_not_allowed",
         status: 401,
@@ -165,8 +165,8 @@ const DEMANDS: [Demand; 8] = [
     },
 ];
 
-impl Demand {
-    /// It is the refusal of a layer that asks for this and for nothing else.
+impl Requirement {
+    /// It is the rejection of a layer that asks for this and for nothing else.
     fn assert_told<B>(&self, response: &Response<B>, what: &str) {
         let rejection = response.extensions().get::<Rejection>();
         let reason = rejection.map_or("none", Rejection::reason);
@@ -196,7 +196,7 @@ impl Demand {
 }
 
 fn layer(api: &Api) -> DpopLayer {
-    let config = api.config().nonces_where_required(nonces());
+    let config = api.config().nonce_source(nonces());
     DpopLayer::new(config.build().unwrap())
 }
 
@@ -210,14 +210,15 @@ fn layers(api: &Api) -> [(DpopLayer, DpopLayer); 2] {
     [(shared.clone(), shared), (layer(api), layer(api))]
 }
 
-/// Each demand and none, around each and none, for requests that meet both, either and neither.
-async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(backend: Backend) {
+/// Each requirement and none, around each and none, for requests that meet both, either and neither.
+async fn each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what(backend: Backend) {
     let api = backend.api();
     let calls = Arc::default();
-    let each_or_none = || DEMANDS.iter().map(Some).chain([None]);
-    let policy = |demand: Option<&Demand>| {
-        let asking = |demand: &Demand| (demand.ask)(Policy::strict()).build().unwrap();
-        demand.map_or_else(Policy::strict, asking)
+    let each_or_none = || REQUIREMENTS.iter().map(Some).chain([None]);
+    let policy = |requirement: Option<&Requirement>| {
+        let asking =
+            |requirement: &Requirement| (requirement.ask)(Policy::strict()).build().unwrap();
+        requirement.map_or_else(Policy::strict, asking)
     };
     for outer in each_or_none() {
         for inner in each_or_none() {
@@ -231,16 +232,16 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(bac
                     [(true, true), (true, false), (false, true), (false, false)]
                 {
                     let mut draft = Draft::new();
-                    for (demand, is_met) in [(outer, meets_outer), (inner, meets_inner)] {
-                        if let Some(demand) = demand.filter(|_| is_met) {
-                            (demand.meet)(&mut draft);
+                    for (requirement, is_met) in [(outer, meets_outer), (inner, meets_inner)] {
+                        if let Some(requirement) = requirement.filter(|_| is_met) {
+                            (requirement.meet)(&mut draft);
                         }
                     }
                     let is_same = outer.map(|it| it.told) == inner.map(|it| it.told)
                         && outer.map(|it| it.reason) == inner.map(|it| it.reason);
                     let is_met = |is_met: bool| is_met || (is_same && (meets_outer || meets_inner));
                     // The outer one looks first.
-                    let refused_by = outer
+                    let rejected_by = outer
                         .filter(|_| !is_met(meets_outer))
                         .or_else(|| inner.filter(|_| !is_met(meets_inner)));
                     let what = format!(
@@ -249,9 +250,9 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(bac
                         policy(inner)
                     );
                     let response = respond(draft.request(&api), service.clone(), &calls).await;
-                    match refused_by {
-                        Some(demand) => demand.assert_told(&response, &what),
-                        None => assert_eq!(Verdict::of(response), Verdict::LetIn, "{what}"),
+                    match rejected_by {
+                        Some(requirement) => requirement.assert_told(&response, &what),
+                        None => assert_eq!(Verdict::of(response), Verdict::Admitted, "{what}"),
                     }
                 }
             }
@@ -260,12 +261,12 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_refuses_says_what(bac
 }
 
 /// What it misses is in the report, but for the nonce, which no client would have got.
-async fn a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for(backend: Backend) {
+async fn a_layer_that_only_reports_rejects_nobody_for_what_it_asks_for(backend: Backend) {
     let api = backend.api();
     let calls = Arc::default();
-    for demand in &DEMANDS {
+    for requirement in &REQUIREMENTS {
         for (one, other) in layers(&api) {
-            let asking = (demand.ask)(Policy::report_only()).build().unwrap();
+            let asking = (requirement.ask)(Policy::report_only()).build().unwrap();
             let asking = one.with_policy(asking);
             let strict = other.with_policy(Policy::strict());
             for (is_outer, service) in [
@@ -273,7 +274,7 @@ async fn a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for(backend: 
                 (false, pair(&strict, &asking, &calls)),
             ] {
                 let seen = answer(Draft::new().request(&api), service, &calls).await;
-                let expected = match demand.reason {
+                let expected = match requirement.reason {
                     "proof_nonce_missing" => "bound/good".to_owned(),
                     reason => format!("bound/{reason}"),
                 };
@@ -283,7 +284,7 @@ async fn a_layer_that_only_reports_refuses_nobody_for_what_it_asks_for(backend: 
     }
 }
 
-async fn who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(backend: Backend) {
+async fn who_is_rejected_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(backend: Backend) {
     let api = backend.api();
     let calls = Arc::default();
     let shared = layer(&api);
@@ -291,7 +292,7 @@ async fn who_is_refused_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(b
         &shared
             .clone()
             .with_policy(built(Policy::strict().require_nonce())),
-        &shared.with_policy(built(Policy::strict().scope("write"))),
+        &shared.with_policy(built(Policy::strict().require_scope("write"))),
         &calls,
     );
     let nonce = nonces().current(api.clock.now());
@@ -323,7 +324,7 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
         let what = format!("{policy:?}");
         let router = Router::new()
             .route("/orders", get(|| async {}))
-            .layer(RequireScope::new("admin").unwrap())
+            .layer(RequireScopeLayer::new("admin").unwrap())
             .layer(layer(&api).with_policy(policy));
         for (scope, expected) in [("admin", admin), ("user", user)] {
             let response = send(router.clone(), with_scope(scope)).await;
@@ -362,7 +363,7 @@ async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
         ] {
             let router = Router::new()
                 .route("/orders", get(|| async {}))
-                .layer(RequireScope::new("admin").unwrap())
+                .layer(RequireScopeLayer::new("admin").unwrap())
                 .layer(inner_layer.with_policy(inner()))
                 .layer(outer_layer.with_policy(outer()));
             let with_scope = |scope: &str| api.client.get(URL, &api.token().scope(scope).mint());
@@ -383,13 +384,19 @@ async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
 }
 
 /// A layer that only reports, and that asks for no nonce though its configuration does, has found the
-/// token; a stricter one of another configuration is further out.
+/// token; a stricter one of another configuration is outside.
 async fn a_scope_asks_for_no_nonce(backend: Backend) {
     let api = backend.api();
-    let reporting = DpopLayer::new(api.config().nonces(nonces()).build().unwrap());
+    let reporting = DpopLayer::new(
+        api.config()
+            .nonce_source(nonces())
+            .require_nonces()
+            .build()
+            .unwrap(),
+    );
     let router = Router::new()
         .route("/orders", get(|| async {}))
-        .layer(RequireScope::new("admin").unwrap())
+        .layer(RequireScopeLayer::new("admin").unwrap())
         .layer(reporting.with_policy(Policy::report_only()))
         .layer(layer(&api));
     for (scope, expected) in [("admin", 200), ("user", 403)] {
