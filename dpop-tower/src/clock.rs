@@ -1,6 +1,7 @@
-//! Time as the wire has it: whole seconds since the Unix epoch, read through a replaceable clock.
-//! Ages and pauses within one process come from the monotonic reading of the same clock, which nobody
-//! can set.
+//! Clocks: whole seconds since the Unix epoch, as proofs and tokens have them.
+//!
+//! Ages and pauses within one process come from the [monotonic reading](TimeSource::monotonic) of the
+//! same clock, which cannot be set.
 
 use std::{
     fmt,
@@ -23,29 +24,29 @@ impl UnixTime {
     /// [`SystemClock`] reads where the system's clock is broken.
     pub(crate) const END: Self = Self(i64::MAX);
 
-    /// The instant `secs` seconds after (or, if negative, before) the epoch.
+    /// Returns the instant `secs` seconds after the epoch, or before it if `secs` is negative.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs)
     }
 
-    /// Seconds since the epoch; negative before it.
+    /// Returns the seconds since the epoch, which are negative before it.
     pub const fn as_secs(self) -> i64 {
         self.0
     }
 
-    /// `self + duration`, at most the last representable instant. Fractions of a second are cut.
+    /// Returns `self + duration`, at most the last representable instant. Ignores fractions of a second.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add_unsigned(duration.as_secs()))
     }
 
-    /// `self - duration`, at least the first representable instant. Fractions of a second are cut.
+    /// Returns `self - duration`, at least the first representable instant. Ignores fractions of a second.
     #[must_use]
     pub const fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub_unsigned(duration.as_secs()))
     }
 
-    /// Signed seconds from `earlier` to `self`: positive if `self` is later.
+    /// Returns the seconds from `earlier` to `self`, which are positive if `self` is later.
     pub const fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -57,24 +58,24 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Where the current time comes from.
+/// A source of the current time.
 ///
 /// # Security
 ///
-/// A clock that runs slow accepts expired tokens and stale proofs; one that runs fast rejects good
-/// ones. A clock that goes *backwards* by more than the acceptance window would accept proofs whose
-/// replay entry has expired, so use one that the operating system keeps in step.
+/// With a slow clock, expired tokens and stale proofs are accepted. With a fast one, valid ones are
+/// rejected. A clock that goes *backwards* by more than the acceptance window would accept proofs whose
+/// replay entry has expired, so use one that the operating system synchronises.
 pub trait TimeSource: fmt::Debug + Send + Sync + 'static {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> UnixTime;
 
-    /// The time since an arbitrary instant that stays the same for the life of this clock.
+    /// Returns the time since an arbitrary instant that stays the same for the life of this clock.
     ///
-    /// It never goes back, and setting the clock that [`now`](Self::now) reads does not move it. The
-    /// age of an issuer's keys and the pauses between fetches are measured with it.
+    /// It never goes back, and setting the clock that [`now`](Self::now) reads does not change it. It
+    /// measures the age of an issuer's keys and the pauses between fetches.
     ///
-    /// Unless you implement it, this is the time since the process first asked for it, by
-    /// [`Instant`]. A clock for tests, whose `now` is moved by hand, usually moves this too.
+    /// The default implementation uses [`Instant`] and counts from the first call in the process. A clock
+    /// for tests, which is advanced by hand, usually advances this reading as well.
     ///
     /// # Security
     ///
@@ -99,9 +100,9 @@ impl<T: TimeSource + ?Sized> TimeSource for Arc<T> {
 
 /// The clock of the operating system.
 ///
-/// A clock that shows a time before September 2023, when RFC 9449 was published, is broken. It reads as
-/// the last representable instant, at which every token and every proof has expired, so every request
-/// that needs one is rejected until the clock is set.
+/// If it shows a time before September 2023, when RFC 9449 was published, it is wrong. It then reads as
+/// the last representable instant, at which all tokens and proofs have expired. Requests are rejected
+/// until the clock is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -128,10 +129,10 @@ fn reading(clock: SystemTime) -> UnixTime {
     }
 }
 
-/// A clock that stands still until it is told to move, for tests of exact bounds.
+/// A clock for tests, which stands still until you advance it.
 ///
-/// Clones share the same time. [`advance`](Self::advance) is time that passes; [`set`](Self::set) is
-/// someone who sets the clock, and leaves the [monotonic reading](TimeSource::monotonic) alone.
+/// Clones share the same time. [`advance`](Self::advance) lets time pass. [`set`](Self::set) sets the
+/// clock and does not change the [monotonic reading](TimeSource::monotonic).
 ///
 /// ```
 /// use std::time::Duration;
@@ -156,7 +157,7 @@ struct Readings {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Returns a clock that shows `now`.
     pub fn new(now: UnixTime) -> Self {
         Self(Arc::new(Readings {
             now: AtomicI64::new(now.as_secs()),
@@ -164,7 +165,7 @@ impl ManualClock {
         }))
     }
 
-    /// A clock that shows the time at which it was made.
+    /// Returns a clock that shows the current time.
     pub fn starting_now() -> Self {
         Self::new(SystemClock.now())
     }

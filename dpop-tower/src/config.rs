@@ -21,8 +21,9 @@ const SEEN_PROOFS: usize = 100_000;
 /// As old as a proof can be without a setter that has `danger` in its name.
 const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 
-/// What [`DpopLayer`](crate::DpopLayer)s enforce. It is immutable; layers share one in an [`Arc`],
-/// and with it the replay store and the caches.
+/// The configuration that [`DpopLayer`](crate::DpopLayer)s enforce.
+///
+/// It is immutable. Layers share it in an [`Arc`], together with the replay store and the caches.
 ///
 /// ```
 /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
@@ -55,8 +56,8 @@ pub struct DpopConfig {
 }
 
 impl DpopConfig {
-    /// Begins with the two things that have no safe default: what clients call this service, and
-    /// whose tokens it accepts.
+    /// Returns a builder with the two settings that have no safe default: the origin that clients call,
+    /// and the issuer whose tokens are accepted.
     pub fn builder(target: impl Into<Target>, tokens: impl Into<Tokens>) -> DpopConfigBuilder {
         DpopConfigBuilder {
             target: target.into(),
@@ -143,51 +144,58 @@ pub struct DpopConfigBuilder {
 }
 
 impl DpopConfigBuilder {
-    /// The algorithms that proofs may be signed with, the preferred first; [`Algorithm::DEFAULT`]
-    /// unless set. They are advertised in challenges.
+    /// Sets the algorithms that proofs may be signed with, in order of preference.
+    ///
+    /// Challenges advertise them. Defaults to [`Algorithm::DEFAULT`].
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.proof = self.proof.algorithms(algorithms);
         self
     }
 
-    /// How old a proof may be (`iat`, RFC 9449 section 4.3 item 11): whole seconds, from one to 10
-    /// minutes; 60 seconds unless set. The replay store remembers every proof for as long.
+    /// Sets the maximum age of a proof, counted from its `iat` (RFC 9449 section 4.3 item 11): whole
+    /// seconds, from one second to 10 minutes.
+    ///
+    /// The replay store remembers each proof for at least as long. Defaults to 60 seconds.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(Setting::Plain(max_age));
         self
     }
 
-    /// As [`max_age`](Self::max_age), up to a day.
+    /// Sets the maximum age of a proof as [`max_age`](Self::max_age) does, up to one day.
     ///
     /// # Security
     ///
-    /// A proof that was copied on its way is good for as long, unless it was used; and for as long every
-    /// used one takes a place in the replay store (RFC 9449 section 11.1).
+    /// A copied proof that was not used yet is valid for this long. Each used proof takes a place in the
+    /// replay store for as long (RFC 9449 section 11.1).
     pub fn danger_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(Setting::Danger(max_age));
         self
     }
 
-    /// How far a client's clock may be off in either direction: whole seconds, up to 60; 10 unless set.
+    /// Sets how far a client's clock may be off in either direction: whole seconds, up to 60.
+    ///
+    /// Defaults to 10 seconds.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(Setting::Plain(leeway));
         self
     }
 
-    /// As [`leeway`](Self::leeway), up to an hour.
+    /// Sets the leeway as [`leeway`](Self::leeway) does, up to one hour.
     ///
     /// # Security
     ///
-    /// Whoever has a client's key for a moment can make proofs that are good this much later. The FAPI
-    /// 2.0 Security Profile has servers reject an `iat` that is more than 60 seconds ahead.
+    /// An attacker who can use a client's key for a moment can make proofs that are valid this much later.
+    /// The FAPI 2.0 Security Profile requires servers to reject an `iat` that is more than 60 seconds
+    /// ahead.
     pub fn danger_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(Setting::Danger(leeway));
         self
     }
 
-    /// Requires a nonce of every proof (RFC 9449 section 9). Clients get one with a challenge, and the next
-    /// one with a response before the one they have expires. [`Policy::require_nonce`] does the same for
-    /// some routes.
+    /// Requires a nonce in every proof (RFC 9449 section 9).
+    ///
+    /// Clients get a nonce with a challenge. They get the next one with a response, before theirs expires.
+    /// [`Policy::require_nonce`] does the same for single routes.
     pub fn require_nonces(mut self) -> Self {
         self.nonces_everywhere = true;
         self
@@ -201,65 +209,74 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// Has the time in a nonce stand in for the client's clock: where a proof has a nonce of this server
-    /// that is accepted, its `iat`, `nbf` and `exp` are not compared with the time (RFC 9449 section 11.1).
-    /// It is for clients whose clocks are off by more than the [`leeway`](Self::leeway). Other proofs are
-    /// checked as ever, so it makes sense with [`require_nonces`](Self::require_nonces) or [`Policy::require_nonce`].
+    /// Uses the time in a nonce in place of the client's clock (RFC 9449 section 11.1).
     ///
-    /// Such a proof is acceptable for as long as its nonce, which is up to two periods of
-    /// [`StatelessNonces`], and is remembered for as long. The age that a [policy](Policy::max_proof_age) asks
-    /// for is counted from the nonce.
+    /// If a proof has a valid nonce of this server, its `iat`, `nbf` and `exp` are not compared with the
+    /// current time. Use it for clients whose clocks are off by more than the [`leeway`](Self::leeway),
+    /// together with [`require_nonces`](Self::require_nonces) or [`Policy::require_nonce`]. Proofs without a
+    /// nonce are checked as usual.
+    ///
+    /// Such a proof is valid for as long as its nonce, which is up to two periods of [`StatelessNonces`],
+    /// and is remembered for as long. The age that a [policy](Policy::max_proof_age) allows is counted from
+    /// the nonce.
     pub fn accept_nonce_for_iat(mut self) -> Self {
         self.nonce_for_iat = true;
         self
     }
 
-    /// Where used proofs are remembered; a [`MemoryReplayStore`] with its default bounds unless set.
-    /// Configurations may share one, in an [`Arc`]: it then remembers every proof for the longest of
-    /// their windows.
+    /// Sets the store that remembers used proofs.
+    ///
+    /// Configurations can share a store in an [`Arc`]. It then remembers each proof for the longest of
+    /// their windows. Defaults to a [`MemoryReplayStore`] with its default limits.
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
         self
     }
 
-    /// Lets a proof be used any number of times as long as it is acceptable, for clients that send one
-    /// with several requests for the same method and URL. The replay store is not asked, and a proof
-    /// that was seen before costs no second signature check.
+    /// Admits a proof any number of times while it is valid.
+    ///
+    /// Use it for clients that send one proof with several requests for the same method and URL. The
+    /// replay store is not used, and the signature of a proof is verified once.
     ///
     /// # Security
     ///
-    /// Whoever gets hold of a request can repeat it, until its proof is too old (RFC 9449 section
-    /// 11.1). That is at most [`max_age`](Self::max_age) and twice the [`leeway`](Self::leeway), which
-    /// should be as short as the clients bear.
+    /// An attacker who obtains a request can repeat it until its proof is too old (RFC 9449 section 11.1).
+    /// This takes at most [`max_age`](Self::max_age) and twice the [`leeway`](Self::leeway). Set both as
+    /// short as your clients allow.
     pub fn danger_allow_reuse_within_lifetime(mut self) -> Self {
         self.allows_reuse = true;
         self
     }
 
-    /// The crypto backend. Unless set, it is `Josekit` if its feature is on, and otherwise `AwsLcRs`.
+    /// Sets the crypto backend.
+    ///
+    /// Defaults to `Josekit` if the feature `josekit` is enabled, and otherwise to `AwsLcRs`.
     pub fn crypto(mut self, backend: impl CryptoProvider) -> Self {
         self.crypto = Some(Arc::new(backend));
         self
     }
 
-    /// The clock; the operating system's unless set.
+    /// Sets the clock. Defaults to the clock of the operating system.
     pub fn clock(mut self, clock: impl TimeSource) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The policy of layers that are given none of their own, and of what a
-    /// [`PolicyTable`](crate::PolicyTable) does not list; [`Policy::strict`] unless set.
+    /// Sets the policy of layers without a policy of their own, and of requests that match no pattern of a
+    /// [`PolicyTable`](crate::PolicyTable).
+    ///
+    /// Defaults to [`Policy::strict`].
     pub fn policy<S>(mut self, policy: Policy<S>) -> Self {
         self.policy = policy.into_draft();
         self
     }
 
-    /// Checks the settings, each and together.
+    /// Checks the settings and builds the configuration.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the setting.
+    /// Returns a [`ConfigError`] that names the setting if a value is invalid, or if two settings
+    /// contradict each other.
     pub fn build(self) -> Result<DpopConfig, ConfigError> {
         let crypto = self.crypto.ok_or_else(|| {
             ConfigError::new(

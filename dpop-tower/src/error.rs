@@ -1,19 +1,19 @@
-//! Errors of start-up. Errors of a request live beside what they are about:
+//! Errors at start-up. Errors of a request are beside their subject:
 //! [`ProofError`](crate::proof::ProofError), [`TokenError`](crate::token::TokenError),
 //! [`StoreError`](crate::replay::StoreError).
 
 use std::{borrow::Cow, error::Error, fmt};
 
-/// Why a configuration was rejected.
+/// An error in a configuration.
 ///
-/// It is only ever made at start-up. Its text names the setting and what to do about it.
+/// It only occurs at start-up. Its text names the setting and says what to change.
 pub struct ConfigError {
     kind: ConfigErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// What sort of setting a [`ConfigError`] is about.
+/// The kind of setting that a [`ConfigError`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
@@ -55,7 +55,7 @@ impl ConfigError {
         self
     }
 
-    /// What sort of setting is wrong.
+    /// Returns the kind of setting that is wrong.
     pub const fn kind(&self) -> ConfigErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! The future of an asynchronous seam: ready at once, or boxed.
+//! Futures of asynchronous seams: ready at once, or boxed.
 
 use std::{
     fmt,
@@ -7,10 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What an asynchronous seam such as [`ReplayStore`](crate::replay::ReplayStore) returns.
+/// The future that an asynchronous seam such as [`ReplayStore`](crate::replay::ReplayStore) returns.
 ///
-/// A store in memory answers with [`MaybeReady::ready`], which allocates nothing; a store across the
-/// network wraps its future with [`MaybeReady::pending`]. The trait stays object-safe either way.
+/// A store in memory returns [`MaybeReady::ready`], which does not allocate. A store across the network
+/// wraps its future with [`MaybeReady::pending`]. The trait is object-safe in both cases.
 ///
 /// # Panics
 ///
@@ -23,12 +23,12 @@ enum State<T> {
 }
 
 impl<T> MaybeReady<T> {
-    /// An answer that is known already.
+    /// Returns a future that is ready with `answer`.
     pub const fn ready(answer: T) -> Self {
         Self(State::Ready(Some(answer)))
     }
 
-    /// An answer that has to be waited for.
+    /// Boxes a future.
     pub fn pending(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self(State::Pending(Box::pin(future)))
     }
@@ -48,7 +48,7 @@ impl<T> Future for MaybeReady<T> {
                     clippy::expect_used,
                     reason = "polling a completed future is a bug in the caller, as documented"
                 )]
-                Poll::Ready(answer.take().expect("`Check` polled after completion"))
+                Poll::Ready(answer.take().expect("`MaybeReady` polled after completion"))
             }
             State::Pending(future) => future.as_mut().poll(cx),
         }

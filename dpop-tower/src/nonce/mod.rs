@@ -1,9 +1,29 @@
-//! Nonces that the server hands out (RFC 9449 section 9).
+//! Nonces provided by the server (RFC 9449 section 9).
 //!
-//! A nonce limits how far ahead of its use a proof can be made: without one, whoever has the key for
-//! a moment can sign proofs with an `iat` of tomorrow. They cost clients a round trip now and then,
-//! so they are off unless [`DpopConfigBuilder::nonces`](crate::DpopConfigBuilder::nonces) turns them
-//! on.
+//! A nonce limits how far ahead of its use a proof can be made. Without nonces, an attacker who can use
+//! the key for a moment can sign proofs with an `iat` of tomorrow. Nonces cost clients an additional
+//! request now and then, so they are off by default.
+//!
+//! [`DpopConfigBuilder::require_nonces`](crate::DpopConfigBuilder::require_nonces) turns them on for all
+//! routes, and [`Policy::require_nonce`](crate::Policy::require_nonce) for one. Several nodes need a shared
+//! secret, or clients are challenged again by each of them:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")] {
+//! # use dpop_tower::test_util::TestIssuer;
+//! use dpop_tower::{DpopConfig, PublicOrigin, nonce::{NonceSecret, StatelessNonces}};
+//!
+//! # let issuer = TestIssuer::new().tokens();
+//! // 32 random bytes or more, the same on every node.
+//! # let secret = [7; 32];
+//! let nonces = StatelessNonces::new(NonceSecret::new(secret)?);
+//! let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer)
+//!     .nonce_source(nonces)
+//!     .require_nonces()
+//!     .build()?;
+//! # }
+//! # Ok::<(), dpop_tower::ConfigError>(())
+//! ```
 
 mod stateless;
 
@@ -18,33 +38,41 @@ use crate::clock::UnixTime;
 ///
 /// # Security
 ///
-/// Anyone can ask for a nonce, so making one must store nothing. A false positive of
-/// [`check`](Self::check) lets a proof pass that was made ahead of time; a false negative costs an
-/// honest client one more round trip, or all of them if it never stops.
+/// Anyone can request a nonce, so [`current`](Self::current) must not store anything. A false positive of
+/// [`check`](Self::check) accepts a proof that was made ahead of time. A false negative costs an honest
+/// client another request. If every check is a false negative, no client is ever admitted.
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
-    /// The nonce to hand out at `now`: one or more characters of RFC 9449 section 8.1 (visible ASCII
-    /// without `"` and `\`).
+    /// Returns the nonce for clients at `now`.
+    ///
+    /// It has one or more of the characters of RFC 9449 section 8.1, which are visible ASCII without `"`
+    /// and `\`.
     fn current(&self, now: UnixTime) -> String;
 
-    /// What becomes of a proof with this nonce at `now`. Its length is bounded, its content is
-    /// whatever the caller wrote.
+    /// Checks the nonce of a proof at `now`.
+    ///
+    /// The caller chooses the content of `nonce`. Its length is limited by that of a proof.
     fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
 
-    /// The life of a nonce that [`check`](Self::check) accepts, if there is a time in it; see
-    /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat). By
-    /// default there is none.
+    /// Returns the lifetime of a nonce that [`check`](Self::check) accepts, if the nonce contains a time.
+    ///
+    /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat) needs
+    /// it. The default implementation returns `None`.
     fn life(&self, nonce: &str) -> Option<NonceLife> {
         let _ = nonce;
         None
     }
 
-    /// How long the life of a nonce is at most; `None` if nonces have no time in them, as by default.
+    /// Returns the longest [`life`](Self::life) of a nonce, or `None` if nonces contain no time.
+    ///
+    /// The default implementation returns `None`.
     fn longest_life(&self) -> Option<Duration> {
         None
     }
 
-    /// Why these nonces cannot be used, for the error at start-up: what is wrong with which setting, and
-    /// what to write instead. `None` if they can.
+    /// Returns why these nonces cannot be used, or `None` if they can.
+    ///
+    /// The text becomes part of the error at start-up. It names the setting, what is wrong with it, and
+    /// what to write instead.
     fn unusable(&self) -> Option<String> {
         None
     }

@@ -19,12 +19,13 @@ const MAC_LEN: usize = 16;
 
 /// Nonces that are computed, not stored: a time step and an HMAC-SHA256 over it.
 ///
-/// Time is cut into steps of one [`period`](Self::period). The nonce of the current step is handed
-/// out; it is accepted during its own step and the next, when its user gets a new one with the
-/// response. A client that calls at least once a period therefore never sees a challenge, and no
-/// nonce is accepted for longer than two periods. Nodes that share the secret and the period accept
-/// each other's nonces; so that their clocks need not agree to the second, the nonce of the step to
-/// come is accepted as well.
+/// Time is divided into steps of one [`period`](Self::period). Clients get the nonce of the current step.
+/// It is accepted during its own step and the next. During the next step, the response carries a new
+/// nonce. Therefore a client that calls at least once a period never gets a challenge, and no nonce is
+/// accepted for longer than two periods.
+///
+/// Nodes that share the secret and the period accept each other's nonces. Their clocks need not agree to
+/// the second, because the nonce of the following step is accepted as well.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,17 +48,18 @@ pub struct StatelessNonces {
     period: Duration,
 }
 
-/// A secret that nonces are made with: 32 bytes or more, the same on every node.
+/// The secret of [`StatelessNonces`]: 32 bytes or more, the same on every node.
 #[derive(Clone)]
 pub struct NonceSecret(Hmac<Sha256>);
 
 impl NonceSecret {
-    /// A secret of your own, for several nodes to share. It must come from a cryptographic random
-    /// number generator, not from a person.
+    /// Uses a secret that several nodes share.
+    ///
+    /// It must come from a cryptographic random number generator, not from a person.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it has fewer than 32 bytes.
+    /// Returns a [`ConfigError`] if it has fewer than 32 bytes.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let bytes = bytes.as_ref();
         if bytes.len() < 32 {
@@ -73,12 +75,13 @@ impl NonceSecret {
         Ok(Self(mac))
     }
 
-    /// A secret from the operating system's generator, for a single node: nonces do not survive a
-    /// restart, which costs each client one challenge.
+    /// Generates a secret with the operating system's generator, for a single node.
+    ///
+    /// Nonces do not survive a restart, which costs each client one challenge.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the operating system has no randomness to give.
+    /// Returns a [`ConfigError`] if the operating system provides no randomness.
     pub fn random() -> Result<Self, ConfigError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| {
@@ -99,7 +102,7 @@ impl fmt::Debug for NonceSecret {
 }
 
 impl StatelessNonces {
-    /// Nonces under `secret`, with a period of two minutes.
+    /// Makes nonces with `secret` and a period of two minutes.
     pub fn new(secret: NonceSecret) -> Self {
         Self {
             macs: vec![secret.0],
@@ -107,16 +110,19 @@ impl StatelessNonces {
         }
     }
 
-    /// Also accepts nonces under `secret`, without making any: for changing the secret on many nodes
-    /// one after the other. Give every node the new one here first, then have them make nonces with
-    /// it, then drop the old one.
+    /// Also accepts nonces made with `secret`, without making any.
+    ///
+    /// Use it to change the secret of several nodes without challenging clients: first give every node
+    /// the new secret here, then use the new secret in [`new`](Self::new) and the old one here, then
+    /// remove the old one.
     #[must_use]
     pub fn also_accept(mut self, secret: NonceSecret) -> Self {
         self.macs.push(secret.0);
         self
     }
 
-    /// How long a nonce is handed out: whole seconds, from one to a day.
+    /// Sets for how long clients get the same nonce: whole seconds, from one second to one day.
+    ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) rejects anything else. A nonce is
     /// accepted for one to two periods.
     #[must_use]

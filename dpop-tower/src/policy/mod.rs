@@ -1,8 +1,8 @@
-//! What a route asks of a request.
+//! Policies: what a route requires of a request.
 //!
-//! A [`Policy`] says how strict a route is and what it asks beyond a good token and proof. A layer has
-//! one ([`DpopLayer::with_policy`](crate::DpopLayer::with_policy)), or a [`PolicyTable`] that chooses by
-//! path and method.
+//! A [`Policy`] has a mode, which says how strict a route is, and requirements beyond a valid token and
+//! proof. A layer has one policy ([`DpopLayer::with_policy`](crate::DpopLayer::with_policy)) or a
+//! [`PolicyTable`], which selects policies by path and method.
 //!
 //! ```
 //! use dpop_tower::Policy;
@@ -42,13 +42,14 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
 };
 
-/// How strict a route is, and what it asks for.
+/// The mode and the requirements of a route.
 ///
-/// The default is [`strict`](Self::strict). Methods that ask for more make a `Policy<Draft>`, since what
-/// they are given may be wrong. [`build`](Policy::build) checks it; a [`PolicyTable`] and a
-/// [configuration](crate::DpopConfigBuilder::policy) take a draft, too, and check it when they are built.
+/// The default is [`strict`](Self::strict). Methods that add a requirement return a `Policy<Draft>`,
+/// because their arguments can be invalid. [`build`](Policy::build) checks them. A [`PolicyTable`] and a
+/// [configuration](crate::DpopConfigBuilder::policy) also take a draft and check it when they are built.
 ///
-/// Of two layers around one handler, each is obeyed. Clones are cheap.
+/// When two layers are nested around a handler, a request has to satisfy the policies of both. Clones are
+/// cheap.
 #[must_use]
 pub struct Policy<S = Checked> {
     mode: Mode,
@@ -56,7 +57,7 @@ pub struct Policy<S = Checked> {
     state: PhantomData<S>,
 }
 
-/// Marks a [`Policy`] that can be met.
+/// Marks a [`Policy`] that has been checked.
 #[derive(Clone, Copy, Debug)]
 pub enum Checked {}
 
@@ -64,38 +65,39 @@ pub enum Checked {}
 #[derive(Clone, Copy, Debug)]
 pub enum Draft {}
 
-/// Which requests a [`Policy`] lets through.
+/// Which requests a [`Policy`] admits.
 ///
 /// # Metrics
 ///
-/// With the feature `metrics`, every request that a layer has looked at counts once in the counter
-/// `dpop_verdicts_total` of the [`metrics`](https://docs.rs/metrics) crate's recorder, if the program has one:
+/// With the feature `metrics`, each layer increments the counter `dpop_verdicts_total` once for every
+/// request. It uses the recorder of the [`metrics`](https://docs.rs/metrics) crate, if the program has
+/// installed one.
 ///
 /// | label | values |
 /// |---|---|
-/// | `mode` | [`as_str`](Self::as_str) of the policy's mode; nothing is counted where it is `off` |
-/// | `verdict` | `admitted`, `rejected`, or `would_reject` where the policy only reports |
+/// | `mode` | [`as_str`](Self::as_str) of the policy's mode; requests are not counted if it is `off` |
+/// | `verdict` | `admitted`, `rejected`, or `would_reject` if the policy only reports |
 /// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
 ///
-/// An inner layer counts what it rejects, on top of what the outer one has counted.
+/// A request that an outer layer admits and an inner layer rejects is counted by both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// A token that is bound to a key, with a proof of that key.
+    /// Admits a token that is bound to a key, with a proof made with that key.
     #[default]
     Strict,
-    /// That, or a token that is bound to nothing with the `Bearer` scheme.
+    /// Also admits an unbound token with the `Bearer` scheme.
     Optional,
-    /// Everything; what [`Strict`](Self::Strict) would say of it is reported.
+    /// Admits everything, and reports what [`Strict`](Self::Strict) would have done.
     ReportOnly,
-    /// Everything; nothing is looked at.
+    /// Admits everything without looking at it.
     Off,
-    /// Nothing.
+    /// Admits nothing.
     Deny,
 }
 
 impl Mode {
-    /// The name in snake case, for logs and metrics.
+    /// Returns the name in snake case, as logs and metrics have it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "strict",
@@ -106,7 +108,7 @@ impl Mode {
         }
     }
 
-    /// The one of both that lets fewer requests through.
+    /// Returns the mode that admits fewer requests.
     pub(crate) const fn stricter(self, other: Self) -> Self {
         if self.strictness() < other.strictness() {
             other
@@ -125,52 +127,59 @@ impl Mode {
         }
     }
 
-    /// Whether requests can be rejected.
+    /// Returns whether requests can be rejected.
     pub(crate) const fn enforces(self) -> bool {
         matches!(self, Self::Strict | Self::Optional | Self::Deny)
     }
 }
 
 impl Policy {
-    /// Only a bound token with the `DPoP` scheme and a proof passes (RFC 9449 section 7.1).
+    /// Admits only a bound token with the `DPoP` scheme and a proof (RFC 9449 section 7.1).
     pub fn strict() -> Self {
         Self::of(Mode::Strict)
     }
 
-    /// An unbound token with the `Bearer` scheme passes too (RFC 9449 section 7.2), for an API whose
-    /// clients do not all know DPoP yet. A bound token that is sent as `Bearer` is rejected all the
-    /// same: it may be stolen. A request without a token is rejected as well.
+    /// Also admits an unbound token with the `Bearer` scheme (RFC 9449 section 7.2).
     ///
-    /// Handlers tell the two apart by [`BoundToken`](crate::BoundToken) and
+    /// Use it for an API with clients that do not support DPoP yet. A bound token that is sent as
+    /// `Bearer` is rejected, since it may be stolen. A request without a token is rejected too.
+    ///
+    /// A handler distinguishes the two cases by [`BoundToken`](crate::BoundToken) and
     /// [`BearerToken`](crate::token::BearerToken).
     pub fn optional() -> Self {
         Self::of(Mode::Optional)
     }
 
-    /// Nothing is rejected. What [`strict`](Self::strict) would do with a request is found out all the
-    /// same, and said in a [`Report`](crate::Report) in the request's extensions and, if it would be
-    /// rejected, in the log: for an API that is on its way from bearer tokens to DPoP.
+    /// Admits every request, and reports what [`strict`](Self::strict) would have done with it.
     ///
-    /// The request and its response are otherwise left as they are, but for two things: the request
-    /// may wait for the issuer's keys, and a proof that is good counts as used. Nonces are not asked
-    /// for, and not looked at, since no client gets one.
+    /// Use it while an API moves from bearer tokens to DPoP. The verdict is in a
+    /// [`Report`](crate::Report) in the request's extensions. If the request would have been rejected, it
+    /// is in the log, too.
     ///
-    /// **This protects nothing**: whoever has relied on something else so far, such as a layer that
-    /// checks bearer tokens, has to go on doing so. In a handler, a [`BoundToken`](crate::BoundToken)
-    /// is as good as ever, but its absence says nothing about the request.
+    /// The layer has two other effects: the request may wait for the issuer's keys, and a valid proof
+    /// counts as used. Nonces are neither required nor checked, because no client gets one.
+    ///
+    /// # Security
+    ///
+    /// **This mode protects nothing.** If another layer checks bearer tokens today, keep it. A
+    /// [`BoundToken`](crate::BoundToken) in a handler is verified as in any other mode, but its absence
+    /// says nothing about the request.
     pub fn report_only() -> Self {
         Self::of(Mode::ReportOnly)
     }
 
-    /// The layer does nothing at all, as if it were not there.
+    /// Admits every request without looking at it, as if there were no layer.
     ///
-    /// **This protects nothing.** An outer or an inner layer still does what its own policy says.
+    /// # Security
+    ///
+    /// **This mode protects nothing.** An outer or an inner layer still enforces its own policy.
     pub fn off() -> Self {
         Self::of(Mode::Off)
     }
 
-    /// Every request is rejected with 403, whatever its token. It is for what a [`PolicyTable`] does
-    /// not list; see [`PolicyTableBuilder::otherwise`].
+    /// Rejects every request with 403, whatever its token.
+    ///
+    /// Use it for what a [`PolicyTable`] does not list; see [`PolicyTableBuilder::otherwise`].
     pub fn deny() -> Self {
         Self::of(Mode::Deny)
     }
@@ -191,9 +200,9 @@ impl Policy {
         }
     }
 
-    /// What has to be satisfied where both this policy and `other` are to be.
+    /// Returns a policy that is satisfied only if this policy and `other` are.
     ///
-    /// As with nested layers, one that rejects nothing has no say beside one that does.
+    /// As with nested layers, a policy that rejects nothing does not weaken one that does.
     pub(crate) fn and(self, other: &Self) -> Self {
         match (self.mode.enforces(), other.mode.enforces()) {
             (true, false) => self,
@@ -208,21 +217,22 @@ impl Policy {
 }
 
 impl<S> Policy<S> {
-    /// Which requests pass.
+    /// Returns which requests are admitted.
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// The token needs this scope; called again, that one too. Otherwise the answer is 403 with
-    /// `insufficient_scope` (RFC 6750 section 3.1).
+    /// Requires that the token has this scope. Further calls require further scopes.
     ///
-    /// It is one scope (RFC 6749 section 3.3), so it has no space in it.
+    /// Other requests are rejected with 403 and `insufficient_scope` (RFC 6750 section 3.1). A scope has
+    /// no space in it (RFC 6749 section 3.3).
     pub fn require_scope(self, scope: impl Into<String>) -> Policy<Draft> {
         self.require_any_scope([scope.into()])
     }
 
-    /// The token needs one of these scopes at least. Clients are told of the first, so that they know
-    /// what to ask for.
+    /// Requires that the token has at least one of these scopes.
+    ///
+    /// The challenge names the first of them, so that clients know which one to request.
     pub fn require_any_scope<T: Into<String>>(
         self,
         scopes: impl IntoIterator<Item = T>,
@@ -231,14 +241,15 @@ impl<S> Policy<S> {
         self.with(|requirements| requirements.scopes.push(scopes))
     }
 
-    /// The proof needs a nonce, also where [nonces](crate::DpopConfigBuilder::nonces) are off (RFC 9449
-    /// section 9).
+    /// Requires that the proof has a nonce, even if the configuration does not
+    /// [require nonces](crate::DpopConfigBuilder::require_nonces) everywhere (RFC 9449 section 9).
     pub fn require_nonce(self) -> Policy<Draft> {
         self.with(|requirements| requirements.nonce = true)
     }
 
-    /// The proof may be this old at most, in whole seconds. It does not lengthen what the
-    /// [configuration](crate::DpopConfigBuilder::max_age) says.
+    /// Limits the age of the proof, in whole seconds.
+    ///
+    /// It can only shorten the age that the [configuration](crate::DpopConfigBuilder::max_age) allows.
     pub fn max_proof_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
             requirements.max_age =
@@ -246,8 +257,10 @@ impl<S> Policy<S> {
         })
     }
 
-    /// The proof is signed with one of these, of those that the
-    /// [configuration](crate::DpopConfigBuilder::algorithms) allows.
+    /// Requires that the proof is signed with one of these algorithms.
+    ///
+    /// It can only remove some of those that the [configuration](crate::DpopConfigBuilder::algorithms)
+    /// allows.
     pub fn proof_algorithms(
         self,
         algorithms: impl IntoIterator<Item = Algorithm>,
@@ -259,8 +272,9 @@ impl<S> Policy<S> {
         })
     }
 
-    /// The user was authenticated in one of these ways: the token's `acr` is one of them, the preferred
-    /// first. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470 section 3).
+    /// Requires that the token's `acr` is one of these values, in order of preference.
+    ///
+    /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3).
     pub fn require_acr<T: Into<String>>(
         self,
         values: impl IntoIterator<Item = T>,
@@ -272,9 +286,10 @@ impl<S> Policy<S> {
         })
     }
 
-    /// The user was authenticated at most this long ago, in whole seconds, going by the token's
-    /// `auth_time`. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470
-    /// section 3).
+    /// Requires that the user was authenticated at most this long ago, in whole seconds, according to
+    /// the token's `auth_time`.
+    ///
+    /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3).
     pub fn max_auth_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
             let shortest = requirements
@@ -284,8 +299,9 @@ impl<S> Policy<S> {
         })
     }
 
-    /// The token has a claim of this name that `predicate` agrees to. Otherwise the answer is 403 with
-    /// `insufficient_scope`.
+    /// Requires that the token has a claim of this name for which `predicate` returns `true`.
+    ///
+    /// Other requests are rejected with 403 and `insufficient_scope`.
     ///
     /// ```
     /// use dpop_tower::Policy;
@@ -308,38 +324,44 @@ impl<S> Policy<S> {
         })
     }
 
-    /// Leaves streams open that are still being served when their token expires, where a layer would
-    /// end them ([`DpopLayer::end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry)).
+    /// Exempts this route from
+    /// [`DpopLayer::end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry): streams stay open
+    /// when their token expires.
     ///
     /// # Security
     ///
-    /// Whoever was admitted once is served for as long as they keep the connection, whatever has become
-    /// of their access since.
+    /// A client that was admitted once is served for as long as it keeps the connection, even if its
+    /// access has been revoked since.
     #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     pub fn danger_let_streams_outlive_tokens(self) -> Self {
         self.with(|requirements| requirements.streams_outlive_tokens = true)
     }
 
-    /// Sends a nonce with every response, so that clients can get one before they need it. It asks for
-    /// nothing, and is for open routes as well: `Policy::off().offer_nonce()`.
+    /// Sends a nonce with every response, so that clients can get one before they need it.
+    ///
+    /// This is not a requirement, so it can be combined with any mode, such as
+    /// `Policy::off().offer_nonce()`.
     pub fn offer_nonce(self) -> Self {
         self.with(|requirements| requirements.offers_nonce = true)
     }
 
-    /// Whether streams are to end when the token expires: not where nothing is enforced.
+    /// Returns whether streams end when the token expires; they do not if nothing is enforced.
     pub(crate) fn ends_streams(&self) -> bool {
         matches!(self.mode, Mode::Strict | Mode::Optional)
             && !self.requirements.streams_outlive_tokens
     }
 
-    /// Checks what the policy asks for.
+    /// Checks the requirements.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if no request can satisfy it, such as one that asks for a scope with a space in it;
-    /// if it is [`off`](Self::off) or [`deny`](Self::deny) and asks for something, which would not be
-    /// looked at; or if a duration is zero or has a fraction of a second.
+    /// Returns a [`ConfigError`] in these cases:
+    ///
+    /// - No request can satisfy the policy, for example because a scope has a space in it.
+    /// - The policy is [`off`](Self::off) or [`deny`](Self::deny) and has requirements, which would be
+    ///   ignored.
+    /// - A duration is zero or has a fraction of a second.
     pub fn build(self) -> Result<Policy, ConfigError> {
         self.check().map_err(|why| {
             let message = format!("the policy cannot be used: {why}");
@@ -404,7 +426,7 @@ impl<S> Clone for Policy<S> {
     }
 }
 
-/// The mode and what is asked for, in one line.
+/// Writes the mode and the requirements in one line.
 impl<S> fmt::Display for Policy<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.mode.as_str(), self.requirements)

@@ -1,23 +1,27 @@
-//! What servers make of a path.
+//! The ways in which servers read a path.
 //!
-//! A guard and the service behind it need not read a path the same way. One decodes it once, another
-//! twice or not at all; some take parameters off, fold doubled slashes or ignore the case. A request
-//! has to satisfy the policy of every such reading, so no spelling of a path asks for less.
+//! The layer and the service behind it may read a path differently. One decodes it once, another twice
+//! or not at all. Some remove parameters, merge doubled slashes or ignore case. A request has to satisfy
+//! the policy of every such reading, so no spelling of a path requires less.
 
 use std::{error::Error, fmt};
 
 /// A proxy may decode a path, and then the service once more.
 const MOST_DECODINGS: u8 = 2;
 
-/// Paths of honest clients have one reading or a few. These two bound what a stranger can ask for.
+/// Paths of honest clients have one reading or a few. These two limit the work for any other path.
 const MOST_READINGS: usize = 128;
 const MOST_BYTES: usize = 256 * 1024;
 
-/// A path that a [`PolicyTable`](super::PolicyTable) rejects whatever its rows say: no honest client
-/// sends it, and services differ in what they make of it.
+/// A path that a [`PolicyTable`](super::PolicyTable) rejects whatever its rows say.
 ///
-/// It has a dot segment, a backslash or a control character, each also when percent-encoded, once or
-/// twice; an escape that is none; overlong UTF-8; or too many readings.
+/// No honest client sends such a path, and services differ in how they read it. It contains one of these:
+///
+/// - a dot segment, a backslash or a control character, plain or percent-encoded once or twice
+/// - an invalid percent-encoding
+/// - overlong UTF-8
+///
+/// A path with too many readings is rejected as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MalformedPath;
@@ -32,7 +36,7 @@ impl fmt::Display for MalformedPath {
 
 impl Error for MalformedPath {}
 
-/// Whether every server reads this path the same way, but perhaps for its case.
+/// Returns whether all servers read this path in the same way, except for its case.
 pub(super) fn is_plain(path: &str) -> bool {
     let Some((b'/', rest)) = path.as_bytes().split_first() else {
         return false;
@@ -53,8 +57,8 @@ pub(super) fn is_plain(path: &str) -> bool {
     rest.is_empty() || !matches!(before, b'/' | b'.')
 }
 
-/// Whether every reading of this path has the same segments, but perhaps for their case and escapes: it
-/// has nothing in it that divides paths, ends one, or is taken off.
+/// Returns whether all readings of this path have the same segments, except for case and escapes: it
+/// contains nothing that divides a path, ends it, or is removed.
 pub(super) fn keeps_its_segments(path: &str) -> bool {
     if !path.contains('%') {
         return is_plain(path);
@@ -80,7 +84,7 @@ pub(super) fn keeps_its_segments(path: &str) -> bool {
     is_kept && !matches!(before, '/' | '.' | ' ') && slashes(read) == slashes(path)
 }
 
-/// Every reading of a path, the path itself first.
+/// Returns all readings of a path, the path itself first.
 pub(super) fn readings(path: &str) -> Result<Vec<String>, MalformedPath> {
     check_escapes(path.as_bytes())?;
     let mut found = Readings::default();
@@ -103,12 +107,12 @@ pub(super) fn readings(path: &str) -> Result<Vec<String>, MalformedPath> {
     Ok(texts.map(|(text, _)| lossy(text)).collect())
 }
 
-/// A path or a part of one, its escapes resolved once.
+/// Resolves the escapes of a path, or of a part of one, once.
 pub(super) fn decoded(text: &str) -> String {
     decode(text.as_bytes()).map_or_else(|| text.to_owned(), lossy)
 }
 
-/// The text for a comparison that ignores case, as generous as the most generous server's.
+/// Returns the text for a comparison without case, equal for all that any server takes for equal.
 pub(super) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -122,7 +126,7 @@ pub(super) fn folded(text: &str) -> String {
     (text.chars().flat_map(fold).flat_map(char::to_lowercase)).collect()
 }
 
-/// Whether an escape stands for a character that needs none, or for one that divides paths.
+/// Returns whether an escape stands for a character that needs none, or for one that divides paths.
 pub(super) fn is_needless(escape: &str) -> bool {
     match decode(escape.as_bytes()).as_deref() {
         Some([byte]) => byte.is_ascii_alphanumeric() || b"-._~/\\".contains(byte),
@@ -153,7 +157,7 @@ impl Readings {
     }
 }
 
-/// What a server may do to a path beside decoding it; `None` where it would change nothing.
+/// A change that a server may make to a path besides decoding it; `None` if the path stays the same.
 type Step = fn(&[u8]) -> Option<Vec<u8>>;
 
 const STEPS: [Step; 9] = [
@@ -168,7 +172,7 @@ const STEPS: [Step; 9] = [
     cut_at_query,
 ];
 
-/// Every escape once. What is none stays.
+/// Resolves each escape once, and keeps what is not a valid one.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if !text.contains(&b'%') {
         return None;
@@ -190,7 +194,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(read)
 }
 
-/// The byte that an escape at the beginning of `text` stands for.
+/// Returns the byte that an escape at the beginning of `text` stands for.
 fn escaped(text: &[u8]) -> Option<u8> {
     let digit = |byte: u8| {
         char::from(byte)
@@ -203,12 +207,12 @@ fn escaped(text: &[u8]) -> Option<u8> {
     }
 }
 
-/// Path parameters (RFC 3986 section 3.3), which servlet containers take off every segment.
+/// Removes path parameters (RFC 3986 section 3.3) from each segment, as servlet containers do.
 fn without_parameters(text: &[u8]) -> Option<Vec<u8>> {
     each_segment(text, |segment| before(segment, b";"))
 }
 
-/// Python's `urlparse` takes them off the last one.
+/// Removes them from the last segment, as Python's `urlparse` does.
 fn without_last_parameters(text: &[u8]) -> Option<Vec<u8>> {
     last_segment(text, |segment| before(segment, b";"))
 }
@@ -228,7 +232,7 @@ fn with_one_leading_slash(text: &[u8]) -> Option<Vec<u8>> {
     Some([b"/", rest.get(start?..).unwrap_or_default()].concat())
 }
 
-/// `new URL(path, base)` takes what follows two slashes for a host (RFC 3986 section 4.2).
+/// Removes what follows two slashes: `new URL(path, base)` reads it as a host (RFC 3986 section 4.2).
 fn without_authority(text: &[u8]) -> Option<Vec<u8>> {
     let rest = text.strip_prefix(b"//")?;
     let end = rest.iter().position(|byte| *byte == b'/');
@@ -247,17 +251,17 @@ fn without_last_slash(text: &[u8]) -> Option<Vec<u8>> {
     (read.len() < text.len()).then(|| read.to_vec())
 }
 
-/// Blanks and dots at the end of a segment, as Windows reads names.
+/// Removes blanks and dots at the end of each segment, as Windows does with names.
 fn without_blanks(text: &[u8]) -> Option<Vec<u8>> {
     each_segment(text, without_end)
 }
 
-/// `trim()` takes them off the end of the path.
+/// Removes blanks at the end of the path, as `trim()` does.
 fn without_last_blanks(text: &[u8]) -> Option<Vec<u8>> {
     last_segment(text, without_end)
 }
 
-/// A path that is decoded and then becomes part of a URL again ends at its first `?` or `#`.
+/// Cuts the path at its first `?` or `#`: it ends there if it is decoded and then put into a URL.
 fn cut_at_query(text: &[u8]) -> Option<Vec<u8>> {
     let read = before(text, b"?#");
     (read.len() < text.len()).then(|| read.to_vec())
@@ -283,7 +287,7 @@ fn before<'t>(text: &'t [u8], marks: &[u8]) -> &'t [u8] {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// A segment of nothing but dots is a name of its own, if it is not one that is rejected.
+/// Keeps a segment of nothing but dots, which is a name unless it is one that is rejected.
 fn without_end(segment: &[u8]) -> &[u8] {
     if segment.iter().all(|byte| *byte == b'.') {
         return segment;
@@ -306,12 +310,12 @@ fn trimmed(segment: &[u8], what: impl Fn(char) -> bool) -> &[u8] {
     }
 }
 
-/// What `trim` takes off in one language or another.
+/// Returns whether `trim` removes the character in one language or another.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// What is no escape is read in as many ways as there are decoders: `%u0061`, `%+a`, `%`.
+/// Rejects an invalid escape, which each decoder reads in its own way: `%u0061`, `%+a`, `%`.
 fn check_escapes(path: &[u8]) -> Result<(), MalformedPath> {
     let mut rest = path;
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
@@ -330,7 +334,7 @@ fn check(text: &[u8]) -> Result<(), MalformedPath> {
     if is_wrong { Err(MalformedPath) } else { Ok(()) }
 }
 
-/// `.`, `..`, and what becomes one where blanks are taken off.
+/// Returns whether a segment is `.` or `..`, or becomes one when blanks are removed.
 fn is_dot_segment(segment: &[u8]) -> bool {
     let name = trimmed(segment, is_blank);
     let has_blanks = name.len() < segment.len();
@@ -345,15 +349,15 @@ fn has_controls(text: &[u8]) -> bool {
     }
 }
 
-/// Characters in more bytes than they need (RFC 3629 section 3), which some decoders take for what they
-/// look like: `%c0%af` for a slash.
+/// Returns whether a character has more bytes than it needs (RFC 3629 section 3). Some decoders accept
+/// those: `%c0%af` for a slash.
 fn has_overlong_utf8(text: &[u8]) -> bool {
     let mut pairs = text.iter().zip(text.iter().skip(1));
     text.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
         || pairs.any(|pair| matches!(pair, (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
 }
 
-/// Bytes that are no text cannot be in a pattern, but fit a parameter.
+/// Replaces bytes that are not UTF-8. They cannot be in a pattern, but match a parameter.
 fn lossy(text: Vec<u8>) -> String {
     String::from_utf8(text)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())

@@ -1,4 +1,4 @@
-//! What a policy asks for beyond a good token and proof.
+//! Requirements of a policy beyond a valid token and proof.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requirements {
-    /// Of each list, one.
+    /// The token needs one scope of each list.
     pub(super) scopes: Vec<Vec<String>>,
     pub(super) nonce: bool,
     pub(super) max_age: Option<Duration>,
@@ -23,9 +23,9 @@ pub(crate) struct Requirements {
     pub(super) acr: Option<Vec<String>>,
     pub(super) max_auth_age: Option<Duration>,
     pub(super) claims: Vec<Claim>,
-    /// The only one that asks for less.
+    /// The only field that weakens a policy.
     pub(super) streams_outlive_tokens: bool,
-    /// Asks for nothing.
+    /// Not a requirement.
     pub(super) offers_nonce: bool,
 }
 
@@ -35,12 +35,12 @@ pub(super) struct Claim {
     predicate: Arc<dyn Fn(&Value) -> bool + Send + Sync>,
 }
 
-/// What is left to know of a proof once it is verified.
+/// What policies of inner layers need to know about a verified proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProofFacts {
     pub(crate) algorithm: Algorithm,
     pub(crate) issued_at: UnixTime,
-    /// What the server thinks of its nonce; `None` if it has none.
+    /// The status of its nonce; `None` if it has none.
     pub(crate) nonce: Option<NonceStatus>,
 }
 
@@ -49,7 +49,7 @@ impl Requirements {
         self.nonce
     }
 
-    /// Those of `configured` that are allowed here.
+    /// Returns those of `configured` that are allowed here.
     pub(crate) fn allowed_algorithms(&self, configured: &[Algorithm]) -> Vec<Algorithm> {
         let mut allowed = configured.to_vec();
         allowed.retain(|algorithm| self.allows(*algorithm));
@@ -62,7 +62,7 @@ impl Requirements {
             .is_none_or(|allowed| allowed.contains(&algorithm))
     }
 
-    /// What is asked of a proof that is good by the configuration, but for its nonce.
+    /// Checks a proof that the configuration accepts, except for its nonce.
     pub(crate) fn check_proof(
         &self,
         algorithm: Algorithm,
@@ -81,7 +81,7 @@ impl Requirements {
         }
     }
 
-    /// The same for one that another layer has admitted.
+    /// Checks a proof that an outer layer has admitted.
     pub(crate) fn check_facts(
         &self,
         facts: ProofFacts,
@@ -98,7 +98,7 @@ impl Requirements {
         }
     }
 
-    /// What is asked of a token that is good by the configuration.
+    /// Checks a token that the configuration accepts.
     pub(crate) fn check_token(
         &self,
         claims: &ClaimSet,
@@ -137,7 +137,7 @@ impl Requirements {
         Ok(())
     }
 
-    /// The scopes that a client has to ask for, separated by spaces (RFC 6750 section 3).
+    /// Returns the scopes that a client has to request, separated by spaces (RFC 6750 section 3).
     pub(crate) fn scope(&self) -> Option<String> {
         let scopes: Vec<&str> = (self.scopes.iter())
             .filter_map(|scopes| scopes.first().map(String::as_str))
@@ -146,7 +146,7 @@ impl Requirements {
         (!scopes.is_empty()).then(|| scopes.join(" "))
     }
 
-    /// The ways of authentication that a client has to ask for (RFC 9470 section 3).
+    /// Returns the `acr` values that a client has to request (RFC 9470 section 3).
     pub(crate) fn acr_values(&self) -> Option<String> {
         let values: Vec<&str> = (self.acr.iter().flatten())
             .map(String::as_str)
@@ -163,7 +163,7 @@ impl Requirements {
         self.offers_nonce
     }
 
-    /// What both ask for.
+    /// Combines the requirements of both.
     pub(super) fn and(mut self, other: &Self) -> Self {
         let new_scopes = other
             .scopes
@@ -182,7 +182,7 @@ impl Requirements {
         self
     }
 
-    /// What can never be met, in the words of a start-up error.
+    /// Rejects requirements that can never be met. The error is part of a start-up message.
     pub(super) fn check(&self) -> Result<(), String> {
         for scopes in &self.scopes {
             if scopes.is_empty() {
@@ -232,7 +232,7 @@ impl Requirements {
         Ok(())
     }
 
-    /// The first thing that is asked for, if there is any.
+    /// Returns the name of the first requirement, if there is any.
     pub(super) fn first(&self) -> Option<&'static str> {
         [
             ("a scope", !self.scopes.is_empty()),
@@ -252,7 +252,7 @@ fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }
 
-/// What is in both lists, where both are given.
+/// Returns the elements of both lists, or of the only one.
 fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> Option<Vec<T>> {
     match (one, other) {
         (Some(mut one), Some(other)) => {
@@ -263,7 +263,7 @@ fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> 
     }
 }
 
-/// What is asked for beyond the mode, each with a comma before it.
+/// Writes each requirement with a comma before it.
 impl fmt::Display for Requirements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for scopes in &self.scopes {

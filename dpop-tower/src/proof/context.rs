@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::Htu;
 use crate::{clock::UnixTime, jose::base64url};
 
-/// The SHA-256 hash of an access token: what the `ath` claim carries (RFC 9449 section 4.2).
+/// The SHA-256 hash of an access token, as in the `ath` claim (RFC 9449 section 4.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ath([u8; 32]);
 
@@ -20,48 +20,48 @@ impl Ath {
         base64url::decode_array(claim).map(Self)
     }
 
-    /// The bytes of the hash.
+    /// Returns the bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// The text of the claim: base64url.
+/// Writes the text of the claim, which is base64url.
 impl fmt::Display for Ath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&base64url::encode(&self.0))
     }
 }
 
-/// A hash of a token is no secret, but it could be looked for in other logs.
+/// Hides the hash. It is not a secret, but it could be searched for in other logs.
 impl fmt::Debug for Ath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ath(..)")
     }
 }
 
-/// What a server thinks of a nonce that came back to it.
+/// The status of a nonce that a client sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NonceStatus {
-    /// Accepted, and will be for a while.
+    /// The nonce is accepted.
     Current,
-    /// Accepted, but the client should be given the next one with the response.
+    /// The nonce is accepted, and the response should carry the next one.
     Retiring,
-    /// Never given out, or too long ago.
+    /// The nonce is not one of this server, or is too old.
     Unknown,
 }
 
-/// When a nonce was made, and when it is accepted for the last time, by the clock of the server.
+/// The lifetime of a nonce, by the clock of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NonceLife {
-    /// A proof with this nonce was not made before.
+    /// When the nonce was made. A proof with this nonce was not made earlier.
     pub made: UnixTime,
-    /// Inclusive.
+    /// The last instant at which the nonce is accepted.
     pub accepted_until: UnixTime,
 }
 
-/// The request that a proof has to be for.
+/// The request that a proof is compared with.
 ///
 /// ```
 /// use dpop_tower::{proof::{Htu, ProofContext}, clock::UnixTime};
@@ -91,8 +91,8 @@ pub(super) struct NonceCheck<'a> {
 }
 
 impl<'a> ProofContext<'a> {
-    /// A request with this method to this target, at this time, without an access token: what an
-    /// authorization server's token endpoint sees.
+    /// Describes a request with this method to this target, at this time, without an access token. Such
+    /// requests come to the token endpoint of an authorization server.
     pub const fn new(method: &'a Method, htu: &'a Htu, now: UnixTime) -> Self {
         Self {
             method,
@@ -104,15 +104,14 @@ impl<'a> ProofContext<'a> {
         }
     }
 
-    /// The request carries this access token, so the proof must have its hash (RFC 9449 section 4.3
-    /// item 12).
+    /// Adds the access token of the request. The proof must have its hash (RFC 9449 section 4.3 item 12).
     #[must_use]
     pub const fn access_token(mut self, ath: Ath) -> Self {
         self.ath = Some(ath);
         self
     }
 
-    /// The proof must have a nonce, and `check` must not call it unknown (RFC 9449 section 4.3
+    /// Requires a nonce for which `check` does not return [`NonceStatus::Unknown`] (RFC 9449 section 4.3
     /// item 10).
     #[must_use]
     pub const fn require_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
@@ -123,7 +122,7 @@ impl<'a> ProofContext<'a> {
         self
     }
 
-    /// The proof may have a nonce. What `check` says of it is recorded, whatever it is.
+    /// Records what `check` returns for the nonce, if there is one, and accepts any.
     #[must_use]
     pub(crate) const fn observe_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
         self.nonce = Some(NonceCheck {
@@ -133,7 +132,7 @@ impl<'a> ProofContext<'a> {
         self
     }
 
-    /// A nonce that is accepted says when the proof was made, in place of the client's clock.
+    /// Uses the time in an accepted nonce in place of the client's clock.
     #[must_use]
     pub(crate) const fn nonce_life(mut self, life: LifeOf<'a>) -> Self {
         self.nonce_life = Some(life);

@@ -22,10 +22,10 @@ const MAX_PROOF_LEN: usize = 16 * 1024;
 /// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), in some spelling.
 const MAX_JTI_LEN: usize = 256;
 
-/// What is asked of a proof apart from being for this request: its algorithms and its age.
+/// The checks of RFC 9449 section 4.3, with the allowed algorithms and the acceptance window.
 ///
 /// The default allows [`Algorithm::DEFAULT`], a maximum age of 60 seconds and a leeway of 10 seconds
-/// for the difference between two clocks. The age counts from `iat`, so a proof is acceptable while
+/// for the difference between two clocks. The age counts from `iat`, so a proof is accepted while
 /// `now - 70 s <= iat <= now + 10 s`.
 ///
 /// ```
@@ -68,55 +68,55 @@ impl Default for ProofVerifier {
 }
 
 impl ProofVerifier {
-    /// The algorithms to allow, the preferred first: in this order they are advertised.
+    /// Sets the allowed algorithms in order of preference. Challenges advertise them in this order.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// How old a proof may be: whole seconds, from one to 10 minutes.
+    /// Sets the maximum age of a proof: whole seconds, from one second to 10 minutes.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else.
+    /// Returns a [`ConfigError`] for anything else.
     pub fn max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
         self.with_max_age(Setting::Plain(max_age))
     }
 
-    /// As [`max_age`](Self::max_age), up to a day.
+    /// Sets the maximum age as [`max_age`](Self::max_age) does, up to one day.
     ///
     /// # Security
     ///
-    /// A proof that was copied before it was used is good for as long, and a copied one that was used
-    /// has to be remembered for as long (RFC 9449 section 11.1).
+    /// A copied proof that was not used yet is valid for this long, and a used one has to be remembered
+    /// for as long (RFC 9449 section 11.1).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else.
+    /// Returns a [`ConfigError`] for anything else.
     pub fn danger_max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
         self.with_max_age(Setting::Danger(max_age))
     }
 
-    /// How far the client's clock may be off, in either direction: whole seconds, up to 60.
+    /// Sets how far the client's clock may be off in either direction: whole seconds, up to 60.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else.
+    /// Returns a [`ConfigError`] for anything else.
     pub fn leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
         self.with_leeway(Setting::Plain(leeway))
     }
 
-    /// As [`leeway`](Self::leeway), up to an hour.
+    /// Sets the leeway as [`leeway`](Self::leeway) does, up to one hour.
     ///
     /// # Security
     ///
-    /// Whoever has the key for a moment can make proofs that are good this much later. The FAPI 2.0
-    /// Security Profile has servers reject an `iat` that is more than 60 seconds ahead.
+    /// An attacker who can use the key for a moment can make proofs that are valid this much later. The
+    /// FAPI 2.0 Security Profile requires servers to reject an `iat` that is more than 60 seconds ahead.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else.
+    /// Returns a [`ConfigError`] for anything else.
     pub fn danger_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
         self.with_leeway(Setting::Danger(leeway))
     }
@@ -141,12 +141,12 @@ impl ProofVerifier {
 
     /// Makes every check of RFC 9449 section 4.3 that concerns the proof itself, the signature last.
     ///
-    /// Left to the caller: that there is one `DPoP` header only (item 1), that the access token is
-    /// bound to the key (item 12), and single use.
+    /// The caller has to check that there is only one `DPoP` header (item 1), that the access token is
+    /// bound to the key (item 12), and that the proof was not used before.
     ///
     /// # Errors
     ///
-    /// [`ProofError`] with the first check that failed.
+    /// Returns a [`ProofError`] with the first check that failed.
     pub fn verify(
         &self,
         proof: &str,
@@ -158,11 +158,11 @@ impl ProofVerifier {
         proof.verify_signature(&key)
     }
 
-    /// Makes every check but that of the signature: what is cheap comes first.
+    /// Makes every check of [`verify`](Self::verify) except that of the signature.
     ///
     /// # Errors
     ///
-    /// [`ProofError`] with the first check that failed.
+    /// Returns a [`ProofError`] with the first check that failed.
     pub fn check(
         &self,
         proof: &str,
@@ -251,7 +251,7 @@ impl ProofVerifier {
         })
     }
 
-    /// When the proof was made, and the last instant at which it is acceptable.
+    /// Returns when the proof was made, and the last instant at which it is accepted.
     fn check_times(
         &self,
         iat: UnixTime,
@@ -325,7 +325,7 @@ fn required_text<'c>(claims: &'c Object<'_>, name: &'static str) -> Result<&'c s
     }
 }
 
-/// A date of the wrong JSON type is an error, never "absent".
+/// Returns an error for a date of the wrong JSON type, which must not count as absent.
 fn optional_date(claims: &Object<'_>, name: &'static str) -> Result<Option<UnixTime>, ProofError> {
     match claims.get(name) {
         None => Ok(None),
@@ -336,8 +336,8 @@ fn optional_date(claims: &Object<'_>, name: &'static str) -> Result<Option<UnixT
     }
 }
 
-/// RFC 9449 section 11.1: where clocks differ a lot, the time in a nonce of this server can stand in for
-/// the client's. `exp` and `nbf` are by the client's clock, too, so they say nothing then.
+/// Returns the lifetime that the proof has by its nonce, if the configuration uses that (RFC 9449 section
+/// 11.1). `exp` and `nbf` come from the client's clock like `iat`, so they do not count then.
 fn life_by_nonce(claims: &Object<'_>, context: &ProofContext<'_>) -> Option<NonceLife> {
     let nonce = claims.get("nonce")?.as_str()?;
     let life = context.nonce_life?;
@@ -377,39 +377,39 @@ pub struct UnverifiedProof {
 }
 
 impl UnverifiedProof {
-    /// The thumbprint of the key that the proof claims to be made with.
+    /// Returns the thumbprint of the key that the proof claims to be signed with.
     pub const fn thumbprint(&self) -> &Thumbprint {
         self.key.thumbprint()
     }
 
-    /// The algorithm that the proof claims to be made with; it is allowed and fits the key.
+    /// Returns the algorithm that the proof claims to be signed with. It is allowed and fits the key.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// When it claims to be made (`iat`); that is within the window.
+    /// Returns when the proof claims to be made (`iat`), which is within the window.
     pub const fn issued_at(&self) -> UnixTime {
         self.claims.issued_at
     }
 
-    /// Has `crypto` parse the proof's key.
+    /// Prepares the proof's key with `crypto`.
     ///
     /// # Errors
     ///
-    /// [`ProofErrorKind::KeyInvalid`] if it is not a valid key.
+    /// Returns [`ProofErrorKind::KeyInvalid`] if it is not a valid key.
     pub fn prepare_key(&self, crypto: &dyn CryptoProvider) -> Result<PreparedKey, ProofError> {
         crypto
             .prepare(&self.key, self.algorithm)
             .map_err(|_| ProofErrorKind::KeyInvalid.into())
     }
 
-    /// Verifies the signature with the key that [`prepare_key`](Self::prepare_key) returned, now or
-    /// for an earlier proof with the same [`thumbprint`](Self::thumbprint) and
+    /// Verifies the signature with the key that [`prepare_key`](Self::prepare_key) returned for this proof,
+    /// or for another one with the same [`thumbprint`](Self::thumbprint) and
     /// [`algorithm`](Self::algorithm).
     ///
     /// # Errors
     ///
-    /// [`ProofErrorKind::SignatureInvalid`].
+    /// Returns [`ProofErrorKind::SignatureInvalid`] if the signature is not that of the key.
     pub fn verify_signature(self, key: &PreparedKey) -> Result<VerifiedProof, ProofError> {
         // RFC 9449 section 4.3 item 6
         key.verify(self.signing_input.as_bytes(), &self.signature)
@@ -417,7 +417,7 @@ impl UnverifiedProof {
         Ok(self.with_known_signature())
     }
 
-    /// For a proof of which the signature was found to be valid earlier, to the last byte.
+    /// Skips the signature of a proof that was verified before and is the same to the last byte.
     pub(crate) fn with_known_signature(self) -> VerifiedProof {
         VerifiedProof {
             thumbprint: *self.key.thumbprint(),
@@ -436,7 +436,7 @@ impl fmt::Debug for UnverifiedProof {
     }
 }
 
-/// A proof that passed every check of RFC 9449 section 4.3 but single use.
+/// A proof that passed every check of RFC 9449 section 4.3. Whether it was used before is not known.
 pub struct VerifiedProof {
     thumbprint: Thumbprint,
     algorithm: Algorithm,
@@ -444,34 +444,34 @@ pub struct VerifiedProof {
 }
 
 impl VerifiedProof {
-    /// The thumbprint of the key that signed it.
+    /// Returns the thumbprint of the key that signed the proof.
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
 
-    /// The algorithm it is signed with.
+    /// Returns the algorithm of the signature.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its identifier, at most 256 bytes, unique per key (not across keys).
+    /// Returns the identifier of the proof, at most 256 bytes, which is unique among the proofs of a key.
     pub fn jti(&self) -> &str {
         &self.claims.jti
     }
 
-    /// When it was made (`iat`).
+    /// Returns when the proof was made (`iat`).
     pub const fn issued_at(&self) -> UnixTime {
         self.claims.issued_at
     }
 
-    /// The last instant at which it could still be accepted: until then its `jti` has to be
-    /// remembered (RFC 9449 section 11.1).
+    /// Returns the last instant at which the proof could be accepted. Its `jti` has to be remembered until
+    /// then (RFC 9449 section 11.1).
     pub const fn expires_at(&self) -> UnixTime {
         self.claims.expires_at
     }
 
-    /// What became of its nonce, if it has one and there was something to
-    /// [check](ProofContext::require_nonce) it with.
+    /// Returns the status of the nonce, if the proof has one and there was a function to
+    /// [check](ProofContext::require_nonce) it.
     pub const fn nonce_status(&self) -> Option<NonceStatus> {
         self.claims.nonce_status
     }

@@ -1,29 +1,29 @@
-//! How much a store holds, and whether that is enough.
+//! The limits of a store, and whether they are enough.
 
 use std::time::Duration;
 
-/// Fewer requests a second than this are likely not what anyone has in mind.
+/// A limit of fewer requests per second than this is probably a mistake.
 const FEW_REQUESTS: u64 = 500;
 /// The same for one client key, and for one subject.
 const FEW_OF_ONE: u64 = 5;
 
-/// How many live entries a [`ReplayStore`](super::ReplayStore) may hold.
+/// The number of live entries that a [`ReplayStore`](super::ReplayStore) can hold.
 ///
-/// Divided by the time for which proofs are remembered, that is how many requests a second can be
-/// accepted in the long run; further ones are answered with 503.
+/// Divided by the time for which proofs are remembered, it is the number of requests per second that are
+/// admitted in the long run. Further requests are rejected with 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayLimits {
-    /// In all.
+    /// The limit for all entries together.
     pub entries: usize,
-    /// Of one client key.
+    /// The limit for one client key.
     pub per_client: usize,
-    /// Of one subject: a user, or a client of its own, with all of its keys.
+    /// The limit for one subject, which is a user, or a client that acts for itself, with all its keys.
     pub per_subject: usize,
 }
 
 impl ReplayLimits {
-    /// This many, and all of them may be those of one client or subject until the fields say otherwise.
+    /// Sets all three limits to `entries`.
     pub const fn new(entries: usize) -> Self {
         Self {
             entries,
@@ -32,7 +32,7 @@ impl ReplayLimits {
         }
     }
 
-    /// Warns of what is used up by few requests.
+    /// Logs a warning for each limit that few requests use up.
     pub(super) fn warn_if_short(&self, remembered_for: Duration) {
         for shortage in self.shortages(remembered_for) {
             let Shortage {

@@ -25,35 +25,34 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 
 /// A bounded [`ReplayStore`] in the memory of this process.
 ///
-/// It forgets everything when the process ends: proofs accepted before a restart can be replayed
-/// after it until they are too old. Use a nonce, or a store outside of the process, where that
-/// matters.
+/// Its entries are lost when the process ends. A proof that was accepted before a restart can be replayed
+/// after it until it is too old. If that matters, require nonces, or use a store outside the process.
 ///
 /// # Limits
 ///
-/// At most [one million](Self::new) entries are held, a tenth of that per client key, and as many per
-/// subject: per user or, where no user is involved, per OAuth client, with however many keys. A store
-/// that is full rejects what is new with [`StoreErrorKind::Full`], [`StoreErrorKind::KeyFull`] or
-/// [`StoreErrorKind::SubjectFull`]; it never forgets a live entry, and it still recognises replays. All
-/// limits are exact, also under concurrency, and an expired entry counts for none of them.
+/// The store holds [one million](Self::new) entries by default, a tenth of them per client key, and a
+/// tenth per subject. A subject is a user, or an OAuth client if no user is involved, with all its keys. A
+/// full store rejects new proofs with [`StoreErrorKind::Full`], [`StoreErrorKind::KeyFull`] or
+/// [`StoreErrorKind::SubjectFull`]. It never forgets a live entry, and still recognises replays. All
+/// limits are exact, also under concurrency, and expired entries do not count.
 ///
-/// An entry takes 30 to 80 bytes, whatever the length of its `jti`, up to 200 if every one is of another
-/// client, and up to 320 if every one is of another subject, too: a full store of the default size has
-/// between 30 and 320 MB.
+/// An entry takes 30 to 80 bytes, whatever the length of its `jti`. It takes up to 200 bytes if each entry
+/// belongs to another client, and up to 320 if each belongs to another subject as well. A full store of
+/// the default size takes between 30 and 320 MB.
 ///
 /// # Cost
 ///
-/// Insertions remove expired entries, about a thousand at a time in a large store, and at the cost of looking at about
-/// three entries each. There is no background task and no pause that grows with the number of
-/// entries. Nothing is allocated for the answer.
+/// Insertions remove expired entries. In a large store they remove about a thousand at a time, and look at
+/// about three entries for each one removed. There is no background task, and no pause that grows with the
+/// number of entries. The result does not allocate.
 ///
-/// Entries are found through the standard library's randomly keyed hasher, although their keys are
-/// digests: whoever makes proofs can try `jti` values until the digests start alike, and without a
-/// secret key all of those would land in one place.
+/// Entries are hashed by the standard library's randomly keyed hasher, although their keys are digests. A
+/// client can try `jti` values until the digests start alike, and without a secret all of them would
+/// collide.
 ///
 /// # Clocks
 ///
-/// A clock that goes back lets no proof pass twice: the store knows up to which expiry it may have
+/// If a clock goes back, no proof is accepted twice. The store knows up to which expiry it may have
 /// forgotten entries, and reports older proofs as [`Replayed`](Freshness::Replayed).
 pub struct MemoryReplayStore {
     /// The secret that decides where entries lie.
@@ -73,15 +72,15 @@ pub struct MemoryReplayStore {
 }
 
 impl MemoryReplayStore {
-    /// A store for 1,000,000 entries, of which 100,000 may belong to one client key or subject.
+    /// Makes a store for 1,000,000 entries, of which 100,000 may belong to one client key or subject.
     pub fn new() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 
-    /// A store for `capacity` entries, of which a tenth (rounded up) may belong to one client key or
+    /// Makes a store for `capacity` entries, of which a tenth (rounded up) may belong to one client key or
     /// subject.
     ///
-    /// Memory for the entries is taken as they come, and kept.
+    /// The store allocates memory as entries come, and keeps it.
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self {
             key: RandomState::new(),
@@ -99,7 +98,7 @@ impl MemoryReplayStore {
 
     /// Sets how many live entries one client key may have.
     ///
-    /// With less than the whole capacity, one client cannot make the store reject the others. A
+    /// If it is less than the whole capacity, one client cannot make the store reject the others. A
     /// service whose requests come from a few clients needs a larger share than the default.
     #[must_use]
     pub const fn capacity_per_key(mut self, entries: NonZeroUsize) -> Self {
@@ -107,12 +106,14 @@ impl MemoryReplayStore {
         self
     }
 
-    /// Sets how many live entries one subject may have: all proofs that come with tokens of one issuer
-    /// and one `sub`, or one `client_id` where there is no `sub`. As many as one client key unless set.
+    /// Sets how many live entries one subject may have.
     ///
-    /// A user can have as many keys as the issuer binds tokens to. With less than the whole capacity, one
-    /// user cannot make the store reject the others. A service that acts for itself (client credentials)
-    /// is one subject with all of its instances, and may need a larger share than the default.
+    /// A subject is one `sub` of one issuer, or one `client_id` if tokens have no `sub`. Defaults to the
+    /// limit of a client key.
+    ///
+    /// A user can have as many keys as the issuer binds tokens to. If the limit is less than the whole
+    /// capacity, one user cannot make the store reject the others. A service that acts for itself (client
+    /// credentials) is one subject with all of its instances, and may need a larger share than the default.
     #[must_use]
     pub const fn capacity_per_subject(mut self, entries: NonZeroUsize) -> Self {
         self.capacity_per_subject = Some(entries.get());
@@ -123,12 +124,12 @@ impl MemoryReplayStore {
         self.capacity_per_subject.unwrap_or(self.capacity_per_key)
     }
 
-    /// The number of entries, including expired ones that have not been removed yet.
+    /// Returns the number of entries, including expired ones that have not been removed yet.
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

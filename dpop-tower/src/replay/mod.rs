@@ -1,20 +1,18 @@
-//! Each proof counts once: the record of the proofs that have been accepted.
+//! Replay detection: each proof is accepted once.
 //!
-//! A DPoP proof travels in clear text headers through logs and proxies, and whoever copies one can
-//! send it again until it is too old. [RFC 9449 section 11.1] therefore has a server remember the
-//! `jti` of every proof it accepted for as long as that proof could be accepted again, which is the
-//! last item on the check list of [section 4.3].
+//! A DPoP proof travels in plain headers through logs and proxies. An attacker who copies one can send it
+//! again until it is too old. [RFC 9449 section 11.1] therefore recommends that a server remembers the
+//! `jti` of each accepted proof for as long as it could be accepted again.
 //!
-//! [`MemoryReplayStore`] does this for one process. Where several processes serve the same
-//! resources, they have to share one [`ReplayStore`]; otherwise each of them accepts a copied proof
-//! once.
+//! [`MemoryReplayStore`] does this for one process. Processes that serve the same resources have to share
+//! a [`ReplayStore`]. Otherwise each of them accepts a copied proof once.
 //!
 //! # Several configurations
 //!
-//! Configurations may share a store, side by side or one after the other, also with different
-//! [maximum ages](crate::DpopConfigBuilder::max_age): a proof is remembered for the longest window among
-//! them ([`AcceptanceWindows`]). Layers *around one handler* share a configuration, not just a store, or
-//! the inner one takes every proof for a replay.
+//! Configurations can share a store, also if their [maximum ages](crate::DpopConfigBuilder::max_age)
+//! differ. A proof is remembered for the longest window of all of them; see [`AcceptanceWindows`]. Nested
+//! layers have to share the configuration, not just the store, or the inner layer rejects each proof as a
+//! replay.
 //!
 //! # Example
 //!
@@ -42,7 +40,6 @@
 //! ```
 //!
 //! [RFC 9449 section 11.1]: https://www.rfc-editor.org/rfc/rfc9449#section-11.1
-//! [section 4.3]: https://www.rfc-editor.org/rfc/rfc9449#section-4.3
 
 use std::{
     fmt,
@@ -73,13 +70,14 @@ pub use self::{
     windows::AcceptanceWindows,
 };
 
-/// Identity of a proof: which client key signed it, and which `jti` it carries.
+/// The identity of a proof: the client key that signed it, and its `jti`.
 ///
-/// It has a fixed size whatever the caller wrote into `jti`, so no store keeps anything whose size
-/// a caller chose.
+/// Its size is fixed, whatever the length of the `jti`, so a store never keeps anything whose size a
+/// caller chose.
 ///
-/// Beside its identity it says whose token the proof came with, for a limit. That is not part of the
-/// identity: two keys are equal if client key and `jti` are.
+/// It also carries the subject of the token that the proof came with, so that a store can limit the
+/// entries of a subject. The subject is not part of the identity: two keys are equal if client key and
+/// `jti` are.
 #[derive(Clone, Copy)]
 pub struct ReplayKey {
     client: [u8; 32],
@@ -88,11 +86,10 @@ pub struct ReplayKey {
 }
 
 impl ReplayKey {
-    /// The identity of the proof `jti` made with the key whose RFC 7638 SHA-256 thumbprint is
-    /// `client`.
+    /// Identifies the proof `jti` of the key whose RFC 7638 SHA-256 thumbprint is `client`.
     ///
-    /// The key is part of the identity because a `jti` is unique only among the proofs of one
-    /// client: otherwise one client could use up the `jti` of another.
+    /// A `jti` is unique only among the proofs of one client. Without the key in the identity, one client
+    /// could use up the `jti` of another.
     pub fn new(client: [u8; 32], jti: &str) -> Self {
         // The prefix has a fixed length, so no other pair gives the same input.
         let proof = Sha256::new()
@@ -107,28 +104,31 @@ impl ReplayKey {
         }
     }
 
-    /// Says whose token the proof came with, by a digest.
+    /// Sets the subject of the token that the proof came with, as a digest.
     ///
-    /// The layer takes SHA-256 over the token's issuer and its `sub`, or its `client_id` where there is
-    /// no `sub`: the same in every process.
+    /// The layer uses SHA-256 over the token's issuer and its `sub`, or its `client_id` if there is no
+    /// `sub`. The digest is the same in every process.
     #[must_use]
     pub const fn of_subject(mut self, digest: [u8; 32]) -> Self {
         self.subject = Some(digest);
         self
     }
 
-    /// The thumbprint of the client key: what a limit per client is counted by.
+    /// Returns the thumbprint of the client key, for a limit per key.
     pub const fn client(&self) -> &[u8; 32] {
         &self.client
     }
 
-    /// The digest of whose token it came with: what a limit per subject is counted by, so that a user
-    /// with many keys has no more room than one with a single key. `None` if the token does not say.
+    /// Returns the digest of the token's subject, for a limit per subject, or `None` if the token has
+    /// none.
+    ///
+    /// With such a limit, a user with many keys has no more room than one with a single key.
     pub const fn subject(&self) -> Option<&[u8; 32]> {
         self.subject.as_ref()
     }
 
-    /// SHA-256 over the thumbprint and the `jti`: on its own a sufficient key for a database.
+    /// Returns the SHA-256 digest of the thumbprint and the `jti`, which is a sufficient key for a
+    /// database.
     pub const fn proof(&self) -> &[u8; 32] {
         &self.proof
     }
@@ -154,13 +154,13 @@ impl fmt::Debug for ReplayKey {
     }
 }
 
-/// Whether a proof has been seen before.
+/// The answer of a [`ReplayStore`]: whether a proof was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Freshness {
-    /// First use. The proof is on record from now on.
+    /// This is the first use. The proof is on record from now on.
     Fresh,
-    /// Seen before, or so old that a record of it may be gone. Reject the request.
+    /// The proof was used before, or is so old that its record may be gone. Reject the request.
     Replayed,
 }
 
@@ -168,54 +168,54 @@ pub enum Freshness {
 ///
 /// # Security
 ///
-/// A *false negative* ([`Fresh`](Freshness::Fresh) for a proof that was used before) lets whoever
-/// copied a proof and its token act as the client, once per false answer. A *false positive*
-/// ([`Replayed`](Freshness::Replayed) or an error for a proof that is new) rejects a good request;
-/// the client may repeat it with a new proof. So in doubt a store rejects.
+/// A *false negative*, which is [`Fresh`](Freshness::Fresh) for a proof that was used before, lets an
+/// attacker who copied a proof and its token act as the client once. A *false positive*, which is
+/// [`Replayed`](Freshness::Replayed) or an error for a new proof, rejects a good request. The client can
+/// repeat it with a new proof. Therefore a store rejects when in doubt.
 ///
-/// Every implementation has to hold to this:
+/// Every implementation has to satisfy these rules:
 ///
 /// 1. **Atomic.** Look-up and insertion are one step. Of any number of concurrent calls with one
-///    key, on any number of machines, exactly one is told `Fresh`. "Find, then save" is not enough.
+///    key, on any number of machines, exactly one returns `Fresh`. "Find, then save" is not enough.
 /// 2. **Keyed by both.** [`ReplayKey`] identifies client key *and* `jti`. Store
 ///    [`proof`](ReplayKey::proof), which covers both, and never the `jti` alone.
-/// 3. **Live entries stay.** An entry is live while `now <= expires_at`. It is not evicted, also
-///    not for lack of memory: a full store answers [`StoreErrorKind::Full`]. A store which drops
+/// 3. **Live entries stay.** An entry is live while `now <= expires_at`. It is never evicted, not even
+///    if there is no memory left: a full store returns [`StoreErrorKind::Full`]. A store that drops
 ///    old entries can be flooded until a copied proof passes.
-/// 4. **Expiry is an instant**, not a time to live counted from the call: a proof whose `iat` lies
-///    ahead of this server's clock lives longer than one that was made a minute ago. A store that
-///    goes by a clock of its own keeps entries longer by as much as the two clocks may differ. A
-///    replay does not extend the life of an entry.
-/// 5. **Over is over.** If `expires_at` is before `now`, or entries with this `expires_at` may have
-///    been removed already (a clock went back, a thread was slow), the answer is not `Fresh`.
-/// 6. **Fail closed.** Whatever keeps the store from knowing is an error, never `Fresh`.
+/// 4. **Expiry is an instant**, not a time to live counted from the call. A proof whose `iat` lies
+///    ahead of this server's clock lives longer than one that was made a minute ago. A store with a
+///    clock of its own keeps entries longer by as much as the two clocks can differ. A replay does not
+///    extend the life of an entry.
+/// 5. **Expired proofs are not fresh.** If `expires_at` is before `now`, or entries with this
+///    `expires_at` may have been removed already (a clock went back, a thread was slow), the result is
+///    not `Fresh`.
+/// 6. **Fail closed.** If the store cannot tell, it returns an error, never `Fresh`.
 /// 7. **Bounded.** Memory has a limit, and neither one client key nor one
 ///    [subject](ReplayKey::subject) with many keys can take all of it.
-///
 /// 8. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
 ///    and [`windows`](Self::windows) returns that one every time. Stores that share records share the
 ///    windows, too.
 ///
-/// The caller asks last, after the signature, the claims and the access token were found good: a
-/// bad proof must use up neither a `jti` nor memory.
+/// The layer calls the store last, after the signature, the claims and the access token. An invalid proof
+/// uses up neither a `jti` nor memory.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future before it completes leaves open whether the proof is on record. If it is,
-/// the client's request was rejected or abandoned anyway and it needs a new proof, which is the safe
-/// direction. An implementation must not record a proof *after* it has answered.
+/// If the future is dropped before it completes, the proof may or may not be on record. In both cases the
+/// request was abandoned, and the client needs a new proof for the next one. An implementation must not
+/// record a proof *after* the future has completed.
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
-    /// Puts `key` on record if there is no live entry for it, and tells which it was.
+    /// Puts `key` on record if there is no live entry for it, and returns whether there was one.
     ///
-    /// `expires_at` is the last instant, inclusive, to which the proof has to be remembered: that at
-    /// which any configuration that shares the store could still accept it (`iat` plus the longest
-    /// window of [`windows`](Self::windows)), and a few seconds for the time between looking at a proof
-    /// and asking here. `now` is the caller's reading of the clock.
+    /// `expires_at` is the last instant, inclusive, until which the proof has to be remembered. It is the
+    /// last instant at which any configuration that shares the store could accept the proof (`iat` plus
+    /// the longest of the [`windows`](Self::windows)), plus a few seconds for the time between the checks
+    /// and this call. `now` is the caller's reading of the clock.
     ///
     /// # Errors
     ///
-    /// The future gives an error if the store cannot record the proof. Nothing is stored then, as
-    /// far as the store can know.
+    /// The future yields an error if the store cannot record the proof. As far as the store can tell,
+    /// nothing is stored then.
     fn check_and_insert(
         &self,
         key: ReplayKey,
@@ -223,14 +223,15 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         now: UnixTime,
     ) -> MaybeReady<Result<Freshness, StoreError>>;
 
-    /// The windows of the configurations that use this store: a field of the store, returned as it is.
-    /// A store that passes calls on to another returns that one's.
+    /// Returns the windows of the configurations that use this store.
+    ///
+    /// They are a field of the store. A store that wraps another one returns the windows of that one.
     ///
     /// ```
     /// use dpop_tower::{
     ///     future::MaybeReady,
     ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
-    ///     time::UnixTime,
+    ///     clock::UnixTime,
     /// };
     ///
     /// #[derive(Debug)]
@@ -258,8 +259,10 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn windows(&self) -> &AcceptanceWindows;
 
-    /// How much it holds, if it knows. [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build)
-    /// warns if that is little for the time that proofs are remembered.
+    /// Returns how many entries the store can hold, if it knows.
+    ///
+    /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
+    /// the time that proofs are remembered.
     fn limits(&self) -> Option<ReplayLimits> {
         None
     }

@@ -1,4 +1,4 @@
-//! For how long used proofs have to be remembered, over all configurations that share a store.
+//! The time for which used proofs have to be remembered, over all configurations that share a store.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -14,30 +14,29 @@ use crate::clock::UnixTime;
 
 /// The acceptance windows of all configurations that share a [`ReplayStore`](super::ReplayStore).
 ///
-/// A configuration accepts a proof for as long as its window: the maximum age and the leeway. A store
-/// that two configurations share has to remember every proof for the longer of their windows, or else a
-/// proof that was used under the one passes again under the other. That is true of two layers side by
-/// side, and of a configuration that replaces another while the process runs.
+/// The window of a configuration is the time for which it accepts a proof: the maximum age plus the
+/// leeway. If two configurations share a store, it has to remember each proof for the longer window.
+/// Otherwise a proof that was used under one configuration is accepted again under the other. This applies
+/// to layers for different routes, and to a configuration that replaces another while the process runs.
 ///
-/// Every store holds one of these from the moment it is made, and hands it out with
+/// A store creates one value of this type when it is made, and returns it from
 /// [`ReplayStore::windows`](super::ReplayStore::windows).
 /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) registers the window of the
-/// configuration there; it is taken off when the last layer and the last request of that configuration
-/// are gone. Nothing else needs to be done with it. Clones are handles to the same windows.
+/// configuration. The window is removed when the last layer and the last request of that configuration are
+/// gone. Clones are handles to the same windows.
 ///
 /// # What is guaranteed
 ///
 /// - A proof is remembered for the longest window that is registered when it is used.
-/// - When a longer window is registered, proofs that were made before keep the window of that time, the
-///   shortest if it has changed more than once. A proof that is older than that is rejected as
-///   replayed, used or not, since the record of its use may be gone.
-/// - No clock is involved but the proofs' own times, so a clock that is set back, or ahead, changes
-///   nothing.
+/// - When a longer window is registered, proofs that were made earlier keep the shortest window that was
+///   in force since. A proof that is older than this is rejected as replayed even if it was not used,
+///   because the record of its use may be gone.
+/// - Only the times in proofs count, so setting the clock back or ahead changes nothing.
 ///
 /// # Several processes
 ///
-/// These windows are those of one process. Where several processes share the records of a store, and
-/// where records outlive the process, they have to remember for the longest window of any of them:
+/// The windows are those of one process. If several processes share the records of a store, or if records
+/// outlive the process, give each process the longest window of all of them with
 /// [`at_least`](Self::at_least).
 #[derive(Clone, Default)]
 pub struct AcceptanceWindows(Arc<Shared>);
@@ -78,17 +77,18 @@ impl Default for Shared {
 }
 
 impl AcceptanceWindows {
-    /// No window so far.
+    /// Starts without a window.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As if a configuration with this window were always there, so that proofs are remembered for at
-    /// least as long: for a store whose records several processes share, or which outlive the process.
-    /// Fractions of a second count as a whole one.
+    /// Starts with a window that is never removed, so that proofs are remembered for at least as long.
     ///
-    /// To give such processes a longer window, first restart all of them with the new one here, then
-    /// with the new one in their configurations.
+    /// Use it for a store whose records are shared by several processes, or outlive the process. A
+    /// fraction of a second is rounded up.
+    ///
+    /// To give such processes a longer window, first restart all of them with the new window here. Then
+    /// use the new window in their configurations.
     pub fn at_least(window: Duration) -> Self {
         let windows = Self::new();
         windows.0.add(whole_seconds(window));

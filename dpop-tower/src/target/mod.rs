@@ -1,8 +1,45 @@
-//! What clients call this service: the other side of the `htu` comparison.
+//! The URI that clients call: what the `htu` of a proof is compared with.
 //!
-//! `Host`, `:authority` and forwarded headers are what the caller says. If they decided, a malicious
-//! API could replay a proof that was made for it, by sending it here with its own name as `Host`. So
-//! the expected URI comes from configuration.
+//! `Host`, `:authority` and forwarded headers are chosen by the caller. If they decided the expected
+//! URI, a malicious API could replay a proof that was made for it: it would send the proof here with
+//! its own name as `Host`. Therefore the expected URI comes from the configuration.
+//!
+//! A [`PublicOrigin`] is enough for most services. Behind a proxy that is called by several names, a
+//! [`ForwardedTarget`] lets the proxy choose among the configured origins. For anything else, implement
+//! [`TargetUri`]:
+//!
+//! ```
+//! use dpop_tower::{
+//!     PublicOrigin,
+//!     proof::{Htu, HtuError},
+//!     target::{TargetRequest, TargetUri},
+//! };
+//!
+//! /// One service with two origins, told apart by the path.
+//! #[derive(Debug)]
+//! struct ByPath {
+//!     api: PublicOrigin,
+//!     admin: PublicOrigin,
+//! }
+//!
+//! impl TargetUri for ByPath {
+//!     fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError> {
+//!         match request.uri().path().starts_with("/admin/") {
+//!             true => self.admin.expected(request),
+//!             false => self.api.expected(request),
+//!         }
+//!     }
+//! }
+//!
+//! let target = ByPath {
+//!     api: PublicOrigin::new("https://api.example.com")?,
+//!     admin: PublicOrigin::new("https://admin.example.com")?,
+//! };
+//! let (uri, headers) = ("/admin/users".parse()?, http::HeaderMap::new());
+//! let htu = target.expected(TargetRequest::new(&uri, &headers, None))?;
+//! assert_eq!(htu.as_str(), "https://admin.example.com/admin/users");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod forwarded;
 
@@ -17,28 +54,28 @@ use crate::{
     proof::{Htu, HtuError, Origin},
 };
 
-/// Tells the URI that a proof for a request has to be made for.
+/// Determines the URI that the proof of a request has to be made for.
 ///
 /// # Security
 ///
-/// An answer that the caller can steer lets a proof that was made for another server pass here. A
-/// wrong answer of any other kind rejects good requests.
+/// If the caller can influence the result, a proof that was made for another server is accepted here.
+/// Any other wrong result rejects good requests.
 pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
-    /// The expected `htu` of a request.
+    /// Returns the expected `htu` of a request.
     ///
     /// # Errors
     ///
-    /// [`HtuError`] if the request's target is nothing a proof could be made for.
+    /// Returns an [`HtuError`] if no proof can be made for the request's target, such as `*`.
     fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError>;
 
-    /// What may be the reason if a proof for a request is for another URI, for the log.
+    /// Returns the likely reason why the proof of a request has another `htu`, for the log.
     fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {
         let _ = request;
         None
     }
 }
 
-/// What a [`TargetUri`] gets to see of a request.
+/// The parts of a request that a [`TargetUri`] can use.
 #[derive(Clone, Copy, Debug)]
 pub struct TargetRequest<'a> {
     uri: &'a Uri,
@@ -47,28 +84,29 @@ pub struct TargetRequest<'a> {
 }
 
 impl<'a> TargetRequest<'a> {
-    /// Of a request with this URI, these headers and, if it is known, this address of the peer: for code
-    /// outside of a layer that has to know the URI which the layer goes by.
+    /// Describes a request with this URI, these headers and, if it is known, this peer address.
+    ///
+    /// Use it to ask a [`TargetUri`] outside a layer for the URI that the layer expects.
     pub const fn new(uri: &'a Uri, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Self {
         Self { uri, headers, peer }
     }
 
-    /// The request's URI as the client sent it, before any router took a prefix off.
+    /// Returns the URI as the client sent it, before a router removed a prefix.
     pub const fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The request's headers.
+    /// Returns the request's headers.
     pub const fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// The address that the connection comes from, if it is known; see [`ForwardedTarget`].
+    /// Returns the address that the connection comes from, if it is known; see [`ForwardedTarget`].
     pub const fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
 
-    /// The host that the caller says it called: nothing to be trusted.
+    /// Returns the host that the caller claims to have called, which is not to be trusted.
     fn claimed_authority(&self) -> Option<&'a str> {
         match self.uri.authority() {
             Some(authority) => Some(authority.as_str()),
@@ -77,10 +115,11 @@ impl<'a> TargetRequest<'a> {
     }
 }
 
-/// The origin under which clients call this service, such as `https://api.example.com`.
+/// The origin by which clients call this service, such as `https://api.example.com`.
 ///
-/// The expected `htu` is this origin and the request's path. If the service has several public
-/// names, list them all; the request's host then chooses among them, and only among them.
+/// The expected `htu` is this origin followed by the request's path. If the service has several public
+/// names, list all of them. The request's host then selects one of the listed origins, and never
+/// another.
 ///
 /// ```
 /// use dpop_tower::PublicOrigin;
@@ -101,12 +140,12 @@ pub struct PublicOrigin {
 }
 
 impl PublicOrigin {
-    /// An origin: scheme, host and, unless it is the scheme's default, port.
+    /// Parses an origin: a scheme, a host and, unless it is the scheme's default, a port.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for anything else, such as one with a path, and for a host that no client can
-    /// call, such as `*.example.com`: patterns are not matched.
+    /// Returns a [`ConfigError`] for anything else, such as a URL with a path, and for a host that no
+    /// client can call, such as `*.example.com`. Patterns are not supported.
     pub fn new(origin: &str) -> Result<Self, ConfigError> {
         Ok(Self {
             first: parse(origin)?,
@@ -115,23 +154,24 @@ impl PublicOrigin {
         })
     }
 
-    /// Adds another origin under which the same service is called.
+    /// Adds another origin by which clients call the same service.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// Returns the same errors as [`new`](Self::new).
     pub fn with_alias(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.others.push(parse(origin)?);
         Ok(self)
     }
 
-    /// The path that a proxy takes off before it forwards a request, such as `/v1`. It is not needed
-    /// for axum's `nest`.
+    /// Sets the path prefix that a proxy removes before it forwards a request, such as `/v1`.
+    ///
+    /// It is not needed for axum's `nest`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it does not begin with a slash, ends with one, or is not the normal form of a
-    /// path (RFC 3986 section 6.2.2): without dot segments, empty segments and needless
+    /// Returns a [`ConfigError`] if the prefix does not begin with a slash, ends with one, or is not in
+    /// normal form (RFC 3986 section 6.2.2), which has no dot segments, empty segments or needless
     /// percent-encodings.
     pub fn path_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         self.check_prefix(prefix)?;
@@ -166,7 +206,7 @@ impl PublicOrigin {
         Ok(())
     }
 
-    /// The origin that the caller says it called, if it is listed.
+    /// Returns the listed origin that the caller claims to have called, or the first one.
     fn called(&self, request: TargetRequest<'_>) -> &Origin {
         if self.others.is_empty() {
             return &self.first;
@@ -180,18 +220,18 @@ impl PublicOrigin {
             .unwrap_or(&self.first)
     }
 
-    /// Those that are listed, in their order.
+    /// Returns the listed origins in their order.
     fn all(&self) -> impl Iterator<Item = &Origin> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The URI of this path, behind what a proxy has taken off.
+    /// Returns the URI of this path, with the prefix that a proxy has removed.
     fn join(&self, origin: &Origin, prefix: Option<&str>, path: &str) -> Result<Htu, HtuError> {
         let prefix = prefix.unwrap_or(&self.prefix);
         if prefix.is_empty() {
             return origin.with_path(path);
         }
-        // Were the path taken as it is, `/../` in it could climb out of the prefix.
+        // Without normalisation first, `/../` in the path could leave the prefix.
         let inner = origin.with_path(path)?;
         origin.with_path(&format!("{prefix}{}", inner.path()))
     }
@@ -262,8 +302,8 @@ impl fmt::Debug for PublicOrigin {
     }
 }
 
-/// Where the expected `htu` comes from: a [`PublicOrigin`], a [`ForwardedTarget`], or a [`TargetUri`] of
-/// your own, as a value or in an [`Arc`].
+/// The source of the expected `htu`: a [`PublicOrigin`], a [`ForwardedTarget`], or your own
+/// [`TargetUri`], as a value or in an [`Arc`].
 #[derive(Clone, Debug)]
 pub struct Target(pub(crate) Arc<dyn TargetUri>);
 

@@ -1,4 +1,4 @@
-//! Policies by path and method.
+//! Policies selected by path and method.
 
 mod index;
 mod pattern;
@@ -14,11 +14,12 @@ use self::{
 use super::{Draft, MalformedPath, Mode, Policy, path};
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// Policies by path and method, for a service that has one layer for everything.
+/// A table that selects the policy by request path and method.
 ///
-/// Patterns are those of axum 0.8: `/orders/{id}` for one segment, `/files/{*path}` for the rest of the
-/// path, which is not empty. A gRPC method is a path, too: `/pkg.Service/Method`, and all of a service
-/// `/pkg.Service/{*method}`.
+/// Use it if a service has one layer in front of all routes. Patterns have the syntax of axum 0.8:
+/// `{id}` matches one segment, as in `/orders/{id}`, and `{*path}` matches the rest of the path, which is
+/// not empty, as in `/files/{*path}`. A gRPC method is a path as well: `/pkg.Service/Method`, or
+/// `/pkg.Service/{*method}` for all methods of a service.
 ///
 /// ```
 /// use dpop_tower::{Policy, policy::PolicyTable};
@@ -34,30 +35,30 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 ///
-/// # Which policy counts
+/// # Precedence
 ///
-/// - Of the patterns that fit a path, the narrowest counts. Where two fit and neither is narrower, such
-///   as `/a/{x}/secret` and `/a/b/{*rest}`, both are obeyed.
-/// - A method that a pattern does not list gets what the pattern asks of its other methods, together with
-///   the policy of the next wider pattern.
-/// - A request that fits no pattern gets the policy of [`otherwise`](PolicyTableBuilder::otherwise) or,
-///   without one, that of the [configuration](crate::DpopConfigBuilder::policy).
+/// - The narrowest pattern that matches a path applies. If two match and neither is narrower, such as
+///   `/a/{x}/secret` and `/a/b/{*rest}`, the request has to satisfy both policies.
+/// - A method that a pattern does not list has to satisfy the policies of the listed methods and the
+///   policy of the next wider pattern.
+/// - A request that matches no pattern gets the policy of [`otherwise`](PolicyTableBuilder::otherwise).
+///   Without one, it gets the policy of the [configuration](crate::DpopConfigBuilder::policy).
 ///
 /// # Readings
 ///
-/// What is behind the layer may read a path differently: decode it once or twice, ignore path parameters
-/// (`;v=1`), doubled slashes, a slash or blanks at the end, upper and lower case, or cut it at an encoded
-/// `?` or `#`. A request has to satisfy the policy of every such reading, all of them together, as it
-/// would have to with nested layers. So `/Admin/` asks for no less than `/admin`, and a request for
-/// `/projects/group%2Fproject` passes if its token is good for `/projects/{id}` and for what
-/// `/projects/group/project` gets.
+/// The service behind the layer may read a path in another way. It may decode the path once or twice. It
+/// may ignore path parameters (`;v=1`), doubled slashes, a trailing slash, trailing blanks, or case. It may
+/// cut the path at an encoded `?` or `#`. A request has to satisfy the policies of all such readings
+/// together, as if they belonged to nested layers. Therefore `/Admin/` never requires less than `/admin`.
+/// A request for `/projects/group%2Fproject` is admitted if it satisfies the policies of both
+/// `/projects/{id}` and `/projects/group/project`.
 ///
-/// A request is rejected with 400 if its path is one that no honest client sends; see [`MalformedPath`].
+/// A path that no honest client sends is rejected with 400; see [`MalformedPath`].
 ///
 /// # Testing
 ///
-/// [`policy_for`](Self::policy_for) tells what counts for a request. A typing error in a gRPC method, or a
-/// prefix that was forgotten, shows there.
+/// [`policy_for`](Self::policy_for) returns the policy of a request. Use it to find a misspelled gRPC
+/// method or a missing prefix.
 #[derive(Clone, Debug)]
 pub struct PolicyTable {
     entries: Vec<Entry>,
@@ -87,17 +88,17 @@ struct Lookup {
     spelling: Spelling,
 }
 
-/// Rows that count together.
+/// Rows that apply together.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     rows: Vec<usize>,
     with_fallback: bool,
 }
 
-/// What counts for a request.
+/// The rows that apply to a request.
 #[derive(Debug)]
 pub(crate) enum Choice {
-    /// A row by itself.
+    /// One row alone.
     Row(usize),
     Rows(Rows),
 }
@@ -113,7 +114,7 @@ impl Rows {
         self.with_fallback = true;
     }
 
-    /// The policy of all of them together.
+    /// Returns the policy that all of them make together.
     pub(crate) fn policy(&self, table: &PolicyTable, fallback: &Policy) -> Policy {
         let rows = self.rows.iter().filter_map(|row| table.policies.get(*row));
         let fallback = (self.with_fallback || self.rows.is_empty()).then_some(fallback);
@@ -131,7 +132,7 @@ impl Rows {
         self.with_fallback
     }
 
-    /// The only one, or the fallback alone; `None` if it takes more to say.
+    /// Returns the only row, or the fallback alone, and `None` if several policies apply.
     pub(crate) fn only(&self) -> Option<Option<usize>> {
         match (self.rows.as_slice(), self.with_fallback) {
             ([], _) => Some(None),
@@ -142,13 +143,14 @@ impl Rows {
 }
 
 impl PolicyTable {
-    /// An empty table.
+    /// Returns a builder without rows.
     pub fn builder() -> PolicyTableBuilder {
         PolicyTableBuilder::default()
     }
 
-    /// The policy of a request with this method for this path, as the client sends it; `None` if that is
-    /// the configuration's own.
+    /// Returns the policy of a request with this method for this path, as the client sends it.
+    ///
+    /// Returns `None` if it is the policy of the configuration.
     ///
     /// ```
     /// use dpop_tower::{Mode, Policy, PolicyTable};
@@ -166,7 +168,7 @@ impl PolicyTable {
     ///
     /// # Errors
     ///
-    /// [`MalformedPath`] if such a request is rejected whatever its token.
+    /// Returns [`MalformedPath`] if such a request is rejected whatever its token.
     pub fn policy_for(&self, method: &Method, path: &str) -> Result<Option<Policy>, MalformedPath> {
         let rows = match self.choose(method, path)? {
             Choice::Row(row) => Rows {
@@ -183,7 +185,7 @@ impl PolicyTable {
         }
     }
 
-    /// The policy of each row, and its pattern.
+    /// Returns the policy and the pattern of each row.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&Policy, &str)> {
         (self.policies.iter().enumerate()).map(|(row, policy)| {
             let mut entries = self.entries.iter();
@@ -192,12 +194,12 @@ impl PolicyTable {
         })
     }
 
-    /// What was named for requests that no row is for.
+    /// Returns the policy for requests that match no pattern, if one was given.
     pub(crate) fn fallback(&self) -> Option<&Policy> {
         self.otherwise.as_ref()
     }
 
-    /// Which of the [`rows`](Self::rows) count for such a request, or the fallback.
+    /// Selects the [`rows`](Self::rows) that apply to such a request, or the fallback.
     pub(crate) fn choose(&self, method: &Method, path: &str) -> Result<Choice, MalformedPath> {
         if !path.starts_with('/') {
             // `OPTIONS *`, and `CONNECT` with an authority.
@@ -227,7 +229,7 @@ impl PolicyTable {
         entry.row(method)
     }
 
-    /// Adds what counts for one reading.
+    /// Adds the rows for one reading.
     fn read(&self, method: &Method, reading: &str, is_as_sent: bool, rows: &mut Rows) {
         let folded = path::folded(reading);
         let mut is_listed = false;
@@ -311,7 +313,7 @@ struct Row {
 }
 
 impl PolicyTableBuilder {
-    /// Sets the policy for all methods on paths of this pattern, except those that have one of their own.
+    /// Sets the policy for paths of this pattern, for all methods that have no policy of their own.
     pub fn route<S>(mut self, pattern: impl Into<String>, policy: Policy<S>) -> Self {
         self.rows.push(Row {
             pattern: pattern.into(),
@@ -321,11 +323,10 @@ impl PolicyTableBuilder {
         self
     }
 
-    /// Sets the policy for these methods on paths of this pattern. `GET` covers `HEAD`, unless that is
-    /// listed itself.
+    /// Sets the policy for paths of this pattern and these methods.
     ///
-    /// Methods that are not listed get what the listed ones ask for and the policy of the next wider
-    /// pattern, together.
+    /// `GET` includes `HEAD` unless `HEAD` is listed itself. A method that is not listed has to satisfy
+    /// the policies of the listed ones and the policy of the next wider pattern.
     pub fn methods<S>(
         mut self,
         pattern: impl Into<String>,
@@ -340,24 +341,24 @@ impl PolicyTableBuilder {
         self
     }
 
-    /// Sets the policy of requests that fit no pattern. Unless it is set, they get that of the
-    /// [configuration](crate::DpopConfigBuilder::policy).
+    /// Sets the policy for requests that match no pattern.
     ///
-    /// With [`Policy::deny`], a path that was forgotten or misspelled in the table is closed.
+    /// Defaults to the policy of the [configuration](crate::DpopConfigBuilder::policy). With
+    /// [`Policy::deny`], a path that is missing or misspelled in the table is closed.
     pub fn otherwise<S>(mut self, policy: Policy<S>) -> Self {
         self.otherwise = Some(policy.into_draft());
         self
     }
 
-    /// Checks the rows, each and together.
+    /// Checks the rows and builds the table.
     ///
-    /// A pattern that takes the rest of a path (`/{*rest}`), and the policy for what is not listed, may be
-    /// weaker than a row inside it. That is legitimate, but often a slip, so it is logged as a warning.
+    /// A pattern such as `/{*rest}`, or the policy for other requests, can be weaker than a row that it
+    /// includes. This is valid but often a mistake, so a warning is logged.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names a pattern that is malformed or can never fit, one that contradicts another,
-    /// and a policy that nothing can satisfy.
+    /// Returns a [`ConfigError`] that names the pattern if it is malformed, can never match, or contradicts
+    /// another, or if no request can satisfy its policy.
     pub fn build(self) -> Result<PolicyTable, ConfigError> {
         let mut policies = Vec::new();
         let mut entries: Vec<Entry> = Vec::new();
@@ -432,7 +433,7 @@ impl PolicyTable {
         })
     }
 
-    /// Which patterns that take whatever comes ask for less than a row inside them.
+    /// Describes each pattern for the rest of a path that requires less than a row it includes.
     fn weak_patterns(&self) -> Vec<String> {
         let of_patterns = self.entries.iter().filter_map(|outer| {
             let weak = self.modes(outer).min_by_key(|mode| mode.strictness())?;
@@ -448,7 +449,7 @@ impl PolicyTable {
         of_patterns.chain(of_fallback).collect()
     }
 
-    /// The same of a policy for what is not listed.
+    /// Does the same for the policy of requests that match no pattern.
     pub(crate) fn weak_fallback(&self, fallback: &Policy) -> Option<String> {
         self.weaker("what no row lists", fallback.mode(), |_| true)
     }
@@ -479,7 +480,7 @@ impl PolicyTable {
             .map(Policy::mode)
     }
 
-    /// Whether any row can reject a request.
+    /// Returns whether any row can reject a request.
     pub(crate) fn enforces(&self) -> bool {
         let all = self.policies.iter().chain(&self.otherwise);
         all.map(Policy::mode).any(Mode::enforces)
