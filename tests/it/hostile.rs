@@ -416,7 +416,7 @@ async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing(backend: 
     let proof = String::from_utf8(proof.1).unwrap();
     for (what, request) in [
         (
-            "an byte of zero",
+            "a byte of zero",
             format!(
                 "GET /orders HTTP/1.1\r\ndpop: {proof}\0\r\nauthorization: {authorization}\r\n\r\n"
             ),

@@ -1,7 +1,7 @@
 //! Public keys as JSON Web Keys (RFC 7517) and their thumbprints (RFC 7638).
 //!
 //! [`PublicJwk`] takes what RFC 9449 section 4.2 allows in a proof: the public half of an asymmetric
-//! key. A key with any private or symmetric member is rejected whole, as section 4.3 item 7 requirements.
+//! key. A key with any private or symmetric member is rejected whole, as section 4.3 item 7 requires.
 //! What an issuer publishes is first brought into that form, in a module of its own.
 
 mod published;
@@ -89,7 +89,7 @@ pub enum EcCurve {
 }
 
 impl EcCurve {
-    /// The name in the `crv` member.
+    /// Returns the name in the `crv` member.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
@@ -103,7 +103,7 @@ impl EcCurve {
         curves.into_iter().find(|curve| curve.as_str() == name)
     }
 
-    /// The bytes of one coordinate.
+    /// Returns the length in bytes of one coordinate.
     pub const fn field_len(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -116,14 +116,13 @@ impl EcCurve {
 impl PublicJwk {
     /// Parses the JSON of one key.
     ///
-    /// Members beside the key's own parameters, such as `kid` or `alg`, are allowed and ignored;
-    /// they do not enter the thumbprint (RFC 7638 section 3.2). A text of more than 16 KiB is not
-    /// looked at.
+    /// Members besides the key's own parameters, such as `kid` or `alg`, are allowed and ignored. They do
+    /// not enter the thumbprint (RFC 7638 section 3.2).
     ///
     /// # Errors
     ///
-    /// [`JwkError`] for anything but a well-formed public key of a supported kind; duplicate members
-    /// are not well-formed.
+    /// Returns a [`JwkError`] for anything but a well-formed public key of a supported kind. A key with
+    /// duplicate members, or with more than 16 KiB of text, is not well-formed.
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
         if text.len() > MAX_JWK_LEN {
             return Err(JwkError::TooLong);
@@ -200,19 +199,19 @@ impl PublicJwk {
         }
     }
 
-    /// The decoded parameters.
+    /// Returns the decoded parameters.
     pub const fn parameters(&self) -> &KeyParameters {
         &self.parameters
     }
 
-    /// The key's thumbprint (RFC 7638), over its required members only.
+    /// Returns the key's thumbprint (RFC 7638), which covers the required members only.
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
 
-    /// Whether a signature of `algorithm` can be made with a key of this kind.
+    /// Returns whether a key of this kind can sign with `algorithm`.
     ///
-    /// The caller says both the key and the `alg`; a pair that does not match is an attempt to have
+    /// The caller chooses both the key and the `alg`. A pair that does not match may be an attempt to have
     /// one kind of key read as another.
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
         match &self.parameters {
@@ -229,7 +228,7 @@ impl PublicJwk {
         }
     }
 
-    /// The bytes of a signature made with this key.
+    /// Returns the length in bytes of a signature made with this key.
     pub const fn signature_len(&self) -> usize {
         match &self.parameters {
             KeyParameters::Ec { curve, .. } => 2 * curve.field_len(),
@@ -239,7 +238,7 @@ impl PublicJwk {
     }
 }
 
-/// The key itself stays out of logs; its thumbprint identifies it.
+/// Shows the thumbprint, which identifies the key, and hides the key itself.
 impl fmt::Debug for PublicJwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublicJwk")

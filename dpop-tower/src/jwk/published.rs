@@ -57,7 +57,7 @@ fn says_nothing(value: &Value<'_>) -> bool {
     }
 }
 
-/// Java's `BigInteger` writes a sign into an byte of its own.
+/// Java's `BigInteger` writes a sign into a byte of its own.
 fn without_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.get(zeros..).unwrap_or_default()

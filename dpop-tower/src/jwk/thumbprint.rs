@@ -4,9 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::jose::base64url;
 
-/// The SHA-256 thumbprint of a public key (RFC 7638): what `cnf.jkt` binds a token to.
+/// The SHA-256 thumbprint of a public key (RFC 7638), to which `cnf.jkt` binds a token.
 ///
-/// It names a key and reveals nothing about it, so it may be logged. Its text form is 43 characters
+/// It identifies a key and reveals nothing about it, so it may be logged. Its text form is 43 characters
 /// of base64url.
 ///
 /// ```
@@ -21,12 +21,12 @@ use crate::jose::base64url;
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// The thumbprint with these bytes.
+    /// Returns the thumbprint with these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes of the SHA-256 hash.
+    /// Returns the bytes of the SHA-256 hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -11,17 +11,16 @@ use crate::{
     error::ConfigError,
 };
 
-/// What was fetched of issuers' keys, for configurations to share.
+/// The fetched keys of issuers, for several configurations to share.
 ///
-/// A process that replaces its configuration gives clones of one value to all of them, with
-/// [`Issuer::fetched_keys`](crate::Issuer::fetched_keys). Then the new configuration begins with
-/// the keys that the old one had, and an issuer that is out of reach at that moment is not missed.
+/// A process that replaces its configuration at run time gives clones of one value to all of them with
+/// [`Issuer::fetched_keys`](crate::Issuer::fetched_keys). A new configuration then starts with the keys
+/// that the old one had, even if the issuer is out of reach at that moment.
 ///
-/// Configurations share what was fetched from the same place: the metadata of the same issuer or the
-/// same URL, both with or both without plain `http`. Each applies its own algorithms and crypto backend
-/// to it. The limits for fetches count for all of them together, and the age of the keys is measured
-/// with the clock of the first. What belongs to a place is forgotten when no configuration uses that
-/// place any more.
+/// Configurations share the keys of the same issuer's metadata, or of the same URL, if both or neither
+/// allow plain `http`. Each configuration applies its own algorithms and crypto backend. The limits for
+/// fetches apply to all of them together, and the clock of the first one measures the age of the keys.
+/// Keys are dropped when no configuration uses them any more.
 ///
 /// ```
 /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin, token::FetchedKeys};
@@ -42,7 +41,7 @@ use crate::{
 pub struct FetchedKeys(Arc<Mutex<HashMap<Endpoint, Weak<Source>>>>);
 
 impl FetchedKeys {
-    /// Nothing, until a configuration fetches something.
+    /// Starts without keys.
     pub fn new() -> Self {
         Self::default()
     }

@@ -155,7 +155,7 @@ impl Admitted {
         }
         if let Found::Bound(_, facts) = &self.found {
             let (_, leeway) = self.rule.config.proof.window();
-            // The layer that admit it may have been one that asks for no nonces.
+            // The layer that admitted it may have been one that asks for no nonces.
             let needs_nonce = self.rule.config.needs_nonce(policy);
             let now = self.rule.config.clock.now();
             (policy.requirements()).check_facts(*facts, needs_nonce, now, leeway)?;

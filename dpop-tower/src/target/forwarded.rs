@@ -14,10 +14,11 @@ use crate::{
     proof::{Htu, HtuError},
 };
 
-/// Chooses among the public origins of a service by what a trusted proxy says was called: for services
-/// that are reached under several names or prefixes, and see an internal one.
+/// Selects one of the public origins of a service by the forwarded headers of a trusted proxy.
 ///
-/// Where there is one public origin, [`PublicOrigin`] alone is simpler and needs to trust nobody.
+/// Use it if clients reach the service by several names or prefixes, and the proxy calls it by an internal
+/// one. If there is one public origin, a [`PublicOrigin`] alone is simpler and does not need to trust a
+/// proxy.
 ///
 /// ```
 /// use dpop_tower::{PublicOrigin, target::ForwardedTarget};
@@ -28,29 +29,29 @@ use crate::{
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 ///
-/// # What counts
+/// # Selection
 ///
-/// - The address of the peer, the one that the connection comes from. It is known from axum's
-///   `ConnectInfo<SocketAddr>` (serve with `into_make_service_with_connect_info::<SocketAddr>()`; in tests
-///   `MockConnectInfo<SocketAddr>` does as well), from tonic's server, or from a [`PeerAddr`] in the
-///   request's extensions. If the peer is unknown or not in the list, forwarded headers are ignored and it
-///   is as with the [`PublicOrigin`] alone.
-/// - Of several hosts or prefixes in a header, the last: the one that the nearest proxy has written.
-///   Those before it may be the caller's.
-/// - A host if it is that of a listed origin, whatever its port. If several origins have it, the scheme
-///   chooses among them and then the port, of several the last that one of them has. A scheme or a port
-///   that none of them has is passed over: behind two proxies, the inner one is often called by `http`
-///   or on a port of its own. `wss` counts as `https`, and `ws` as `http`.
-/// - A prefix only if it is listed.
+/// - **Peer.** Headers count only if the connection comes from a listed network. The address of the peer
+///   is known from axum's `ConnectInfo<SocketAddr>` (serve with
+///   `into_make_service_with_connect_info::<SocketAddr>()`, or use `MockConnectInfo<SocketAddr>` in tests),
+///   from tonic's server, or from a [`PeerAddr`] in the request's extensions. If the peer is unknown or not
+///   listed, forwarded headers are ignored, and the [`PublicOrigin`] alone decides.
+/// - **Last value.** If a header has several hosts or prefixes, the last one counts, which the nearest
+///   proxy has written. The caller may have written those before it.
+/// - **Host.** A host selects a listed origin whatever its port. If several origins have this host, the
+///   scheme selects among them, and then the port: the last value that one of them has. A scheme or a
+///   port that none of them has is ignored, because an inner proxy is often called by `http` or on
+///   another port. `wss` counts as `https`, and `ws` as `http`.
+/// - **Prefix.** A prefix counts only if it is listed.
 ///
-/// What is not listed, or cannot be read, chooses nothing, and nothing chooses an origin that is not
-/// listed. If the proof turns out to be for another URL, the log says which header could not be read, or
-/// that the host is not listed.
+/// A value that is not listed or cannot be read selects nothing, and no header selects an origin that is
+/// not listed. If the proof is then for another URL, the log says which header could not be read, or that
+/// the host is not listed.
 ///
 /// # Security
 ///
-/// A proxy that passes on the caller's `Host` as `X-Forwarded-Host` lets the caller choose among the
-/// listed origins, as without a proxy; but never beyond them. List no origin that is not this service.
+/// If a proxy passes the caller's `Host` on as `X-Forwarded-Host`, the caller can select one of the listed
+/// origins, as without a proxy, but never another. Do not list an origin that is not this service.
 #[derive(Clone, Debug)]
 pub struct ForwardedTarget {
     origins: PublicOrigin,
@@ -67,10 +68,14 @@ enum Syntax {
     XForwarded,
 }
 
-/// The address that a connection comes from, for servers other than axum's and tonic's, and for
-/// listeners of your own: put it into the request's extensions before the layer.
+/// The address that a connection comes from.
 ///
-/// It has to be that of the socket. One that was read from a header is what the caller says.
+/// axum's and tonic's servers provide it. With another server or your own listener, put it into the
+/// request's extensions before the request reaches the layer.
+///
+/// # Security
+///
+/// It has to be the address of the socket. An address from a header is chosen by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub IpAddr);
 
@@ -80,7 +85,7 @@ impl ForwardedTarget {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there is no network, or one is malformed.
+    /// Returns a [`ConfigError`] if there is no network, or one is malformed.
     pub fn x_forwarded<'n>(
         origins: PublicOrigin,
         trusted: impl IntoIterator<Item = &'n str>,
@@ -92,7 +97,7 @@ impl ForwardedTarget {
     ///
     /// # Errors
     ///
-    /// As [`x_forwarded`](Self::x_forwarded).
+    /// Returns the same errors as [`x_forwarded`](Self::x_forwarded).
     pub fn forwarded<'n>(
         origins: PublicOrigin,
         trusted: impl IntoIterator<Item = &'n str>,
@@ -120,11 +125,12 @@ impl ForwardedTarget {
         })
     }
 
-    /// The values that `X-Forwarded-Prefix` may have: what the proxy takes off the path.
+    /// Sets the values that `X-Forwarded-Prefix` may have: the prefixes that the proxy removes from the
+    /// path.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] as with [`PublicOrigin::path_prefix`].
+    /// Returns a [`ConfigError`] as [`PublicOrigin::path_prefix`] does.
     pub fn prefixes<'p>(
         mut self,
         prefixes: impl IntoIterator<Item = &'p str>,
@@ -210,7 +216,7 @@ impl TargetUri for ForwardedTarget {
     }
 }
 
-/// Whether something on the way says what was called.
+/// Returns whether a proxy on the way has added forwarded headers.
 pub(super) fn has_forwarded_headers(headers: &HeaderMap) -> bool {
     [
         header::FORWARDED,

@@ -4,10 +4,10 @@ use super::{ClaimSet, ClaimsMismatch};
 use crate::{clock::UnixTime, jwk::Thumbprint};
 use serde::de::DeserializeOwned;
 
-/// Proof that the request was made by the holder of the key its access token is bound to.
+/// The access token of a request that was made by the holder of the key it is bound to.
 ///
-/// The layer puts a `BoundToken` into the request's extensions; only the layer can make one. With
-/// the `axum` feature it is an extractor, also of a type of your own: `BoundToken<MyClaims>`.
+/// The layer puts a `BoundToken` into the request's extensions, and only the layer can make one. With
+/// the feature `axum` it is an extractor. `BoundToken<MyClaims>` reads the claims into your own type.
 #[derive(Clone)]
 pub struct BoundToken<C = ClaimSet> {
     thumbprint: Thumbprint,
@@ -24,11 +24,11 @@ impl BoundToken {
         }
     }
 
-    /// Reads the claims into a type of your own.
+    /// Reads the claims into your own type.
     ///
     /// # Errors
     ///
-    /// [`ClaimsMismatch`] if they do not fit it.
+    /// Returns [`ClaimsMismatch`] if the claims do not fit the type.
     pub fn typed<C: DeserializeOwned>(&self) -> Result<BoundToken<C>, ClaimsMismatch> {
         Ok(BoundToken {
             thumbprint: self.thumbprint,
@@ -39,8 +39,9 @@ impl BoundToken {
 }
 
 impl<C> BoundToken<C> {
-    /// The thumbprint of the client's key (RFC 7638): the same for every request of this client with
-    /// this key, whatever the token.
+    /// Returns the thumbprint of the client's key (RFC 7638).
+    ///
+    /// It is the same for all requests that the client makes with this key, whatever the token.
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
@@ -55,10 +56,10 @@ impl<C> fmt::Debug for BoundToken<C> {
     }
 }
 
-/// An access token that is bound to nothing and came with the `Bearer` scheme: what an
-/// [optional](crate::Policy::optional) layer lets through beside bound ones.
+/// An unbound access token that came with the `Bearer` scheme.
 ///
-/// Whoever holds such a token can use it.
+/// Only an [optional](crate::Policy::optional) layer admits such tokens. Anyone who obtains one can use
+/// it.
 #[derive(Clone)]
 pub struct BearerToken<C = ClaimSet> {
     set: ClaimSet,
@@ -73,11 +74,11 @@ impl BearerToken {
         }
     }
 
-    /// Reads the claims into a type of your own.
+    /// Reads the claims into your own type.
     ///
     /// # Errors
     ///
-    /// [`ClaimsMismatch`] if they do not fit it.
+    /// Returns [`ClaimsMismatch`] if the claims do not fit the type.
     pub fn typed<C: DeserializeOwned>(&self) -> Result<BearerToken<C>, ClaimsMismatch> {
         Ok(BearerToken {
             claims: self.set.deserialize()?,
@@ -97,32 +98,32 @@ impl<C> fmt::Debug for BearerToken<C> {
 macro_rules! accessors {
     ($token:ident) => {
         impl<C> $token<C> {
-            /// The token's claims.
+            /// Returns the token's claims.
             pub const fn claims(&self) -> &C {
                 &self.claims
             }
 
-            /// The token's claims, by value.
+            /// Returns the token's claims by value.
             pub fn into_claims(self) -> C {
                 self.claims
             }
 
-            /// The token's issuer (`iss`).
+            /// Returns the token's issuer (`iss`).
             pub fn issuer(&self) -> Option<&str> {
                 self.set.issuer()
             }
 
-            /// The token's scopes.
+            /// Returns the token's scopes.
             pub fn scopes(&self) -> impl Iterator<Item = &str> {
                 self.set.scopes()
             }
 
-            /// Whether the token has this scope.
+            /// Returns whether the token has this scope.
             pub fn has_scope(&self, scope: &str) -> bool {
                 self.scopes().any(|granted| granted == scope)
             }
 
-            /// When the token expires.
+            /// Returns when the token expires.
             pub fn expires_at(&self) -> UnixTime {
                 self.set.expires_at()
             }

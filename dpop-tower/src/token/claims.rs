@@ -9,7 +9,7 @@ use crate::{clock::UnixTime, jose::json::numeric_date, jwk::Thumbprint};
 
 /// The claims of a verified access token. Clones share one copy.
 ///
-/// `Debug` names the claims and hides their values, which may be personal data.
+/// `Debug` shows the names of the claims and hides their values, which may be personal data.
 #[derive(Clone)]
 pub struct ClaimSet(Arc<Inner>);
 
@@ -23,33 +23,35 @@ struct Inner {
 }
 
 impl ClaimSet {
-    /// The value of a claim.
+    /// Returns the value of a claim.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.claims.get(name)
     }
 
-    /// The issuer (`iss`).
+    /// Returns the issuer (`iss`).
     pub fn issuer(&self) -> Option<&str> {
         self.text("iss")
     }
 
-    /// The subject (`sub`): the user, or the client if no user is involved. One that is no text counts
-    /// as absent.
+    /// Returns the subject (`sub`), which is the user, or the client if no user is involved.
+    ///
+    /// Returns `None` if it is not a string.
     pub fn subject(&self) -> Option<&str> {
         self.text("sub")
     }
 
-    /// The OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2). One that is no
-    /// text counts as absent.
+    /// Returns the OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2).
+    ///
+    /// Returns `None` if it is not a string.
     pub fn client_id(&self) -> Option<&str> {
         self.text("client_id")
     }
 
-    /// The scopes of the `scope` claim (RFC 9068 section 2.2.3), or of the claim that
+    /// Returns the scopes of the `scope` claim (RFC 9068 section 2.2.3), or of the claim that
     /// [`Issuer::scope_claim`](super::Issuer::scope_claim) names.
     ///
-    /// A text has scopes separated by spaces. An array has one scope in each of its texts: one with a
-    /// space in it grants nothing, and neither does what is no text.
+    /// A string contains scopes separated by spaces. An array contains one scope per string. Its elements
+    /// that contain a space or are not strings grant nothing.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         let name = self.0.scope_claim.as_deref().unwrap_or("scope");
         let (text, list) = match self.get(name) {
@@ -63,16 +65,16 @@ impl ClaimSet {
             .filter(|scope| !scope.is_empty())
     }
 
-    /// When the token expires: it is valid before this instant.
+    /// Returns when the token expires. It is valid before this instant.
     pub fn expires_at(&self) -> UnixTime {
         self.0.expires_at
     }
 
-    /// Reads the claims into a type of your own.
+    /// Reads the claims into your own type.
     ///
     /// # Errors
     ///
-    /// [`ClaimsMismatch`] if they do not fit it.
+    /// Returns [`ClaimsMismatch`] if the claims do not fit the type.
     pub fn deserialize<C: DeserializeOwned>(&self) -> Result<C, ClaimsMismatch> {
         C::deserialize(&self.0.claims).map_err(|error| ClaimsMismatch(error.to_string()))
     }
@@ -81,8 +83,8 @@ impl ClaimSet {
         read(&self.0.claims)
     }
 
-    /// SHA-256 over the issuer and the subject, or the client where there is no subject: who a token is
-    /// for, in a fixed size. `None` if it says neither.
+    /// Returns the SHA-256 digest of the issuer and the subject, or of the issuer and the client if there is
+    /// no subject. Returns `None` if the token has neither.
     pub(crate) fn subject_digest(&self) -> Option<[u8; 32]> {
         self.0.subject_digest
     }
@@ -117,10 +119,9 @@ impl fmt::Debug for ClaimSet {
     }
 }
 
-/// Claims that do not fit the type they were to be read into.
+/// The error of reading claims into a type that they do not fit.
 ///
-/// Its text names the claim that is missing; it may quote a value, so the middleware does not log it
-/// or send it anywhere.
+/// Its text may quote a value of the token, so the layer neither logs it nor sends it anywhere.
 #[derive(Clone)]
 pub struct ClaimsMismatch(String);
 
@@ -161,15 +162,15 @@ impl std::error::Error for ClaimsMismatch {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Confirmation {
-    /// Nothing: whoever has the token can use it.
+    /// The token is not bound: anyone who obtains it can use it.
     Unbound,
-    /// The DPoP key with this thumbprint (`jkt`, RFC 9449 section 6.1), and nothing else that is
-    /// known.
+    /// The token is bound to the DPoP key with this thumbprint (`jkt`, RFC 9449 section 6.1), and to
+    /// nothing else that is known.
     Key(Thumbprint),
-    /// A client certificate (`x5t#S256`, RFC 8705), alone or beside a key. This crate does not see
-    /// certificates, so such a token is never accepted.
+    /// The token is bound to a client certificate (`x5t#S256`, RFC 8705), alone or beside a key. This
+    /// crate does not see certificates, so such a token is always rejected.
     Certificate,
-    /// A method that this crate does not know. Such a token is never accepted.
+    /// The token is bound by a method that this crate does not know, so it is always rejected.
     Unknown,
 }
 
@@ -203,7 +204,7 @@ impl Confirmation {
     }
 }
 
-/// An access token that was found to be valid; whether the caller may use it is another question.
+/// An access token that is valid. Whether the caller may use it is not decided yet.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     claims: ClaimSet,
@@ -211,15 +212,16 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// Takes over the claims of a token that its [`TokenVerifier`](super::TokenVerifier) has found to
-    /// be genuine, active, and for this API.
+    /// Takes the claims of a token that a [`TokenVerifier`](super::TokenVerifier) has found to be genuine,
+    /// active and issued for this API.
     ///
-    /// Claims that are only handed on, such as `sub` and `client_id`, decide nothing here: of another
-    /// JSON type than text they count as absent.
+    /// Claims that are only passed on, such as `sub` and `client_id`, count as absent if they are not
+    /// strings.
     ///
     /// # Errors
     ///
-    /// [`TokenError`] if `exp` is missing or no date, `iss` is no text, or `cnf` is malformed.
+    /// Returns a [`TokenError`] if `exp` is missing or not a date, `iss` is not a string, or `cnf` is
+    /// malformed.
     pub fn new(claims: Map<String, Value>) -> Result<Self, TokenError> {
         let expires_at = date(&claims, "exp")?.ok_or(TokenError::missing("exp"))?;
         if claims.get("iss").is_some_and(|iss| !iss.is_string()) {
@@ -237,7 +239,7 @@ impl VerifiedToken {
         })
     }
 
-    /// Takes the scopes from this claim instead of `scope`; see [`ClaimSet::scopes`].
+    /// Sets the claim that contains the scopes, which is `scope` by default; see [`ClaimSet::scopes`].
     #[must_use]
     pub fn with_scope_claim(mut self, name: impl Into<Arc<str>>) -> Self {
         let inner = Arc::make_mut(&mut self.claims.0);
@@ -245,7 +247,7 @@ impl VerifiedToken {
         self
     }
 
-    /// Its claims.
+    /// Returns the claims.
     pub const fn claims(&self) -> &ClaimSet {
         &self.claims
     }
@@ -254,7 +256,7 @@ impl VerifiedToken {
         self.claims
     }
 
-    /// What it is bound to.
+    /// Returns what the token is bound to.
     pub const fn confirmation(&self) -> Confirmation {
         self.confirmation
     }

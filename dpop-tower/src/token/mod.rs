@@ -1,4 +1,4 @@
-//! Access tokens: what a verifier has to say about them, and the one for JWTs (RFC 9068).
+//! Access tokens: the verifier for JWTs (RFC 9068), and the trait for your own.
 
 mod bound;
 mod claims;
@@ -26,18 +26,20 @@ use crate::{
     proof::Ath,
 };
 
-/// Decides whether an access token is genuine, active and for this API.
+/// Decides whether an access token is genuine, active and issued for this API.
 ///
-/// Not whether the caller may use it: the binding to a key is checked by the layer, from the `cnf`
-/// claim of what is returned.
+/// It does not decide whether the caller may use the token. The layer compares the `cnf` claim of the
+/// result with the key of the proof.
 ///
 /// # Security
 ///
-/// A false positive admits anyone who can write such a token. A false negative rejects a good
-/// client. Anything that cannot be decided (keys or an endpoint out of reach) is
-/// [`TokenErrorKind::KeysUnavailable`], never a verdict.
+/// A false positive admits anyone who can write such a token. A false negative rejects a good client. If
+/// the verifier cannot tell, because keys or an endpoint are out of reach, it returns
+/// [`TokenErrorKind::KeysUnavailable`] and never a verdict.
 ///
-/// If the returned future is dropped, the request is given up; nothing may depend on its completion.
+/// # Cancel safety
+///
+/// If the returned future is dropped, the request is abandoned. Nothing may depend on its completion.
 pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
     /// Verifies a token at the time `now`.
     fn verify(
@@ -60,12 +62,12 @@ impl<'a> PresentedToken<'a> {
         Self { text, ath }
     }
 
-    /// The token. It must not be logged.
+    /// Returns the token. Do not log it.
     pub const fn expose(&self) -> &'a str {
         self.text
     }
 
-    /// The token's hash, which was computed for the proof and may serve as the key of a cache.
+    /// Returns the token's hash, which was computed for the proof. Use it as the key of a cache.
     pub const fn ath(&self) -> Ath {
         self.ath
     }
@@ -77,7 +79,7 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// How access tokens are verified: [`Issuer`], or a [`TokenVerifier`] of your own in an [`Arc`].
+/// The verifier of access tokens: an [`Issuer`], or your own [`TokenVerifier`] in an [`Arc`].
 #[derive(Debug)]
 pub struct Tokens(Source);
 

@@ -234,7 +234,7 @@ async fn jkt_has_one_spelling(way: Way) {
         ("a space before", format!(" {jkt}")),
         ("a space behind", format!("{jkt} ")),
         ("a new line", format!("{jkt}\n")),
-        ("an byte of zero", format!("{jkt}\0")),
+        ("a byte of zero", format!("{jkt}\0")),
         ("hex", hex.clone()),
         ("hex in upper case", hex.to_uppercase()),
         ("base64url of hex", base64url(hex)),

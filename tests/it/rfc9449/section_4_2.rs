@@ -420,7 +420,7 @@ async fn further_members_of_the_key_are_ignored(way: Way) {
         ("kid", json!("1")),
         ("kid", json!(7)),
         ("alg", json!("ES256")),
-        // josekit would reject to use these; the client is free to write them.
+        // josekit would not use these; the client is free to write them.
         ("alg", json!("RS256")),
         ("use", json!("sig")),
         ("use", json!("enc")),

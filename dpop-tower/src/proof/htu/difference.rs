@@ -1,4 +1,4 @@
-//! What to tell an operator about two target URIs that should have been equal.
+//! The difference of two target URIs that should be equal, for the log.
 
 use std::{fmt, iter};
 
@@ -27,7 +27,7 @@ pub enum HtuPart {
 }
 
 impl HtuPart {
-    /// A short name for logs and metrics, such as `path prefix`.
+    /// Returns a short name for logs and metrics, such as `path prefix`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scheme => "scheme",
@@ -48,7 +48,7 @@ impl fmt::Display for HtuPart {
     }
 }
 
-/// How the URI of a proof differs from that of the request, for whoever runs the service.
+/// The difference between the URI of a proof and that of the request, for the operator of the service.
 ///
 /// It is displayed as one line that names the first part that differs, the likely cause, and the
 /// remedy. Of the received URI it holds nothing but the scheme and the port, so that no client can
@@ -76,7 +76,7 @@ enum Kind {
 }
 
 impl HtuDifference {
-    /// The first part that differs.
+    /// Returns the first part that differs.
     pub fn part(&self) -> HtuPart {
         match self.kind {
             Kind::Scheme { .. } => HtuPart::Scheme,

@@ -50,48 +50,49 @@ pub struct Htu {
 }
 
 impl Htu {
-    /// Parses an absolute `http` or `https` URI as a client wrote it in the claim. A query and a
-    /// fragment are cut off unread.
+    /// Parses an absolute `http` or `https` URI as a client wrote it in the claim.
     ///
-    /// Work and memory are linear in the length of `uri`. There is no limit to that length here; a
-    /// `htu` claim is shorter than its proof, which is limited to 16 KiB.
+    /// A query and a fragment are removed and not checked. Work and memory are linear in the length of
+    /// `uri`, which has no limit here. The `htu` of a proof is shorter than the proof, which is limited to
+    /// 16 KiB.
     ///
     /// # Errors
     ///
-    /// If `uri` is not such a URI. Some characters that RFC 3986 does not allow in a path but that
-    /// clients send regardless (``[]^`{|}``) are accepted, and differ from their encoded form.
+    /// Returns an [`HtuError`] if `uri` is not such a URI. Some characters that RFC 3986 does not allow in a
+    /// path but that clients send (``[]^`{|}``) are accepted, and differ from their encoded form.
     pub fn parse(uri: &str) -> Result<Self, HtuError> {
         let (mut text, base, path) = parse_base(uri)?;
         push_path(&mut text, path)?;
         Ok(Self { text, base })
     }
 
-    /// The whole normalised URI, which parses to the same value again.
+    /// Returns the normalised URI, which parses to the same value again.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.base.scheme.as_str()
     }
 
-    /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
+    /// Returns the host: a name, an IPv4 address, or an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         self.base.host(&self.text)
     }
 
-    /// The port, which is that of the scheme if the URI names none.
+    /// Returns the port, which is the default port of the scheme if the URI has none.
     pub fn port(&self) -> u16 {
         self.base.port
     }
 
-    /// The path, which starts with `/`.
+    /// Returns the path, which starts with `/`.
     pub fn path(&self) -> &str {
         self.text.get(self.base.end..).unwrap_or_default()
     }
 
-    /// Why a proof for `received` does not fit a request for `self`, or `None` if it fits.
+    /// Returns how `received`, the `htu` of a proof, differs from `self`, the URI of the request, or `None`
+    /// if they are equal.
     ///
     /// ```
     /// use dpop_tower::proof::{Htu, Origin};
@@ -118,9 +119,9 @@ impl fmt::Debug for Htu {
     }
 }
 
-/// Why a text is not an [`Htu`] or an [`Origin`].
+/// The error of parsing an [`Htu`] or an [`Origin`].
 ///
-/// It never holds any of the text, which is likely an attacker's.
+/// It does not contain any of the text, which may come from an attacker.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HtuError {

@@ -5,7 +5,7 @@ use super::{
     normalise::{Base, parse_base, push_authority, push_path},
 };
 
-/// The origin under which clients reach a service: scheme, host and port.
+/// The origin by which clients reach a service: scheme, host and port.
 ///
 /// It is parsed once from configuration, and joined with the path of each request to give the
 /// [`Htu`] that a proof for this request has to name.
@@ -72,7 +72,7 @@ impl Origin {
         })
     }
 
-    /// Whether `authority`, the value of a `Host` header field or of `:authority`, names this
+    /// Returns whether `authority`, the value of a `Host` header field or of `:authority`, names this
     /// origin.
     ///
     /// Case is ignored, and a missing port is the default port of this origin's scheme. Anything
@@ -100,22 +100,22 @@ impl Origin {
             }
     }
 
-    /// The normalised origin, without a trailing slash and without a default port.
+    /// Returns the normalised origin, without a trailing slash and without a default port.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.base.scheme.as_str()
     }
 
-    /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
+    /// Returns the host: a name, an IPv4 address, or an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         self.base.host(&self.text)
     }
 
-    /// The port, which is that of the scheme if none was given.
+    /// Returns the port, which is the default port of the scheme if none was given.
     pub fn port(&self) -> u16 {
         self.base.port
     }

@@ -18,14 +18,13 @@ use crate::{
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 
-/// Access tokens that are JWTs of one issuer (RFC 9068).
+/// An issuer, and how its JWT access tokens are verified (RFC 9068).
 ///
 /// A token has to be signed with a key of the issuer, name the issuer and one of the configured
-/// audiences, be active, and have the `typ` `at+jwt`. Its keys come from where the constructor says.
+/// audiences, be active, and have the `typ` `at+jwt`. The constructor determines where the keys come from.
 ///
-/// The verdict on a token is kept, under the token's hash, so a token that was seen before costs no
-/// second signature check. A kept verdict ends with the token's `exp`, and as soon as the issuer
-/// withdraws the key that signed it.
+/// Verdicts are cached by the token's hash, so the signature of a token is verified once. A cached verdict
+/// ends with the token's `exp`, and as soon as the issuer withdraws the key that signed it.
 ///
 /// ```
 /// use dpop_tower::Issuer;
@@ -76,17 +75,17 @@ impl Issuer {
         }
     }
 
-    /// Tokens of `issuer`, whose keys are found through its metadata: the document of RFC 8414, or
-    /// that of OpenID Connect Discovery if the first does not help (no answer, a status other than
-    /// 200, no JSON, no `jwks_uri`, another issuer).
+    /// Finds the keys of `issuer` through its metadata.
     ///
-    /// Nothing is fetched before the first token arrives. Fetching is a task of its own on the tokio
-    /// runtime of the request that needs it, so that runtime has to have I/O and time enabled. There
-    /// is one attempt at a time, it takes ten seconds at most, and it continues when the request is
-    /// given up.
+    /// The metadata is the document of RFC 8414. If that one is not usable (no answer, a status other than
+    /// 200, no JSON, no `jwks_uri`, another issuer), it is the document of OpenID Connect Discovery.
     ///
-    /// - Keys older than five minutes are fetched anew in the background. They serve until they are
-    ///   an hour old, whatever the issuer does.
+    /// Nothing is fetched before the first token arrives. A separate task fetches, on the tokio runtime of
+    /// the request that needs the keys, so that runtime needs I/O and time enabled. There is one attempt at
+    /// a time. It takes ten seconds at most, and continues if the request is abandoned.
+    ///
+    /// - Keys older than five minutes are fetched again in the background. They are used until they are
+    ///   an hour old, even if the issuer is out of reach.
     /// - Without such keys, a request waits for one attempt. If that fails, the request is rejected
     ///   with [`KeysUnavailable`](crate::token::TokenErrorKind::KeysUnavailable), and so is every
     ///   other at once during the next five seconds.
@@ -112,76 +111,82 @@ impl Issuer {
         Self::new(issuer, Keys::Url(url.into()))
     }
 
-    /// Tokens of `issuer`, whose keys are in a file (a JWK Set, RFC 7517 section 5), read once when
-    /// the configuration is built.
+    /// Reads the keys of `issuer` from a file that contains a JWK Set (RFC 7517 section 5).
+    ///
+    /// The file is read once, when the configuration is built.
     pub fn jwks_file(issuer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         Self::new(issuer, Keys::File(path.into()))
     }
 
-    /// Tokens of `issuer`, whose keys are given here as the JSON of a JWK Set (RFC 7517 section 5).
+    /// Takes the keys of `issuer` as the JSON of a JWK Set (RFC 7517 section 5).
     pub fn jwks(issuer: impl Into<String>, jwks: impl Into<String>) -> Self {
         Self::new(issuer, Keys::Inline(jwks.into()))
     }
 
-    /// Adds a value that a token's `aud` may have: usually the identifier of this API. At least one
-    /// is needed, since a token for another API must not work here (RFC 9068 section 4).
+    /// Adds a value that a token's `aud` may have, which is usually the identifier of this API.
+    ///
+    /// At least one is required, because a token for another API must not be accepted here (RFC 9068
+    /// section 4).
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audiences.push(audience.into());
         self
     }
 
-    /// The algorithms that tokens may be signed with; [`Algorithm::DEFAULT`] unless set.
+    /// Sets the algorithms that tokens may be signed with. Defaults to [`Algorithm::DEFAULT`].
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.checks.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// How far `nbf` and `iat` may lie in the future: whole seconds, up to 60; 10 unless set. `exp` has
-    /// no leeway.
+    /// Sets how far `nbf` and `iat` may lie in the future: whole seconds, up to 60.
+    ///
+    /// `exp` has no leeway. Defaults to 10 seconds.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Setting::Plain(leeway);
         self
     }
 
-    /// As [`leeway`](Self::leeway), up to an hour.
+    /// Sets the leeway as [`leeway`](Self::leeway) does, up to one hour.
     ///
     /// # Security
     ///
-    /// A token is accepted this long before the issuer means it to be. The FAPI 2.0 Security Profile has
-    /// servers reject an `iat` or `nbf` that is more than 60 seconds ahead.
+    /// A token is accepted this long before the issuer intends it to be. The FAPI 2.0 Security Profile
+    /// requires servers to reject an `iat` or `nbf` that is more than 60 seconds ahead.
     #[must_use]
     pub const fn danger_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Setting::Danger(leeway);
         self
     }
 
-    /// How many verdicts are kept; 10,000 unless set, at least one.
+    /// Sets how many verdicts are cached, at least one. Defaults to 10,000.
     #[must_use]
     pub const fn cache_capacity(mut self, tokens: usize) -> Self {
         self.cache_capacity = tokens;
         self
     }
 
-    /// Takes the scopes of a token from this claim instead of `scope`: `scp`, `permissions`, `roles` or
-    /// whatever the issuer calls it. It may be a text, with scopes separated by spaces, or an array of
-    /// texts. [`ClaimSet::scopes`](super::ClaimSet::scopes) and policies go by it, and no longer by
-    /// `scope`.
+    /// Sets the claim that contains the scopes of a token, such as `scp`, `permissions` or `roles`.
+    ///
+    /// The claim is a string of scopes separated by spaces, or an array of strings.
+    /// [`ClaimSet::scopes`](super::ClaimSet::scopes) and policies use it in place of `scope`, which is the
+    /// default.
     #[must_use]
     pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
         self.checks.scope_claim = Some(name.into().into());
         self
     }
 
-    /// Also accepts the `typ` `JWT`, and tokens without any `typ`, for issuers that do not send
-    /// `at+jwt`. Every other `typ` is rejected all the same.
+    /// Also accepts the `typ` `JWT` and tokens without a `typ`, for issuers that do not send `at+jwt`.
+    ///
+    /// Any other `typ` is still rejected.
     ///
     /// # Security
     ///
-    /// The `typ` keeps other JWTs of the same issuer, ID tokens above all, from passing as access
-    /// tokens (RFC 9068 section 5). With this, only the audience does.
+    /// The `typ` prevents other JWTs of the same issuer, such as ID tokens, from being used as access
+    /// tokens (RFC 9068 section 5). With this setting, only the audience does.
     #[must_use]
     pub const fn danger_accept_typ_jwt(mut self) -> Self {
         self.checks.typ_jwt = true;
@@ -192,7 +197,7 @@ impl Issuer {
     ///
     /// # Security
     ///
-    /// Whoever is on the path can replace the keys, and with them write any token.
+    /// An attacker on the network path can replace the keys, and then issue any token.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     #[must_use]
@@ -201,8 +206,8 @@ impl Issuer {
         self
     }
 
-    /// Shares what is fetched with other configurations that are given a clone of the same value, such
-    /// as the one that this one replaces.
+    /// Shares fetched keys with all configurations that are given a clone of the same value, such as a
+    /// configuration that this one replaces.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     #[must_use]
