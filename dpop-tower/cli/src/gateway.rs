@@ -1,7 +1,7 @@
 //! A reverse proxy that checks DPoP (RFC 9449) for services that do not know it.
 //!
-//! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it lets a request in or
-//! rejects it, and forwards what is admitted to the upstream, without its credentials and with headers
+//! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it admits or rejects a
+//! request, and forwards what is admitted to the upstream, without its credentials and with headers
 //! that say who called. [`serve`] runs it on a socket, and [`watch`] has it follow the file.
 //!
 //! | module | what it does |
@@ -12,6 +12,7 @@
 //! | [`proxy`] | forwards a request that was admitted, and its response |
 //! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
 //! | [`ext_authz`] | the same for Envoy |
+//! | `command` | the subcommands of `dpop gateway` |
 //! | `asked` | what these tell of a request, and who may ask |
 //! | [`reload_state`] | what outlives a change of the file, above all the proofs that were used |
 //! | `live` | what is in force now, and how it is replaced |
@@ -21,8 +22,8 @@
 //! | `observed` | who is told of what goes over a connection |
 
 mod asked;
+mod command;
 mod cors;
-pub mod demo;
 pub mod ext_authz;
 pub mod forward_auth;
 pub mod guard;
@@ -37,6 +38,7 @@ pub mod settings;
 
 pub use self::{
     asked::TrustedProxies,
+    command::{Command, run},
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},

@@ -8,7 +8,7 @@ use http::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::{
+use crate::gateway::{
     identity::Identity,
     names::{is_misspelt, is_override},
 };

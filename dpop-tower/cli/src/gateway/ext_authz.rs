@@ -35,7 +35,7 @@ use self::{
         google::rpc::Status,
     },
 };
-use crate::{
+use crate::gateway::{
     asked::{join_challenges, misleading, peer},
     guard::Verdict,
     identity::Identity,
@@ -201,7 +201,7 @@ fn set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
     headers.iter().map(option).collect()
 }
 
-/// Answers on a socket until it is told to end; see [`serve`](crate::serve).
+/// Answers on a socket until it is told to end; see [`serve`](crate::gateway::serve).
 ///
 /// # Errors
 ///

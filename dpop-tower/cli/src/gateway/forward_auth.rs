@@ -2,7 +2,7 @@
 //! (`ForwardAuth`) and Caddy (`forward_auth`).
 //!
 //! The proxy sends the headers of the request, and in further headers which method and URI it was for.
-//! The answer is 200 with the [identity headers](crate::identity) for the proxy to pass on, or the
+//! The answer is 200 with the [identity headers](crate::gateway::identity) for the proxy to pass on, or the
 //! rejection for the client. `docs/forward-auth.md` has what the proxies need to be told.
 
 use std::{future::Future, io};
@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
 
-use crate::{
+use crate::gateway::{
     asked::{self, NotOne, OriginalRequest},
     guard::Verdict,
     live::Gateway,
@@ -255,7 +255,7 @@ impl AskingProxy {
     }
 }
 
-/// Answers on a socket until it is told to end; see [`serve`](crate::serve).
+/// Answers on a socket until it is told to end; see [`serve`](crate::gateway::serve).
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use dpop_tower::{Dpop, DpopConfig, DpopLayer, policy::PolicyTable};
 use http::{HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use crate::identity::Identity;
+use crate::gateway::identity::Identity;
 
 mod issuer;
 
@@ -148,7 +148,7 @@ impl<S> Guarded<S> {
                     Err(never) => match never {},
                 },
                 // Whoever configures no issuer admits nobody.
-                None => crate::proxy::problem(http::StatusCode::SERVICE_UNAVAILABLE),
+                None => crate::gateway::proxy::problem(http::StatusCode::SERVICE_UNAVAILABLE),
             }
         }
     }

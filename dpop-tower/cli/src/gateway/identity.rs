@@ -12,7 +12,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::names::{is_of_proxies, is_override};
+use crate::gateway::names::{is_of_proxies, is_override};
 
 const THUMBPRINT: &str = "x-dpop-thumbprint";
 const CLAIMS: [(&str, &str); 4] = [

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tower::Service;
 use tracing::{error, info, warn};
 
-use crate::{
+use crate::gateway::{
     cors::Cors,
     guard::{Guard, Guarded},
     proxy::{self, Proxy},

@@ -5,7 +5,7 @@
 
 use http::HeaderName;
 
-use crate::identity::folded;
+use crate::gateway::identity::folded;
 
 /// What frames a message, and what ends at the next hop (RFC 9110 section 7.6.1, RFC 9112 section 6).
 const FRAMING: [&str; 14] = [

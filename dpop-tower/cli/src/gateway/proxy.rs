@@ -27,7 +27,7 @@ pub use self::{
     headers::{ForwardedHeader, Forwarding},
     upstream::Upstream,
 };
-use crate::{
+use crate::gateway::{
     identity::Identity,
     server::{Activity, ConnectionPermit, Ending},
 };

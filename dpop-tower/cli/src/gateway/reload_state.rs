@@ -7,7 +7,7 @@ use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, tok
 /// The proofs that were used, the secret of nonces where none is configured, and the keys of issuers that
 /// were fetched. A [`Gateway`] keeps one for as long as it runs.
 ///
-/// [`Gateway`]: crate::Gateway
+/// [`Gateway`]: crate::gateway::Gateway
 #[derive(Clone)]
 pub struct ReloadState {
     proofs: Arc<MemoryReplayStore>,

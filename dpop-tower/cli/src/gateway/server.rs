@@ -30,7 +30,7 @@ use self::{
     framing::Framing,
     head::{Ambiguous, check},
 };
-use crate::{live::Gateway, observed::Observed, settings::Limits};
+use crate::gateway::{live::Gateway, observed::Observed, settings::Limits};
 
 mod activity;
 mod framing;

@@ -22,7 +22,7 @@ use self::{
     error::Source,
     file::{File, ModeName},
 };
-use crate::{
+use crate::gateway::{
     cors::Cors,
     guard::Guard,
     identity::Identity,

@@ -3,20 +3,20 @@
 use std::fs;
 
 use axum::body::Body;
+use dpop_cli::gateway::{
+    Settings,
+    guard::{Guard, Verdict},
+    identity::Identity,
+};
 use dpop_tower::{
     clock::TimeSource as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     target::PeerAddr,
     test_util::{TestClient, TestIssuer},
 };
-use gateway::{
-    Settings,
-    guard::{Guard, Verdict},
-    identity::Identity,
-};
 use http::{Method, Request, header};
 
-use crate::support::{Api, URL};
+use dpop_conformance::support::{Api, URL};
 
 use super::{ORIGIN, Rig, Wanted, error_of, mirror};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gateway::{
+use dpop_cli::gateway::{
     Settings, Shutdown,
     ext_authz::{
         self, ExtAuthz,

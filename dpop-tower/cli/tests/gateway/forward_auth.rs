@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::{Body, Bytes};
-use gateway::{
+use dpop_cli::gateway::{
     Settings, Shutdown, TrustedProxies,
     forward_auth::{self, AskingProxy, ForwardAuth},
 };
@@ -17,7 +17,7 @@ use super::{
     identity::{OF_THE_GATEWAY, spellings},
     mirror, send,
 };
-use crate::logging::Log;
+use dpop_conformance::logging::Log;
 
 pub(super) const PROXIES: [(AskingProxy, &str); 3] = [
     (AskingProxy::Nginx, "nginx"),

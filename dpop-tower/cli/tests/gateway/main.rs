@@ -1,7 +1,9 @@
 //! The gateway, run in this process on real sockets, with an upstream that knows nothing of DPoP.
 
 mod access;
+mod conformance;
 mod cors;
+mod documentation;
 mod ext_authz;
 mod forward_auth;
 mod identity;
@@ -10,6 +12,7 @@ mod issuers;
 mod malformed;
 mod nginx;
 mod paths;
+mod program;
 mod proxying;
 mod reload;
 mod retries;
@@ -20,8 +23,8 @@ mod told;
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::{Json, Router, body::Body};
+use dpop_cli::gateway::{self, Gateway, Settings, Shutdown};
 use dpop_tower::test_util::{TestClient, TestIssuer};
-use gateway::{Gateway, Settings, Shutdown};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;

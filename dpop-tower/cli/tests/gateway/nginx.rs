@@ -19,7 +19,7 @@ use super::{
 };
 
 /// As users copy it.
-const CONFIG: &str = include_str!("../../../examples/gateway/forward-auth/nginx.conf");
+const CONFIG: &str = include_str!("../../../../examples/gateway/forward-auth/nginx.conf");
 
 /// nginx in front of a mirror; ended with the test.
 struct Nginx {

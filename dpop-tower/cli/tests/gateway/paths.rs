@@ -5,7 +5,7 @@ use axum::{Router, body::Body, extract::Request as AxumRequest};
 use http::{Method, Request, StatusCode};
 
 use super::{ORIGIN, Rig, Wanted, ext_authz::Envoy, forward_auth::ForwardAuthRig, text};
-use crate::paths::servers::SERVERS;
+use dpop_conformance::servers::SERVERS;
 
 const ADMIN: &str = "\
 [[route]]

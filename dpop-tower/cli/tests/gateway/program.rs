@@ -29,8 +29,8 @@ use tempfile::TempDir;
 /// Longer than anything takes that is not broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn gateway(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gateway"))
+fn dpop(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dpop"))
         .args(arguments)
         .output()
         .unwrap()
@@ -52,7 +52,7 @@ impl Running {
     }
 
     fn start_with(arguments: &[&str], environment: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dpop"))
             .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
@@ -154,17 +154,17 @@ fn write_keys(folder: &TempDir, issuer: &TestIssuer) {
 
 #[test]
 fn help_names_what_it_can_do() {
-    let output = gateway(&["--help"]);
-    assert!(output.status.success());
-    let help = text(&output.stdout);
-    for part in [
-        "--check",
-        "--demo",
-        "f1-results",
-        "identity-provider",
-        "[FILE]",
+    for (arguments, parts) in [
+        (&["--help"][..], &["gateway"][..]),
+        (&["gateway", "--help"], &["serve", "check"]),
+        (&["gateway", "serve", "--help"], &["<FILE>", "SIGHUP"]),
     ] {
-        assert!(help.contains(part), "{help}");
+        let output = dpop(arguments);
+        assert!(output.status.success());
+        let help = text(&output.stdout);
+        for part in parts {
+            assert!(help.contains(part), "{help}");
+        }
     }
 }
 
@@ -172,13 +172,14 @@ fn help_names_what_it_can_do() {
 fn arguments_that_make_no_sense_are_an_error() {
     for arguments in [
         &[][..],
-        &["--check"],
-        &["--demo", "gateway.toml"],
-        &["--unknown"],
-        &["a", "b"],
-        &["f1-results", "--listen", "nowhere"],
+        &["gateway"],
+        &["gateway", "gateway.toml"],
+        &["gateway", "check"],
+        &["gateway", "serve"],
+        &["gateway", "serve", "--unknown"],
+        &["gateway", "serve", "a", "b"],
     ] {
-        let output = gateway(arguments);
+        let output = dpop(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains("--help"), "{arguments:?}");
     }
@@ -189,16 +190,16 @@ fn check_says_whether_a_file_is_good() {
     let folder = TempDir::new().unwrap();
     write_keys(&folder, &TestIssuer::new());
     let good = file(&folder, "http://127.0.0.1:1", "");
-    let output = gateway(&["--check", good.to_str().unwrap()]);
+    let output = dpop(&["gateway", "check", good.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("gateway.toml: good"));
 
     let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
     for arguments in [
-        &["--check", bad.to_str().unwrap()][..],
-        &[bad.to_str().unwrap()],
+        &["gateway", "check", bad.to_str().unwrap()][..],
+        &["gateway", "serve", bad.to_str().unwrap()],
     ] {
-        let output = gateway(arguments);
+        let output = dpop(arguments);
         assert_eq!(output.status.code(), Some(1));
         let told = text(&output.stderr);
         assert!(
@@ -212,16 +213,14 @@ fn check_says_whether_a_file_is_good() {
 fn an_address_that_is_taken_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = gateway(&["f1-results", "--listen", &address]);
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let path = file(&folder, "http://127.0.0.1:1", "");
+    let file = fs::read_to_string(&path).unwrap();
+    fs::write(&path, file.replace("127.0.0.1:0", &address)).unwrap();
+    let output = dpop(&["gateway", "serve", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot listen on"));
-}
-
-#[test]
-fn the_demo_comes_out_as_expected() {
-    let output = gateway(&["--demo"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("answers were as expected"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,9 +228,9 @@ async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
     let folder = TempDir::new().unwrap();
     let (issuer, client) = (TestIssuer::new(), TestClient::new());
     write_keys(&folder, &issuer);
-    let upstream = Running::start(&["f1-results", "--listen", "127.0.0.1:0"]);
-    let path = file(&folder, &format!("http://{}", upstream.address()), "");
-    let mut running = Running::start(&[path.to_str().unwrap()]);
+    let upstream = super::serve(super::mirror()).await;
+    let path = file(&folder, &upstream, "");
+    let mut running = Running::start(&["gateway", "serve", path.to_str().unwrap()]);
     let address = running.address();
 
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -331,7 +330,8 @@ async fn an_upstream_with_tls_has_a_certificate_that_is_trusted() {
             ("SSL_CERT_FILE", trusted.as_path()),
             ("SSL_CERT_DIR", &nothing),
         ];
-        let running = Running::start_with(&[path.to_str().unwrap()], &environment);
+        let running =
+            Running::start_with(&["gateway", "serve", path.to_str().unwrap()], &environment);
         let url = format!("http://{}/", running.address());
         let response = http.get(url).send().await.unwrap();
         assert_eq!(response.status(), status);

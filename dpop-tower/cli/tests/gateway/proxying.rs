@@ -7,8 +7,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::Seen;
 use super::{ORIGIN, Rig, Wanted, json, mirror, soon, text};
-use crate::gateway::Seen;
 
 #[tokio::test]
 async fn method_path_query_and_body_go_on_byte_for_byte() {

@@ -10,13 +10,13 @@ use std::{
 };
 
 use axum::{Router, body::Body, routing::get};
+use dpop_cli::gateway::{Settings, watch};
 use dpop_tower::test_util::TestIssuer;
-use gateway::{Settings, watch};
 use http::Request;
 use tokio::sync::mpsc;
 
 use super::{ORIGIN, Rig, Wanted, mirror, soon};
-use crate::logging::Log;
+use dpop_conformance::logging::Log;
 
 const OPEN: Wanted<'_> = Wanted {
     head: "mode = 'off'",

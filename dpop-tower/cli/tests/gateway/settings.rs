@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use gateway::{Settings, SettingsError};
+use dpop_cli::gateway::{Settings, SettingsError};
 use tempfile::TempDir;
 
 /// The line of `@` in the files below.
@@ -54,7 +54,7 @@ fn a_file_of_what_has_no_default_is_good() {
 
 #[test]
 fn the_file_that_comes_with_the_gateway_is_good() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/gateway/gateway.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/gateway/gateway.toml");
     Settings::read(&path).unwrap();
 }
 
@@ -138,7 +138,7 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
 
 #[test]
 fn every_field_is_in_the_documentation() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/gateway.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/gateway.md");
     let page = fs::read_to_string(page).unwrap();
     let mut count = 0;
     for (head, table) in [

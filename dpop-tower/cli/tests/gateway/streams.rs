@@ -9,16 +9,16 @@ use axum::{
     response::{IntoResponse as _, Response, Sse, sse::Event},
     routing::{any, get, post},
 };
-use dpop_tower::{
-    PublicOrigin,
-    clock::{SystemClock, TimeSource as _},
-};
-use gateway::{
-    Gateway, Shutdown,
+use dpop_cli::gateway::{
+    self, Gateway, Shutdown,
     guard::Guard,
     identity::Identity,
     proxy::{Forwarding, Proxy, Timeouts, Upstream},
     settings::Limits,
+};
+use dpop_tower::{
+    PublicOrigin,
+    clock::{SystemClock, TimeSource as _},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, channel::Channel};
@@ -29,7 +29,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite;
 
 use super::{ORIGIN, Rig, Wanted, mirror, send, serve, soon};
-use crate::support::{self, Api};
+use dpop_conformance::support::{self, Api};
 
 type Sender = http_body_util::channel::Sender<Bytes, Infallible>;
 

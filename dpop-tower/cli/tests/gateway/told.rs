@@ -2,7 +2,7 @@
 //! say in it.
 
 use axum::body::{Body, Bytes};
-use gateway::Settings;
+use dpop_cli::gateway::Settings;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::channel::Channel;
 use tokio::net::TcpStream;

@@ -6,7 +6,7 @@ use super::proto::envoy::{
     config::core::v3::HeaderValue as ProtoHeader,
     service::auth::v3::{CheckRequest, attribute_context::HttpRequest},
 };
-use crate::{
+use crate::gateway::{
     asked::{self, OriginalRequest},
     server::head::{self, Malformed},
 };

@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use tower::Service;
 
-use crate::observed::{Observed, Observer};
+use crate::gateway::observed::{Observed, Observer};
 
 #[cfg(not(feature = "josekit"))]
 use hyper_rustls::HttpsConnector;

@@ -6,7 +6,7 @@ use dpop_tower::target::TargetUri;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use ipnet::IpNet;
 
-use crate::{
+use crate::gateway::{
     identity::{Identity, folded},
     names::{imitates_framing, is_framing, is_of_proxies, is_override},
 };

@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use tokio::time::{Instant, timeout_at};
 
 use super::headers::clean_trailers;
-use crate::identity::Identity;
+use crate::gateway::identity::Identity;
 
 /// When a part of the request last went to the upstream.
 pub(super) struct Progress(Arc<Mutex<Instant>>);

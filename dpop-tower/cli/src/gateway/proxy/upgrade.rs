@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::headers::has_token;
-use crate::server::ConnectionPermit;
+use crate::gateway::server::ConnectionPermit;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 

@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::observed::Observer;
+use crate::gateway::observed::Observer;
 
 /// Follows the requests of one connection. Once one is ambiguous, the connection is: hyper closes it
 /// after such a request anyway.

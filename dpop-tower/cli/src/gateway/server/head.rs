@@ -5,7 +5,7 @@ use dpop_tower::proof::Origin;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use tracing::debug;
 
-use crate::proxy::problem;
+use crate::gateway::proxy::problem;
 
 /// In the extensions of a request: its connection leaves open where requests end, as
 /// [`Framing`](super::framing::Framing) has found out.

@@ -22,7 +22,7 @@ use super::{
     policies::policy,
     proof::with_window,
 };
-use crate::{identity::Identity, reload_state::ReloadState};
+use crate::gateway::{identity::Identity, reload_state::ReloadState};
 
 /// Which header has which claim.
 pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {

@@ -9,7 +9,7 @@ use super::{
     file::{File, ProxyName},
     origins::network_of,
 };
-use crate::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstream};
+use crate::gateway::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstream};
 
 /// Who asks over HTTP, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

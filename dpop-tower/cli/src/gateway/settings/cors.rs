@@ -10,7 +10,7 @@ use super::{
     error::{SettingsError, Source},
     file::{Cors as Table, File},
 };
-use crate::cors::{Cors, Origins};
+use crate::gateway::cors::{Cors, Origins};
 
 const METHODS: [Method; 6] = [
     Method::GET,

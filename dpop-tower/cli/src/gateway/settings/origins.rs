@@ -13,7 +13,7 @@ use super::{
     error::{SettingsError, Source, explain},
     file::{File, ForwardedSyntax, TrustedProxies},
 };
-use crate::proxy::{ForwardedHeader, Forwarding};
+use crate::gateway::proxy::{ForwardedHeader, Forwarding};
 
 pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, SettingsError> {
     let target = target(file, source)?;
