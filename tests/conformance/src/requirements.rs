@@ -19,13 +19,11 @@ use serde_json::{Value, json};
 use crate::{
     challenge::Challenge,
     stores::CountingStore,
-    support::{
-        Api, ORIGIN, URL, Verdict, Way, each_way, each_way_of_the_layer, invalid_proof,
-        invalid_request, invalid_token,
-    },
+    support::{Api, ORIGIN, URL, Verdict, Way, invalid_proof, invalid_request, invalid_token},
 };
 
-each_way!(
+cases! { requirements as requirements;
+each_way [
     rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ago,
     a_claim_is_as_the_policy_wants_it,
     a_policy_shortens_the_life_of_proofs_and_never_lengthens_it,
@@ -33,9 +31,8 @@ each_way!(
     asking_twice_takes_nothing_back,
     a_table_chooses_by_path_and_method,
     a_scope_that_is_missing_is_permission_denied_in_grpc,
-);
-
-each_way_of_the_layer!(
+]
+each_way_of_the_layer [
     a_token_without_the_scope_is_rejected_with_403_and_told_which,
     a_policy_takes_algorithms_away_and_never_adds_any,
     a_nonce_is_asked_for_where_the_policy_says_so,
@@ -48,7 +45,11 @@ each_way_of_the_layer!(
     a_table_sees_the_path_as_the_client_sent_it,
     handlers_can_ask_for_the_scopes_and_the_key_alone,
     rfc_9457_a_rejection_can_have_problem_details,
-);
+]
+once [
+    a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration,
+]
+}
 
 async fn hello() -> &'static str {
     "hello"
@@ -828,8 +829,7 @@ async fn rfc_9457_a_rejection_can_have_problem_details(way: Way) {
     }
 }
 
-#[test]
-fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
+async fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
     let api = Api::new();
     for (policy, told) in [
         (Policy::strict().require_scope("a b"), "scope"),

@@ -7,14 +7,16 @@ use http::Method;
 
 use crate::{
     stores::CountingStore,
-    support::{Api, URL, Verdict, Way, each_way, invalid_proof, invalid_token},
+    support::{Api, URL, Verdict, Way, invalid_proof, invalid_token},
 };
 
-each_way!(
+cases! { reuse as reuse;
+each_way [
     a_proof_can_be_used_again_as_long_as_it_is_acceptable,
     a_proof_that_was_seen_is_checked_as_before_in_everything_else,
     a_proof_that_was_rejected_does_not_count_as_seen,
-);
+]
+}
 
 fn api(way: Way) -> Api {
     way.api_with(

@@ -3,14 +3,14 @@
 
 type Step = fn(&[u8]) -> Vec<u8>;
 
-pub(crate) struct Server {
-    pub(crate) name: &'static str,
+pub struct Server {
+    pub name: &'static str,
     steps: &'static [Step],
 }
 
 impl Server {
     /// The path that it looks for a handler with.
-    pub(crate) fn read(&self, path: &str) -> String {
+    pub fn read(&self, path: &str) -> String {
         let read = self
             .steps
             .iter()
@@ -19,7 +19,7 @@ impl Server {
     }
 }
 
-pub(crate) const SERVERS: [Server; 17] = [
+pub const SERVERS: [Server; 17] = [
     // Routes on what it is sent, and decodes parameters only.
     Server {
         name: "axum",

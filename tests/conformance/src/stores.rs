@@ -10,13 +10,13 @@ use dpop_tower::{
 
 /// A store in memory that tells what it was asked.
 #[derive(Debug, Default)]
-pub(crate) struct CountingStore {
-    pub(crate) store: MemoryReplayStore,
+pub struct CountingStore {
+    pub store: MemoryReplayStore,
     asked: AtomicUsize,
 }
 
 impl CountingStore {
-    pub(crate) fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
@@ -39,14 +39,14 @@ impl ReplayStore for CountingStore {
 
 /// An outage of the replay store.
 #[derive(Debug)]
-pub(crate) struct Outage {
+pub struct Outage {
     error: fn() -> StoreError,
     windows: AcceptanceWindows,
 }
 
 impl Outage {
     /// Every answer is this.
-    pub(crate) fn of(error: fn() -> StoreError) -> Self {
+    pub fn of(error: fn() -> StoreError) -> Self {
         Self {
             error,
             windows: AcceptanceWindows::new(),

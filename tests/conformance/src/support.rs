@@ -1,6 +1,6 @@
 //! One protected API with an issuer, a client and a clock, and the ways to run a test against it.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, fmt::Debug, sync::Mutex, time::Duration};
 
 use axum::{Router, body::Body, middleware::map_response, routing::get};
 use dpop_tower::{
@@ -10,99 +10,54 @@ use dpop_tower::{
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
 };
-use gateway::{
-    Gateway,
-    guard::Guard,
-    identity::Identity,
-    proxy::{Forwarding, Proxy, Timeouts, Upstream},
-};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 /// What clients call the API.
-pub(crate) const ORIGIN: &str = "https://api.test";
+pub const ORIGIN: &str = "https://api.test";
 /// Its one resource, for `GET` and `POST`.
-pub(crate) const URL: &str = "https://api.test/orders";
+pub const URL: &str = "https://api.test/orders";
 
 /// How a test is run: with which crypto backend, and over what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
-    pub(crate) backend: Backend,
-    pub(crate) over: Over,
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    pub backend: Backend,
+    pub over: Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
+pub enum Backend {
     AwsLcRs,
     Josekit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
     /// The router is called.
     Process,
     /// HTTP/1.1 through the loopback interface, written and read by hyper.
     Socket,
-    /// That, to the gateway of the examples, which forwards to a service that knows nothing of DPoP
-    /// over a socket of its own.
-    Gateway,
+    /// That, to a proxy, which forwards to a service that knows nothing of DPoP over a socket of its
+    /// own.
+    Proxy(&'static dyn Proxy),
 }
 
-/// Makes six tests of each of these functions, which take a [`Way`]: its name and then
-/// `aws_lc_rs_in_process`, and so on. A function that is not listed is dead code, which does not
-/// pass the lints.
-macro_rules! each_way {
-    ($($test:ident),+ $(,)?) => {$(
-        mod $test {
-            crate::support::tests_of_ways! { $test
-                aws_lc_rs_in_process: AwsLcRs, Process;
-                aws_lc_rs_over_a_socket: AwsLcRs, Socket;
-                aws_lc_rs_through_the_gateway: AwsLcRs, Gateway;
-                josekit_in_process: Josekit, Process;
-                josekit_over_a_socket: Josekit, Socket;
-                josekit_through_the_gateway: Josekit, Gateway;
-            }
-        }
-    )+};
+/// What checks DPoP in front of a service that knows nothing of it.
+pub trait Proxy: Debug + Sync {
+    /// Itself, in front of what listens at `upstream`. It says in `x-dpop-subject` and the like who
+    /// calls, and leaves what the layer has left in the extensions of a response there.
+    fn protect(&self, config: DpopConfig, table: Option<&PolicyTable>, upstream: &str) -> Router;
 }
-
-/// Makes four: for tests of layers inside layers, and of what handlers get from the layer in front
-/// of them, which there is none of behind the gateway.
-macro_rules! each_way_of_the_layer {
-    ($($test:ident),+ $(,)?) => {$(
-        mod $test {
-            crate::support::tests_of_ways! { $test
-                aws_lc_rs_in_process: AwsLcRs, Process;
-                aws_lc_rs_over_a_socket: AwsLcRs, Socket;
-                josekit_in_process: Josekit, Process;
-                josekit_over_a_socket: Josekit, Socket;
-            }
-        }
-    )+};
-}
-
-macro_rules! tests_of_ways {
-    ($test:ident $($name:ident: $backend:ident, $over:ident;)+) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            use crate::support::{Backend, Over, Way};
-
-            let way = Way { backend: Backend::$backend, over: Over::$over };
-            super::$test(way).await;
-        }
-    )+};
-}
-
-pub(crate) use {each_way, each_way_of_the_layer, tests_of_ways};
 
 /// Makes two tests of each of these functions, which take a [`Backend`]: its name and then
 /// `aws_lc_rs` and `josekit`. For tests that bring a way of their own to send requests.
+#[macro_export]
 macro_rules! each_backend {
     ($($test:ident),+ $(,)?) => {$(
         mod $test {
-            use crate::support::Backend;
+            use $crate::support::Backend;
 
             #[tokio::test]
             async fn aws_lc_rs() {
@@ -117,16 +72,18 @@ macro_rules! each_backend {
     )+};
 }
 
-pub(crate) use each_backend;
-
 impl Way {
+    pub const fn new(backend: Backend, over: Over) -> Self {
+        Self { backend, over }
+    }
+
     /// An API with every default but the clock, which stands still.
-    pub(crate) fn api(self) -> Api {
+    pub fn api(self) -> Api {
         self.api_with(|tokens| tokens, |config| config)
     }
 
     /// An API with settings of the test's own.
-    pub(crate) fn api_with(
+    pub fn api_with(
         self,
         tokens: impl FnOnce(Issuer) -> Issuer,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
@@ -146,15 +103,15 @@ impl Way {
     }
 
     /// An API that answers with the subject of the token.
-    pub(crate) fn router(self, config: DpopConfig) -> Router {
+    pub fn router(self, config: DpopConfig) -> Router {
         match self.over {
             Over::Process | Over::Socket => router(config),
-            Over::Gateway => behind_the_gateway(config, None, router_by_headers()),
+            Over::Proxy(proxy) => behind(proxy, config, None, router_by_headers()),
         }
     }
 
-    /// These handlers, behind the layer; or those that go by the headers of the gateway, behind that.
-    pub(crate) fn protect(
+    /// These handlers, behind the layer; or those that go by the headers of a proxy, behind that.
+    pub fn protect(
         self,
         config: DpopConfig,
         handlers: Router,
@@ -162,37 +119,32 @@ impl Way {
     ) -> Router {
         match self.over {
             Over::Process | Over::Socket => handlers.layer(DpopLayer::new(config)),
-            Over::Gateway => behind_the_gateway(config, None, handlers_by_headers),
+            Over::Proxy(proxy) => behind(proxy, config, None, handlers_by_headers),
         }
     }
 
-    /// These handlers, which do not care who calls, behind the layer or the gateway with this table.
-    pub(crate) fn protect_by(
-        self,
-        config: DpopConfig,
-        table: PolicyTable,
-        handlers: Router,
-    ) -> Router {
+    /// These handlers, which do not care who calls, behind the layer or a proxy with this table.
+    pub fn protect_by(self, config: DpopConfig, table: PolicyTable, handlers: Router) -> Router {
         match self.over {
             Over::Process | Over::Socket => {
                 handlers.layer(DpopLayer::new(config).with_policies(table))
             }
-            Over::Gateway => behind_the_gateway(config, Some(&table), handlers),
+            Over::Proxy(proxy) => behind(proxy, config, Some(&table), handlers),
         }
     }
 
     /// What the router answers.
-    pub(crate) async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
+    pub async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
         match self.over {
             Over::Process => send(router, request).await,
-            Over::Socket | Over::Gateway => send_over_a_socket(router, request).await,
+            Over::Socket | Over::Proxy(_) => send_over_a_socket(router, request).await,
         }
     }
 }
 
 impl Backend {
     /// An API with every default but the clock, which stands still.
-    pub(crate) fn api(self) -> Api {
+    pub fn api(self) -> Api {
         let over = Over::Process;
         Way {
             backend: self,
@@ -201,14 +153,14 @@ impl Backend {
         .api()
     }
 
-    pub(crate) fn verifier(self) -> &'static dyn CryptoProvider {
+    pub fn verifier(self) -> &'static dyn CryptoProvider {
         match self {
             Self::AwsLcRs => &AwsLcRs,
             Self::Josekit => &Josekit,
         }
     }
 
-    pub(crate) fn chosen(self, config: DpopConfigBuilder) -> DpopConfigBuilder {
+    pub fn chosen(self, config: DpopConfigBuilder) -> DpopConfigBuilder {
         match self {
             Self::AwsLcRs => config.crypto(AwsLcRs),
             Self::Josekit => config.crypto(Josekit),
@@ -216,22 +168,22 @@ impl Backend {
     }
 }
 
-pub(crate) struct Api {
-    pub(crate) way: Way,
-    pub(crate) issuer: TestIssuer,
-    pub(crate) client: TestClient,
-    pub(crate) clock: ManualClock,
-    pub(crate) router: Router,
+pub struct Api {
+    pub way: Way,
+    pub issuer: TestIssuer,
+    pub client: TestClient,
+    pub clock: ManualClock,
+    pub router: Router,
 }
 
 impl Api {
     /// With every default but the clock, which stands still.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(|tokens| tokens, |config| config)
     }
 
     /// With settings of the test's own.
-    pub(crate) fn with(
+    pub fn with(
         tokens: impl FnOnce(Issuer) -> Issuer,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
     ) -> Self {
@@ -243,17 +195,17 @@ impl Api {
     }
 
     /// A good token for the client's key, to break.
-    pub(crate) fn token(&self) -> TokenBuilder {
+    pub fn token(&self) -> TokenBuilder {
         self.issuer.token().subject("alice").bound_to(&self.client)
     }
 
     /// A good proof for `GET` of [`URL`] with this token, to break.
-    pub(crate) fn proof(&self, token: &str) -> ProofBuilder {
+    pub fn proof(&self, token: &str) -> ProofBuilder {
         self.client.proof("GET", URL).access_token(token)
     }
 
     /// Sends `GET` of [`URL`] with these.
-    pub(crate) async fn get(&self, token: &str, proof: &str) -> Verdict {
+    pub async fn get(&self, token: &str, proof: &str) -> Verdict {
         self.send(
             self.client
                 .request_with_proof(Method::GET, URL, token, proof),
@@ -261,32 +213,32 @@ impl Api {
         .await
     }
 
-    pub(crate) async fn send(&self, request: Request<()>) -> Verdict {
+    pub async fn send(&self, request: Request<()>) -> Verdict {
         Verdict::of(self.response(request).await)
     }
 
-    pub(crate) async fn response(&self, request: Request<()>) -> Response<Body> {
+    pub async fn response(&self, request: Request<()>) -> Response<Body> {
         self.way.send(self.router.clone(), request).await
     }
 
     /// A configuration of the same issuer, clock and backend, for another router.
-    pub(crate) fn config(&self) -> DpopConfigBuilder {
+    pub fn config(&self) -> DpopConfigBuilder {
         let origin = PublicOrigin::new(ORIGIN).unwrap();
         let config = DpopConfig::builder(origin, self.issuer.tokens()).clock(self.clock.clone());
         self.way.backend.chosen(config)
     }
 
-    pub(crate) fn advance(&self, secs: u64) {
+    pub fn advance(&self, secs: u64) {
         self.clock.advance(Duration::from_secs(secs));
     }
 
-    pub(crate) fn now(&self) -> i64 {
+    pub fn now(&self) -> i64 {
         self.clock.now().as_secs()
     }
 }
 
 /// An API that answers with the subject of the token.
-pub(crate) fn router(config: DpopConfig) -> Router {
+pub fn router(config: DpopConfig) -> Router {
     async fn orders(token: BoundToken) -> String {
         token.claims().subject().unwrap().to_owned()
     }
@@ -295,7 +247,7 @@ pub(crate) fn router(config: DpopConfig) -> Router {
         .layer(DpopLayer::new(config))
 }
 
-/// The same, by what the gateway says.
+/// The same, by what a proxy says.
 fn router_by_headers() -> Router {
     async fn orders(headers: HeaderMap) -> String {
         headers["x-dpop-subject"].to_str().unwrap().to_owned()
@@ -303,25 +255,22 @@ fn router_by_headers() -> Router {
     Router::new().route("/orders", get(orders).post(orders))
 }
 
-/// The gateway in front of a service that listens on a socket of its own.
-fn behind_the_gateway(config: DpopConfig, table: Option<&PolicyTable>, upstream: Router) -> Router {
+/// A proxy in front of a service that listens on a socket of its own.
+fn behind(
+    proxy: &dyn Proxy,
+    config: DpopConfig,
+    table: Option<&PolicyTable>,
+    upstream: Router,
+) -> Router {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let listener = TcpListener::from_std(listener).unwrap();
     tokio::spawn(async move { axum::serve(listener, upstream).await });
-    let guard = Guard::new(config, table, Identity::default());
-    let proxy = Proxy::new(
-        Upstream::new(&url).unwrap(),
-        guard.identity().clone(),
-        Forwarding::new(PublicOrigin::new(ORIGIN).unwrap()),
-        Timeouts::default(),
-    );
-    let gateway = Gateway::from_parts(guard, &proxy.unwrap()).unwrap();
-    Router::new().fallback_service(gateway)
+    proxy.protect(config, table, &url)
 }
 
-pub(crate) async fn send(router: Router, request: Request<()>) -> Response<Body> {
+pub async fn send(router: Router, request: Request<()>) -> Response<Body> {
     let response: Result<_, Infallible> = router.oneshot(request.map(|()| Body::empty())).await;
     response.unwrap()
 }
@@ -347,11 +296,11 @@ async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Bo
 }
 
 /// The operator's side of a rejection: what the layer leaves in the response's extensions.
-pub(crate) struct Why {
-    pub(crate) reason: &'static str,
-    pub(crate) detail: String,
+pub struct Why {
+    pub reason: &'static str,
+    pub detail: String,
     /// What the client is told in words.
-    pub(crate) description: &'static str,
+    pub description: &'static str,
 }
 
 const REASON: &str = "x-test-reason";
@@ -359,7 +308,7 @@ const DETAIL: &str = "x-test-detail";
 const DESCRIPTION: &str = "x-test-description";
 
 impl Why {
-    pub(crate) fn of<B>(response: &Response<B>) -> Option<Self> {
+    pub fn of<B>(response: &Response<B>) -> Option<Self> {
         if let Some(rejection) = response.extensions().get::<Rejection>() {
             return Some(Self {
                 reason: rejection.reason(),
@@ -405,7 +354,7 @@ fn constant(text: &str) -> &'static str {
 
 /// What came of a request: admitted, or rejected with this error code for this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Admitted,
     Rejected {
         status: u16,
@@ -422,7 +371,7 @@ impl Verdict {
         clippy::needless_pass_by_value,
         reason = "a response has no further use, and tests read better without the borrow"
     )]
-    pub(crate) fn of<B>(response: Response<B>) -> Self {
+    pub fn of<B>(response: Response<B>) -> Self {
         let Some(why) = Why::of(&response) else {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
@@ -462,7 +411,7 @@ impl Verdict {
     }
 }
 
-pub(crate) const fn invalid_proof(reason: &'static str) -> Verdict {
+pub const fn invalid_proof(reason: &'static str) -> Verdict {
     Verdict::Rejected {
         status: 401,
         error: "invalid_dpop_proof",
@@ -470,7 +419,7 @@ pub(crate) const fn invalid_proof(reason: &'static str) -> Verdict {
     }
 }
 
-pub(crate) const fn invalid_token(reason: &'static str) -> Verdict {
+pub const fn invalid_token(reason: &'static str) -> Verdict {
     Verdict::Rejected {
         status: 401,
         error: "invalid_token",
@@ -478,7 +427,7 @@ pub(crate) const fn invalid_token(reason: &'static str) -> Verdict {
     }
 }
 
-pub(crate) const fn invalid_request(reason: &'static str) -> Verdict {
+pub const fn invalid_request(reason: &'static str) -> Verdict {
     Verdict::Rejected {
         status: 400,
         error: "invalid_request",
@@ -486,7 +435,7 @@ pub(crate) const fn invalid_request(reason: &'static str) -> Verdict {
     }
 }
 
-pub(crate) const fn unavailable(reason: &'static str) -> Verdict {
+pub const fn unavailable(reason: &'static str) -> Verdict {
     Verdict::Rejected {
         status: 503,
         error: "",

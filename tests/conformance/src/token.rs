@@ -2,10 +2,7 @@
 
 use crate::{
     crypto::{JoseKey, base64url, from_base64url, hmac_jws, signing_input},
-    support::{
-        Api, ORIGIN, URL, Verdict, Way, Why, each_way, each_way_of_the_layer, invalid_proof,
-        invalid_request, invalid_token,
-    },
+    support::{Api, ORIGIN, URL, Verdict, Way, Why, invalid_proof, invalid_request, invalid_token},
 };
 use axum::{
     Router,
@@ -30,7 +27,8 @@ use std::{
     time::Duration,
 };
 
-each_way!(
+cases! { token as token;
+each_way [
     rfc_7519_section_4_1_4_a_token_ends_at_the_second_of_exp,
     rfc_7519_section_4_1_5_nbf_and_iat_may_be_ahead_by_the_leeway,
     no_date_of_a_token_is_too_extreme_for_arithmetic,
@@ -66,12 +64,12 @@ each_way!(
     a_changed_token_gains_nothing_from_the_original_being_known,
     tokens_are_not_mixed_up_however_small_the_cache_is,
     the_reason_says_which_claim_it_is_and_nothing_of_the_token,
-);
-
-each_way_of_the_layer!(
+]
+each_way_of_the_layer [
     a_handler_sees_the_scopes_of_the_token,
     a_handler_sees_what_the_token_says,
-);
+]
+}
 
 const ISSUER: &str = "https://issuer.test";
 

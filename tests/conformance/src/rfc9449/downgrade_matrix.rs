@@ -1,14 +1,18 @@
 //! Section 7.2: what a token says of its binding, how it is sent, and the policy of the route: every
 //! combination, as docs/downgrade.md has it.
 
-use crate::support::{Api, URL, Verdict, Way, Why, each_way};
+use crate::support::{Api, URL, Verdict, Way, Why};
 use axum::{Router, body::to_bytes, extract::Request, routing::get};
 use dpop_tower::{BearerToken, BoundToken, Policy, Report, test_util::TestClient};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
 
-each_way!(rfc_9449_section_7_2_the_downgrade_matrix,);
+cases! { rfc9449::downgrade_matrix as downgrade_matrix;
+each_way [
+    rfc_9449_section_7_2_the_downgrade_matrix,
+]
+}
 
 /// How a token is sent, in the order of the columns.
 fn requests(api: &Api, thief: &TestClient, token: &str) -> [HeaderMap; 6] {
@@ -113,7 +117,7 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
 
 /// The tables of the page: of each policy the cells of each row.
 fn page() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/downgrade.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/downgrade.md");
     let text = fs::read_to_string(path).unwrap();
     let mut tables = BTreeMap::new();
     for part in text.split("## `Policy::").skip(1) {

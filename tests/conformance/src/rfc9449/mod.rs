@@ -2,13 +2,13 @@
 //! socket.
 
 mod case;
-mod downgrade_matrix;
-mod known_bugs;
-mod nonce_for_iat;
-mod section_11_1;
-mod section_4_2;
-mod section_4_3;
-mod section_6;
-mod section_7_1;
-mod section_7_2;
-mod section_9;
+pub mod downgrade_matrix;
+pub mod known_bugs;
+pub mod nonce_for_iat;
+pub mod section_11_1;
+pub mod section_4_2;
+pub mod section_4_3;
+pub mod section_6;
+pub mod section_7_1;
+pub mod section_7_2;
+pub mod section_9;

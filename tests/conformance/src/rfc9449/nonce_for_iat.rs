@@ -11,14 +11,20 @@ use dpop_tower::{
 };
 use http::Method;
 
-use crate::support::{Api, URL, Verdict, Way, each_way, invalid_proof, send};
+use crate::support::{Api, URL, Verdict, Way, invalid_proof, send};
 
-each_way!(
+cases! { rfc9449::nonce_for_iat as nonce_for_iat;
+each_way [
     with_a_good_nonce_a_clients_clock_may_be_off_by_any_amount,
     without_a_good_nonce_the_clocks_have_to_agree,
     a_proof_by_its_nonce_is_good_for_as_long_as_that_and_once,
     the_age_that_a_policy_asks_for_counts_from_the_nonce,
-);
+]
+once [
+    a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too,
+    nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration,
+]
+}
 
 const USED: Verdict = invalid_proof("proof_replayed");
 
@@ -139,7 +145,6 @@ async fn the_age_that_a_policy_asks_for_counts_from_the_nonce(way: Way) {
 }
 
 /// One of them goes by `iat`, the other by the nonce, and they share what was used.
-#[tokio::test]
 async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     let api = Api::new();
     let store = Arc::new(MemoryReplayStore::new());
@@ -173,8 +178,7 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     }
 }
 
-#[test]
-fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration() {
+async fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration() {
     #[derive(Debug)]
     struct Timeless;
 

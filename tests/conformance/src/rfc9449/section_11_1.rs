@@ -1,7 +1,7 @@
 //! Section 11.1: each proof counts once, and only an accepted one counts.
 
 use crate::stores::CountingStore;
-use crate::support::{Api, URL, Verdict, Way, each_way, invalid_proof, unavailable};
+use crate::support::{Api, URL, Verdict, Way, invalid_proof, unavailable};
 use dpop_tower::{
     clock::UnixTime,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
@@ -11,7 +11,8 @@ use http::Method;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::sync::Barrier;
 
-each_way!(
+cases! { rfc9449::section_11_1 as section_11_1;
+each_way [
     a_proof_passes_once,
     of_64_concurrent_copies_of_a_proof_exactly_one_passes,
     a_jti_counts_once_however_often_its_client_signs_it,
@@ -26,7 +27,8 @@ each_way!(
     a_client_that_has_used_up_its_share_does_not_lock_out_the_others,
     a_user_with_ten_keys_does_not_lock_out_the_others,
     a_client_that_acts_for_itself_is_a_subject,
-);
+]
+}
 
 fn size(entries: usize) -> NonZeroUsize {
     NonZeroUsize::new(entries).unwrap()

@@ -16,10 +16,11 @@ use serde_json::{Map, Value, json};
 use super::case::{Case, JoseClient, jwk_of, object};
 use crate::{
     crypto::{FITTING, JoseKey, base64url, from_base64url, rsa, signing_input},
-    support::{URL, Verdict, Way, each_way, invalid_proof},
+    support::{URL, Verdict, Way, invalid_proof},
 };
 
-each_way!(
+cases! { rfc9449::section_4_2 as section_4_2;
+each_way [
     rfc_7515_section_2_base64url_has_one_spelling,
     header_and_payload_are_one_json_object_each,
     every_header_parameter_is_required_and_has_its_json_type,
@@ -46,7 +47,8 @@ each_way!(
     exp_and_nbf_of_a_proof_are_obeyed,
     a_jti_has_1_to_256_bytes,
     a_proof_has_at_most_16_kib,
-);
+]
+}
 
 /// The signature is over the odd spelling, so nothing but the spelling is wrong.
 async fn rfc_7515_section_2_base64url_has_one_spelling(way: Way) {

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use super::case::{Case, JoseClient, jwk_of, object};
 use crate::{
     crypto::{JoseKey, base64url, der_signature, from_base64url, hmac_jws, signing_input},
-    support::{Over, URL, Verdict, Way, each_way, invalid_proof, invalid_token},
+    support::{Over, URL, Verdict, Way, invalid_proof, invalid_token},
 };
 
-each_way!(
+cases! { rfc9449::section_4_3 as section_4_3;
+each_way [
     a_good_request_is_admitted_once,
     item_1_there_is_exactly_one_dpop_header,
     item_2_only_the_compact_serialization_is_a_proof,
@@ -40,7 +41,8 @@ each_way!(
     item_11_the_default_window_is_70_s_back_and_10_s_ahead,
     item_12_ath_is_the_hash_of_this_token,
     item_12_the_token_is_bound_to_the_key_of_the_proof,
-);
+]
+}
 
 async fn a_good_request_is_admitted_once(way: Way) {
     let api = way.api();
@@ -126,7 +128,7 @@ async fn item_2_only_the_compact_serialization_is_a_proof(way: Way) {
         client.case.reject(what, &text, malformed).await;
     }
     // A socket takes spaces around a value off (RFC 9110 section 5.5), so there it would be a good one.
-    if way.over == Over::Process {
+    if matches!(way.over, Over::Process) {
         for (what, text) in [
             ("a space before", format!(" {proof}")),
             ("a space behind", format!("{proof} ")),

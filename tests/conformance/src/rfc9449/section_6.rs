@@ -7,13 +7,15 @@ use sha2::{Digest as _, Sha256};
 use super::case::JoseClient;
 use crate::{
     crypto::{JoseKey, base64url},
-    support::{Verdict, Way, each_way, invalid_token},
+    support::{Verdict, Way, invalid_token},
 };
 
-each_way!(
+cases! { rfc9449::section_6 as section_6;
+each_way [
     a_token_is_bound_to_the_sha_256_thumbprint_of_the_key,
     a_token_of_one_key_is_no_token_of_another,
-);
+]
+}
 
 /// One algorithm for every kind of key.
 const KINDS: [Algorithm; 5] = [

@@ -1,8 +1,7 @@
 //! Section 7.1: what a rejected client is told, over HTTP and gRPC.
 
 use crate::support::{
-    Api, ORIGIN, URL, Verdict, Way, Why, each_way, invalid_request, invalid_token, send,
-    unavailable,
+    Api, ORIGIN, URL, Verdict, Way, Why, invalid_request, invalid_token, send, unavailable,
 };
 use crate::{challenge::Challenge, stores::Outage};
 use axum::{Router, body::Body};
@@ -20,7 +19,8 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use std::{num::NonZeroUsize, sync::Arc};
 
-each_way!(
+cases! { rfc9449::section_7_1 as section_7_1;
+each_way [
     every_rejection_has_its_status_and_error_code,
     every_401_and_400_has_one_dpop_challenge_that_can_be_parsed,
     every_rejection_must_not_be_stored_and_has_an_empty_body,
@@ -39,7 +39,8 @@ each_way!(
     bearer_and_dpop_credentials_together_are_rejected,
     no_rejection_speaks_to_proxies,
     the_challenge_lists_the_configured_algorithms_in_their_order,
-);
+]
+}
 
 /// A request that is rejected, and how.
 struct Case {

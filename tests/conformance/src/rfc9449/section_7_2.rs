@@ -1,7 +1,7 @@
 //! Section 7.2: a token that is bound to something is never a bearer token, and one that is bound to
 //! nothing never passes for a bound one.
 
-use crate::support::{Api, Over, URL, Verdict, Way, each_way, invalid_request, invalid_token};
+use crate::support::{Api, Over, URL, Verdict, Way, invalid_request, invalid_token};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -11,12 +11,14 @@ use axum::{
 use dpop_tower::{BearerToken, BoundToken, Policy};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-each_way!(
+cases! { rfc9449::section_7_2 as section_7_2;
+each_way [
     the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_token,
     a_second_authorization_header_is_rejected_whatever_it_is,
     a_token_anywhere_but_in_the_authorization_header_is_no_token,
     a_bearer_token_that_is_not_valid_is_rejected_as_any_other,
-);
+]
+}
 
 /// An API that answers with how the token got in.
 fn router(api: &Api, policy: Policy) -> Router {
@@ -119,7 +121,7 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
             format!(" Bearer {token}"),
             match way.over {
                 Over::Process => malformed,
-                Over::Socket | Over::Gateway => as_bearer,
+                Over::Socket | Over::Proxy(_) => as_bearer,
             },
         ),
         (format!("Bearer {token},"), malformed),

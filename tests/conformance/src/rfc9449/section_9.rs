@@ -2,9 +2,7 @@
 
 use crate::{
     stores::CountingStore,
-    support::{
-        Api, URL, Verdict, Way, each_way, each_way_of_the_layer, invalid_proof, unavailable,
-    },
+    support::{Api, URL, Verdict, Way, invalid_proof, unavailable},
 };
 use axum::{Router, body::Body};
 use dpop_tower::{
@@ -15,7 +13,8 @@ use http::{Method, Request, Response, header};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-each_way!(
+cases! { rfc9449::section_9 as section_9;
+each_way [
     a_proof_without_nonce_is_challenged_and_passes_with_the_nonce_it_got,
     a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one,
     a_nonce_that_is_no_string_is_an_invalid_claim,
@@ -32,9 +31,11 @@ each_way!(
     nodes_that_share_a_secret_accept_each_others_nonces,
     a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed,
     a_proof_that_was_signed_ahead_of_time_is_rejected_when_its_time_has_come,
-);
-
-each_way_of_the_layer!(a_challenge_of_an_extractor_brings_a_nonce_too,);
+]
+each_way_of_the_layer [
+    a_challenge_of_an_extractor_brings_a_nonce_too,
+]
+}
 
 const PERIOD: u64 = 120;
 
