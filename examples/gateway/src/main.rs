@@ -1,0 +1,58 @@
+//! What it takes to see `dpop gateway` work. Without arguments it starts everything on this machine and
+//! shows what a client gets through the gateway, and what a thief does not.
+
+mod demo;
+mod f1_results;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use demo_support::{IdentityProvider, interrupted, listen};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Show what the gateway does, and exit, with 1 if any answer was not as expected.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// The program `dpop`, if it is not to be built.
+    #[arg(long)]
+    dpop: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Serve race results at port 9000, for the gateway to protect.
+    F1Results,
+    /// Issue DPoP-bound tokens at port 9001 to whoever asks.
+    IdentityProvider,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let Arguments { dpop, part } = Arguments::parse();
+    let (port, router) = match part {
+        None if demo::show(dpop).await? => return Ok(ExitCode::SUCCESS),
+        None => return Ok(ExitCode::FAILURE),
+        Some(Part::F1Results) => (9000, f1_results::router()),
+        Some(Part::IdentityProvider) => {
+            let provider = identity_provider("http://127.0.0.1:9001", "http://127.0.0.1:8080");
+            (9001, provider.router())
+        }
+    };
+    let (listener, url) = listen(port).await?;
+    println!("listening on {url}");
+    axum::serve(listener, router)
+        .with_graceful_shutdown(interrupted())
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The one that `gateway.toml` names.
+fn identity_provider(url: &str, gateway: &str) -> IdentityProvider {
+    IdentityProvider::new(url, "https://f1.example")
+        .scope("f1:read")
+        .try_with(gateway, "f1-results")
+}
