@@ -55,7 +55,7 @@ macro_rules! cases_with {
 }
 
 /// Makes a module of tests of every module of cases, with the macro that it is given: that gets the
-/// module's path and three lists, as [`cases!`] has them.
+/// module's path and three lists, as `cases!` has them.
 #[macro_export]
 macro_rules! every_case {
     ($($tests:tt)+) => {

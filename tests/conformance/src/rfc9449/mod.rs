@@ -1,5 +1,5 @@
-//! RFC 9449, section by section: each test runs with each crypto backend, in process and over a
-//! socket.
+//! RFC 9449, section by section: each case runs with each crypto backend, in process, over a socket and
+//! through a proxy.
 
 mod case;
 pub mod downgrade_matrix;
