@@ -160,14 +160,31 @@ one_crypto_library_each() {
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
     one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
     one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring" &&
-    one_crypto_library gateway aws-lc-rs aws-lc-sys "$openssl|ring" &&
-    one_crypto_library gateway josekit openssl-sys "$aws_lc|ring"
+    one_crypto_library dpop-cli aws-lc-rs aws-lc-sys "$openssl|ring" &&
+    one_crypto_library dpop-cli josekit openssl-sys "$aws_lc|ring"
 }
 
-# The usual one is built after it, to the same place.
-quickstart_without_openssl() {
-  cargo build --locked -p quickstart --no-default-features --features aws-lc-rs &&
-    cp target/debug/quickstart target/debug/quickstart-aws-lc-rs
+# `jwks` is there so that an empty or broken list of features is a failure.
+no_test_utilities() {
+  local features
+  features=$(cargo tree --locked -p dpop-cli -e normal,build,features --prefix none) || return 1
+  grep -qF 'dpop-tower feature "jwks"' <<<"$features" || return 1
+  ! grep -F 'dpop-tower feature "test-util"' <<<"$features"
+}
+
+# The usual ones are built after them, to the same place.
+without_openssl() {
+  cargo build --locked -p quickstart -p dpop-cli --no-default-features \
+    --features quickstart/aws-lc-rs,dpop-cli/aws-lc-rs || return 1
+  local program
+  for program in quickstart dpop; do
+    cp "target/debug/$program" "target/debug/$program-aws-lc-rs" || return 1
+  done
+}
+
+# At once, so that what they have in common is built once.
+examples() {
+  cargo build --locked -p quickstart -p policies -p grpc-example -p gateway-example
 }
 
 docs() {
@@ -223,19 +240,20 @@ suite "unit tests with serde_json's arbitrary_precision" cargo \
   cargo test --locked -p dpop-tower --lib --no-default-features \
   --features test-util,serde_json/arbitrary_precision
 check "one crypto library in a program" one_crypto_library_each
+check "no test utilities in dpop" no_test_utilities
 suite "the library's own tests without OpenSSL" cargo \
   cargo test --locked -p dpop-tower --no-default-features --features "$WITHOUT_OPENSSL" --no-fail-fast
 check "documentation" docs
-check "quickstart without OpenSSL is built" quickstart_without_openssl
+check "quickstart and dpop without OpenSSL are built" without_openssl
+check "examples are built" examples
+# By itself, so that it is seen to need nothing of the test utilities.
+check "dpop is built" cargo build --locked -p dpop-cli
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
-check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
-check "policies" cargo run --locked --quiet -p policies
-check "gRPC example is built" cargo build --locked -p grpc-example
+check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
-check "gateway without OpenSSL --demo" cargo run --locked --quiet -p gateway \
-  --no-default-features --features aws-lc-rs -- --demo
-check "gateway --demo" cargo run --locked --quiet -p gateway -- --demo
+check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
+check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const { DPOP_AUDIENCE, DPOP_ISSUER, DPOP_NONCE, DPOP_PUBLIC_ORIGIN, PORT } = process.env;
 const binary =
-  process.env.GATEWAY_BIN ?? fileURLToPath(new URL('../../target/debug/gateway', import.meta.url));
+  process.env.DPOP_BIN ?? fileURLToPath(new URL('../../target/debug/dpop', import.meta.url));
 
 // Who calls, it knows from the gateway.
 const upstream = http.createServer((request, response) => {
@@ -45,7 +45,7 @@ path = "/healthz"
 mode = "off"
 `,
 );
-const gateway = spawn(binary, [file], { stdio: ['ignore', 'inherit', 'inherit'] });
+const gateway = spawn(binary, ['gateway', 'serve', file], { stdio: ['ignore', 'inherit', 'inherit'] });
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => gateway.kill(signal));
 const [code] = await once(gateway, 'exit');
 await rm(folder, { recursive: true });

@@ -9,9 +9,12 @@ use dpop_tower::{
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower_http::cors::CorsLayer;
 
-use crate::support::{Api, URL, Verdict, Way, each_way};
+use crate::{
+    each_way_of_the_layer,
+    support::{Api, URL, Verdict, Way},
+};
 
-each_way!(
+each_way_of_the_layer!(
     a_preflight_of_a_page_that_uses_dpop_passes,
     a_page_can_send_json,
     what_an_api_adds_takes_nothing_away,

@@ -1,15 +1,8 @@
 //! What the documentation says of tests is true.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use dpop_conformance::documentation::{missing_tests, named, pages, repository};
 
 /// The text of a module of the library, of those inside it, and of their tests.
 fn module_text(module: &str) -> String {
@@ -26,53 +19,18 @@ fn module_text(module: &str) -> String {
     text
 }
 
-/// The tests of this binary, as it lists them itself.
-fn listed_tests() -> BTreeSet<String> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--list", "--format=terse"])
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test"))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// What a page names in backticks with this prefix, without it.
-fn named<'p>(page: &'p str, prefix: &str) -> Vec<&'p str> {
-    page.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter_map(|name| name.strip_prefix(prefix))
-        .collect()
-}
-
-/// A name with `it` in front is one of these tests, or one that is run in several ways; one with `lib`
-/// is a unit test of a module.
+/// A name with `it` in front is one of these tests, one with `lib` a unit test of a module. Those with
+/// `gateway` are looked after by that binary.
 #[test]
 fn every_test_that_the_documentation_names_exists() {
-    let listed = listed_tests();
-    let is_listed = |name: &str| {
-        let ways = format!("{name}::");
-        listed.contains(name) || listed.iter().any(|test| test.starts_with(&ways))
-    };
     let is_unit_test = |name: &str| {
         let (module, test) = name.split_once("::").unwrap();
         let code = module_text(module);
         let (_, tests) = code.split_once("#[test]").unwrap_or_default();
         tests.contains(&format!("fn {test}("))
     };
-    let (mut count, mut missing) = (0, Vec::new());
+    let (mut count, mut missing) = missing_tests("it");
     for (path, page) in pages() {
-        for name in named(&page, "it::") {
-            count += 1;
-            if !is_listed(name) {
-                missing.push(format!("{}: it::{name}", path.display()));
-            }
-        }
         for name in named(&page, "lib::") {
             count += 1;
             if !is_unit_test(name) {
@@ -103,8 +61,9 @@ fn no_row_of_the_tables_of_clauses_is_empty() {
                 rows += 1;
                 let reason = last.split_once("because ").map(|(_, reason)| reason);
                 assert!(
-                    last.contains("`it::")
-                        || last.contains("`lib::")
+                    ["`it::", "`lib::", "`gateway::"]
+                        .iter()
+                        .any(|name| last.contains(name))
                         || reason.is_some_and(|reason| reason.len() > 10),
                     "{}: {line}",
                     path.display()
@@ -113,18 +72,4 @@ fn no_row_of_the_tables_of_clauses_is_empty() {
         }
     }
     assert!(rows > 80, "the tables were read: {rows}");
-}
-
-/// The pages of the documentation.
-fn pages() -> Vec<(PathBuf, String)> {
-    let folder = repository().join("docs");
-    let mut pages = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            let text = fs::read_to_string(&path).unwrap();
-            pages.push((path, text));
-        }
-    }
-    pages
 }

@@ -14,10 +14,10 @@ use tokio::{
 use crate::{
     axum_router::{serve, write_head},
     challenge::Challenge,
-    support::{Api, Backend, URL, Verdict, each_backend, invalid_proof, router, send},
+    support::{Api, Backend, URL, Verdict, invalid_proof, router, send},
 };
 
-each_backend!(
+dpop_conformance::each_backend!(
     junk_in_a_header_is_rejected_with_a_challenge,
     what_is_there_twice_is_rejected,
     no_header_and_no_form_of_the_target_moves_the_expected_htu,

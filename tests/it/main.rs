@@ -8,7 +8,6 @@ mod clock;
 mod cors;
 mod crypto;
 mod documentation;
-mod gateway;
 mod grpc;
 mod grpc_policies;
 mod grpc_streams;
@@ -24,15 +23,74 @@ mod orders;
 mod paths;
 mod policies;
 mod proxies;
-mod requirements;
-mod reuse;
-mod rfc9449;
 mod scopes;
 mod stacks;
-mod stores;
-mod support;
-mod token;
 mod windows;
 mod words;
 mod worst_case;
 mod wycheproof;
+
+use dpop_conformance::{stores, support};
+
+/// Makes four tests of each case: its name and then `aws_lc_rs_in_process`, and so on. Those of the crate
+/// `dpop-conformance` that go through a proxy, too, are run so by the tests of the gateway.
+macro_rules! each_way {
+    (
+        $run:path;
+        each_way [$($each:ident,)*]
+        each_way_of_the_layer [$($of_the_layer:ident,)*]
+        once [$($once:ident,)*]
+    ) => {
+        use $run as run;
+
+        $(crate::four_ways! { $each: run::$each })*
+        $(crate::four_ways! { $of_the_layer: run::$of_the_layer })*
+        $(#[tokio::test]
+        async fn $once() {
+            run::$once().await;
+        })*
+    };
+}
+
+/// The same of functions of this module, which take a [`Way`](support::Way).
+macro_rules! each_way_of_the_layer {
+    ($($test:ident),+ $(,)?) => {
+        $(crate::four_ways! { $test: $test })+
+    };
+}
+
+macro_rules! four_ways {
+    ($name:ident: $($function:ident)::+) => {
+        mod $name {
+            use dpop_conformance::support::{
+                Backend::{AwsLcRs, Josekit},
+                Over::{Process, Socket},
+                Way,
+            };
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn aws_lc_rs_in_process() {
+                super::$($function)::+(Way::new(AwsLcRs, Process)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn aws_lc_rs_over_a_socket() {
+                super::$($function)::+(Way::new(AwsLcRs, Socket)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn josekit_in_process() {
+                super::$($function)::+(Way::new(Josekit, Process)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn josekit_over_a_socket() {
+                super::$($function)::+(Way::new(Josekit, Socket)).await;
+            }
+        }
+    };
+}
+
+pub(crate) use {each_way, each_way_of_the_layer, four_ways};
+
+dpop_conformance::every_case! { crate::each_way }

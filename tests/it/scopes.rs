@@ -15,10 +15,11 @@ use http_body_util::BodyExt as _;
 
 use crate::{
     challenge::Challenge,
-    support::{Api, URL, Verdict, Way, each_way, invalid_token},
+    each_way_of_the_layer,
+    support::{Api, URL, Verdict, Way, invalid_token},
 };
 
-each_way!(
+each_way_of_the_layer!(
     a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for,
     a_bearer_token_that_the_layer_lets_in_needs_the_scope_too,
     a_grpc_client_reads_permission_denied,

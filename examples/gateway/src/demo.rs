@@ -1,5 +1,250 @@
-//! What it takes to see the gateway work: an API, an identity provider, and a story.
+//! The walk-through: what a client gets through the gateway, and what a thief does not.
 
-pub mod f1_results;
-pub mod identity_provider;
-pub mod story;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use demo_support::listen;
+use dpop_tower::test_util::TestClient;
+use reqwest::{Client, RequestBuilder, header};
+use serde_json::Value;
+use tokio::{
+    process::{Child, Command},
+    time::sleep,
+};
+
+use crate::{Result, f1_results, identity_provider};
+
+/// Shows it, with everything on this machine, and says whether every answer was as expected.
+pub(crate) async fn show(dpop: Option<PathBuf>) -> Result<bool> {
+    let (idp_listener, idp) = listen(0).await?;
+    let (f1_listener, f1) = listen(0).await?;
+    // Free now, and soon the gateway's.
+    let (_, gateway) = listen(0).await?;
+    let provider = identity_provider(&idp, &gateway).router();
+    tokio::spawn(async { axum::serve(idp_listener, provider).await });
+    tokio::spawn(async { axum::serve(f1_listener, f1_results::router()).await });
+
+    let file = include_str!("../gateway.toml")
+        .replace("http://127.0.0.1:9001", &idp)
+        .replace("http://127.0.0.1:9000", &f1)
+        .replace("http://127.0.0.1:8080", &gateway)
+        .replace("127.0.0.1:8080", gateway.trim_start_matches("http://"));
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("gateway.toml");
+    fs::write(&path, file)?;
+    let _running = start(dpop, &path, &gateway).await?;
+    println!(
+        "\
+A gateway in front of an API that knows nothing of DPoP
+
+  identity provider  {idp}
+  F1 results         {f1}   (no protection of its own)
+  gateway            {gateway}   (dpop gateway serve examples/gateway/gateway.toml)
+"
+    );
+    let app = TestClient::new();
+    let token = fetch_token(&app, &idp).await?;
+    println!("The app has made a key, and got a token that is bound to it:");
+    println!("  key thumbprint  {}\n", app.thumbprint());
+    let mut story = Story {
+        http: Client::builder().no_proxy().build()?,
+        gateway,
+        token,
+        count: 0,
+        as_expected: true,
+    };
+    tell(&mut story, &app).await?;
+    match story.as_expected {
+        true => println!("All {} answers were as expected.", story.count),
+        false => println!("NOT every answer was as expected: see the lines marked with `!`."),
+    }
+    Ok(story.as_expected)
+}
+
+/// Runs the gateway, which cargo builds unless it is given, and waits until it serves.
+async fn start(dpop: Option<PathBuf>, file: &Path, url: &str) -> Result<Child> {
+    let mut command = match dpop {
+        Some(program) => Command::new(program),
+        None => {
+            let mut cargo = Command::new("cargo");
+            let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+            cargo.args([
+                "run",
+                "--quiet",
+                "-p",
+                "dpop-cli",
+                "--manifest-path",
+                manifest,
+                "--",
+            ]);
+            cargo
+        }
+    };
+    let command = command.args(["gateway", "serve"]).arg(file);
+    let mut child = command.kill_on_drop(true).spawn()?;
+    let http = Client::builder().no_proxy().build()?;
+    while http.get(format!("{url}/healthz")).send().await.is_err() {
+        if let Some(status) = child.try_wait()? {
+            return Err(format!("the gateway has ended: {status}").into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(child)
+}
+
+async fn fetch_token(app: &TestClient, idp: &str) -> Result<String> {
+    let url = format!("{idp}/token");
+    let proof = app.proof("POST", &url).sign();
+    let http = Client::builder().no_proxy().build()?;
+    let answer = http.post(&url).header("DPoP", proof).send().await?;
+    let answer: Value = serde_json::from_slice(&answer.bytes().await?)?;
+    let token = answer.get("access_token").and_then(Value::as_str);
+    let token = token.filter(|_| answer.get("token_type").is_some_and(|kind| kind == "DPoP"));
+    Ok(token
+        .ok_or("the identity provider gave no bound token")?
+        .to_owned())
+}
+
+async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
+    println!("For each request it makes a proof.\n");
+    let path = "/f1-results";
+    let first = story.proof(app, "GET", path);
+    let request = story.get(path, "DPoP", Some(&first));
+    story
+        .send(
+            "the token and a proof",
+            request,
+            200,
+            &["Bahrain Grand Prix"],
+        )
+        .await?;
+    let request = story.get("/whoami", "DPoP", Some(&story.proof(app, "GET", "/whoami")));
+    let request = request.header("X_DPoP.Subject", "mallory");
+    let what = "what the upstream sees, though the app claims to be somebody else";
+    let subject = "\"x-dpop-subject\":\"alice\"";
+    let seen = story.send(what, request, 200, &[subject]).await?;
+    // Neither the credentials nor the forged header got there.
+    for unwanted in ["authorization", "\"dpop\"", "mallory"] {
+        if seen.contains(unwanted) {
+            println!("!     the upstream got {unwanted}\n");
+            story.as_expected = false;
+        }
+    }
+
+    println!("A thief has the token, and some of the proofs.\n");
+    let (bad_token, bad_proof) = (
+        "DPoP error=\"invalid_token\"",
+        "DPoP error=\"invalid_dpop_proof\"",
+    );
+    let thief = TestClient::new();
+    for (what, scheme, proof, error, why) in [
+        ("the bare token", "Bearer", None, bad_token, "DPoP scheme"),
+        ("no proof", "DPoP", None, bad_proof, "missing"),
+        (
+            "htm is another method",
+            "DPoP",
+            Some(story.proof(app, "POST", path)),
+            bad_proof,
+            "another method",
+        ),
+        (
+            "htu is another URL",
+            "DPoP",
+            Some(story.proof(app, "GET", "/whoami")),
+            bad_proof,
+            "another URI",
+        ),
+        (
+            "the first proof again",
+            "DPoP",
+            Some(first),
+            bad_proof,
+            "used before",
+        ),
+        (
+            "a proof with the thief's key",
+            "DPoP",
+            Some(story.proof(&thief, "GET", path)),
+            bad_token,
+            "another key",
+        ),
+    ] {
+        let request = story.get(path, scheme, proof.as_deref());
+        story.send(what, request, 401, &[error, why]).await?;
+    }
+
+    println!("What the file leaves open is open, and the app goes on.\n");
+    let request = story.http.get(format!("{}/healthz", story.gateway));
+    story
+        .send("/healthz, without anything", request, 200, &["ok"])
+        .await?;
+    let path = "/f1-results/3";
+    let request = story.get(path, "DPoP", Some(&story.proof(app, "GET", path)));
+    story
+        .send(
+            "one race, with a new proof",
+            request,
+            200,
+            &["Carlos Sainz"],
+        )
+        .await?;
+    Ok(())
+}
+
+struct Story {
+    http: Client,
+    gateway: String,
+    token: String,
+    count: usize,
+    as_expected: bool,
+}
+
+impl Story {
+    fn proof(&self, key: &TestClient, method: &str, path: &str) -> String {
+        let url = format!("{}{path}", self.gateway);
+        key.proof(method, &url).access_token(&self.token).sign()
+    }
+
+    fn get(&self, path: &str, scheme: &str, proof: Option<&str>) -> RequestBuilder {
+        let credentials = format!("{scheme} {}", self.token);
+        let request = self.http.get(format!("{}{path}", self.gateway));
+        let request = request.header(header::AUTHORIZATION, credentials);
+        match proof {
+            None => request,
+            Some(proof) => request.header("DPoP", proof),
+        }
+    }
+
+    /// The challenge of the answer, or its body, which should have these words.
+    async fn send(
+        &mut self,
+        what: &str,
+        request: RequestBuilder,
+        expected: u16,
+        words: &[&str],
+    ) -> Result<String> {
+        let response = request.send().await?;
+        let status = response.status();
+        let challenge = response.headers().get(header::WWW_AUTHENTICATE);
+        let told = match challenge {
+            Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            None => response.text().await?,
+        };
+        let as_expected = status == expected && words.iter().all(|words| told.contains(words));
+        self.as_expected &= as_expected;
+        self.count += 1;
+        let mark = if as_expected { ' ' } else { '!' };
+        println!(
+            "{mark} {:>2}. {what}\n      {status}\n      {}\n",
+            self.count,
+            told.trim_end()
+        );
+        if !as_expected {
+            println!("      expected: {expected} with {words:?}\n");
+        }
+        Ok(told)
+    }
+}

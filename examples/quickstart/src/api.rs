@@ -3,8 +3,9 @@
 use std::error::Error;
 
 use axum::{Json, Router, routing::get};
+use demo_support::{explain, is_loopback};
 use dpop_tower::{
-    BoundToken, ConfigError, DpopConfig, DpopLayer, Issuer, PublicOrigin,
+    BoundToken, DpopConfig, DpopLayer, Issuer, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,7 @@ pub(crate) fn config(
     nonces: Nonces,
 ) -> Result<DpopConfig, Box<dyn Error>> {
     let mut tokens = Issuer::discover(issuer).audience(audience);
+    // Nobody is on the path to an issuer on the same machine.
     if is_loopback(issuer) {
         tokens = tokens.danger_allow_plain_http();
     }
@@ -63,22 +65,5 @@ pub(crate) fn config(
             .nonce_source(StatelessNonces::new(NonceSecret::random()?))
             .require_nonces(),
     };
-    config.build().map_err(|error| explain(&error))
-}
-
-/// Nobody is on the path to an issuer on the same machine.
-fn is_loopback(issuer: &str) -> bool {
-    let uri: Option<http::Uri> = issuer.parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host);
-    host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
-}
-
-fn explain(error: &ConfigError) -> Box<dyn Error> {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text.into()
+    config.build().map_err(|error| explain(&error).into())
 }

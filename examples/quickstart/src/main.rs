@@ -11,14 +11,14 @@
 //! `DPOP_NONCE=required`), it serves the same API for tokens of that issuer instead.
 
 mod api;
-mod identity_provider;
 mod server;
 mod settings;
 mod story;
 
-use std::{error::Error, net::Ipv4Addr, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 use axum::Router;
+use demo_support::{IdentityProvider, interrupted, listen};
 use settings::{Mode, RealIssuer};
 use tokio::net::TcpListener;
 
@@ -45,7 +45,9 @@ async fn main() -> ExitCode {
 async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Error>> {
     let (idp_listener, idp_url) = listen(0).await?;
     let (api_listener, api_url) = listen(port).await?;
-    let idp = identity_provider::router(&idp_url, &api_url);
+    let idp = IdentityProvider::new(&idp_url, api::AUDIENCE)
+        .try_with(&api_url, "resource")
+        .router();
     let api = api::router(api::config(
         &idp_url,
         api::AUDIENCE,
@@ -85,22 +87,8 @@ async fn serve_real(settings: RealIssuer) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn listen(port: u16) -> Result<(TcpListener, String), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
-}
-
 async fn serve(listener: TcpListener, router: Router) {
-    let until = async {
-        // Without a signal handler, the default action of the signal ends the process.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    server::serve(listener, router, until).await;
+    server::serve(listener, router, interrupted()).await;
 }
 
 /// dpop-tower says in one line why a request was rejected.

@@ -20,10 +20,10 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn, util::MapRequestLa
 
 use crate::{
     challenge::Challenge,
-    support::{Api, Backend, URL, each_backend},
+    support::{Api, Backend, URL},
 };
 
-each_backend!(
+dpop_conformance::each_backend!(
     each_pair_of_modes_does_with_each_request_as_the_table_says,
     the_table_holds_for_two_configurations_too,
     where_credentials_are_exchanged_between_layers_the_handler_sees_the_new_ones_alone,

@@ -11,10 +11,10 @@ use super::modes::{Kind, OFF, OPTIONAL, REPORT, STRICT, answer, pair, request, t
 use crate::{
     layer::AnyToken,
     stores::CountingStore,
-    support::{Backend, ORIGIN, URL, Verdict, each_backend, invalid_proof, send},
+    support::{Backend, ORIGIN, URL, Verdict, invalid_proof, send},
 };
 
-each_backend!(
+dpop_conformance::each_backend!(
     the_store_is_asked_once_by_each_configuration_that_looks,
     a_proof_that_came_through_one_pair_is_used_at_every_other,
     a_configuration_between_two_layers_of_another_takes_no_proof_for_its_own_replay,

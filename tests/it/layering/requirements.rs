@@ -17,10 +17,10 @@ use http::{Request, Response};
 use super::modes::{OFF, OPTIONAL, REPORT, STRICT, answer, pair, respond};
 use crate::{
     challenge::Challenge,
-    support::{Api, Backend, URL, Verdict, each_backend, send},
+    support::{Api, Backend, URL, Verdict, send},
 };
 
-each_backend!(
+dpop_conformance::each_backend!(
     each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what,
     a_layer_that_only_reports_rejects_nobody_for_what_it_asks_for,
     who_is_rejected_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one,

@@ -1,12 +1,10 @@
 //! No spelling of a path asks for less than the path that a server makes of it.
 
-pub(crate) mod servers;
-
 use dpop_tower::{Mode, Policy, PolicyTable};
 use http::Method;
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use self::servers::{SERVERS, Server};
+use dpop_conformance::servers::{SERVERS, Server};
 
 /// A row: its pattern, and how strict it is. What it asks for is a scope of its own.
 type Row = (String, Mode);

@@ -2,6 +2,7 @@
 
 use std::{future::pending, process::ExitCode};
 
+use demo_support::listen;
 use dpop_tower::{
     DpopConfig, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
@@ -19,7 +20,7 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::{Result, listen};
+use crate::Result;
 
 pub(crate) async fn run() -> Result<ExitCode> {
     let (listener, url) = listen(0).await?;

@@ -4,14 +4,14 @@
 mod demo;
 mod settings;
 
-use std::{error::Error, future::pending, net::Ipv4Addr, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
+use demo_support::{explain, interrupted, is_loopback, listen};
 use dpop_tower::{
-    ConfigError, DpopConfig, Issuer, PublicOrigin,
+    DpopConfig, Issuer, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
 };
 use settings::{Mode, Settings};
-use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -50,6 +50,7 @@ async fn serve(settings: Settings) -> Result<ExitCode> {
 
 fn config(settings: &Settings) -> Result<DpopConfig> {
     let mut tokens = Issuer::discover(&settings.issuer).audience(&settings.audience);
+    // Nobody is on the path to an issuer on the same machine.
     if is_loopback(&settings.issuer) {
         tokens = tokens.danger_allow_plain_http();
     }
@@ -61,36 +62,4 @@ fn config(settings: &Settings) -> Result<DpopConfig> {
             .require_nonces();
     }
     config.build().map_err(|error| explain(&error).into())
-}
-
-/// Nobody is on the path to an issuer on the same machine.
-fn is_loopback(issuer: &str) -> bool {
-    let uri: Option<http::Uri> = issuer.parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host);
-    host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
-}
-
-fn explain(error: &ConfigError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-async fn listen(port: u16) -> Result<(TcpListener, String)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
-}
-
-async fn interrupted() {
-    // Without a signal handler, the default action of the signal ends the process.
-    if tokio::signal::ctrl_c().await.is_err() {
-        pending::<()>().await;
-    }
 }

@@ -1,0 +1,220 @@
+//! Requests that somebody else got, and asks about: what they tell of it, and who may tell.
+
+use std::net::IpAddr;
+
+use dpop_tower::target::PeerAddr;
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::gateway::{
+    identity::Identity,
+    names::{is_misspelt, is_override},
+};
+
+/// The proxies that may ask. A proof is checked against what they say was requested, so whoever could
+/// say it could have a proof pass that was made for something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Those on this machine.
+    pub fn loopback() -> Self {
+        let v4 = Ipv4Net::new_assert([127, 0, 0, 0].into(), 8);
+        let v6 = Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128);
+        Self(vec![v4.into(), v6.into()])
+    }
+
+    /// Those whose address is in one of these networks.
+    pub const fn in_networks(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether this is where the connection of a request comes from. One that is not known is not.
+    pub(crate) fn include(&self, extensions: &Extensions) -> bool {
+        peer(extensions).is_some_and(|peer| self.0.iter().any(|network| network.contains(&peer)))
+    }
+}
+
+/// The other end of the connection, if it is known.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions
+        .get::<PeerAddr>()
+        .map(|peer| peer.0.to_canonical())
+}
+
+/// What was requested, by the word of a proxy.
+#[derive(Debug)]
+pub(crate) struct OriginalRequest {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) host: Option<HeaderValue>,
+}
+
+impl OriginalRequest {
+    /// The request for the guard. Of the headers it gets those with these names, and nothing else can
+    /// matter.
+    pub(crate) fn request(
+        self,
+        headers: &HeaderMap,
+        names: &[HeaderName],
+        peer: Option<IpAddr>,
+    ) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = Uri::from(self.target);
+        for name in names {
+            for value in headers.get_all(name) {
+                request.headers_mut().append(name, value.clone());
+            }
+        }
+        if let Some(host) = self.host {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(PeerAddr(peer));
+        }
+        request
+    }
+}
+
+/// A method, as it is: they are case-sensitive (RFC 9110 section 9.1).
+pub(crate) fn method(text: &[u8]) -> Option<Method> {
+    Method::from_bytes(text).ok()
+}
+
+/// A path, with a query or without, as it is (RFC 9112 section 3.2.1). A fragment is no part of a
+/// request; what a proxy and the gateway take for one, they might take differently.
+pub(crate) fn target(text: &[u8]) -> Option<PathAndQuery> {
+    if !text.starts_with(b"/") || text.contains(&b'#') {
+        return None;
+    }
+    PathAndQuery::try_from(text)
+        .ok()
+        .filter(|target| target.as_str().as_bytes() == text)
+}
+
+/// The only value of a header.
+pub(crate) fn only<'h>(
+    headers: &'h HeaderMap,
+    name: &'static str,
+) -> Result<&'h HeaderValue, NotOne> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(NotOne {
+            name,
+            is_missing: true,
+        }),
+        (Some(_), Some(_)) => Err(NotOne {
+            name,
+            is_missing: false,
+        }),
+    }
+}
+
+/// A header that a proxy has to set is not there, or is there more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotOne {
+    pub(crate) name: &'static str,
+    pub(crate) is_missing: bool,
+}
+
+/// A header that a service may take for one of the gateway's, if the client has sent any.
+pub(crate) fn forged<'n>(
+    mut names: impl Iterator<Item = &'n HeaderName>,
+    identity: &Identity,
+) -> Option<&'n HeaderName> {
+    names.find(|name| identity.is_reserved(name))
+}
+
+/// A header by which a service could be told another method, path, host or end of the request than was
+/// checked: one of those, or one that may be taken for what a proxy writes.
+pub(crate) fn misleading<'n>(
+    mut names: impl Iterator<Item = &'n HeaderName>,
+) -> Option<&'n HeaderName> {
+    names.find(|name| is_override(name) || is_misspelt(name))
+}
+
+/// All challenges in one header, which means the same (RFC 9110 section 11.6.1). Not every proxy passes
+/// on more than one.
+pub(crate) fn join_challenges(headers: &mut HeaderMap) {
+    let challenges = headers.get_all(header::WWW_AUTHENTICATE).iter();
+    let challenges: Vec<&[u8]> = challenges.map(HeaderValue::as_bytes).collect();
+    if challenges.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&challenges.join(&b", "[..]))
+    {
+        headers.insert(header::WWW_AUTHENTICATE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_taken_as_it_is_or_not_at_all() {
+        for good in [
+            "/",
+            "/a?b",
+            "/a?",
+            "/%7Euser/%2f..//x;y=1?q=%00&r=a/b?c",
+            "//host/a",
+            "/a%23b",
+        ] {
+            assert_eq!(target(good.as_bytes()).unwrap().as_str(), good);
+        }
+        for wrong in [
+            "",
+            "*",
+            "a",
+            "?a",
+            " /a",
+            "/a b",
+            "/a#b",
+            "/a?b#c",
+            "/#",
+            "https://api.test/a",
+            "/a\0",
+            "/a\t",
+            "/a\x7f",
+        ] {
+            assert_eq!(target(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_is_a_token_in_the_case_it_has() {
+        assert_eq!(method(b"get").unwrap().as_str(), "get");
+        assert_eq!(method(b"M-SEARCH").unwrap().as_str(), "M-SEARCH");
+        for wrong in ["", "GET ", " GET", "GET,POST", "G\u{c9}T", "GET\0", "GET\n"] {
+            assert_eq!(method(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_not_known_may_not_ask() {
+        let from = |peer: Option<&str>| {
+            let mut extensions = Extensions::new();
+            if let Some(peer) = peer {
+                extensions.insert(PeerAddr(peer.parse().unwrap()));
+            }
+            extensions
+        };
+        let loopback = TrustedProxies::loopback();
+        for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(loopback.include(&from(Some(near))), "{near}");
+        }
+        for far in [
+            "126.255.255.255",
+            "128.0.0.1",
+            "10.0.0.1",
+            "::2",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(!loopback.include(&from(Some(far))), "{far}");
+        }
+        assert!(!loopback.include(&from(None)));
+    }
+}

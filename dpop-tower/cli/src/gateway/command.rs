@@ -1,0 +1,154 @@
+//! The subcommands of `dpop gateway`.
+
+use std::{
+    error::Error,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::gateway::{
+    self, Gateway, Settings, Shutdown,
+    ext_authz::{self, ExtAuthz},
+    forward_auth::{self, ForwardAuth},
+};
+
+/// What to do with a file.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve what the file says, until SIGTERM or SIGINT. The file is read again when it changes, and
+    /// on SIGHUP.
+    Serve {
+        /// The file; docs/gateway.md describes it.
+        file: PathBuf,
+    },
+    /// Only say whether the file is good.
+    Check {
+        /// The file; docs/gateway.md describes it.
+        file: PathBuf,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+///
+/// If the file is not good, or something could not be served.
+pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Serve { file } => serve(file).await,
+        Command::Check { file } => check(&file),
+    }
+}
+
+fn check(file: &Path) -> Result<(), Box<dyn Error>> {
+    Settings::read(file)?;
+    println!("{}: good", file.display());
+    Ok(())
+}
+
+async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let settings = Settings::read(&file)?;
+    let (limits, timeout) = (settings.limits(), settings.shutdown_timeout());
+    let proxying = listen_if(settings.listen()).await?;
+    let forward_auth = listen_if(settings.forward_auth().map(|asked| asked.listen)).await?;
+    let ext_authz = listen_if(settings.ext_authz().map(|asked| asked.listen)).await?;
+    let gateway = Gateway::new(settings)?;
+    let watching = tokio::spawn(gateway::watch(gateway.clone(), file));
+    let (end, ended) = watch::channel(false);
+    tokio::spawn(async move {
+        told_to_end().await;
+        // Nobody may be serving any more.
+        let _ = end.send(true);
+    });
+    let shutdown = || {
+        let mut ended = ended.clone();
+        Shutdown {
+            signal: async move {
+                let _ = ended.wait_for(|ended| *ended).await;
+            },
+            timeout,
+        }
+    };
+    let mut serving = JoinSet::new();
+    if let Some(listener) = proxying {
+        serving.spawn(gateway::serve(
+            listener,
+            gateway.clone(),
+            limits,
+            shutdown(),
+        ));
+    }
+    if let Some(listener) = forward_auth {
+        let forward_auth = ForwardAuth::new(gateway.clone());
+        serving.spawn(forward_auth::serve(
+            listener,
+            forward_auth,
+            limits,
+            shutdown(),
+        ));
+    }
+    if let Some(listener) = ext_authz {
+        let ext_authz = ExtAuthz::new(gateway.clone());
+        serving.spawn(ext_authz::serve(listener, ext_authz, limits, shutdown()));
+    }
+    let served = async {
+        while let Some(served) = serving.join_next().await {
+            served??;
+        }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    tokio::select! {
+        served = served => served?,
+        // Nobody would learn otherwise that changes of the file do not count.
+        watched = watching => {
+            watched??;
+        }
+    }
+    Ok(())
+}
+
+async fn listen_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Completes on SIGTERM and SIGINT.
+fn told_to_end() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Without a handler, the default action of the signal ends the process.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    async {
+        let interrupted = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = terminated => {}
+            () = interrupted => {}
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Answers Envoy, which asks over gRPC whether a request may pass (`ext_authz`).
+//!
+//! The answer tells Envoy which headers the service behind it gets, and which of the client's it does
+//! not get; or the rejection for the client. `docs/forward-auth.md` has what Envoy needs to be told.
+//!
+//! Whatever goes wrong is answered with a rejection. A gRPC error would let requests pass where Envoy has
+//! `failure_mode_allow`.
+
+use std::{future::Future, io};
+
+use axum::body::Body;
+use dpop_tower::rejection::Rejection;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tokio::net::TcpListener;
+use tonic::Code;
+use tower::ServiceExt as _;
+use tracing::{error, warn};
+
+use self::{
+    asked::{Trouble, understand},
+    proto::{
+        envoy::{
+            config::core::v3::{
+                HeaderValue as ProtoHeader, HeaderValueOption,
+                header_value_option::HeaderAppendAction,
+            },
+            service::auth::v3::{
+                CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
+                authorization_server::{Authorization, AuthorizationServer},
+                check_response::HttpResponse,
+            },
+            r#type::v3::HttpStatus,
+        },
+        google::rpc::Status,
+    },
+};
+use crate::gateway::{
+    asked::{join_challenges, misleading, peer},
+    guard::Verdict,
+    identity::Identity,
+    live::Gateway,
+    server::{Shutdown, serve_with},
+    settings::Limits,
+};
+
+mod asked;
+pub mod proto;
+
+static DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// A request has no more headers than this, but may bring a part of its body along.
+const LARGEST_QUESTION: usize = 1024 * 1024;
+
+/// Says whether requests may pass. Clones are cheap.
+#[derive(Clone, Debug)]
+pub struct ExtAuthz {
+    gateway: Gateway,
+}
+
+impl ExtAuthz {
+    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, its
+    /// settings say at each request; without any, nobody may.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway }
+    }
+
+    async fn verdict(&self, question: tonic::Request<CheckRequest>) -> CheckResponse {
+        let settings = self.gateway.ext_authz();
+        if !settings.is_some_and(|settings| settings.askers.include(question.extensions())) {
+            let peer = peer(question.extensions());
+            warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `ext_authz.networks`");
+            return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);
+        }
+        let peer = peer(question.extensions());
+        let (asked, headers) = match understand(question.into_inner()) {
+            Ok(understood) => understood,
+            Err(Trouble::Envoy(what)) => {
+                error!(target: "gateway", "Envoy asks {what}; see docs/forward-auth.md");
+                return denied(Code::Internal, StatusCode::INTERNAL_SERVER_ERROR);
+            }
+            Err(Trouble::Request) => return denied(Code::Unauthenticated, StatusCode::BAD_REQUEST),
+            Err(Trouble::Malformed(malformed)) => {
+                warn!(target: "gateway", "a request is rejected: {}", malformed.what());
+                return denied(Code::Unauthenticated, malformed.status());
+            }
+        };
+        let guard = self.gateway.guard();
+        let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];
+        match guard.check(asked.request(&headers, &names, peer)).await {
+            Verdict::Admitted {
+                identity,
+                response_headers,
+            } => CheckResponse {
+                status: Some(status(Code::Ok)),
+                http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
+                    headers_to_remove: self.removed(&headers, &identity, guard.identity()),
+                    headers: set(&identity),
+                    response_headers_to_add: set(&response_headers),
+                })),
+            },
+            Verdict::Rejected(response) => {
+                let page = headers.get(header::ORIGIN);
+                rejected(self.gateway.readable(page, response).await).await
+            }
+        }
+    }
+
+    /// What the service behind does not get. Envoy removes headers after it has set others, so those
+    /// that are set are not among them.
+    fn removed(&self, sent: &HeaderMap, set: &HeaderMap, identity: &Identity) -> Vec<String> {
+        let misleads = |name: &HeaderName| misleading(std::iter::once(name)).is_some();
+        let forged = sent
+            .keys()
+            .filter(|name| identity.is_reserved(name) || misleads(name));
+        // Envoy need not have told all that the client has sent.
+        let mut names: Vec<&HeaderName> = forged.chain(identity.names()).collect();
+        if !self.gateway.passes_on_credentials() {
+            names.extend([&header::AUTHORIZATION, &DPOP]);
+        }
+        let mut names: Vec<String> = (names.into_iter())
+            .filter(|name| !set.contains_key(*name))
+            .map(ToString::to_string)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for ExtAuthz {
+    async fn check(
+        &self,
+        request: tonic::Request<CheckRequest>,
+    ) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
+        Ok(tonic::Response::new(self.verdict(request).await))
+    }
+}
+
+/// The rejection as Envoy tells it to the client. Of a gRPC client's request, Envoy makes a gRPC response
+/// by itself, with the `grpc-status` that is among the headers.
+async fn rejected(response: Response<Body>) -> CheckResponse {
+    let (mut parts, body) = response.into_parts();
+    let kind = parts.extensions.get().map(Rejection::kind);
+    let (code, http) = match kind {
+        Some(kind) => (Code::from(i32::from(kind.grpc_status())), kind.status()),
+        // The gateway's own: nobody is admitted, since no issuer is known.
+        None => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+    };
+    join_challenges(&mut parts.headers);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    // A rejection is a text in memory.
+    let body = (body.collect().await).map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec());
+    CheckResponse {
+        status: Some(status(code)),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus {
+                code: http.as_u16().into(),
+            }),
+            headers: set(&parts.headers),
+            body: String::from_utf8(body).unwrap_or_default(),
+        })),
+    }
+}
+
+/// A rejection without a reason that would help the client.
+fn denied(code: Code, http: StatusCode) -> CheckResponse {
+    let no_store =
+        HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
+    CheckResponse {
+        status: Some(status(code)),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus {
+                code: http.as_u16().into(),
+            }),
+            headers: set(&no_store),
+            body: String::new(),
+        })),
+    }
+}
+
+fn status(code: Code) -> Status {
+    Status {
+        code: code.into(),
+        message: code.description().to_owned(),
+    }
+}
+
+/// Headers that replace all of the same name.
+fn set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
+    let option = |(name, value): (&HeaderName, &HeaderValue)| HeaderValueOption {
+        header: Some(ProtoHeader {
+            key: name.to_string(),
+            // Whatever the gateway writes is ASCII.
+            value: value.to_str().unwrap_or_default().to_owned(),
+            raw_value: Vec::new(),
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+    };
+    headers.iter().map(option).collect()
+}
+
+/// Answers on a socket until it is told to end; see [`serve`](crate::gateway::serve).
+///
+/// # Errors
+///
+/// If the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    ext_authz: ExtAuthz,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()> {
+    let service = AuthorizationServer::new(ext_authz).max_decoding_message_size(LARGEST_QUESTION);
+    let answer = move |request: Request<Body>| {
+        let service = service.clone();
+        async move {
+            match service.oneshot(request).await {
+                Ok(response) => response.map(Body::new),
+                Err(never) => match never {},
+            }
+        }
+    };
+    serve_with(listener, "answering Envoy", answer, limits, shutdown).await
+}

@@ -1,0 +1,292 @@
+//! Who called, as the upstream is told: claims of the verified token in headers that nobody else can
+//! write.
+
+use std::{collections::BTreeSet, fmt};
+
+use dpop_tower::{
+    BoundToken, Report,
+    rejection::Rejection,
+    token::{BearerToken, ClaimSet},
+};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::gateway::names::{is_of_proxies, is_override};
+
+const THUMBPRINT: &str = "x-dpop-thumbprint";
+const CLAIMS: [(&str, &str); 4] = [
+    ("sub", "x-dpop-subject"),
+    ("client_id", "x-dpop-client-id"),
+    ("scope", "x-dpop-scope"),
+    ("iss", "x-dpop-issuer"),
+];
+
+/// Where nothing is rejected, what would have been: `admitted`, or the reason in snake case.
+static REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
+
+/// Whatever begins like this is the gateway's, also where the file gives other names: an upstream may
+/// still read those that are usual.
+const PREFIX: &str = "x-dpop-";
+
+/// What may not stand in a header, and the percent sign, so that decoding has one result. Bytes
+/// beyond ASCII are always encoded.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Which header has which claim.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    thumbprint: HeaderName,
+    claims: Vec<(String, HeaderName)>,
+    /// All of these, as [`folded`].
+    reserved: BTreeSet<String>,
+}
+
+/// Why a header cannot have the identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityError(String);
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+impl Default for Identity {
+    fn default() -> Self {
+        let mut identity = Self::of(HeaderName::from_static(THUMBPRINT));
+        for (claim, name) in CLAIMS {
+            identity
+                .claims
+                .push((claim.to_owned(), HeaderName::from_static(name)));
+            identity.reserved.insert(folded(name));
+        }
+        identity
+    }
+}
+
+impl Identity {
+    /// The key's thumbprint in this header, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] if HTTP or the gateway has another use for the name.
+    pub fn thumbprint_in(name: &str) -> Result<Self, IdentityError> {
+        Ok(Self::of(usable(name)?))
+    }
+
+    fn of(thumbprint: HeaderName) -> Self {
+        Self {
+            reserved: BTreeSet::from([folded(thumbprint.as_str())]),
+            thumbprint,
+            claims: Vec::new(),
+        }
+    }
+
+    /// With this claim in this header.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] if the name cannot be used, or is that of another header of this identity,
+    /// but for case and punctuation.
+    pub fn claim_in(&mut self, claim: &str, name: &str) -> Result<(), IdentityError> {
+        let header = usable(name)?;
+        if !self.reserved.insert(folded(header.as_str())) {
+            return Err(IdentityError(format!(
+                "the header {name:?} is, but for case and punctuation, that of something else"
+            )));
+        }
+        self.claims.push((claim.to_owned(), header));
+        Ok(())
+    }
+
+    /// Every claim that goes into a header unless the file says otherwise.
+    pub(crate) fn usual_claims() -> impl Iterator<Item = (&'static str, &'static str)> {
+        CLAIMS.into_iter()
+    }
+
+    pub(crate) const fn usual_thumbprint() -> &'static str {
+        THUMBPRINT
+    }
+
+    /// Every header that may be written.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let claims = self.claims.iter().map(|(_, name)| name);
+        [&self.thumbprint, &REPORT].into_iter().chain(claims)
+    }
+
+    /// Whether nobody but the gateway may write this header, or one that a service could take for it:
+    /// CGI and its heirs read `X_Dpop_Subject` as `X-Dpop-Subject`.
+    pub fn is_reserved(&self, name: &HeaderName) -> bool {
+        let name = folded(name.as_str());
+        name.starts_with(PREFIX) || self.reserved.contains(&name)
+    }
+
+    /// The headers of a request that a layer has admitted. Where it was admitted without a token, there
+    /// is none but, where the policy is to report, the report; where it came with a token that is bound to nothing, there is no thumbprint.
+    pub fn headers(&self, extensions: &Extensions) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(report) = extensions.get::<Report>() {
+            let reason = report.rejection().map_or("admitted", Rejection::reason);
+            headers.insert(&REPORT, HeaderValue::from_static(reason));
+        }
+        let claims = if let Some(token) = extensions.get::<BoundToken>() {
+            if let Some(value) = header_value(&token.thumbprint().to_string()) {
+                headers.insert(self.thumbprint.clone(), value);
+            }
+            token.claims()
+        } else if let Some(token) = extensions.get::<BearerToken>() {
+            token.claims()
+        } else {
+            return headers;
+        };
+        for (claim, name) in &self.claims {
+            if let Some(value) = claim_value(claims, claim) {
+                headers.insert(name.clone(), value);
+            }
+        }
+        headers
+    }
+}
+
+/// Text as it is, anything else as JSON.
+///
+/// The scopes are those that policies go by, wherever the issuer has them, with spaces between. Of a
+/// subject or a client, what is no text is none: a number must not be taken for a name that looks like it.
+fn claim_value(claims: &ClaimSet, claim: &str) -> Option<HeaderValue> {
+    if claim == "scope" {
+        let scopes: Vec<&str> = claims.scopes().collect();
+        return header_value(&scopes.join(" ")).filter(|_| !scopes.is_empty());
+    }
+    match claims.get(claim)? {
+        Value::Null => None,
+        Value::String(text) => header_value(text),
+        _ if matches!(claim, "sub" | "client_id") => None,
+        other => header_value(&other.to_string()),
+    }
+}
+
+/// Percent-encoded where it has to be. Recipients take spaces off the ends of a value, so there they
+/// are encoded, too. What comes of it is always a header value.
+fn header_value(text: &str) -> Option<HeaderValue> {
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let inner = text.trim_matches(' ');
+    let end = text.len() - start - inner.len();
+    let value = format!(
+        "{}{}{}",
+        "%20".repeat(start),
+        utf8_percent_encode(inner, ENCODED),
+        "%20".repeat(end)
+    );
+    HeaderValue::try_from(value).ok()
+}
+
+/// What services may take for the same name: case and punctuation do not count.
+pub(crate) fn folded(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+/// Names of headers that the identity cannot have, since they mean something else.
+const TAKEN: [&str; 22] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "dpop",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+fn usable(name: &str) -> Result<HeaderName, IdentityError> {
+    let header = HeaderName::try_from(name)
+        .map_err(|_| IdentityError(format!("{name:?} is no name of a header")))?;
+    let folded = folded(header.as_str());
+    if TAKEN.contains(&folded.as_str()) || is_of_proxies(&header) || is_override(&header) {
+        return Err(IdentityError(format!(
+            "the header {name:?} means something else"
+        )));
+    }
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_a_header_is_percent_encoded() {
+        for (text, value) in [
+            ("alice", "alice"),
+            ("a b", "a b"),
+            ("", ""),
+            ("50%", "50%25"),
+            ("a\r\nx: y", "a%0D%0Ax: y"),
+            ("\0\t\x7f", "%00%09%7F"),
+            ("J\u{fc}rgen", "J%C3%BCrgen"),
+            (" a ", "%20a%20"),
+            ("  ", "%20%20"),
+        ] {
+            assert_eq!(header_value(text).unwrap(), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_percent_encoded_value_decodes_to_what_it_was() {
+        for text in ["%41", "a%", " %20 ", "\u{1f600}%0a"] {
+            let value = header_value(text).unwrap();
+            let decoded = percent_encoding::percent_decode(value.as_bytes());
+            assert_eq!(decoded.decode_utf8().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn two_claims_do_not_share_a_header() {
+        let mut identity = Identity::thumbprint_in("X-Key").unwrap();
+        identity.claim_in("sub", "X-User").unwrap();
+        for same in ["X-User", "x_user", "X.USER", "x_key"] {
+            assert!(identity.claim_in("iss", same).is_err(), "{same}");
+        }
+    }
+
+    #[test]
+    fn headers_with_another_meaning_are_not_taken() {
+        let other = [
+            "Host",
+            "Content-Length",
+            "authorization",
+            "DPoP",
+            "X-Forwarded-For",
+            "X_Real_IP",
+            "X-Original-URL",
+            "x_host",
+        ];
+        for name in other.into_iter().chain(["a b", "", "a:"]) {
+            assert!(Identity::thumbprint_in(name).is_err(), "{name}");
+        }
+    }
+}

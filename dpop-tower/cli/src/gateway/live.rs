@@ -1,0 +1,310 @@
+//! What is in force, and how it is replaced while requests go on.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, StatusCode};
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tower::Service;
+use tracing::{error, info, warn};
+
+use crate::gateway::{
+    cors::Cors,
+    guard::{Guard, Guarded},
+    proxy::{self, Proxy},
+    reload_state::ReloadState,
+    settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
+};
+
+/// Editors write a file in several steps; it is read once nothing has happened for as long.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// In a folder where something happens all the time, it is read after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// The service: a guard, and a proxy behind it. Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Shared>);
+
+struct Shared {
+    live: ArcSwap<Live>,
+    memory: ReloadState,
+}
+
+struct Live {
+    guard: Guard,
+    /// Where there is no upstream, the gateway only says who may pass.
+    guarded: Option<Guarded<Proxy>>,
+    cors: Option<Cors>,
+    /// Nothing to compare with where there is no file.
+    settings: Option<Settings>,
+}
+
+impl Gateway {
+    /// Enforces what a file says.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] if a key or a secret that the file names cannot be read any more.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let memory = settings.memory()?;
+        let live = Live::of(settings, &memory)?;
+        Ok(Self(Arc::new(Shared {
+            live: ArcSwap::from_pointee(live),
+            memory,
+        })))
+    }
+
+    /// Enforces what was put together in code. It cannot be replaced by a file with all that it
+    /// remembers, since its replay store is its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`](dpop_tower::ConfigError) if the operating system has no randomness to give.
+    pub fn from_parts(guard: Guard, proxy: &Proxy) -> Result<Self, dpop_tower::ConfigError> {
+        Ok(Self(Arc::new(Shared {
+            live: ArcSwap::from_pointee(Live {
+                guarded: Some(guard.protect(proxy)),
+                guard,
+                cors: None,
+                settings: None,
+            }),
+            memory: ReloadState::new(None, None, None)?,
+        })))
+    }
+
+    /// Has new settings count for all requests from now on. Those that are under way finish with the
+    /// old ones. Proofs that were used before stay used.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); what was in force stays so.
+    pub fn replace(&self, settings: Settings) -> Result<(), SettingsError> {
+        let shared = &self.0;
+        let live = Live::of(settings, &shared.memory)?;
+        if let (Some(old), Some(new)) = (&shared.live.load().settings, &live.settings) {
+            for field in new.needs_restart(old) {
+                warn!(target: "gateway", "a new `{field}` counts after a restart");
+            }
+        }
+        shared.live.store(Arc::new(live));
+        Ok(())
+    }
+
+    fn read_again(&self, path: &Path, text: Result<String, SettingsError>) {
+        let read = text
+            .and_then(|text| Settings::parse(&text, path))
+            .and_then(|new| self.replace(new));
+        match read {
+            Ok(()) => {
+                info!(target: "gateway", "{} has been read again and is in force", path.display());
+            }
+            Err(error) => error!(target: "gateway", "{error}; what was in force stays so"),
+        }
+    }
+
+    /// What decides now who is admitted, for whatever asks without forwarding anything.
+    pub fn guard(&self) -> Guard {
+        self.0.live.load().guard.clone()
+    }
+
+    /// Who may ask over HTTP now, if anybody may.
+    pub(crate) fn forward_auth(&self) -> Option<ForwardAuthSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.forward_auth().cloned()
+    }
+
+    /// Who may ask over gRPC now, if anybody may.
+    pub(crate) fn ext_authz(&self) -> Option<ExtAuthzSettings> {
+        let live = self.0.live.load();
+        live.settings.as_ref()?.ext_authz().cloned()
+    }
+
+    /// A rejection of a request that somebody else got, so that a page of its origin can read it, if it
+    /// may.
+    pub(crate) async fn readable(
+        &self,
+        origin: Option<&HeaderValue>,
+        rejection: Response<Body>,
+    ) -> Response<Body> {
+        let live = self.0.live.load_full();
+        match &live.cors {
+            Some(cors) => cors.mark(origin, rejection).await,
+            None => rejection,
+        }
+    }
+
+    /// Whether services behind it may see tokens and proofs.
+    pub(crate) fn passes_on_credentials(&self) -> bool {
+        let live = self.0.live.load();
+        let settings = live.settings.as_ref();
+        settings.is_some_and(|settings| settings.forwarding().danger_pass_on_credentials)
+    }
+
+    /// The answer to a request, from the gateway or from the upstream.
+    pub fn answer(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let live = self.0.live.load_full();
+        async move {
+            let Some(guarded) = &live.guarded else {
+                return proxy::problem(StatusCode::SERVICE_UNAVAILABLE);
+            };
+            match &live.cors {
+                Some(cors) => cors.answer(request, |request| guarded.call(request)).await,
+                None => guarded.call(request).await,
+            }
+        }
+    }
+}
+
+impl Live {
+    fn of(settings: Settings, memory: &ReloadState) -> Result<Self, SettingsError> {
+        let guard = settings.guard(memory)?;
+        let proxy = settings.upstream().map(|upstream| {
+            Proxy::new(
+                upstream.clone(),
+                Arc::clone(guard.identity()),
+                settings.forwarding().clone(),
+                settings.timeouts(),
+            )
+        });
+        let proxy = proxy
+            .transpose()
+            .map_err(|error| settings.error(error.to_string()))?;
+        if settings.is_open_by_default() {
+            warn!(target: "gateway", "by default, requests pass without a token");
+        }
+        if settings.forwarding().danger_pass_on_credentials {
+            warn!(target: "gateway", "the upstream gets access tokens and proofs");
+        }
+        Ok(Self {
+            guarded: proxy.map(|proxy| guard.protect(&proxy)),
+            guard,
+            cors: settings.cors().cloned(),
+            settings: Some(settings),
+        })
+    }
+}
+
+impl Service<Request<Body>> for Gateway {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.answer(request);
+        Box::pin(async move { Ok(answer.await) })
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("guard", &self.0.live.load().guard)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Has the gateway follow its file, for as long as the future is polled: whenever it changes, and
+/// whenever the process gets a `SIGHUP`, which also reads secrets and keys in other files anew.
+///
+/// # Errors
+///
+/// If the folder of the file cannot be watched.
+pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
+    let (changed, mut changes) = mpsc::channel(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // To read the file is an event, too. One that was lost is better taken for a change.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // One is enough: the file is read after it.
+            let _ = changed.try_send(());
+        }
+    })
+    .map_err(io::Error::other)?;
+    // The folder, since editors put a new file in place of the old one.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    watcher
+        .watch(folder, RecursiveMode::NonRecursive)
+        .map_err(io::Error::other)?;
+    let mut hangups = Hangups::new()?;
+    let in_force = gateway
+        .0
+        .live
+        .load()
+        .settings
+        .as_ref()
+        .map(|settings| settings.text().to_owned());
+    let mut last = in_force.map(Ok);
+    // It may have changed before it was watched.
+    let mut is_asked = false;
+    loop {
+        let text = settings::text(&path);
+        let now = text.as_ref().map_err(ToString::to_string).cloned();
+        if is_asked || last.as_ref() != Some(&now) {
+            last = Some(now);
+            gateway.read_again(&path, text);
+        }
+        is_asked = tokio::select! {
+            _ = changes.recv() => {
+                let _ = tokio::time::timeout(LONGEST_WAIT, quiet(&mut changes)).await;
+                false
+            }
+            () = hangups.next() => true,
+        };
+    }
+}
+
+async fn quiet(changes: &mut mpsc::Receiver<()>) {
+    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
+}
+
+#[cfg(unix)]
+struct Hangups(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    fn new() -> io::Result<Self> {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
+    }
+
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Hangups;
+
+#[cfg(not(unix))]
+impl Hangups {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,208 @@
+//! Forwards requests that were admitted, and their responses.
+//!
+//! The path and the query go to the upstream byte for byte: what the policy and the proof were
+//! checked against is what the upstream sees. Bodies are streamed both ways.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use dpop_tower::lifetime::TokenLifetime;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper_util::client::legacy::Error as ClientError;
+use serde_json::json;
+use tower::Service;
+use tracing::warn;
+
+use self::upstream::Connections;
+pub use self::{
+    connector::ConnectorError,
+    headers::{ForwardedHeader, Forwarding},
+    upstream::Upstream,
+};
+use crate::gateway::{
+    identity::Identity,
+    server::{Activity, ConnectionPermit, Ending},
+};
+
+mod connector;
+mod headers;
+mod progress;
+mod told;
+mod upgrade;
+mod upstream;
+
+/// How patient the proxy is.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// How long connecting to the upstream may take.
+    pub connect: Duration,
+    /// How long the upstream may take to begin its response, counted from the last part of the
+    /// request that went to it.
+    pub response: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            response: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The service that forwards. Clones share its connections.
+#[derive(Clone)]
+pub struct Proxy {
+    connections: Connections,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: Upstream,
+    identity: Arc<Identity>,
+    forwarding: Forwarding,
+    timeouts: Timeouts,
+}
+
+impl Proxy {
+    /// Forwards to `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectorError`] if TLS cannot be set up.
+    pub fn new(
+        upstream: Upstream,
+        identity: Arc<Identity>,
+        forwarding: Forwarding,
+        timeouts: Timeouts,
+    ) -> Result<Self, ConnectorError> {
+        Ok(Self {
+            connections: Connections::new(timeouts.connect)?,
+            shared: Arc::new(Shared {
+                upstream,
+                identity,
+                forwarding,
+                timeouts,
+            }),
+        })
+    }
+
+    async fn forward(self, mut request: Request<Body>) -> Response<Body> {
+        // Methods for proxies themselves, and one whose answer would show the upstream's headers.
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return problem(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let Some(uri) = self.shared.upstream.target(request.uri()) else {
+            return problem(StatusCode::BAD_REQUEST);
+        };
+        let upgrade = upgrade::wanted(&mut request);
+        let extensions = request.extensions();
+        let lifetime = TokenLifetime::of(extensions);
+        let place = extensions.get::<ConnectionPermit>().cloned();
+        let activity = extensions.get::<Activity>().cloned();
+        let (parts, body) = request.into_parts();
+        let mut outgoing = Request::new(());
+        *outgoing.headers_mut() = self.shared.request_headers(&parts);
+        *outgoing.method_mut() = parts.method;
+        *outgoing.uri_mut() = uri;
+        *outgoing.version_mut() = Version::HTTP_11;
+        if upgrade.is_some() {
+            upgrade::ask(outgoing.headers_mut());
+        }
+        let (body, progress) = progress::watched(body, Arc::clone(&self.shared.identity));
+        let request = outgoing.map(|()| body);
+        let response = self.connections.send(request);
+        let patience = self.shared.timeouts.response;
+        let mut response = match progress.within(patience, response).await {
+            Some(Ok(response)) => response,
+            Some(Err(error)) => return unreachable_upstream(&error),
+            None => {
+                warn!(target: "gateway", "the upstream has not answered within {patience:?}");
+                return problem(StatusCode::GATEWAY_TIMEOUT);
+            }
+        };
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let connect = |client_side| upgrade::connect(client_side, &mut response, lifetime, place);
+        if switches && !upgrade.is_some_and(connect) {
+            warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
+            return problem(StatusCode::BAD_GATEWAY);
+        }
+        self.shared
+            .forwarding
+            .clean_response(response.headers_mut());
+        if switches {
+            upgrade::ask(response.headers_mut());
+        }
+        response.map(|body| {
+            Body::new(Ending {
+                body,
+                under_way: activity.map(|activity| activity.begin()),
+            })
+        })
+    }
+}
+
+impl Shared {
+    fn request_headers(&self, parts: &http::request::Parts) -> http::HeaderMap {
+        let mut headers = self.forwarding.request(parts, &self.identity);
+        // Last, so that nothing of the client's can undo it.
+        headers.extend(self.identity.headers(&parts.extensions));
+        headers
+    }
+}
+
+impl Service<Request<Body>> for Proxy {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let proxy = self.clone();
+        Box::pin(async move { Ok(proxy.forward(request).await) })
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("upstream", &self.shared.upstream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The log says what happened; the client learns that it is not its fault.
+fn unreachable_upstream(error: &ClientError) -> Response<Body> {
+    let what = if error.is_connect() {
+        "reached"
+    } else {
+        "understood"
+    };
+    let cause = std::error::Error::source(error).map(|source| format!(": {source}"));
+    warn!(target: "gateway", "the upstream cannot be {what}: {error}{}", cause.unwrap_or_default());
+    problem(StatusCode::BAD_GATEWAY)
+}
+
+/// An answer of the gateway's own (RFC 9457).
+pub(crate) fn problem(status: StatusCode) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({ "status": status.as_u16(), "title": title }).to_string();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let media_type = HeaderValue::from_static("application/problem+json");
+    headers.insert(header::CONTENT_TYPE, media_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,65 @@
+//! What outlives a change of the file.
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, token::FetchedKeys};
+
+/// The proofs that were used, the secret of nonces where none is configured, and the keys of issuers that
+/// were fetched. A [`Gateway`] keeps one for as long as it runs.
+///
+/// [`Gateway`]: crate::gateway::Gateway
+#[derive(Clone)]
+pub struct ReloadState {
+    proofs: Arc<MemoryReplayStore>,
+    nonce_secret: NonceSecret,
+    fetched_keys: FetchedKeys,
+}
+
+impl ReloadState {
+    /// An empty memory for this many proofs, a million unless given; this many of one client, a tenth of
+    /// the whole unless given; and this many of one subject, as many as of one client unless given.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the operating system has no randomness to give.
+    pub fn new(
+        capacity: Option<NonZeroUsize>,
+        capacity_per_key: Option<NonZeroUsize>,
+        capacity_per_subject: Option<NonZeroUsize>,
+    ) -> Result<Self, ConfigError> {
+        let mut proofs = match capacity {
+            None => MemoryReplayStore::new(),
+            Some(capacity) => MemoryReplayStore::with_capacity(capacity),
+        };
+        if let Some(entries) = capacity_per_key {
+            proofs = proofs.capacity_per_key(entries);
+        }
+        if let Some(entries) = capacity_per_subject {
+            proofs = proofs.capacity_per_subject(entries);
+        }
+        Ok(Self {
+            proofs: Arc::new(proofs),
+            nonce_secret: NonceSecret::random()?,
+            fetched_keys: FetchedKeys::new(),
+        })
+    }
+
+    pub(crate) fn nonce_secret(&self) -> NonceSecret {
+        self.nonce_secret.clone()
+    }
+
+    /// One store for every configuration, so that what was used under one is used under the next.
+    pub(crate) fn proofs(&self) -> Arc<MemoryReplayStore> {
+        Arc::clone(&self.proofs)
+    }
+
+    pub(crate) fn fetched_keys(&self) -> FetchedKeys {
+        self.fetched_keys.clone()
+    }
+}
+
+impl fmt::Debug for ReloadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloadState").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! Connections: how many, how slow, and how they end.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use axum::{body::Body, serve::Listener};
+use dpop_tower::target::PeerAddr;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulConnection},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use tracing::{debug, info, warn};
+
+pub(crate) use self::activity::{Activity, Ending};
+use self::{
+    framing::Framing,
+    head::{Ambiguous, check},
+};
+use crate::gateway::{live::Gateway, observed::Observed, settings::Limits};
+
+mod activity;
+mod framing;
+pub(crate) mod head;
+
+/// How long a client has to go, once it is told that its connection has been idle for too long.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// When the program ends, and how long it then waits.
+#[derive(Debug)]
+pub struct Shutdown<F> {
+    /// Completes when no more connections are to be accepted.
+    pub signal: F,
+    /// How long requests that are under way then have to finish.
+    pub timeout: Duration,
+}
+
+/// One of the connections that are allowed at a time. It is free again when all clones are gone: a
+/// connection that has become a WebSocket takes one with it.
+#[derive(Clone)]
+pub(crate) struct ConnectionPermit(
+    #[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>,
+);
+
+/// Serves until it is told to end, and then until the requests under way have finished or their time
+/// is up. HTTP/1.1 and, without TLS, HTTP/2; TLS is for a proxy in front.
+///
+/// # Errors
+///
+/// If the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Gateway,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()> {
+    let answer = move |request: Request<Body>| {
+        let answer = check(&request).map(|()| gateway.answer(request));
+        async {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(malformed) => malformed.answer(),
+            }
+        }
+    };
+    serve_with(listener, "listening", answer, limits, shutdown).await
+}
+
+/// As [`serve`], whatever answers. `what` is for the log: it says what goes on at the address.
+pub(crate) async fn serve_with<A, F>(
+    mut listener: TcpListener,
+    what: &str,
+    answer: A,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()>
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let address = TcpListener::local_addr(&listener)?;
+    info!(target: "gateway", "{what} on {address}");
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let (end, _) = watch::channel(());
+    let mut signal = pin!(shutdown.signal);
+    loop {
+        let next = async {
+            let permit = Arc::clone(&connections).acquire_owned().await;
+            // It waits when the system is out of files, instead of failing.
+            (permit, Listener::accept(&mut listener).await)
+        };
+        tokio::select! {
+            (permit, (stream, peer)) = next => {
+                // A semaphore that is never closed always has a permit to give.
+                let Ok(permit) = permit else { continue };
+                accept(stream, peer, permit, &answer, limits, end.subscribe());
+            }
+            () = &mut signal => break,
+        }
+    }
+    drop(listener);
+    info!(target: "gateway", "ending: {} connections are open", end.receiver_count());
+    // Nobody may be connected.
+    let _ = end.send(());
+    if tokio::time::timeout(shutdown.timeout, end.closed())
+        .await
+        .is_err()
+    {
+        warn!(target: "gateway", "requests have not finished within {:?}; they are cut off", shutdown.timeout);
+    }
+    Ok(())
+}
+
+fn accept<A, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    answer: &A,
+    limits: Limits,
+    end: watch::Receiver<()>,
+) where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    // Otherwise a small response may wait for the acknowledgement of another.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new();
+    let place = ConnectionPermit(Arc::new(permit));
+    let framing = Framing::new(limits.header_size);
+    let is_ambiguous = framing.is_ambiguous();
+    let service = {
+        let (answer, activity, place) = (answer.clone(), activity.clone(), place.clone());
+        service_fn(move |request: Request<Incoming>| {
+            let under_way = activity.begin();
+            let mut request = request.map(Body::new);
+            let extensions = request.extensions_mut();
+            extensions.insert(PeerAddr(peer.ip()));
+            extensions.insert(place.clone());
+            extensions.insert(activity.clone());
+            if is_ambiguous.load(Ordering::Relaxed) {
+                extensions.insert(Ambiguous);
+            }
+            let answer = answer(request);
+            async move {
+                let response = answer.await;
+                drop(under_way);
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+    let stream = Observed {
+        io: stream,
+        observer: framing,
+    };
+    let connection = builder(limits)
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    tokio::spawn(async move {
+        let _place = place;
+        let connection = Serving {
+            connection: pin!(connection),
+            end,
+            is_told: false,
+        };
+        match connection.run(&activity, limits).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                debug!(target: "gateway", "the connection of {peer} has ended: {error}");
+            }
+            Err(CutOff(why)) => {
+                debug!(target: "gateway", "the connection of {peer} is cut off: {why}");
+            }
+        }
+    });
+}
+
+/// A connection while it is served.
+struct Serving<'c, C> {
+    connection: Pin<&'c mut C>,
+    /// Changes when the program ends.
+    end: watch::Receiver<()>,
+    is_told: bool,
+}
+
+/// Why a connection was ended without waiting for the client.
+struct CutOff(&'static str);
+
+impl<C: GracefulConnection> Serving<'_, C> {
+    /// Until it ends, which it is made to if nothing is asked of it for too long: it would keep its place
+    /// for ever, since HTTP/2 has pings to keep it open.
+    async fn run(mut self, activity: &Activity, limits: Limits) -> Result<C::Output, CutOff> {
+        // hyper's own limit for a head begins once it knows the version of HTTP, which it learns from the
+        // client.
+        let (first, idle) = (limits.header_timeout, limits.idle_timeout);
+        let idle = activity.quiet(Instant::now(), first, idle);
+        if let Some(output) = self.until(idle).await {
+            return Ok(output);
+        }
+        if !activity.has_begun() {
+            return Err(CutOff("no request has come in time"));
+        }
+        self.tell_to_end();
+        let idle = activity.quiet(Instant::now(), first, FAREWELL);
+        let output = self.until(idle).await;
+        output.ok_or(CutOff(
+            "it was idle, and the client has not gone when it was told to",
+        ))
+    }
+
+    /// What comes of it, unless `limit` completes first.
+    async fn until(&mut self, limit: impl Future<Output = ()>) -> Option<C::Output> {
+        let mut limit = pin!(limit);
+        loop {
+            tokio::select! {
+                output = self.connection.as_mut() => return Some(output),
+                _ = self.end.changed(), if !self.is_told => self.tell_to_end(),
+                () = limit.as_mut() => return None,
+            }
+        }
+    }
+
+    /// The requests that are under way are answered, and no others.
+    fn tell_to_end(&mut self) {
+        self.is_told = true;
+        self.connection.as_mut().graceful_shutdown();
+    }
+}
+
+fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_size);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX));
+    builder
+}

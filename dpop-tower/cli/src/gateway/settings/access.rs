@@ -1,0 +1,313 @@
+//! Issuers, proofs, nonces, and what the upstream is told.
+
+use std::{
+    env, fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use dpop_tower::{
+    ConfigError, ConfigErrorKind, DpopConfig, Issuer,
+    crypto::Algorithm,
+    nonce::{NonceSecret, StatelessNonces},
+    target::TargetUri,
+};
+use toml::Spanned;
+
+use super::{
+    error::{SettingsError, Source, explain},
+    file::{File, IssuerTable, NonceMode},
+    policies::policy,
+    proof::with_window,
+};
+use crate::gateway::{identity::Identity, reload_state::ReloadState};
+
+/// Which header has which claim.
+pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
+    let usual = Spanned::new(0..0, Identity::usual_thumbprint().to_owned());
+    let thumbprint = file.identity.thumbprint.as_ref().unwrap_or(&usual);
+    let mut identity = Identity::thumbprint_in(thumbprint.get_ref()).map_err(|error| {
+        source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
+    })?;
+    match &file.identity.claims {
+        Some(claims) => {
+            // In the order of the file, so that of two that do not go together the second is told.
+            let mut claims: Vec<_> = claims.iter().collect();
+            claims.sort_by_key(|(_, header)| header.span().start);
+            for (claim, header) in claims {
+                identity
+                    .claim_in(claim, header.get_ref())
+                    .map_err(|error| {
+                        let field = format!("identity.claims.{claim}");
+                        source.error(header.span(), field, error.to_string())
+                    })?;
+            }
+        }
+        None => {
+            for (claim, header) in Identity::usual_claims() {
+                identity.claim_in(claim, header).map_err(|error| {
+                    source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
+                })?;
+            }
+        }
+    }
+    Ok(identity)
+}
+
+/// A configuration for each issuer. They differ in nothing else.
+pub(super) fn configs(
+    file: &File,
+    source: &Source,
+    folder: &Path,
+    memory: &ReloadState,
+    target: &Arc<dyn TargetUri>,
+) -> Result<Vec<(String, Arc<DpopConfig>)>, SettingsError> {
+    let issuers = file.issuer.get_ref();
+    if issuers.is_empty() {
+        let message = "name an issuer of access tokens";
+        return Err(source.error(file.issuer.span(), "issuer", message));
+    }
+    let algorithms = algorithms(file.proof.algorithms.as_ref(), "proof.algorithms", source)?;
+    let nonces = nonces(file, source, folder, memory)?;
+    let mut configs: Vec<(String, Arc<DpopConfig>)> = Vec::new();
+    for (index, issuer) in issuers.iter().enumerate() {
+        let issuer = issuer.get_ref();
+        let url = issuer.url.get_ref();
+        if configs.iter().any(|(listed, _)| listed == url) {
+            let message = "this issuer is listed twice; give all of its audiences in one place";
+            return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
+        }
+        let tokens = tokens(index, issuer, source, folder, memory)?;
+        let config = DpopConfig::builder(Arc::clone(target), tokens)
+            .policy(policy(file.mode))
+            .replay_store(memory.proofs());
+        let mut config = with_window(config, file, source)?;
+        if let Some(algorithms) = &algorithms {
+            config = config.algorithms(algorithms.iter().copied());
+        }
+        config = match file.nonces.mode {
+            NonceMode::Off => config.nonce_source(nonces.clone()),
+            NonceMode::Required => config.nonce_source(nonces.clone()).require_nonces(),
+        };
+        let for_iat = file.nonces.accept_for_iat.as_ref();
+        if for_iat.is_some_and(|accept| *accept.get_ref()) {
+            config = config.accept_nonce_for_iat();
+        }
+        let config = config.build().map_err(|error| {
+            let (span, field) = match (error.kind(), for_iat) {
+                (ConfigErrorKind::Nonces, Some(accept)) => {
+                    (accept.span(), "nonces.accept_for_iat".to_owned())
+                }
+                _ => culprit(&error, index, issuer),
+            };
+            source.error(span, field, explain(&error))
+        })?;
+        configs.push((url.clone(), Arc::new(config)));
+    }
+    Ok(configs)
+}
+
+/// The field of an issuer that an error is about. All else has been looked at before.
+fn culprit(error: &ConfigError, index: usize, issuer: &IssuerTable) -> (Range<usize>, String) {
+    let of_issuer = |name: &str| format!("issuer[{index}].{name}");
+    let keys = (issuer
+        .jwks_url
+        .as_ref()
+        .map(|url| (url.span(), of_issuer("jwks_url"))))
+    .or(issuer
+        .jwks_file
+        .as_ref()
+        .map(|file| (file.span(), of_issuer("jwks_file"))))
+    .unwrap_or((issuer.url.span(), of_issuer("url")));
+    match error.kind() {
+        ConfigErrorKind::AccessTokens if !issuer.names_an_audience() => {
+            (issuer.audiences.span(), of_issuer("audiences"))
+        }
+        ConfigErrorKind::AccessTokens if issuer.url.get_ref().is_empty() => {
+            (issuer.url.span(), of_issuer("url"))
+        }
+        ConfigErrorKind::Issuer => (issuer.url.span(), of_issuer("url")),
+        ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
+        ConfigErrorKind::ScopeClaim => {
+            let span = issuer.scope_claim.as_ref().map_or(0..0, Spanned::span);
+            (span, of_issuer("scope_claim"))
+        }
+        ConfigErrorKind::Window => match (&issuer.leeway, &issuer.danger_leeway) {
+            (Some(leeway), _) => (leeway.span(), of_issuer("leeway")),
+            (None, leeway) => {
+                let span = leeway.as_ref().map_or(0..0, Spanned::span);
+                (span, of_issuer("danger_leeway"))
+            }
+        },
+        _ => (0..0, String::new()),
+    }
+}
+
+impl IssuerTable {
+    fn names_an_audience(&self) -> bool {
+        let audiences = self.audiences.get_ref();
+        !audiences.is_empty() && !audiences.iter().any(String::is_empty)
+    }
+}
+
+fn tokens(
+    index: usize,
+    issuer: &IssuerTable,
+    source: &Source,
+    folder: &Path,
+    memory: &ReloadState,
+) -> Result<Issuer, SettingsError> {
+    let url = issuer.url.get_ref().as_str();
+    let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
+        (None, None) => Issuer::discover(url),
+        (Some(jwks), None) => Issuer::jwks_url(url, jwks.get_ref().as_str()),
+        (None, Some(file)) => Issuer::jwks_file(url, folder.join(file.get_ref())),
+        (Some(_), Some(file)) => {
+            let field = format!("issuer[{index}].jwks_file");
+            return Err(source.error(file.span(), field, "there is a `jwks_url` already"));
+        }
+    };
+    tokens = tokens.fetched_keys(memory.fetched_keys());
+    for audience in issuer.audiences.get_ref() {
+        tokens = tokens.audience(audience.as_str());
+    }
+    let field = |name: &str| format!("issuer[{index}].{name}");
+    let names = issuer.algorithms.as_ref();
+    if let Some(algorithms) = algorithms(names, &field("algorithms"), source)? {
+        tokens = tokens.algorithms(algorithms);
+    }
+    match (&issuer.leeway, &issuer.danger_leeway) {
+        (None, None) => {}
+        (Some(leeway), None) => {
+            tokens = tokens.leeway(Duration::from_secs(*leeway.get_ref()));
+        }
+        (None, Some(leeway)) => {
+            tokens = tokens.danger_leeway(Duration::from_secs(*leeway.get_ref()));
+        }
+        (Some(_), Some(danger)) => {
+            let message = "there is a `leeway` already";
+            return Err(source.error(danger.span(), field("danger_leeway"), message));
+        }
+    }
+    if let Some(claim) = &issuer.scope_claim {
+        tokens = tokens.scope_claim(claim.get_ref().as_str());
+    }
+    if issuer.danger_allow_plain_http {
+        tokens = tokens.danger_allow_plain_http();
+    }
+    if issuer.danger_accept_typ_jwt {
+        tokens = tokens.danger_accept_typ_jwt();
+    }
+    Ok(tokens)
+}
+
+/// Those that a field lists, if it is there.
+fn algorithms(
+    names: Option<&Spanned<Vec<Spanned<String>>>>,
+    field: &str,
+    source: &Source,
+) -> Result<Option<Vec<Algorithm>>, SettingsError> {
+    let Some(names) = names else {
+        return Ok(None);
+    };
+    if names.get_ref().is_empty() {
+        let message = "no algorithm is allowed: list some, or leave the field out for the default";
+        return Err(source.error(names.span(), field, message));
+    }
+    let parse = |(index, name): (usize, &Spanned<String>)| {
+        Algorithm::from_name(name.get_ref()).ok_or_else(|| {
+            let known: Vec<_> = Algorithm::ALL.iter().map(|known| known.as_str()).collect();
+            let message = format!(
+                "the algorithm {:?} is not known, or not asymmetric; these are: {}",
+                name.get_ref(),
+                known.join(", ")
+            );
+            source.error(name.span(), format!("{field}[{index}]"), message)
+        })
+    };
+    names
+        .get_ref()
+        .iter()
+        .enumerate()
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+/// The same for every issuer, and, with a secret of the file's, on every node.
+fn nonces(
+    file: &File,
+    source: &Source,
+    folder: &Path,
+    memory: &ReloadState,
+) -> Result<StatelessNonces, SettingsError> {
+    let nonces = &file.nonces;
+    let secret = secret(
+        ("nonces.secret_file", nonces.secret_file.as_ref()),
+        ("nonces.secret_env", nonces.secret_env.as_ref()),
+        source,
+        folder,
+    )?;
+    let also = self::secret(
+        ("nonces.also_accept_file", nonces.also_accept_file.as_ref()),
+        ("nonces.also_accept_env", nonces.also_accept_env.as_ref()),
+        source,
+        folder,
+    )?;
+    let mut made = StatelessNonces::new(secret.unwrap_or_else(|| memory.nonce_secret()));
+    if let Some(also) = also {
+        made = made.also_accept(also);
+    }
+    if let Some(period) = &nonces.period {
+        if !(1..=86_400).contains(period.get_ref()) {
+            let message = "it is from 1 to 86400 seconds";
+            return Err(source.error(period.span(), "nonces.period", message));
+        }
+        made = made.period(Duration::from_secs(*period.get_ref()));
+    }
+    Ok(made)
+}
+
+/// From a file or the environment. A line break at the end of a file does not count, so that both can
+/// hold the same.
+fn secret(
+    (file_field, file): (&str, Option<&Spanned<PathBuf>>),
+    (env_field, variable): (&str, Option<&Spanned<String>>),
+    source: &Source,
+    folder: &Path,
+) -> Result<Option<NonceSecret>, SettingsError> {
+    let (bytes, span, field) = match (file, variable) {
+        (None, None) => return Ok(None),
+        (Some(path), None) => {
+            let bytes = fs::read(folder.join(path.get_ref())).map_err(|error| {
+                source.error(
+                    path.span(),
+                    file_field,
+                    format!("the file cannot be read: {error}"),
+                )
+            })?;
+            (bytes, path.span(), file_field)
+        }
+        (None, Some(name)) => {
+            let value = env::var_os(name.get_ref()).ok_or_else(|| {
+                source.error(
+                    name.span(),
+                    env_field,
+                    "the environment has no such variable",
+                )
+            })?;
+            (value.into_encoded_bytes(), name.span(), env_field)
+        }
+        (Some(_), Some(name)) => {
+            let message = format!("there is a `{file_field}` already");
+            return Err(source.error(name.span(), env_field, message));
+        }
+    };
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    NonceSecret::new(bytes)
+        .map(Some)
+        .map_err(|error| source.error(span, field, explain(&error)))
+}

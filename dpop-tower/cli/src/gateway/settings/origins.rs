@@ -1,0 +1,114 @@
+//! What clients call the gateway, and which proxies it believes.
+
+use std::{net::IpAddr, ops::Range, sync::Arc};
+
+use dpop_tower::{
+    ConfigError, PublicOrigin,
+    proof::Htu,
+    target::{ForwardedTarget, TargetUri},
+};
+use ipnet::IpNet;
+
+use super::{
+    error::{SettingsError, Source, explain},
+    file::{File, ForwardedSyntax, TrustedProxies},
+};
+use crate::gateway::proxy::{ForwardedHeader, Forwarding};
+
+pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, SettingsError> {
+    let target = target(file, source)?;
+    let proxies = file.trusted_proxies.as_ref();
+    let networks = proxies
+        .into_iter()
+        .flat_map(|proxies| proxies.get_ref().networks.get_ref());
+    let header = match proxies.map(|proxies| proxies.get_ref().header) {
+        None | Some(ForwardedSyntax::XForwarded) => ForwardedHeader::XForwarded,
+        Some(ForwardedSyntax::Forwarded) => ForwardedHeader::Forwarded,
+    };
+    Ok(Forwarding {
+        target,
+        trusted: networks
+            .filter_map(|network| network_of(network.get_ref()))
+            .collect(),
+        header,
+        prefixes: match (proxies, header) {
+            // RFC 7239 has none.
+            (None, _) | (_, ForwardedHeader::Forwarded) => Vec::new(),
+            (Some(proxies), ForwardedHeader::XForwarded) => prefixes(proxies.get_ref()),
+        },
+        danger_pass_on_credentials: file.danger_pass_on_credentials,
+        answers_cors: file.cors.is_some(),
+    })
+}
+
+pub(super) fn network_of(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())
+}
+
+/// In their normal form.
+fn prefixes(proxies: &TrustedProxies) -> Vec<String> {
+    let listed = proxies.prefixes.iter();
+    let normal = listed.filter_map(|prefix| {
+        let htu = Htu::parse(&format!("https://any.example{}", prefix.get_ref()));
+        htu.ok().map(|htu| htu.path().to_owned())
+    });
+    normal.collect()
+}
+
+fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsError> {
+    let rejected = |span: Range<usize>, field: String| {
+        move |error: ConfigError| source.error(span, field, explain(&error))
+    };
+    let mut origins: Option<PublicOrigin> = None;
+    for (index, origin) in file.public_origins.get_ref().iter().enumerate() {
+        let text = origin.get_ref();
+        let parsed = match origins {
+            None => PublicOrigin::new(text),
+            Some(origins) => origins.with_alias(text),
+        };
+        origins =
+            Some(parsed.map_err(rejected(origin.span(), format!("public_origins[{index}]")))?);
+    }
+    let Some(mut origins) = origins else {
+        let message = "name what clients call the gateway, such as \"https://api.example.com\"";
+        return Err(source.error(file.public_origins.span(), "public_origins", message));
+    };
+    if let Some(prefix) = &file.path_prefix {
+        origins = origins
+            .path_prefix(prefix.get_ref())
+            .map_err(rejected(prefix.span(), "path_prefix".to_owned()))?;
+    }
+    let Some(proxies) = &file.trusted_proxies else {
+        return Ok(Arc::new(origins));
+    };
+    let proxies = proxies.get_ref();
+    for (index, network) in proxies.networks.get_ref().iter().enumerate() {
+        ForwardedTarget::x_forwarded(origins.clone(), [network.get_ref().as_str()]).map_err(
+            rejected(network.span(), format!("trusted_proxies.networks[{index}]")),
+        )?;
+    }
+    let networks = proxies
+        .networks
+        .get_ref()
+        .iter()
+        .map(|network| network.get_ref().as_str());
+    let forwarded = match proxies.header {
+        ForwardedSyntax::XForwarded => ForwardedTarget::x_forwarded(origins, networks),
+        ForwardedSyntax::Forwarded => ForwardedTarget::forwarded(origins, networks),
+    };
+    let mut forwarded = forwarded.map_err(rejected(
+        proxies.networks.span(),
+        "trusted_proxies.networks".to_owned(),
+    ))?;
+    for (index, prefix) in proxies.prefixes.iter().enumerate() {
+        forwarded = forwarded
+            .prefixes([prefix.get_ref().as_str()])
+            .map_err(rejected(
+                prefix.span(),
+                format!("trusted_proxies.prefixes[{index}]"),
+            ))?;
+    }
+    Ok(Arc::new(forwarded))
+}

@@ -1,0 +1,340 @@
+//! The gateway as a program: its command line, its signals, and what it prints.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use dpop_tower::test_util::{TestClient, TestIssuer};
+use openssl::{
+    asn1::Asn1Time,
+    ec::{EcGroup, EcKey},
+    hash::MessageDigest,
+    nid::Nid,
+    pkey::PKey,
+    ssl::{SslAcceptor, SslMethod},
+    x509::{
+        X509, X509NameBuilder,
+        extension::{BasicConstraints, SubjectAlternativeName},
+    },
+};
+use tempfile::TempDir;
+
+/// Longer than anything takes that is not broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn dpop(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dpop"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A program that runs, and ends with the test.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    fn start_with(arguments: &[&str], environment: &[(&str, &Path)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dpop"))
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (line, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for stream in streams {
+            let line = line.clone();
+            thread::spawn(move || {
+                for text in BufReader::new(stream).lines().map_while(Result::ok) {
+                    // Nobody may be listening any more.
+                    let _ = line.send(text);
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// The first line from now on that contains this.
+    fn line_with(&self, wanted: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut before = Vec::new();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(wanted) => return line,
+                Ok(line) => before.push(line),
+                Err(_) => panic!("no line with {wanted:?} after {before:#?}"),
+            }
+        }
+    }
+
+    /// What it listens on.
+    fn address(&self) -> String {
+        let line = self.line_with("listening on ");
+        let (_, address) = line.split_once("listening on ").unwrap();
+        address.trim_start_matches("http://").to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it has not ended");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn file(folder: &TempDir, upstream: &str, tables: &str) -> PathBuf {
+    let path = folder.path().join("gateway.toml");
+    let text = format!(
+        "\
+listen = '127.0.0.1:0'
+upstream = '{upstream}'
+public_origins = ['https://api.test']
+[[issuer]]
+url = 'https://issuer.test'
+audiences = ['https://api.test']
+jwks_file = 'keys/jwks.json'
+{tables}
+"
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// In a folder of their own, which is not watched.
+fn write_keys(folder: &TempDir, issuer: &TestIssuer) {
+    let keys = folder.path().join("keys");
+    fs::create_dir_all(&keys).unwrap();
+    fs::write(keys.join("jwks.json"), issuer.jwks()).unwrap();
+}
+
+#[test]
+fn help_names_what_it_can_do() {
+    for (arguments, parts) in [
+        (&["--help"][..], &["gateway"][..]),
+        (&["gateway", "--help"], &["serve", "check"]),
+        (&["gateway", "serve", "--help"], &["<FILE>", "SIGHUP"]),
+    ] {
+        let output = dpop(arguments);
+        assert!(output.status.success());
+        let help = text(&output.stdout);
+        for part in parts {
+            assert!(help.contains(part), "{help}");
+        }
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_an_error() {
+    for arguments in [
+        &[][..],
+        &["gateway"],
+        &["gateway", "gateway.toml"],
+        &["gateway", "check"],
+        &["gateway", "serve"],
+        &["gateway", "serve", "--unknown"],
+        &["gateway", "serve", "a", "b"],
+    ] {
+        let output = dpop(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("--help"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_says_whether_a_file_is_good() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let good = file(&folder, "http://127.0.0.1:1", "");
+    let output = dpop(&["gateway", "check", good.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("gateway.toml: good"));
+
+    let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
+    for arguments in [
+        &["gateway", "check", bad.to_str().unwrap()][..],
+        &["gateway", "serve", bad.to_str().unwrap()],
+    ] {
+        let output = dpop(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("gateway.toml:9:11: proof.max_age: "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let path = file(&folder, "http://127.0.0.1:1", "");
+    let file = fs::read_to_string(&path).unwrap();
+    fs::write(&path, file.replace("127.0.0.1:0", &address)).unwrap();
+    let output = dpop(&["gateway", "serve", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot listen on"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
+    let folder = TempDir::new().unwrap();
+    let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    write_keys(&folder, &issuer);
+    let upstream = super::serve(super::mirror()).await;
+    let path = file(&folder, &upstream, "");
+    let mut running = Running::start(&["gateway", "serve", path.to_str().unwrap()]);
+    let address = running.address();
+
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |issuer: &TestIssuer| {
+        let token = issuer.token().bound_to(&client).mint();
+        let signed = client.get("https://api.test/f1-results", &token);
+        let mut request = http.get(format!("http://{address}/f1-results"));
+        for name in ["authorization", "dpop"] {
+            request = request.header(name, &signed.headers()[name]);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(&issuer).await, 200);
+
+    // The file stays as it is, and what it names does not.
+    let other = TestIssuer::new();
+    assert_eq!(status(&other).await, 401);
+    write_keys(&folder, &other);
+    running.signal("HUP");
+    running.line_with("has been read again and is in force");
+    assert_eq!(status(&other).await, 200);
+    assert_eq!(status(&issuer).await, 401);
+
+    running.signal("TERM");
+    running.line_with("ending");
+    assert!(running.wait().success());
+}
+
+/// An HTTPS service, which answers everything with `ok`, and its certificate.
+fn tls_upstream(certificate: &Path) -> String {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "upstream").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder
+        .set_not_before(&Asn1Time::days_from_now(0).unwrap())
+        .unwrap();
+    builder
+        .set_not_after(&Asn1Time::days_from_now(2).unwrap())
+        .unwrap();
+    let address = SubjectAlternativeName::new()
+        .ip("127.0.0.1")
+        .build(&builder.x509v3_context(None, None))
+        .unwrap();
+    builder.append_extension(address).unwrap();
+    let ca = BasicConstraints::new().critical().ca().build().unwrap();
+    builder.append_extension(ca).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    let signed = builder.build();
+    fs::write(certificate, signed.to_pem().unwrap()).unwrap();
+
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&signed).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Whoever does not trust the certificate goes away.
+            let Ok(mut stream) = acceptor.accept(stream.unwrap()) else {
+                continue;
+            };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_with_tls_has_a_certificate_that_is_trusted() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let certificate = folder.path().join("upstream.pem");
+    let upstream = tls_upstream(&certificate);
+    let path = file(&folder, &upstream, "[[route]]\npath = '/'\nmode = 'off'");
+    let nothing = folder.path().join("nothing");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (trusted, status, body) in [
+        (&certificate, 200, "ok"),
+        (&nothing, 502, r#"{"status":502,"title":"Bad Gateway"}"#),
+    ] {
+        let environment = [
+            ("SSL_CERT_FILE", trusted.as_path()),
+            ("SSL_CERT_DIR", &nothing),
+        ];
+        let running =
+            Running::start_with(&["gateway", "serve", path.to_str().unwrap()], &environment);
+        let url = format!("http://{}/", running.address());
+        let response = http.get(url).send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.text().await.unwrap(), body);
+    }
+}

@@ -1,0 +1,146 @@
+//! An identity provider in miniature, so that nothing else has to be started. It issues DPoP-bound
+//! tokens to whoever asks, which no real one would.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+#[cfg(not(feature = "josekit"))]
+use dpop_tower::crypto::AwsLcRs as Backend;
+#[cfg(feature = "josekit")]
+use dpop_tower::crypto::Josekit as Backend;
+use dpop_tower::{
+    clock::{SystemClock, TimeSource as _},
+    proof::{Htu, ProofContext, ProofVerifier},
+    test_util::{TestClient, TestIssuer, TokenBuilder},
+};
+use serde_json::json;
+
+/// The identity provider, and what it says in `/try`.
+#[derive(Clone, Debug)]
+pub struct IdentityProvider {
+    url: Arc<str>,
+    issuer: TestIssuer,
+    scope: Option<&'static str>,
+    api: Arc<str>,
+    resource: &'static str,
+}
+
+impl IdentityProvider {
+    /// One at `url`, whose tokens are for this audience.
+    #[must_use]
+    pub fn new(url: &str, audience: &str) -> Self {
+        Self {
+            url: url.into(),
+            issuer: TestIssuer::new().issuer(url).audience(audience),
+            scope: None,
+            api: "".into(),
+            resource: "",
+        }
+    }
+
+    /// Its tokens have this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: &'static str) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// `/try` is a request for this resource of the API at `api`.
+    #[must_use]
+    pub fn try_with(mut self, api: &str, resource: &'static str) -> Self {
+        self.api = api.into();
+        self.resource = resource;
+        self
+    }
+
+    /// `/token` binds a token to the key of the proof that comes with the request. `/try` is a whole
+    /// request to paste into a shell, `/try/{path}` one for another path, and `/try/stolen` one of a
+    /// thief.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/.well-known/oauth-authorization-server", get(metadata))
+            .route("/jwks", get(jwks))
+            .route("/token", post(token))
+            .route("/try", get(try_it))
+            .route("/try/{path}", get(try_path))
+            .route("/try/stolen", get(try_stolen))
+            .with_state(self)
+    }
+
+    fn token(&self) -> TokenBuilder {
+        let token = self.issuer.token().subject("alice");
+        match self.scope {
+            None => token,
+            Some(scope) => token.scope(scope),
+        }
+    }
+
+    /// The token is bound to the key of `owner`, and the proof is made with that of `caller`.
+    fn request(&self, path: &str, owner: &TestClient, caller: &TestClient) -> String {
+        let url = format!("{}/{path}", self.api);
+        let token = self.token().bound_to(owner).mint();
+        let proof = caller.proof("GET", &url).access_token(&token).sign();
+        format!("curl -si {url} \\\n  -H 'Authorization: DPoP {token}' \\\n  -H 'DPoP: {proof}'\n")
+    }
+}
+
+async fn metadata(State(provider): State<IdentityProvider>) -> Response {
+    let jwks_uri = format!("{}/jwks", provider.url);
+    as_json(provider.issuer.metadata(&jwks_uri))
+}
+
+async fn jwks(State(provider): State<IdentityProvider>) -> Response {
+    as_json(provider.issuer.jwks())
+}
+
+fn as_json(document: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+/// RFC 9449 section 5: the client proves that it has a key, and the token is bound to that.
+async fn token(State(provider): State<IdentityProvider>, headers: HeaderMap) -> Response {
+    let verified = headers
+        .get("dpop")
+        .and_then(|proof| proof.to_str().ok())
+        .zip(Htu::parse(&format!("{}/token", provider.url)).ok())
+        .and_then(|(proof, htu)| {
+            let context = ProofContext::new(&Method::POST, &htu, SystemClock.now());
+            ProofVerifier::default()
+                .verify(proof, &context, &Backend)
+                .ok()
+        });
+    match verified {
+        Some(proof) => {
+            let token = provider.token().bound_to_thumbprint(proof.thumbprint());
+            let token = token.mint();
+            let body = json!({ "access_token": token, "token_type": "DPoP", "expires_in": 300 });
+            ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+        }
+        None => {
+            let body = json!({ "error": "invalid_dpop_proof" });
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+    }
+}
+
+/// A request to paste into a shell: curl can send a proof but not make one.
+async fn try_it(State(provider): State<IdentityProvider>) -> String {
+    let client = TestClient::new();
+    provider.request(provider.resource, &client, &client)
+}
+
+async fn try_path(State(provider): State<IdentityProvider>, Path(path): Path<String>) -> String {
+    let client = TestClient::new();
+    provider.request(&path, &client, &client)
+}
+
+/// One of a thief, who has the token and a key of their own.
+async fn try_stolen(State(provider): State<IdentityProvider>) -> String {
+    provider.request(provider.resource, &TestClient::new(), &TestClient::new())
+}

@@ -1,0 +1,55 @@
+//! The upstream: race results for whoever asks. It knows nothing of DPoP, and believes the headers
+//! that it gets.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json, Router,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+/// The season of 2024, so far.
+const SEASON: [(&str, &str, &str); 3] = [
+    ("Bahrain Grand Prix", "Max Verstappen", "Red Bull"),
+    ("Saudi Arabian Grand Prix", "Max Verstappen", "Red Bull"),
+    ("Australian Grand Prix", "Carlos Sainz", "Ferrari"),
+];
+
+/// `/f1-results` and `/f1-results/{round}`, `/whoami` with the headers that the gateway set, and
+/// `/healthz`.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route(
+            "/f1-results",
+            get(async || Json(races().collect::<Vec<_>>())),
+        )
+        .route("/f1-results/{round}", get(race))
+        .route("/whoami", get(who_am_i))
+        .route("/healthz", get(async || "ok\n"))
+}
+
+fn races() -> impl Iterator<Item = Value> {
+    SEASON.into_iter().enumerate().map(|(i, (race, winner, team))| {
+        json!({ "round": i + 1, "race": race, "winner": winner, "team": team })
+    })
+}
+
+async fn race(Path(round): Path<usize>) -> Result<Json<Value>, StatusCode> {
+    let race = round.checked_sub(1).and_then(|i| races().nth(i));
+    race.map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+/// Every header that came, so that one sees what is there and what is not.
+async fn who_am_i(headers: HeaderMap) -> Json<BTreeMap<String, String>> {
+    let mut seen = BTreeMap::new();
+    for (name, value) in &headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        seen.entry(name.to_string())
+            .and_modify(|before: &mut String| *before = format!("{before}, {value}"))
+            .or_insert(value);
+    }
+    Json(seen)
+}
