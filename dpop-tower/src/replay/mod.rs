@@ -230,7 +230,7 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// use dpop_tower::{
     ///     Check,
     ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
-    ///     time::UnixTime,
+    ///     clock::UnixTime,
     /// };
     ///
     /// #[derive(Debug)]
