@@ -4,6 +4,9 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
+/// The error of a body, whichever it is.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Why a configuration was rejected.
 ///
 /// It is only ever made at start-up. Its text names the setting and what to do about it.

@@ -32,6 +32,7 @@ mod stacks;
 mod stores;
 mod support;
 mod token;
+mod way_out;
 mod windows;
 mod words;
 mod worst_case;

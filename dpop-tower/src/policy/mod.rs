@@ -77,7 +77,9 @@ pub enum Draft {}
 /// | `verdict` | `admitted`, `rejected`, or `would_reject` where the policy only reports |
 /// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
 ///
-/// An inner layer counts what it rejects, on top of what the outer one has counted.
+/// An inner layer and an extractor count what they reject, on top of what the outer layer has counted; so
+/// does a request that is given up when its token expires. A [`Verifier`](crate::Verifier) counts as a layer
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {

@@ -26,6 +26,10 @@ use crate::{
     proof::Ath,
 };
 
+/// The most bytes that an access token may have. Longer ones are rejected before anything is hashed or
+/// decoded.
+pub const MAX_TOKEN_LEN: usize = 16 * 1024;
+
 /// Decides whether an access token is genuine, active and for this API.
 ///
 /// Not whether the caller may use it: the binding to a key is checked by the layer, from the `cnf`
