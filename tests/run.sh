@@ -230,6 +230,7 @@ check "quickstart without OpenSSL is built" quickstart_without_openssl
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart is built" cargo build --locked -p quickstart
 check "quickstart --demo" target/debug/quickstart --demo
+check "plain-hyper --demo" cargo run --locked --quiet -p plain-hyper -- --demo
 check "policies" cargo run --locked --quiet -p policies
 check "gRPC example is built" cargo build --locked -p grpc-example
 check "gRPC example --demo" target/debug/orders-server --demo
