@@ -188,7 +188,7 @@ without_openssl() {
 
 # At once, so that what they have in common is built once.
 examples() {
-  cargo build --locked -p quickstart -p policies -p grpc-example -p gateway-example
+  cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p gateway-example
 }
 
 # A compiler of the declared version is used if there is one. If not, a test still compares that
@@ -246,6 +246,7 @@ check "examples are built" examples
 check "dpop is built" cargo build --locked -p dpop-cli
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
+check "plain-hyper --demo" target/debug/plain-hyper --demo
 check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs

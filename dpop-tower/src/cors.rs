@@ -35,13 +35,13 @@
 use ::tower_http::cors::{AllowOrigin, CorsLayer};
 use http::{HeaderName, header};
 
-use crate::{rejection::NONCE, verifier::PROOF};
+use crate::header::{DPOP, DPOP_NONCE};
 
 /// The headers that a page has to be allowed to send: `Authorization`, `Content-Type` and `DPoP`.
-pub const REQUEST_HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, PROOF];
+pub const REQUEST_HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, DPOP];
 
 /// The headers that a page has to be allowed to read: `WWW-Authenticate` and `DPoP-Nonce`.
-pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, NONCE];
+pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, DPOP_NONCE];
 
 /// A layer of tower-http that lets pages of these origins use DPoP. It goes outside of the
 /// [`DpopLayer`](crate::DpopLayer), so that it answers preflights and marks rejections too.

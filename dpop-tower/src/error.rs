@@ -4,6 +4,9 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
+/// The error of a body of any type.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
 /// An error in a configuration.
 ///
 /// It only occurs at start-up. Its text names the setting and says what to change.

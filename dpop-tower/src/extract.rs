@@ -47,50 +47,47 @@
 //!   may be inside or outside.
 //! - A CORS layer has to be outside, so that preflight requests, which carry no token, get through.
 
-use std::{any::type_name, fmt};
+use std::{any::type_name, fmt, sync::Arc};
 
 use axum::{
+    body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{Extensions, StatusCode, request::Parts};
+use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 
 #[cfg(feature = "lifetime")]
 use crate::lifetime::TokenLifetime;
 use crate::{
     jwk::Thumbprint,
-    middleware::Admitted,
     rejection::Rejection,
     token::{BearerToken, BoundToken, ClaimSet, ClaimsMismatch, TokenError, TokenErrorKind},
+    verifier::{Admitted, RequestShape, Rule},
 };
 
 /// Why a handler did not get the token it asked for.
+///
+/// As a response it is what the layer would have answered: with the same headers, with the body of
+/// [`with_rejection_response`](crate::DpopLayer::with_rejection_response), or of headers alone to a gRPC
+/// request. The [`Rejection`] is in the response's extensions.
 #[derive(Clone, Debug)]
 pub struct TokenRejection(Reason);
 
 #[derive(Clone, Debug)]
 enum Reason {
     LayerMissing,
-    Rejected {
-        rejection: Rejection,
-        nonce: Option<String>,
-    },
+    Rejected(Box<Rejection>, Arc<Rule>),
 }
 
 impl TokenRejection {
-    fn of(admitted: &Admitted, only_bound: bool, error: impl Into<TokenError>) -> Self {
-        let (rejection, nonce) = admitted.reject(error, only_bound);
-        Self(Reason::Rejected { rejection, nonce })
-    }
-
     /// The status of the response: 500 if no [`DpopLayer`](crate::DpopLayer) was in front of the
     /// handler, 401 if the token is not of the kind, or does not have the claims, that the handler
-    /// asks for.
+    /// asks for. A gRPC response has 200, and says it in `grpc-status`.
     pub const fn status(&self) -> StatusCode {
         match &self.0 {
             Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::Rejected { .. } => StatusCode::UNAUTHORIZED,
+            Reason::Rejected(rejection, _) => rejection.status(),
         }
     }
 }
@@ -99,7 +96,7 @@ impl fmt::Display for TokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Reason::LayerMissing => "no DpopLayer in front of the handler",
-            Reason::Rejected { rejection, .. } => rejection.description(),
+            Reason::Rejected(rejection, _) => rejection.description(),
         })
     }
 }
@@ -108,23 +105,48 @@ impl std::error::Error for TokenRejection {}
 
 impl IntoResponse for TokenRejection {
     fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        // That the layer is missing is none of the client's business.
-        if let Reason::Rejected { rejection, nonce } = self.0 {
-            rejection.write_headers(response.headers_mut(), nonce.as_deref());
-            response.extensions_mut().insert(rejection);
+        match self.0 {
+            // That the layer is missing is none of the client's business.
+            Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Reason::Rejected(rejection, rule) => rule.respond(*rejection).map(Body::from),
         }
-        response
+    }
+}
+
+/// What the layer has left in a request that a handler extracts a token from.
+struct Inside<'a> {
+    admitted: &'a Admitted,
+    parts: &'a Parts,
+}
+
+impl Inside<'_> {
+    fn reject(&self, only_bound: bool, error: impl Into<TokenError>) -> TokenRejection {
+        let shape = RequestShape::of(&self.parts.method, &self.parts.headers);
+        let (rejection, rule) = self.admitted.reject(error, only_bound, shape);
+        TokenRejection(Reason::Rejected(Box::new(rejection), rule))
+    }
+
+    fn other_kind(&self, only_bound: bool) -> TokenRejection {
+        let kind = if only_bound {
+            TokenErrorKind::SchemeNotAccepted
+        } else {
+            TokenErrorKind::UnboundNeeded
+        };
+        self.reject(only_bound, kind)
+    }
+
+    fn claims_mismatch<C>(&self, only_bound: bool, mismatch: &ClaimsMismatch) -> TokenRejection {
+        self.reject(only_bound, mismatch.explained(type_name::<C>()))
     }
 }
 
 /// The extension `T`, or why there is none. A missing layer must never look like a request that was
 /// admitted without a token.
 fn extension<T: Clone + Send + Sync + 'static>(
-    extensions: &Extensions,
-) -> Result<(&Admitted, Option<&T>), TokenRejection> {
-    match extensions.get::<Admitted>() {
-        Some(admitted) => Ok((admitted, extensions.get::<T>())),
+    parts: &Parts,
+) -> Result<(Inside<'_>, Option<&T>), TokenRejection> {
+    match parts.extensions.get::<Admitted>() {
+        Some(admitted) => Ok((Inside { admitted, parts }, parts.extensions.get::<T>())),
         None => {
             tracing::error!(
                 extractor = type_name::<T>(),
@@ -136,23 +158,6 @@ fn extension<T: Clone + Send + Sync + 'static>(
     }
 }
 
-fn other_kind(admitted: &Admitted, only_bound: bool) -> TokenRejection {
-    let kind = if only_bound {
-        TokenErrorKind::SchemeNotAccepted
-    } else {
-        TokenErrorKind::UnboundNeeded
-    };
-    TokenRejection::of(admitted, only_bound, kind)
-}
-
-fn claims_mismatch<C>(
-    admitted: &Admitted,
-    only_bound: bool,
-    mismatch: &ClaimsMismatch,
-) -> TokenRejection {
-    TokenRejection::of(admitted, only_bound, mismatch.explained(type_name::<C>()))
-}
-
 macro_rules! extractor {
     ($token:ident, only_bound: $only_bound:literal) => {
         /// Gives the token that the layer has verified, its claims read into `C`.
@@ -160,11 +165,11 @@ macro_rules! extractor {
             type Rejection = TokenRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-                let (admitted, token) = extension::<$token>(&parts.extensions)?;
-                let token = token.ok_or_else(|| other_kind(admitted, $only_bound))?;
+                let (inside, token) = extension::<$token>(parts)?;
+                let token = token.ok_or_else(|| inside.other_kind($only_bound))?;
                 token
                     .typed()
-                    .map_err(|error| claims_mismatch::<C>(admitted, $only_bound, &error))
+                    .map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
             }
         }
 
@@ -177,12 +182,12 @@ macro_rules! extractor {
                 parts: &mut Parts,
                 _: &S,
             ) -> Result<Option<Self>, TokenRejection> {
-                let (admitted, token) = extension::<$token>(&parts.extensions)?;
+                let (inside, token) = extension::<$token>(parts)?;
                 token
                     .map(|token| {
                         token
                             .typed()
-                            .map_err(|error| claims_mismatch::<C>(admitted, $only_bound, &error))
+                            .map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
                     })
                     .transpose()
             }
@@ -193,10 +198,8 @@ macro_rules! extractor {
             type Rejection = TokenRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-                let (admitted, token) = extension::<$token>(&parts.extensions)?;
-                token
-                    .cloned()
-                    .ok_or_else(|| other_kind(admitted, $only_bound))
+                let (inside, token) = extension::<$token>(parts)?;
+                token.cloned().ok_or_else(|| inside.other_kind($only_bound))
             }
         }
 
@@ -209,7 +212,7 @@ macro_rules! extractor {
                 parts: &mut Parts,
                 _: &S,
             ) -> Result<Option<Self>, TokenRejection> {
-                let (_, token) = extension::<$token>(&parts.extensions)?;
+                let (_, token) = extension::<$token>(parts)?;
                 Ok(token.cloned())
             }
         }
@@ -252,13 +255,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Scopes {
     type Rejection = TokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-        let (admitted, bound) = extension::<BoundToken>(&parts.extensions)?;
+        let (inside, bound) = extension::<BoundToken>(parts)?;
         let bearer = parts.extensions.get::<BearerToken>();
         bound
             .map(BoundToken::claims)
             .or(bearer.map(BearerToken::claims))
             .map(|claims| Self(claims.clone()))
-            .ok_or_else(|| other_kind(admitted, true))
+            .ok_or_else(|| inside.other_kind(true))
     }
 }
 
@@ -266,10 +269,10 @@ impl<S: Send + Sync> FromRequestParts<S> for ProofKey {
     type Rejection = TokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-        let (admitted, token) = extension::<BoundToken>(&parts.extensions)?;
+        let (inside, token) = extension::<BoundToken>(parts)?;
         token
             .map(|token| Self(*token.thumbprint()))
-            .ok_or_else(|| other_kind(admitted, true))
+            .ok_or_else(|| inside.other_kind(true))
     }
 }
 
@@ -279,8 +282,8 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
     type Rejection = TokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-        let (admitted, _) = extension::<Self>(&parts.extensions)?;
-        Ok(Self::new(admitted.limit()))
+        let (inside, _) = extension::<Self>(parts)?;
+        Ok(Self::new(inside.admitted.limit()))
     }
 }
 
@@ -289,7 +292,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ProofKey {
     type Rejection = TokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, TokenRejection> {
-        let (_, token) = extension::<BoundToken>(&parts.extensions)?;
+        let (_, token) = extension::<BoundToken>(parts)?;
         Ok(token.map(|token| Self(*token.thumbprint())))
     }
 }

@@ -40,20 +40,23 @@
 //! With the server of tonic, a [`ForwardedTarget`](crate::target::ForwardedTarget) knows the address of the
 //! peer.
 
-use tonic::{Request, Status, server::NamedService};
+use http::Method;
+use tonic::{Code, Request, Status, metadata::MetadataMap, server::NamedService};
 
 use crate::{
-    middleware::{Admitted, Dpop, RequireScope},
+    middleware::{Dpop, RequireScope},
+    rejection::Rejection,
     token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
+    verifier::{Admitted, RequestShape},
 };
 
 /// The routes of the service behind the layer are those of the service.
-impl<S: NamedService, R> NamedService for Dpop<S, R> {
+impl<S: NamedService> NamedService for Dpop<S> {
     const NAME: &'static str = S::NAME;
 }
 
 /// The routes of the service behind the layer are those of the service.
-impl<S: NamedService, R> NamedService for RequireScope<S, R> {
+impl<S: NamedService> NamedService for RequireScope<S> {
     const NAME: &'static str = S::NAME;
 }
 
@@ -78,8 +81,8 @@ pub trait RequestExt: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// `UNAUTHENTICATED` if the request was admitted without one, which only policies do that say so;
-    /// `INTERNAL` if no layer is in front of the service.
+    /// `UNAUTHENTICATED`, with the challenge in its metadata, if the request was admitted without one,
+    /// which only policies do that say so; `INTERNAL` if no layer is in front of the service.
     fn bound_token(&self) -> Result<&BoundToken, Status>;
 
     /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer admits
@@ -102,8 +105,10 @@ impl<T> RequestExt for Request<T> {
             return Ok(token);
         }
         if let Some(admitted) = extensions.get::<Admitted>() {
-            let (rejection, _) = admitted.reject(TokenErrorKind::SchemeNotAccepted, true);
-            return Err(Status::unauthenticated(rejection.description()));
+            // gRPC has no other method.
+            let shape = RequestShape::of(&Method::POST, self.metadata().as_ref());
+            let (rejection, _) = admitted.reject(TokenErrorKind::SchemeNotAccepted, true, shape);
+            return Err(status(&rejection));
         }
         tracing::error!("no DpopLayer in front of a service that asks for a token");
         // That the layer is missing is none of the client's business.
@@ -118,6 +123,13 @@ impl<T> RequestExt for Request<T> {
     fn token_lifetime(&self) -> Option<crate::lifetime::TokenLifetime> {
         crate::lifetime::TokenLifetime::of(self.extensions())
     }
+}
+
+/// The rejection as a method of a service returns it, with the challenge and the nonce in its metadata.
+fn status(rejection: &Rejection) -> Status {
+    let code = Code::from(i32::from(rejection.kind().grpc_status()));
+    let metadata = MetadataMap::from_headers(rejection.headers());
+    Status::with_metadata(code, rejection.description(), metadata)
 }
 
 mod sealed {

@@ -89,6 +89,7 @@ mod config;
 #[cfg(feature = "cors")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cors")))]
 pub mod cors;
+mod credentials;
 pub mod crypto;
 mod error;
 #[cfg(feature = "axum")]
@@ -98,6 +99,7 @@ pub mod future;
 #[cfg(feature = "tonic")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub mod grpc;
+pub mod header;
 mod jose;
 pub mod jwk;
 mod keys;
@@ -120,11 +122,9 @@ mod verifier;
 pub use self::{
     config::{DpopConfig, DpopConfigBuilder},
     error::{ConfigError, ConfigErrorKind},
-    middleware::{
-        Dpop, DpopLayer, Report, RequireScope, RequireScopeFuture, RequireScopeLayer, ResponseBody,
-        ResponseFuture,
-    },
+    middleware::{Dpop, DpopLayer, RequireScope, RequireScopeLayer, ResponseBody, ResponseFuture},
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
     token::{BearerToken, BoundToken, Issuer},
+    verifier::{Admitted, Report, RequestHead, Verdict, Verification, Verifier},
 };

@@ -4,27 +4,33 @@
 //! signature check of the proof (and one of the token, the first time it is seen); the only write,
 //! into the replay store, is the very last step, so nothing that was rejected leaves a trace.
 
-mod credentials;
+mod admitted;
+pub(crate) mod count;
+mod head;
+mod report;
+mod rule;
+mod rules;
+mod shape;
 
 use std::{
     fmt,
-    future::Future as _,
-    net::IpAddr,
+    future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Method, Uri};
-
-use self::credentials::Credentials;
-pub use self::credentials::RequestErrorKind;
-pub(crate) use self::credentials::{PROOF, Presented, Scheme};
+use self::admitted::Token;
+pub use self::{admitted::Admitted, head::RequestHead, report::Report};
+pub(crate) use self::{admitted::write_nonce, rule::Rule, rules::Rules, shape::RequestShape};
 use crate::{
     clock::UnixTime,
     config::DpopConfig,
+    credentials::{self, Credentials, RequestErrorKind, Scheme},
     future::MaybeReady,
-    policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
-    proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof, VerifiedProof},
+    policy::{Mode, Policy, PolicyErrorKind, PolicyTable, ProofFacts},
+    proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
+    rejection::{Cause, Rejection, RejectionResponse},
     replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
     target::TargetRequest,
     token::{
@@ -33,99 +39,243 @@ use crate::{
     },
 };
 
-/// The parts of a request that count.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestHead<'a> {
-    pub(crate) method: &'a Method,
-    /// As the client sent it, not as a router left it.
-    pub(crate) uri: &'a Uri,
-    pub(crate) headers: &'a HeaderMap,
-    /// Where the connection comes from, if that is known.
-    pub(crate) peer: Option<IpAddr>,
+/// Verifies requests without a tower service: for other frameworks, and for whatever only answers
+/// whether a request may pass.
+///
+/// A [`DpopLayer`](crate::DpopLayer) does with a verdict what a tower service needs; everything else is
+/// the same, the metrics and the line in the log included. Layers and verifiers of one configuration
+/// share its replay store and caches. Clones are cheap.
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dpop_tower::{DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier};
+/// use dpop_tower::rejection::ProblemDetails;
+/// use dpop_tower::test_util::{TestClient, TestIssuer};
+///
+/// let issuer = TestIssuer::new();
+/// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer.tokens());
+/// let verifier = Verifier::new(config.build()?);
+///
+/// let client = TestClient::new();
+/// let token = issuer.token().subject("alice").bound_to(&client).mint();
+/// let request = client.get("https://api.example.com/orders", &token);
+///
+/// let head = || RequestHead::new(request.method(), request.uri(), request.headers());
+/// match verifier.verify(head(), &Policy::strict()).await {
+///     Verdict::Admitted(admitted) => {
+///         let token = admitted.bound_token().unwrap();
+///         assert_eq!(token.claims().subject(), Some("alice"));
+///     }
+///     Verdict::Rejected(rejection) => panic!("{rejection}"),
+/// }
+///
+/// // The same proof once more.
+/// match verifier.verify(head(), &Policy::strict()).await {
+///     Verdict::Admitted(_) => panic!("a proof was used twice"),
+///     Verdict::Rejected(rejection) => {
+///         assert_eq!(rejection.reason(), "proof_replayed");
+///         let response = rejection.into_response(&ProblemDetails);
+///         assert_eq!(response.status(), 401);
+///         assert!(response.headers().contains_key("www-authenticate"));
+///     }
+/// }
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Verifier {
+    rules: Rules,
 }
 
-/// Who is admitted.
-pub(crate) enum Admission {
-    Bound {
-        token: BoundToken,
-        facts: ProofFacts,
-    },
-    Bearer(BearerToken),
-}
-
-/// Why a request is rejected, in full detail.
-#[derive(Debug)]
-pub(crate) enum Cause {
-    Request(RequestErrorKind),
-    Proof(ProofError),
-    Token(TokenError),
-    Policy(PolicyErrorKind),
-    Store(StoreError),
-}
-
-impl Cause {
-    /// A stable code in snake case, for logs and metrics.
-    pub(crate) const fn code(&self) -> &'static str {
-        match self {
-            Self::Request(kind) => kind.as_str(),
-            Self::Proof(error) => error.kind().as_str(),
-            Self::Token(error) => error.kind().as_str(),
-            Self::Policy(kind) => kind.as_str(),
-            Self::Store(error) => error.kind().as_str(),
+impl Verifier {
+    /// Verifies by this configuration.
+    pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
+        count::describe();
+        Self {
+            rules: Rules::new(config.into()),
         }
+    }
+
+    /// Has [`verify_request`](Self::verify_request) select the policy by path and method.
+    pub fn with_policies(mut self, table: PolicyTable) -> Self {
+        self.rules = self.rules.with_table(table);
+        self
+    }
+
+    /// Sets what extractors and layers inside answer a request with that they reject, where
+    /// [`Admitted::record`] is used.
+    pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
+        let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
+        self.rules.change(|rule| rule.set_responder(&responder));
+        self
+    }
+
+    /// Verifies a request by this policy.
+    ///
+    /// A proof that is admitted counts as used. The future owns what it needs, and checks what can be
+    /// checked at once before it is returned.
+    pub fn verify(&self, request: RequestHead<'_>, policy: &Policy) -> Verification {
+        let rule = self.rules.plain().with_policy(policy.clone());
+        Verification::start(Arc::new(rule), request)
+    }
+
+    /// Verifies a request by the policy that is for it: that of the
+    /// [table](Self::with_policies), which also rejects
+    /// [malformed paths](crate::policy::MalformedPath), or the policy of the configuration.
+    pub fn verify_request(&self, request: RequestHead<'_>) -> Verification {
+        let rule = self.rules.choose(&request);
+        Verification::start(rule, request)
     }
 }
 
-impl fmt::Display for Cause {
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+#[must_use = "a request that is rejected must not pass"]
+pub enum Verdict {
+    /// It may pass. Where the policy rejects nobody, it need not have a token.
+    Admitted(Admitted),
+    /// It may not.
+    Rejected(Rejection),
+}
+
+/// A request on its way through the checks: the future of [`Verifier::verify`]. It waits in two places
+/// only: for the issuer's keys if they are not at hand, and for a replay store that is not in memory.
+///
+/// # Cancel safety
+///
+/// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
+///
+/// # Panics
+///
+/// Like most futures, it panics if it is polled again after it has completed.
+#[must_use = "futures do nothing unless polled"]
+pub struct Verification {
+    rule: Arc<Rule>,
+    shape: RequestShape,
+    /// What the layers outside agree on.
+    outer: (Mode, bool),
+    step: Step,
+}
+
+enum Step {
+    /// Before anything had to be waited for.
+    Decided(Option<Result<Admitted, Cause>>),
+    Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
+    Token(
+        Option<Candidate>,
+        MaybeReady<Result<VerifiedToken, TokenError>>,
+    ),
+    Replay(Option<Token>, MaybeReady<Result<Freshness, StoreError>>),
+}
+
+impl Verification {
+    /// Off, by the verdict of an outer layer, or by a look at the request.
+    pub(crate) fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
+        let RequestHead {
+            method,
+            headers,
+            outer,
+            ..
+        } = request;
+        let mut verification = Self {
+            shape: RequestShape::of(method, headers).inside(outer),
+            outer: outer.map_or((Mode::Off, false), Admitted::so_far),
+            step: Step::Decided(None),
+            rule,
+        };
+        let Rule { config, policy, .. } = &*verification.rule;
+        let step = if policy.mode() == Mode::Off {
+            Ok(Step::Decided(Some(Ok(verification.admitted(Token::None)))))
+        } else if let Some(kind) = verification.rule.rejects {
+            Err(kind.into())
+        } else if let Some(outer) = outer.filter(|outer| outer.is_verified_by(config)) {
+            let agreed = || Step::Decided(Some(Ok(outer.agreed(&verification.rule))));
+            outer.satisfies(policy).map(|()| agreed())
+        } else {
+            begin(config, policy, request)
+        };
+        verification.step = step.unwrap_or_else(|cause| Step::Decided(Some(Err(cause))));
+        verification
+    }
+
+    /// The rule that the request is verified by.
+    pub(crate) const fn rule(&self) -> &Arc<Rule> {
+        &self.rule
+    }
+
+    pub(crate) const fn shape(&self) -> RequestShape {
+        self.shape
+    }
+
+    /// Goes on as far as it can.
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admitted, Cause>> {
+        let Rule { config, policy, .. } = &*self.rule;
+        let token = loop {
+            match &mut self.step {
+                Step::Decided(decision) => return Poll::Ready(finished(decision.take())),
+                Step::Bearer(token) => {
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
+                    break admit_bearer(config, policy, token)?;
+                }
+                Step::Token(proof, token) => {
+                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
+                    self.step = prove_possession(config, policy, finished(proof.take()), token)?;
+                }
+                Step::Replay(token, check) => match ready!(Pin::new(check).poll(cx)) {
+                    Ok(Freshness::Fresh) => break finished(token.take()),
+                    Ok(Freshness::Replayed) => {
+                        return Poll::Ready(Err(ProofErrorKind::Replayed.into()));
+                    }
+                    Err(error) => return Poll::Ready(Err(Cause::Store(error))),
+                },
+            }
+        };
+        count::admitted(policy.mode());
+        Poll::Ready(Ok(self.admitted(token)))
+    }
+
+    fn admitted(&self, with: Token) -> Admitted {
+        let rule = Arc::clone(&self.rule);
+        Admitted::new(with, rule, self.shape.presented, self.outer)
+    }
+}
+
+impl Future for Verification {
+    type Output = Verdict;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let decision = ready!(self.poll_steps(cx));
+        let (rule, shape) = (&self.rule, self.shape);
+        Poll::Ready(match decision {
+            Ok(admitted) => {
+                let report = rule.only_reports().then(Report::admitted);
+                Verdict::Admitted(admitted.with_nonce(rule).with_report(report))
+            }
+            Err(cause) if rule.only_reports() => {
+                let report = Report::rejected(rule.report(cause, shape));
+                Verdict::Admitted(self.admitted(Token::None).with_report(Some(report)))
+            }
+            Err(cause) => Verdict::Rejected(rule.reject(cause, shape)),
+        })
+    }
+}
+
+impl fmt::Debug for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(kind) => kind.fmt(f),
-            Self::Proof(error) => error.fmt(f),
-            Self::Token(error) => error.fmt(f),
-            Self::Policy(kind) => kind.fmt(f),
-            Self::Store(error) => error.fmt(f),
-        }
+        f.debug_struct("Verification")
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 
-impl From<RequestErrorKind> for Cause {
-    fn from(kind: RequestErrorKind) -> Self {
-        Self::Request(kind)
-    }
-}
-
-impl From<PolicyErrorKind> for Cause {
-    fn from(kind: PolicyErrorKind) -> Self {
-        Self::Policy(kind)
-    }
-}
-
-impl From<ProofError> for Cause {
-    fn from(error: ProofError) -> Self {
-        Self::Proof(error)
-    }
-}
-
-impl From<ProofErrorKind> for Cause {
-    fn from(kind: ProofErrorKind) -> Self {
-        Self::Proof(kind.into())
-    }
-}
-
-impl From<TokenErrorKind> for Cause {
-    fn from(kind: TokenErrorKind) -> Self {
-        Self::Token(kind.into())
-    }
-}
-
-/// Starts to verify a request.
-pub(crate) fn verify(
-    config: &DpopConfig,
-    policy: &Policy,
-    request: RequestHead<'_>,
-) -> Verification {
-    let step = begin(config, policy, request);
-    Verification(step.unwrap_or_else(|rejection| Step::Rejected(Some(rejection))))
+#[expect(
+    clippy::expect_used,
+    reason = "polling a completed future is a bug in the caller, as with any future"
+)]
+fn finished<T>(value: Option<T>) -> T {
+    value.expect("`Verification` polled after completion")
 }
 
 /// Everything before the access token is looked into.
@@ -243,15 +393,13 @@ fn prove_possession(
             .replay
             .check_and_insert(replay_key(&proof, &token), proof.issued_at(), now),
     };
-    let admission = Admission::Bound {
-        token: BoundToken::new(thumbprint, token.into_claims()),
-        facts: ProofFacts {
-            algorithm,
-            issued_at: proof.issued_at(),
-            nonce: proof.nonce_status(),
-        },
+    let facts = ProofFacts {
+        algorithm,
+        issued_at: proof.issued_at(),
+        nonce: proof.nonce_status(),
     };
-    Ok(Step::Replay(Some(admission), check))
+    let token = BoundToken::new(thumbprint, token.into_claims());
+    Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
 }
 
 /// The proof's identity, and whose share of the replay store it counts to.
@@ -291,75 +439,17 @@ fn admit_bearer(
     config: &DpopConfig,
     policy: &Policy,
     token: VerifiedToken,
-) -> Result<Admission, Cause> {
+) -> Result<Token, Cause> {
     let now = config.clock.now();
     check_still_active(&token, now)?;
     match token.confirmation() {
         Confirmation::Unbound => {
             policy.requirements().check_token(token.claims(), now)?;
-            Ok(Admission::Bearer(BearerToken::new(token.into_claims())))
+            Ok(Token::Bearer(BearerToken::new(token.into_claims())))
         }
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
         Confirmation::Certificate | Confirmation::Unknown => {
             Err(TokenErrorKind::ConfirmationNotSupported.into())
         }
     }
-}
-
-/// A request on its way through the checks. It waits in two places only: for the issuer's keys if
-/// they are not at hand, and for a replay store that is not in memory.
-///
-/// # Cancel safety
-///
-/// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
-pub(crate) struct Verification(Step);
-
-enum Step {
-    Rejected(Option<Cause>),
-    Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
-    Token(
-        Option<Candidate>,
-        MaybeReady<Result<VerifiedToken, TokenError>>,
-    ),
-    Replay(Option<Admission>, MaybeReady<Result<Freshness, StoreError>>),
-}
-
-impl Verification {
-    /// Goes on as far as it can, by the configuration and the policy that it was begun with.
-    pub(crate) fn poll(
-        &mut self,
-        config: &DpopConfig,
-        policy: &Policy,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Admission, Cause>> {
-        loop {
-            let next = match &mut self.0 {
-                Step::Rejected(rejection) => return Poll::Ready(Err(finished(rejection.take()))),
-                Step::Bearer(token) => {
-                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    return Poll::Ready(admit_bearer(config, policy, token));
-                }
-                Step::Token(proof, token) => {
-                    let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    prove_possession(config, policy, finished(proof.take()), token)?
-                }
-                Step::Replay(admission, check) => {
-                    return Poll::Ready(match ready!(Pin::new(check).poll(cx)) {
-                        Ok(Freshness::Fresh) => Ok(finished(admission.take())),
-                        Ok(Freshness::Replayed) => Err(ProofErrorKind::Replayed.into()),
-                        Err(error) => Err(Cause::Store(error)),
-                    });
-                }
-            };
-            self.0 = next;
-        }
-    }
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "polling a completed future is a bug in the caller, as with any future"
-)]
-fn finished<T>(value: Option<T>) -> T {
-    value.expect("`Verification` polled after completion")
 }

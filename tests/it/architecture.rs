@@ -11,11 +11,21 @@ use serde_json::Value;
 
 /// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["clock", "error", "future"]),
+    (0, &["clock", "error", "future", "header"]),
     (1, &["crypto", "jose", "jwk", "proof"]),
     (2, &["keys", "nonce", "replay", "token"]),
-    (3, &["config", "policy", "target", "verifier"]),
-    (4, &["lifetime", "middleware", "rejection"]),
+    (
+        3,
+        &[
+            "config",
+            "credentials",
+            "policy",
+            "rejection",
+            "target",
+            "verifier",
+        ],
+    ),
+    (4, &["lifetime", "middleware"]),
     (5, &["extract"]),
     (5, &["cors"]),
     (5, &["grpc"]),

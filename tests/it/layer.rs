@@ -17,10 +17,10 @@ use axum::{Router, body::Body, extract::Request as AxumRequest, routing};
 use bytes::Bytes;
 use dpop_tower::{
     BearerToken, BoundToken, Dpop, DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PublicOrigin,
-    RequireScope, RequireScopeFuture, RequireScopeLayer, ResponseBody, ResponseFuture,
+    RequireScope, RequireScopeLayer, ResponseBody, ResponseFuture,
     clock::UnixTime,
     future::MaybeReady,
-    rejection::{DefaultRejectionResponse, Rejection, RejectionKind},
+    rejection::{Rejection, RejectionKind},
     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
     test_util::TestIssuer,
     token::{PresentedToken, TokenError, TokenVerifier, VerifiedToken},
@@ -360,9 +360,8 @@ const _: () = {
     shared::<Rejection>();
     shared::<BoundToken>();
     shared::<BearerToken>();
-    sent::<ResponseFuture<OnlyWhenReady, (), DefaultRejectionResponse>>();
-    sent::<ResponseFuture<Leaf, (), DefaultRejectionResponse>>();
-    sent::<RequireScopeFuture<future::Ready<()>>>();
+    sent::<ResponseFuture<OnlyWhenReady, ()>>();
+    sent::<ResponseFuture<Leaf, ()>>();
     sync::<ResponseBody<Full<Bytes>>>();
 };
 

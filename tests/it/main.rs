@@ -25,6 +25,7 @@ mod policies;
 mod proxies;
 mod scopes;
 mod stacks;
+mod way_out;
 mod windows;
 mod words;
 mod worst_case;

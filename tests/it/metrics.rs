@@ -10,7 +10,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use crate::support::{Api, URL};
 
 /// What has been counted: mode, verdict and reason, and how often.
-fn counted(send: impl AsyncFnOnce()) -> BTreeMap<String, u64> {
+pub(crate) fn counted(send: impl AsyncFnOnce()) -> BTreeMap<String, u64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {

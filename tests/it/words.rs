@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 /// What is not said any more, and what is said instead. A word starts where a word does; it may go on.
 const RETIRED: &[(&str, &str)] = &[
+    ("Admission", "`Admitted`"),
     ("Askers", "`TrustedProxies`"),
     ("ScopeRequired", "`RequireScope`"),
     ("JwtTokens", "`Issuer`"),

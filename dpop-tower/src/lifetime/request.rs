@@ -8,13 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, Method, Request, Version, header};
 
 use super::{
     Ended, TokenLifetime,
-    watch::{Ending, Watch, grpc_trailers},
+    watch::{Ending, Watch},
 };
-use crate::{middleware::ResponseBody, rejection::NO_STORE};
 
 /// What becomes of a request and its response when the token expires.
 pub(crate) struct Expiry {
@@ -46,12 +45,7 @@ impl Expiry {
         Some(Self { lifetime, upload })
     }
 
-    /// Whether the request has to be given up as a whole, since its body cannot be ended alone.
-    pub(crate) const fn cuts_request(&self) -> bool {
-        matches!(self.upload, Upload::Opaque(_))
-    }
-
-    /// Completes when such a request is to be given up.
+    /// Completes when the request is to be given up as a whole, since its body cannot be ended alone.
     pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Upload::Opaque(ended) = &mut self.upload else {
             return Poll::Pending;
@@ -60,15 +54,10 @@ impl Expiry {
         ended.as_mut().poll(cx)
     }
 
-    /// Has the response's body end with the token.
-    pub(crate) fn respond<B>(&self, response: Response<B>) -> Response<ResponseBody<B>> {
-        let ending = Ending::of(response.headers(), self.upload.was_cut());
-        // What the service made of half a request is not what the client wants to know.
-        if ending.request_was_cut() {
-            return trailers_only(response.headers());
-        }
-        let watch = Watch::new(self.lifetime.clone(), ending);
-        response.map(|body| ResponseBody::watched(body, watch))
+    /// What ends the body of a response with these headers; `None` if it has come too late to be given.
+    pub(crate) fn watch(&self, headers: &HeaderMap) -> Option<Watch> {
+        let ending = Ending::of(headers, self.upload.was_cut());
+        (!ending.request_was_cut()).then(|| Watch::new(self.lifetime.clone(), ending))
     }
 }
 
@@ -116,16 +105,4 @@ fn may_go_on<B>(request: &Request<B>) -> bool {
                 .contains(request.method())
         }
     }
-}
-
-fn trailers_only<B>(headers: &HeaderMap) -> Response<ResponseBody<B>> {
-    let mut response = Response::new(ResponseBody::empty());
-    *response.headers_mut() = grpc_trailers();
-    let content_type = headers.get(header::CONTENT_TYPE).cloned();
-    let content_type = content_type.map(|value| (header::CONTENT_TYPE, value));
-    response.headers_mut().extend(content_type);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, NO_STORE);
-    response
 }

@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use crate::{
     clock::{TimeSource as _, UnixTime},
     config::DpopConfig,
-    middleware::Admitted,
+    verifier::Admitted,
 };
 
 /// The clock may be set, or the machine may have slept.

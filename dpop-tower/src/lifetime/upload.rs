@@ -16,7 +16,7 @@ use super::{
     request::Upload,
     watch::{Ending, Watch, is_stream},
 };
-use crate::middleware::BoxError;
+use crate::error::BoxError;
 
 /// Puts a body that ends with the token in the place of this one; `None` if that takes another type.
 pub(super) fn wrapped(body: &mut dyn Any, lifetime: &TokenLifetime) -> Option<Upload> {

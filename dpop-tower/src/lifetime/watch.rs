@@ -10,13 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use http_body::{Body, Frame};
 
 use super::{Ended, TokenLifetime};
 use crate::{
-    middleware::{BoxError, grpc::is_media_type},
-    rejection::RejectionKind,
+    error::BoxError,
+    rejection::grpc::{self, is_media_type},
     token::TokenErrorKind,
 };
 
@@ -174,19 +174,13 @@ impl Ending {
                 was_cut.store(true, Ordering::Release);
                 Some(Err(TokenExpired.into()))
             }
-            Self::Grpc(_) => Some(Ok(Frame::trailers(grpc_trailers()))),
+            Self::Grpc(_) => {
+                let kind = TokenErrorKind::Expired;
+                let trailers = grpc::status(kind.into(), kind.description());
+                Some(Ok(Frame::trailers(trailers)))
+            }
             Self::Events => None,
             Self::Other => Some(Err(TokenExpired.into())),
         }
     }
-}
-
-/// The status that a client of any language reads.
-pub(super) fn grpc_trailers() -> HeaderMap {
-    let status = RejectionKind::from(TokenErrorKind::Expired).grpc_status();
-    let mut trailers = HeaderMap::with_capacity(2);
-    trailers.insert("grpc-status", u64::from(status).into());
-    let message = TokenErrorKind::Expired.description();
-    trailers.insert("grpc-message", HeaderValue::from_static(message));
-    trailers
 }

@@ -1,5 +1,4 @@
 use std::{
-    error::Error,
     fmt, mem,
     pin::Pin,
     task::{Context, Poll},
@@ -11,10 +10,9 @@ use pin_project_lite::pin_project;
 
 #[cfg(not(feature = "lifetime"))]
 use super::unlimited::Watch;
+use crate::error::BoxError;
 #[cfg(feature = "lifetime")]
 use crate::lifetime::Watch;
-
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 pin_project! {
     /// The body of a response that has come through a [`Dpop`](crate::Dpop) service or a
@@ -55,8 +53,7 @@ impl<B> ResponseBody<B> {
     }
 
     /// The same, but it ends when the token expires.
-    #[cfg(feature = "lifetime")]
-    pub(crate) const fn watched(body: B, watch: Watch) -> Self {
+    pub(super) const fn watched(body: B, watch: Watch) -> Self {
         Self {
             source: Source::Inner { body },
             watch: Some(watch),
@@ -68,11 +65,6 @@ impl<B> ResponseBody<B> {
             source: Source::Rejection { bytes },
             watch: None,
         }
-    }
-
-    #[cfg(feature = "lifetime")]
-    pub(crate) const fn empty() -> Self {
-        Self::rejection(Bytes::new())
     }
 }
 

@@ -2,11 +2,12 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{count, rules::Rules, service::Dpop};
+use super::Dpop;
 use crate::{
     config::DpopConfig,
     policy::{Policy, PolicyTable},
-    rejection::{DefaultRejectionResponse, RejectionResponse},
+    rejection::RejectionResponse,
+    verifier::{Rules, count},
 };
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
@@ -31,34 +32,34 @@ use crate::{
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
+///
+/// # Layers around layers
+///
+/// Two layers of one configuration, one directly inside the other, verify a request once. Layers of
+/// different configurations verify it independently, and handlers see the token of the innermost. Such two
+/// need a replay store each and one source of nonces, and no layer of one may stand between two of the
+/// other: otherwise the inner layer takes every proof for a replay, and the log says so at `warn`.
 #[derive(Clone)]
-pub struct DpopLayer<R = DefaultRejectionResponse> {
+pub struct DpopLayer {
     rules: Rules,
-    responder: R,
-    ends_streams: bool,
 }
 
 impl DpopLayer {
     /// Enforces `config`, with its policy, and answers rejected requests with an empty body.
     pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
-        let config = config.into();
         count::describe();
         Self {
-            rules: Rules::one(config.policy.clone(), &config),
-            responder: DefaultRejectionResponse,
-            ends_streams: false,
+            rules: Rules::new(config.into()),
         }
     }
-}
 
-impl<R> DpopLayer<R> {
     /// Sets the policy of this layer.
     ///
     /// Of two layers around one handler that share a configuration, the outer one verifies and the
-    /// inner one can only be stricter.
+    /// inner one can only be stricter; see [above](Self#layers-around-layers).
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.rules = Rules::one(policy, self.rules.config());
+        self.rules = self.rules.with_policy(policy);
         self
     }
 
@@ -66,18 +67,17 @@ impl<R> DpopLayer<R> {
     /// of axum's `nest` patterns begin with the prefix.
     #[must_use]
     pub fn with_policies(mut self, table: PolicyTable) -> Self {
-        self.rules = Rules::table(table, self.rules.config());
+        self.rules = self.rules.with_table(table);
         self
     }
 
-    /// Sets what a rejected request is answered with; see [`RejectionResponse`].
+    /// Sets what a rejected request is answered with, by this layer and by extractors inside; see
+    /// [`RejectionResponse`].
     #[must_use]
-    pub fn with_rejection_response<T: RejectionResponse>(self, responder: T) -> DpopLayer<T> {
-        DpopLayer {
-            rules: self.rules,
-            responder,
-            ends_streams: self.ends_streams,
-        }
+    pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
+        let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
+        self.rules.change(|rule| rule.set_responder(&responder));
+        self
     }
 
     /// Ends streams when their token expires; see [`lifetime`](crate::lifetime) for what ends, and how.
@@ -87,21 +87,20 @@ impl<R> DpopLayer<R> {
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     #[must_use]
     pub fn end_streams_at_expiry(mut self) -> Self {
-        self.ends_streams = true;
+        self.rules.change(|rule| rule.ends_streams = true);
         self
     }
 }
 
-impl<S, R: Clone> Layer<S> for DpopLayer<R> {
-    type Service = Dpop<S, R>;
+impl<S> Layer<S> for DpopLayer {
+    type Service = Dpop<S>;
 
-    fn layer(&self, inner: S) -> Dpop<S, R> {
-        let responder = self.responder.clone();
-        Dpop::new(inner, self.rules.clone(), responder, self.ends_streams)
+    fn layer(&self, inner: S) -> Dpop<S> {
+        Dpop::new(inner, self.rules.clone())
     }
 }
 
-impl<R> fmt::Debug for DpopLayer<R> {
+impl fmt::Debug for DpopLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopLayer")
             .field("config", self.rules.config())

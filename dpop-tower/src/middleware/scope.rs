@@ -1,26 +1,20 @@
 use std::{
     fmt,
-    future::Future,
-    mem,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    Admitted, ResponseBody,
-    future::{Asker, Rejected},
-};
+use super::{ResponseBody, ResponseFuture, service::take_ready};
 use crate::{
     error::ConfigError,
-    policy::{Mode, Policy},
-    rejection::{DefaultRejectionResponse, RejectionResponse},
+    policy::Policy,
+    rejection::RejectionResponse,
+    verifier::{Admitted, Report, RequestShape},
 };
 
 /// Lets those requests through whose token has a scope. It goes inside a
@@ -50,10 +44,11 @@ use crate::{
 /// The same can be said with [`Policy::require_scope`], which spares a request without the scope the entry in the
 /// replay store.
 #[derive(Clone)]
-pub struct RequireScopeLayer<R = DefaultRejectionResponse> {
+pub struct RequireScopeLayer {
     /// Strict, and with nothing but the scopes.
     policy: Policy,
-    responder: R,
+    /// In place of that of the layer outside.
+    responder: Option<Arc<dyn RejectionResponse>>,
 }
 
 impl RequireScopeLayer {
@@ -74,12 +69,10 @@ impl RequireScopeLayer {
     pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self {
             policy: Policy::strict().require_any_scope(scopes).build()?,
-            responder: DefaultRejectionResponse,
+            responder: None,
         })
     }
-}
 
-impl<R> RequireScopeLayer<R> {
     /// And this one too.
     ///
     /// # Errors
@@ -90,23 +83,43 @@ impl<R> RequireScopeLayer<R> {
         Ok(self)
     }
 
-    /// Sets what a rejected request is answered with; see [`RejectionResponse`].
+    /// Sets what a rejected request is answered with; see [`RejectionResponse`]. Without it, that is what
+    /// the [`DpopLayer`](crate::DpopLayer) would answer with.
     #[must_use]
-    pub fn with_rejection_response<T: RejectionResponse>(
-        self,
-        responder: T,
-    ) -> RequireScopeLayer<T> {
-        RequireScopeLayer {
-            policy: self.policy,
-            responder,
+    pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
+        self.responder = Some(Arc::new(responder));
+        self
+    }
+
+    /// The answer, unless the request passes.
+    fn rejection<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
+        let Some(admitted) = request.extensions().get::<Admitted>() else {
+            tracing::error!("no DpopLayer outside of a RequireScopeLayer");
+            // That the layer is missing is none of the client's business.
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            return Some(response);
+        };
+        let Err((cause, mut rule)) = admitted.require(&self.policy) else {
+            return None;
+        };
+        let shape = RequestShape::of(request.method(), request.headers());
+        if rule.only_reports() {
+            let report = Report::rejected(rule.report(cause, shape));
+            request.extensions_mut().insert(report);
+            return None;
         }
+        if let Some(responder) = &self.responder {
+            rule.set_responder(responder);
+        }
+        Some(rule.respond(rule.reject(cause, shape)))
     }
 }
 
-impl<S, R: Clone> Layer<S> for RequireScopeLayer<R> {
-    type Service = RequireScope<S, R>;
+impl<S> Layer<S> for RequireScopeLayer {
+    type Service = RequireScope<S>;
 
-    fn layer(&self, inner: S) -> RequireScope<S, R> {
+    fn layer(&self, inner: S) -> RequireScope<S> {
         RequireScope {
             inner,
             required: self.clone(),
@@ -114,7 +127,7 @@ impl<S, R: Clone> Layer<S> for RequireScopeLayer<R> {
     }
 }
 
-impl<R> fmt::Debug for RequireScopeLayer<R> {
+impl fmt::Debug for RequireScopeLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequireScopeLayer")
             .field("policy", &self.policy)
@@ -124,123 +137,29 @@ impl<R> fmt::Debug for RequireScopeLayer<R> {
 
 /// The service that a [`RequireScopeLayer`] makes. The body of its responses is a [`ResponseBody`].
 #[derive(Clone, Debug)]
-pub struct RequireScope<S, R = DefaultRejectionResponse> {
+pub struct RequireScope<S> {
     inner: S,
-    required: RequireScopeLayer<R>,
+    required: RequireScopeLayer,
 }
 
-impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for RequireScope<S, R>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RequireScope<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: RejectionResponse + Clone,
+    ReqBody: 'static,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = RequireScopeFuture<S::Future>;
+    type Future = ResponseFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // The service that was polled ready is the one to call; the clone stays behind.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        let Some(admitted) = request.extensions().get::<Admitted>() else {
-            tracing::error!("no DpopLayer outside of a RequireScopeLayer");
-            // That the layer is missing is none of the client's business.
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            return RequireScopeFuture::answered(response);
-        };
-        // As strict as the strictest outer layer, but never without a token. Where a bearer token
-        // was found it was admitted, by whatever put it there: between two layers it may have been
-        // exchanged for a bound one.
-        let mode = match admitted.mode {
-            _ if admitted.found_bearer() => Mode::Optional,
-            Mode::Off => Mode::Strict,
-            mode => mode,
-        };
-        let Err(rejection) = admitted.grants(&self.required.policy.in_mode(mode)) else {
-            return RequireScopeFuture::inner(inner.call(request));
-        };
-        if mode == Mode::ReportOnly && admitted.found_nothing() {
-            // It is reported already.
-            return RequireScopeFuture::inner(inner.call(request));
+        let inner = take_ready(&mut self.inner);
+        match self.required.rejection(&mut request) {
+            None => ResponseFuture::passed(inner, request),
+            Some(response) => ResponseFuture::answered(response),
         }
-        // The client learns of all that is asked for.
-        let policy = admitted.rule.policy.in_mode(mode);
-        let policy = policy.and(&self.required.policy.in_mode(mode));
-        let rejected = Rejected {
-            responder: self.required.responder.clone(),
-            rule: Arc::new(admitted.rule.with_policy(policy)),
-        };
-        if rejected.only_reports() {
-            rejected.report(&mut request, Some(rejection));
-            return RequireScopeFuture::inner(inner.call(request));
-        }
-        let asker = Asker::of(&request);
-        RequireScopeFuture::answered(rejected.response(rejection, asker))
-    }
-}
-
-pin_project! {
-    /// The future of a [`RequireScope`] service.
-    pub struct RequireScopeFuture<F> {
-        #[pin]
-        state: State<F>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F> {
-        Inner { #[pin] future: F },
-        Answered { response: Option<Response<Bytes>> },
-    }
-}
-
-impl<F> RequireScopeFuture<F> {
-    const fn inner(future: F) -> Self {
-        Self {
-            state: State::Inner { future },
-        }
-    }
-
-    const fn answered(response: Response<Bytes>) -> Self {
-        Self {
-            state: State::Answered {
-                response: Some(response),
-            },
-        }
-    }
-}
-
-impl<F, B, E> Future for RequireScopeFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<ResponseBody<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Inner { future } => {
-                let inner = |response: Response<B>| response.map(ResponseBody::inner);
-                future.poll(cx).map_ok(inner)
-            }
-            StateProj::Answered { response } => {
-                let response = super::future::taken(response.take());
-                Poll::Ready(Ok(response.map(ResponseBody::rejection)))
-            }
-        }
-    }
-}
-
-impl<F> fmt::Debug for RequireScopeFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.state {
-            State::Inner { .. } => "RequireScopeFuture::Inner",
-            State::Answered { .. } => "RequireScopeFuture::Answered",
-        })
     }
 }

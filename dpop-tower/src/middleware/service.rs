@@ -1,23 +1,17 @@
 use std::{
     fmt, mem,
     net::IpAddr,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Extensions, HeaderMap, Request, Response, Uri, header};
 use tower_service::Service;
 
-use super::{
-    Admitted, ResponseBody,
-    future::{Held, Ready, Rejected, ResponseFuture},
-    rules::Rules,
-};
+use super::{ResponseBody, ResponseFuture};
 use crate::{
-    policy::Mode,
-    rejection::RejectionResponse,
+    header::DPOP,
     target::PeerAddr,
-    verifier::{self, PROOF, Presented, RequestErrorKind, RequestHead},
+    verifier::{Admitted, RequestHead, Rules, Verification},
 };
 
 /// The service that a [`DpopLayer`](super::DpopLayer) makes.
@@ -25,21 +19,14 @@ use crate::{
 /// It takes the requests of the inner service, and its errors are those of that service. The body of its
 /// responses is a [`ResponseBody`], which is that of the inner service or of a rejection.
 #[derive(Clone)]
-pub struct Dpop<S, R = crate::rejection::DefaultRejectionResponse> {
+pub struct Dpop<S> {
     inner: S,
     rules: Rules,
-    responder: R,
-    ends_streams: bool,
 }
 
-impl<S, R> Dpop<S, R> {
-    pub(super) const fn new(inner: S, rules: Rules, responder: R, ends_streams: bool) -> Self {
-        Self {
-            inner,
-            rules,
-            responder,
-            ends_streams,
-        }
+impl<S> Dpop<S> {
+    pub(super) const fn new(inner: S, rules: Rules) -> Self {
+        Self { inner, rules }
     }
 
     /// The inner service.
@@ -53,81 +40,43 @@ impl<S, R> Dpop<S, R> {
     }
 }
 
-impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Dpop<S, R>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Dpop<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: RejectionResponse + Clone,
     ReqBody: 'static,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody, R>;
+    type Future = ResponseFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The service that was polled ready is the one to call; the clone stays behind. It goes into
-        // the future, so that rejecting gives back whatever `poll_ready` reserved.
-        let clone = self.inner.clone();
-        let mut ready = Ready {
-            inner: mem::replace(&mut self.inner, clone),
-            request,
-            ends_streams: self.ends_streams,
-        };
-        let request = &mut ready.request;
-
-        let uri = original_uri(request);
-        let (rule, is_malformed) = match self.rules.choose(request.method(), uri.path()) {
-            Ok(rule) => (rule, false),
-            Err(rule) => (rule, true),
-        };
-        let rejected = || Rejected {
-            responder: self.responder.clone(),
-            rule: Arc::clone(&rule),
-        };
-        if rule.policy.mode() == Mode::Off {
-            let presented = || Presented::Nothing;
-            Admitted::record_nothing(request.extensions_mut(), &rule, presented);
-            mark_sensitive(request.headers_mut());
-            let new_nonce = rule.config.current_nonce(&rule.policy);
-            return ResponseFuture::admitted(ready, new_nonce, rejected);
-        }
-        let rejected = rejected();
-        if is_malformed {
-            let rejection = RequestErrorKind::PathMalformed.into();
-            return ResponseFuture::rejected(ready, rejected, rejection);
-        }
-        let policy = &rule.policy;
-        if let Some(admitted) = Admitted::find(request.extensions(), &rule.config) {
-            return match admitted.satisfies(policy) {
-                Ok(()) => {
-                    let new_nonce = admitted.new_nonce(policy);
-                    Admitted::record_inner(request.extensions_mut(), &rule);
-                    rejected.report(request, None);
-                    ResponseFuture::admitted(ready, new_nonce, || rejected)
-                }
-                Err(rejection) if rejected.only_reports() => {
-                    rejected.report(request, Some(rejection));
-                    ResponseFuture::admitted(ready, None, || rejected)
-                }
-                Err(rejection) => ResponseFuture::rejected(ready, rejected, rejection),
-            };
-        }
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let inner = take_ready(&mut self.inner);
         let peer = peer_address(request.extensions_mut());
-        let verification = verifier::verify(
-            &rule.config,
-            policy,
-            RequestHead {
-                method: request.method(),
-                uri: original_uri(request),
-                headers: request.headers(),
-                peer,
-            },
-        );
+        let head = request_head(&request, peer);
+        let rule = self.rules.choose(&head);
+        let verification = Verification::start(rule, head);
         mark_sensitive(request.headers_mut());
-        ResponseFuture::verifying(Held { ready, rejected }, verification)
+        ResponseFuture::new(inner, request, verification)
+    }
+}
+
+/// The service that was polled ready is the one to call; a clone stays behind. It goes into the future, so
+/// that rejecting gives back whatever `poll_ready` reserved.
+pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
+}
+
+fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_> {
+    let head = RequestHead::new(request.method(), original_uri(request), request.headers());
+    let head = head.inside(request.extensions().get::<Admitted>());
+    match peer {
+        Some(peer) => head.peer(peer),
+        None => head,
     }
 }
 
@@ -180,7 +129,7 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
 
 /// Keeps inner services that log headers from logging these two.
 fn mark_sensitive(headers: &mut HeaderMap) {
-    for name in [header::AUTHORIZATION, PROOF] {
+    for name in [header::AUTHORIZATION, DPOP] {
         if let header::Entry::Occupied(mut entry) = headers.entry(name) {
             for value in entry.iter_mut() {
                 value.set_sensitive(true);
@@ -189,7 +138,7 @@ fn mark_sensitive(headers: &mut HeaderMap) {
     }
 }
 
-impl<S: fmt::Debug, R> fmt::Debug for Dpop<S, R> {
+impl<S: fmt::Debug> fmt::Debug for Dpop<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dpop")
             .field("inner", &self.inner)

@@ -5,10 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request};
 use http_body::{Body, Frame};
 
-use super::body::{BoxError, ResponseBody};
+use crate::error::BoxError;
 
 pub(super) enum Watch {}
 
@@ -37,15 +37,11 @@ impl Expiry {
         None
     }
 
-    pub(super) const fn cuts_request(&self) -> bool {
-        match *self {}
-    }
-
     pub(super) fn poll_request(&mut self, _: &mut Context<'_>) -> Poll<()> {
         match *self {}
     }
 
-    pub(super) fn respond<B>(&self, _: Response<B>) -> Response<ResponseBody<B>> {
+    pub(super) const fn watch(&self, _: &HeaderMap) -> Option<Watch> {
         match *self {}
     }
 }

@@ -79,7 +79,9 @@ pub enum Draft {}
 /// | `verdict` | `admitted`, `rejected`, or `would_reject` if the policy only reports |
 /// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
 ///
-/// A request that an outer layer admits and an inner layer rejects is counted by both.
+/// An inner layer and an extractor count what they reject, in addition to what the outer layer has counted. A
+/// request that is abandoned because its token expires is counted again, too. A
+/// [`Verifier`](crate::Verifier) counts as a layer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {

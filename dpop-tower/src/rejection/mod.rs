@@ -1,31 +1,36 @@
 //! What a rejected client learns, and what it does not.
 
+mod cause;
 mod challenge;
+pub(crate) mod grpc;
+mod log;
 mod problem;
 mod response;
 
-#[cfg(feature = "cors")]
-pub(crate) use self::response::NONCE;
 pub(crate) use self::{
+    cause::Cause,
     challenge::{Bearer, Challenge, Terms},
-    response::{NO_STORE, nonce_header, write_challenges},
+    log::Hint,
+    response::{NO_STORE, nonce_value},
 };
 pub use self::{
     problem::ProblemDetails,
     response::{DefaultRejectionResponse, RejectionResponse},
 };
-pub use crate::verifier::RequestErrorKind;
+pub use crate::credentials::RequestErrorKind;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use self::response::write_challenges;
 use crate::{
+    header::DPOP_NONCE,
     policy::{Policy, PolicyErrorKind},
     proof::{ProofError, ProofErrorKind},
     replay::StoreError,
     token::{TokenError, TokenErrorKind},
-    verifier::Cause,
 };
 
 /// How long clients are asked to wait when keys or a store are out of reach.
@@ -184,69 +189,50 @@ impl From<PolicyErrorKind> for RejectionKind {
 
 /// A rejected request: what the client is told, and for the operator why.
 ///
-/// The layer puts it into the response's extensions, whatever the response looks like.
+/// The layer puts it into the response's extensions, whatever the response looks like. A
+/// [`Verifier`](crate::Verifier) gives it to you, and [`into_response`](Self::into_response) makes the
+/// response; where that is of no use, [`status`](Self::status), [`headers`](Self::headers) and
+/// [`problem`](Self::problem) have its parts.
 ///
 /// `Display` says why in words that may be logged.
 #[derive(Clone)]
+#[must_use = "the client has to be told"]
 pub struct Rejection {
     kind: RejectionKind,
-    rejection: Arc<Cause>,
+    cause: Arc<Cause>,
     challenge: Challenge,
     policy: Policy,
     /// The patterns of the rows that counted.
     route: Option<Arc<str>>,
     hint: Option<Hint>,
-}
-
-/// What the operator may have to change, told in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hint {
-    /// It is a preflight, which never has a token (Fetch standard, CORS protocol).
-    Preflight,
-    /// An outer layer has accepted the nonce that this one does not know.
-    TwoNonceSources,
-}
-
-impl Hint {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Preflight => {
-                "a CORS preflight: the CORS layer has to be outside of the DpopLayer"
-            }
-            Self::TwoNonceSources => {
-                "another layer has accepted this nonce: two configurations around one handler need one \
-                 source of nonces, or clients go from one challenge to the next for ever"
-            }
-        }
-    }
+    /// What the client has to put into its next proof.
+    nonce: Option<HeaderValue>,
+    /// The content type of the response, if the request is a gRPC one.
+    grpc: Option<&'static str>,
 }
 
 impl Rejection {
     pub(crate) fn new(
-        rejection: Cause,
+        cause: Cause,
         challenge: Challenge,
         policy: Policy,
         route: Option<Arc<str>>,
+        grpc: Option<&'static str>,
     ) -> Self {
-        let kind = match &rejection {
-            Cause::Request(kind) => (*kind).into(),
-            Cause::Proof(error) => error.kind().into(),
-            Cause::Token(error) => error.kind().into(),
-            Cause::Policy(kind) => (*kind).into(),
-            Cause::Store(_) => RejectionKind::Unavailable,
-        };
         Self {
-            kind,
-            rejection: Arc::new(rejection),
+            kind: cause.kind(),
+            cause: Arc::new(cause),
             challenge,
             policy,
             route,
             hint: None,
+            nonce: None,
+            grpc,
         }
     }
 
-    pub(crate) const fn with_hint(mut self, hint: Option<Hint>) -> Self {
-        self.hint = hint;
+    pub(crate) fn with_nonce(mut self, nonce: Option<HeaderValue>) -> Self {
+        self.nonce = nonce;
         self
     }
 
@@ -255,7 +241,7 @@ impl Rejection {
         self.kind
     }
 
-    /// The status of the response.
+    /// The status of the response. A gRPC response has 200, and says it in `grpc-status`.
     pub const fn status(&self) -> StatusCode {
         self.kind.status()
     }
@@ -263,23 +249,17 @@ impl Rejection {
     /// A stable code in snake case that says why, for logs and metrics, such as
     /// `proof_htu_mismatch`.
     pub fn reason(&self) -> &'static str {
-        self.rejection.code()
+        self.cause.code()
     }
 
     /// What the client is told in words, the `error_description`.
     pub fn description(&self) -> &'static str {
-        match &*self.rejection {
-            Cause::Request(kind) => kind.description(),
-            Cause::Proof(error) => error.kind().description(),
-            Cause::Token(error) => error.kind().description(),
-            Cause::Policy(kind) => kind.description(),
-            Cause::Store(_) => "the request cannot be checked at the moment",
-        }
+        self.cause.description()
     }
 
     /// What is wrong with the proof, if it was that.
     pub fn proof_error(&self) -> Option<&ProofError> {
-        match &*self.rejection {
+        match &*self.cause {
             Cause::Proof(error) => Some(error),
             _ => None,
         }
@@ -287,7 +267,7 @@ impl Rejection {
 
     /// What is wrong with the access token, if it was that.
     pub fn token_error(&self) -> Option<&TokenError> {
-        match &*self.rejection {
+        match &*self.cause {
             Cause::Token(error) => Some(error),
             _ => None,
         }
@@ -295,7 +275,7 @@ impl Rejection {
 
     /// What the policy asks for and the token does not have, if it was that.
     pub fn policy_error(&self) -> Option<PolicyErrorKind> {
-        match &*self.rejection {
+        match &*self.cause {
             Cause::Policy(kind) => Some(*kind),
             _ => None,
         }
@@ -303,14 +283,45 @@ impl Rejection {
 
     /// What is wrong with the replay store, if it was that.
     pub fn store_error(&self) -> Option<&StoreError> {
-        match &*self.rejection {
+        match &*self.cause {
             Cause::Store(error) => Some(error),
             _ => None,
         }
     }
 
-    /// Writes what a client must get whatever the response looks like otherwise.
-    pub(crate) fn write_headers(&self, headers: &mut HeaderMap, nonce: Option<&str>) {
+    /// The headers that the client has to get, whatever the response looks like otherwise:
+    /// `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control: no-store` and `Retry-After`, each where it
+    /// applies.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.write_headers(&mut headers);
+        headers
+    }
+
+    /// The body of [`ProblemDetails`], of the media type `application/problem+json` (RFC 9457).
+    pub fn problem(&self) -> String {
+        problem::body(self)
+    }
+
+    /// The response to the client, complete: of headers alone to a gRPC request, and to any other
+    /// with the body that `responder` makes. It has the rejection in its extensions.
+    ///
+    /// Every rejection of this crate leaves by this function.
+    pub fn into_response(self, responder: &dyn RejectionResponse) -> Response<Bytes> {
+        let mut response = match self.grpc {
+            Some(content_type) => grpc::trailers_only(content_type, self.kind, self.description()),
+            None => {
+                let mut response = responder.response(&self);
+                *response.status_mut() = self.status();
+                response
+            }
+        };
+        self.write_headers(response.headers_mut());
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    fn write_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         if self.kind == RejectionKind::Forbidden {
             return;
@@ -320,74 +331,15 @@ impl Rejection {
             return;
         }
         write_challenges(headers, &self.challenge, self.kind, self.description());
-        if let Some((name, value)) = nonce.and_then(nonce_header) {
-            headers.insert(name, value);
-        }
-    }
-
-    /// The line for a request that passes all the same. It never contains a token, a proof or what the
-    /// caller wrote.
-    pub(crate) fn log_reported(&self) {
-        self.write_line(tracing::Level::INFO, "would reject request");
-    }
-
-    /// One line for every rejection, wherever it is made. It never contains a token, a proof or what the
-    /// caller wrote.
-    pub(crate) fn log(&self) {
-        let (level, message) = match (self.kind, self.hint) {
-            (RejectionKind::Unavailable, _) => (tracing::Level::WARN, "cannot check request"),
-            (_, Some(Hint::TwoNonceSources)) => (tracing::Level::WARN, "rejected request"),
-            // Every client's first request may be one of these.
-            (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, None) => {
-                (tracing::Level::DEBUG, "challenged request")
-            }
-            _ => (tracing::Level::INFO, "rejected request"),
-        };
-        self.write_line(level, message);
-    }
-
-    fn write_line(&self, level: tracing::Level, message: &'static str) {
-        let (reason, detail) = (self.reason(), &*self.rejection);
-        let error = match detail {
-            Cause::Store(error) => Some(error as &dyn std::error::Error),
-            _ => None,
-        };
-        // What the store has to say is the error and its causes.
-        let detail = error.is_none().then(|| tracing::field::display(detail));
-        let route = self.route.as_deref();
-        let asks_for = matches!(
-            self.kind,
-            RejectionKind::Forbidden
-                | RejectionKind::InsufficientScope
-                | RejectionKind::InsufficientUserAuthentication
-        );
-        let policy = asks_for.then(|| tracing::field::display(&self.policy));
-        let hint = self.hint.map(Hint::text);
-        macro_rules! line {
-            ($event:ident) => {
-                tracing::$event!(
-                    target: "dpop_tower::rejection",
-                    reason,
-                    detail,
-                    error,
-                    policy,
-                    route,
-                    hint,
-                    "{message}"
-                )
-            };
-        }
-        match level {
-            tracing::Level::WARN => line!(warn),
-            tracing::Level::INFO => line!(info),
-            _ => line!(debug),
+        if let Some(nonce) = &self.nonce {
+            headers.insert(DPOP_NONCE, nonce.clone());
         }
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rejection.fmt(f)
+        self.cause.fmt(f)
     }
 }
 
@@ -395,7 +347,7 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
             .field("kind", &self.kind)
-            .field("rejection", &self.rejection)
+            .field("rejection", &self.cause)
             .finish_non_exhaustive()
     }
 }

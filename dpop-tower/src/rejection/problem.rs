@@ -35,20 +35,23 @@ struct Problem {
 
 impl RejectionResponse for ProblemDetails {
     fn response(&self, rejection: &Rejection) -> Response<Bytes> {
-        let status = rejection.status();
-        let problem = Problem {
-            status: status.as_u16(),
-            title: status.canonical_reason().unwrap_or_default(),
-            detail: rejection.description(),
-            error: rejection.kind().error_code(),
-        };
-        // Numbers and texts always serialise.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(body.into());
+        let mut response = Response::new(body(rejection).into());
         let media_type = HeaderValue::from_static("application/problem+json");
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, media_type);
         response
     }
+}
+
+pub(super) fn body(rejection: &Rejection) -> String {
+    let status = rejection.status();
+    let problem = Problem {
+        status: status.as_u16(),
+        title: status.canonical_reason().unwrap_or_default(),
+        detail: rejection.description(),
+        error: rejection.kind().error_code(),
+    };
+    // Numbers and texts always serialise.
+    serde_json::to_string(&problem).unwrap_or_default()
 }

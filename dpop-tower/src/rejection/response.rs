@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{Challenge, Rejection, RejectionKind};
 use crate::policy::is_nqchars;
@@ -7,16 +7,15 @@ use crate::policy::is_nqchars;
 /// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-pub(crate) const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-
 /// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that is no nonce (RFC 9449
 /// section 8.1, RFC 6749 appendix A), which clients need not be able to read.
-pub(crate) fn nonce_header(nonce: &str) -> Option<(HeaderName, HeaderValue)> {
-    let value = is_nqchars(nonce).then(|| HeaderValue::try_from(nonce))?;
-    Some((NONCE, value.ok()?))
+pub(crate) fn nonce_value(nonce: String) -> Option<HeaderValue> {
+    is_nqchars(&nonce)
+        .then(|| HeaderValue::try_from(nonce))?
+        .ok()
 }
 
-pub(crate) fn write_challenges(
+pub(super) fn write_challenges(
     headers: &mut HeaderMap,
     challenge: &Challenge,
     kind: RejectionKind,
@@ -42,25 +41,27 @@ pub(crate) fn write_challenges(
 /// # takes(in_words);
 /// ```
 ///
-/// The layer sets the status, `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself,
-/// afterwards: they cannot get lost. It does not ask for a response to gRPC requests, whose rejection has
-/// no body.
+/// A layer shares it with the extractors and the layers inside, hence `Send`, `Sync` and `'static`. It
+/// sets the status, `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself,
+/// afterwards: they cannot get lost. No response is asked for to gRPC requests, whose rejection has no
+/// body.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer rejected requests",
     label = "is no `RejectionResponse`",
     note = "give a closure such as `|rejection: &Rejection| Response::new(rejection.description())`: it \
             takes a `&Rejection`, and returns an `http::Response` of a `String`, a `&'static str`, a \
-            `Vec<u8>` or `Bytes`, whatever the body of the inner service is",
+            `Vec<u8>` or `Bytes`, whatever the body of the inner service is, and has to be `Send`, `Sync` \
+            and `'static`",
     note = "`dpop_tower::rejection::ProblemDetails` answers with `application/problem+json`"
 )]
-pub trait RejectionResponse {
+pub trait RejectionResponse: Send + Sync + 'static {
     /// Makes the response.
     fn response(&self, rejection: &Rejection) -> Response<Bytes>;
 }
 
 impl<F, T> RejectionResponse for F
 where
-    F: Fn(&Rejection) -> Response<T>,
+    F: Fn(&Rejection) -> Response<T> + Send + Sync + 'static,
     T: Into<Bytes>,
 {
     fn response(&self, rejection: &Rejection) -> Response<Bytes> {
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn rfc_9449_section_8_1_what_is_no_nonce_is_not_sent_as_one() {
-        let sent = |nonce| nonce_header(nonce).map(|(_, value)| value);
+        let sent = |nonce: &str| nonce_value(nonce.to_owned());
         for good in ["!", "#[", "]~", "eyJ7S_zG.eyJH0-Z.HX4w-7v"] {
             assert_eq!(
                 sent(good).as_ref().map(HeaderValue::as_bytes),

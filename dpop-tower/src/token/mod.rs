@@ -26,6 +26,10 @@ use crate::{
     proof::Ath,
 };
 
+/// The maximum length of an access token in bytes. Longer ones are rejected before they are hashed or
+/// decoded.
+pub const MAX_TOKEN_LEN: usize = 16 * 1024;
+
 /// Decides whether an access token is genuine, active and issued for this API.
 ///
 /// It does not decide whether the caller may use the token. The layer compares the `cnf` claim of the

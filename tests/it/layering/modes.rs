@@ -13,7 +13,7 @@ use axum::body::Body;
 use dpop_tower::{
     BearerToken, BoundToken, Dpop, DpopConfigBuilder, DpopLayer, Policy, Report, RequireScopeLayer,
     nonce::{NonceSecret, StatelessNonces},
-    rejection::{DefaultRejectionResponse, Rejection},
+    rejection::Rejection,
 };
 use http::{Method, Request, Response, header};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn, util::MapRequestLayer};
@@ -249,7 +249,7 @@ pub(super) fn handler(calls: &Arc<AtomicUsize>) -> Handler {
     }))
 }
 
-pub(super) type Pair = Dpop<Dpop<Handler, DefaultRejectionResponse>, DefaultRejectionResponse>;
+pub(super) type Pair = Dpop<Dpop<Handler>>;
 
 pub(super) fn pair(outer: &DpopLayer, inner: &DpopLayer, calls: &Arc<AtomicUsize>) -> Pair {
     outer.layer(inner.layer(handler(calls)))

@@ -11,13 +11,14 @@ use super::modes::{Kind, OFF, OPTIONAL, REPORT, STRICT, answer, pair, request, t
 use crate::{
     layer::AnyToken,
     stores::CountingStore,
-    support::{Backend, ORIGIN, URL, Verdict, invalid_proof, send},
+    support::{Api, Backend, ORIGIN, URL, Verdict, invalid_proof, send},
 };
 
 dpop_conformance::each_backend!(
     the_store_is_asked_once_by_each_configuration_that_looks,
     a_proof_that_came_through_one_pair_is_used_at_every_other,
-    a_configuration_between_two_layers_of_another_takes_no_proof_for_its_own_replay,
+    of_two_configurations_the_inner_one_gives_the_token,
+    a_configuration_between_two_layers_of_another_has_these_take_a_proof_for_a_replay,
     two_configurations_with_one_store_take_every_proof_for_its_own_replay,
 );
 
@@ -104,41 +105,28 @@ async fn a_proof_that_came_through_one_pair_is_used_at_every_other(backend: Back
     }
 }
 
-/// And the innermost verdict is that of the one around, with its token.
-async fn a_configuration_between_two_layers_of_another_takes_no_proof_for_its_own_replay(
-    backend: Backend,
-) {
-    let api = backend.api();
-    let around = DpopLayer::new(api.config().build().unwrap());
+/// A layer of another configuration, which sees every token as one of its own.
+fn another(api: &Api) -> DpopLayer {
     let claims = json!({
-        "sub": "seen by the one between",
+        "sub": "seen by another",
         "exp": api.now() + 60,
         "cnf": { "jkt": api.client.thumbprint().to_string() },
     });
     let origin = PublicOrigin::new(ORIGIN).unwrap();
-    let between = DpopConfig::builder(origin, Arc::new(AnyToken { claims }));
-    let between = DpopLayer::new(between.clock(api.clock.clone()).build().unwrap());
+    let config = DpopConfig::builder(origin, Arc::new(AnyToken { claims }));
+    DpopLayer::new(config.clock(api.clock.clone()).build().unwrap())
+}
+
+async fn of_two_configurations_the_inner_one_gives_the_token(backend: Backend) {
+    let api = backend.api();
+    let (one, other) = (DpopLayer::new(api.config().build().unwrap()), another(&api));
     let subject = |token: BoundToken| async move { token.claims().subject().unwrap().to_owned() };
-    let two = Router::new()
-        .route("/orders", get(subject))
-        .layer(between.clone())
-        .layer(around.clone());
-    let three = Router::new()
-        .route("/orders", get(subject))
-        .layer(around.clone())
-        .layer(between.clone())
-        .layer(around.clone());
-    let four = Router::new()
-        .route("/orders", get(subject))
-        .layer(between.clone())
-        .layer(around.clone())
-        .layer(between)
-        .layer(around);
-    for (router, expected) in [
-        (two, "seen by the one between"),
-        (three, "alice"),
-        (four, "seen by the one between"),
+    for (inner, outer, expected) in [
+        (other.clone(), one.clone(), "seen by another"),
+        (one, other, "alice"),
     ] {
+        let router = Router::new().route("/orders", get(subject));
+        let router = router.layer(inner).layer(outer);
         let request = api.client.get(URL, &api.token().mint());
         let response = send(router.clone(), request.clone()).await;
         assert_eq!(response.status(), 200, "{expected}");
@@ -147,6 +135,22 @@ async fn a_configuration_between_two_layers_of_another_takes_no_proof_for_its_ow
         let again = Verdict::of(send(router, request).await);
         assert_eq!(again, invalid_proof("proof_replayed"));
     }
+}
+
+/// A trap: the innermost finds the proof that the outermost has used, as the verdict of the layer between
+/// stands before its own. The log says so; see `logging`.
+async fn a_configuration_between_two_layers_of_another_has_these_take_a_proof_for_a_replay(
+    backend: Backend,
+) {
+    let api = backend.api();
+    let around = DpopLayer::new(api.config().build().unwrap());
+    let router = Router::new()
+        .route("/orders", get(|| async {}))
+        .layer(around.clone())
+        .layer(another(&api))
+        .layer(around);
+    let verdict = Verdict::of(send(router, api.client.get(URL, &api.token().mint())).await);
+    assert_eq!(verdict, invalid_proof("proof_replayed"));
 }
 
 /// A trap: what the one has remembered, the other finds.

@@ -336,6 +336,33 @@ async fn two_configurations_with_nonces_of_their_own_are_a_warning() {
     }
 }
 
+/// The proof that one layer has used, another takes for a replay: two configurations that share a store,
+/// or one configuration with another one between.
+#[tokio::test]
+async fn a_replay_that_comes_of_two_configurations_is_a_warning() {
+    let (log, api) = (Log::listen(), Api::new());
+    let store = std::sync::Arc::new(crate::stores::CountingStore::default());
+    let sharing = || {
+        let config = api.config().replay_store(std::sync::Arc::clone(&store));
+        DpopLayer::new(config.build().unwrap())
+    };
+    let shared = orders(sharing()).layer(sharing());
+    let around = layer(&api);
+    let between = orders(around.clone()).layer(layer(&api)).layer(around);
+    for router in [shared, between] {
+        let request = api.client.get(URL, &api.token().mint());
+        assert_eq!(send(router, request).await.status(), 401);
+        let hint = "an outer layer of another configuration has accepted this proof";
+        assert_told(&log.line(), &["WARN", "proof_replayed", hint]);
+    }
+    // It is no warning that a client sends a proof twice.
+    let router = orders(layer(&api));
+    let request = api.client.get(URL, &api.token().mint());
+    send(router.clone(), request.clone()).await;
+    send(router, request).await;
+    assert_told(&log.line(), &["INFO", "proof_replayed"]);
+}
+
 #[tokio::test]
 async fn a_report_has_what_a_rejection_has() {
     let (log, api) = (Log::listen(), Api::new());

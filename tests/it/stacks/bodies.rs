@@ -17,10 +17,9 @@ use super::layer;
 use crate::support::{Api, URL};
 
 /// What comes of a good request, or of one without credentials.
-async fn answered<B, R>(layer: DpopLayer<R>, request: Request<()>, body: B) -> ResponseBody<B>
+async fn answered<B>(layer: DpopLayer, request: Request<()>, body: B) -> ResponseBody<B>
 where
     B: Clone,
-    R: dpop_tower::rejection::RejectionResponse + Clone,
 {
     let service = layer.layer(service_fn(move |_: Request<()>| {
         let response = Response::new(body.clone());
@@ -112,7 +111,7 @@ async fn a_rejection_is_one_piece_of_known_length_or_nothing() {
 /// A responder may make whatever `Bytes` can be made of.
 #[tokio::test]
 async fn responders_answer_with_texts_bytes_and_nothing() {
-    async fn answer<T>(make: impl Fn() -> T + Clone) -> Bytes
+    async fn answer<T>(make: impl Fn() -> T + Clone + Send + Sync + 'static) -> Bytes
     where
         T: Into<Bytes>,
     {

@@ -47,7 +47,7 @@ use crate::gateway::{
 mod asked;
 pub mod proto;
 
-static DPOP: HeaderName = HeaderName::from_static("dpop");
+static DPOP: HeaderName = dpop_tower::header::DPOP;
 
 /// A request has no more headers than this, but may bring a part of its body along.
 const LARGEST_QUESTION: usize = 1024 * 1024;

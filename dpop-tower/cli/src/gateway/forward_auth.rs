@@ -8,6 +8,7 @@
 use std::{future::Future, io};
 
 use axum::body::Body;
+use dpop_tower::header::DPOP;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
@@ -25,7 +26,6 @@ use crate::gateway::{
     settings::{ForwardAuthSettings, Limits},
 };
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 

@@ -3,17 +3,14 @@
 //! Whatever passes requests on goes through a [`Guard`]: the proxy has it in front of itself
 //! ([`Guard::protect`]), and what only answers whether a request may pass asks [`Guard::check`].
 
-use std::{
-    convert::Infallible,
-    fmt,
-    future::{Future, Ready, ready},
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
 use axum::body::Body;
-use dpop_tower::{Dpop, DpopConfig, DpopLayer, policy::PolicyTable};
-use http::{HeaderMap, Request, Response};
+use dpop_tower::{
+    Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, policy::PolicyTable,
+    rejection::DefaultRejectionResponse, target::PeerAddr,
+};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::gateway::identity::Identity;
@@ -23,7 +20,7 @@ mod issuer;
 /// A layer for each issuer, and what the upstream learns of who was admitted. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    routes: Vec<IssuerRoute<DpopLayer>>,
+    routes: Vec<IssuerRoute<Checks>>,
     identity: Arc<Identity>,
 }
 
@@ -31,6 +28,13 @@ pub struct Guard {
 struct IssuerRoute<T> {
     issuer: Arc<str>,
     way: T,
+}
+
+/// The same checks with a service behind them and without.
+#[derive(Clone, Debug)]
+struct Checks {
+    layer: DpopLayer,
+    verifier: Verifier,
 }
 
 /// What becomes of a request.
@@ -69,13 +73,18 @@ impl Guard {
         identity: Identity,
     ) -> Self {
         let route = |(issuer, config): (&str, Arc<DpopConfig>)| {
-            let layer = DpopLayer::new(config);
+            let layer = DpopLayer::new(Arc::clone(&config));
+            let verifier = Verifier::new(config);
+            let (layer, verifier) = match policies {
+                None => (layer, verifier),
+                Some(table) => (
+                    layer.with_policies(table.clone()),
+                    verifier.with_policies(table.clone()),
+                ),
+            };
             IssuerRoute {
                 issuer: issuer.into(),
-                way: match policies {
-                    None => layer,
-                    Some(table) => layer.with_policies(table.clone()),
-                },
+                way: Checks { layer, verifier },
             }
         };
         Self {
@@ -91,9 +100,9 @@ impl Guard {
 
     /// `inner`, for those that are admitted. It has to be ready at all times.
     pub fn protect<S: Clone>(&self, inner: &S) -> Guarded<S> {
-        let route = |route: &IssuerRoute<DpopLayer>| IssuerRoute {
+        let route = |route: &IssuerRoute<Checks>| IssuerRoute {
             issuer: Arc::clone(&route.issuer),
-            way: route.way.layer(inner.clone()),
+            way: route.way.layer.layer(inner.clone()),
         };
         Guarded {
             routes: self.routes.iter().map(route).collect(),
@@ -104,19 +113,46 @@ impl Guard {
     /// in the extensions, the [peer](dpop_tower::target::PeerAddr) count. A proof that is admitted
     /// counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
-        let endpoint = Endpoint {
-            identity: Arc::clone(&self.identity),
+        let Some(checks) = chosen(&self.routes, request.headers()) else {
+            return Verdict::Rejected(nobody());
         };
-        let guarded = self.protect(&endpoint);
-        let mut response = guarded.call(request).await;
-        match response.extensions_mut().remove::<Admitted>() {
-            Some(Admitted(identity)) => Verdict::Admitted {
-                identity,
-                response_headers: std::mem::take(response.headers_mut()),
-            },
-            None => Verdict::Rejected(response),
+        let head = RequestHead::new(request.method(), request.uri(), request.headers());
+        let head = match request.extensions().get::<PeerAddr>() {
+            Some(peer) => head.peer(peer.0),
+            None => head,
+        };
+        match checks.verifier.verify_request(head).await {
+            dpop_tower::Verdict::Admitted(admitted) => {
+                let response_headers = admitted.response_headers();
+                let mut extensions = Extensions::new();
+                admitted.record(&mut extensions);
+                Verdict::Admitted {
+                    identity: self.identity.headers(&extensions),
+                    response_headers,
+                }
+            }
+            dpop_tower::Verdict::Rejected(rejection) => {
+                let response = rejection.into_response(&DefaultRejectionResponse);
+                Verdict::Rejected(response.map(Body::from))
+            }
         }
     }
+}
+
+/// What is for the issuer that the token names, or the first.
+fn chosen<'r, T>(routes: &'r [IssuerRoute<T>], headers: &HeaderMap) -> Option<&'r T> {
+    let iss = match routes {
+        // There is nothing to choose.
+        [] | [_] => None,
+        _ => issuer::unverified(headers),
+    };
+    let named = iss.and_then(|iss| routes.iter().find(|route| *route.issuer == *iss));
+    named.or(routes.first()).map(|route| &route.way)
+}
+
+/// Whoever configures no issuer admits nobody.
+fn nobody() -> Response<Body> {
+    crate::gateway::proxy::problem(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// A service behind a [`Guard`].
@@ -134,21 +170,14 @@ impl<S> Guarded<S> {
     where
         S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone,
     {
-        let iss = match self.routes.as_slice() {
-            // There is nothing to choose.
-            [] | [_] => None,
-            _ => issuer::unverified(request.headers()),
-        };
-        let named = iss.and_then(|iss| self.routes.iter().find(|route| *route.issuer == *iss));
-        let route = named.or(self.routes.first()).map(|route| route.way.clone());
+        let route = chosen(&self.routes, request.headers()).cloned();
         async move {
             match route {
                 Some(route) => match route.oneshot(request).await {
                     Ok(response) => response.map(Body::new),
                     Err(never) => match never {},
                 },
-                // Whoever configures no issuer admits nobody.
-                None => crate::gateway::proxy::problem(http::StatusCode::SERVICE_UNAVAILABLE),
+                None => nobody(),
             }
         }
     }
@@ -157,31 +186,5 @@ impl<S> Guarded<S> {
 impl<S> fmt::Debug for Guarded<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded").finish_non_exhaustive()
-    }
-}
-
-/// Stands where the upstream would, and notes who gets there.
-#[derive(Clone)]
-struct Endpoint {
-    identity: Arc<Identity>,
-}
-
-#[derive(Clone)]
-struct Admitted(HeaderMap);
-
-impl Service<Request<()>> for Endpoint {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        let mut response = Response::new(Body::empty());
-        let admitted = Admitted(self.identity.headers(request.extensions()));
-        response.extensions_mut().insert(admitted);
-        ready(Ok(response))
     }
 }

@@ -1,9 +1,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use dpop_tower::token::MAX_TOKEN_LEN;
 use http::{HeaderMap, header};
 use serde::Deserialize;
-
-/// As the library has it. Beyond, no token is accepted.
-const LONGEST_TOKEN: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 struct Payload {
@@ -15,7 +13,7 @@ pub(super) fn unverified(headers: &HeaderMap) -> Option<String> {
     let credentials = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (_, token) = credentials.split_once(' ')?;
     let token = token.trim_start_matches(' ');
-    if token.len() > LONGEST_TOKEN {
+    if token.len() > MAX_TOKEN_LEN {
         return None;
     }
     let payload = token.split('.').nth(1)?;

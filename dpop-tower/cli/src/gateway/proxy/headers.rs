@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use dpop_tower::target::TargetUri;
+use dpop_tower::{
+    header::{DPOP, DPOP_NONCE},
+    target::TargetUri,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use ipnet::IpNet;
 
@@ -61,7 +64,7 @@ impl Forwarding {
         remove_hop_by_hop(&mut headers);
         retain(&mut headers, |name| {
             let keeps_credentials = self.danger_pass_on_credentials
-                && (*name == header::AUTHORIZATION || *name == "dpop");
+                && (*name == header::AUTHORIZATION || *name == DPOP);
             (keeps_credentials || !is_credential(name))
                 && !identity.is_reserved(name)
                 && !is_of_proxies(name)
@@ -85,7 +88,7 @@ impl Forwarding {
         remove_hop_by_hop(headers);
         if !self.danger_pass_on_credentials {
             // The upstream sees no proofs. A nonce of its own would only replace the gateway's.
-            headers.remove("dpop-nonce");
+            headers.remove(DPOP_NONCE);
         }
         if self.answers_cors {
             // Browsers take two answers for none, and the upstream's may allow more.

@@ -1,15 +1,10 @@
+//! What a client presents: the one access token and the one proof in a request's headers.
+
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::Cause;
-use crate::{proof::ProofErrorKind, token::TokenErrorKind};
-
-/// Longer tokens are rejected before anything is hashed or decoded.
-const MAX_TOKEN_LEN: usize = 16 * 1024;
-
-/// The header that carries the proof (RFC 9449 section 4.1).
-pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
+use crate::{header::DPOP, proof::ProofErrorKind, token::MAX_TOKEN_LEN};
 
 /// What is wrong with a request before it comes to its proof or token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,13 +61,26 @@ pub(crate) enum Scheme {
     Dpop,
 }
 
-pub(super) struct Credentials<'a> {
-    pub(super) scheme: Scheme,
-    pub(super) token: &'a str,
+pub(crate) struct Credentials<'a> {
+    pub(crate) scheme: Scheme,
+    pub(crate) token: &'a str,
+}
+
+/// Why there are no credentials that could be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    Request(RequestErrorKind),
+    TokenTooLong,
+}
+
+impl From<RequestErrorKind> for Unusable {
+    fn from(kind: RequestErrorKind) -> Self {
+        Self::Request(kind)
+    }
 }
 
 impl<'a> Credentials<'a> {
-    pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Cause> {
+    pub(crate) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Unusable> {
         let value = single(headers, &header::AUTHORIZATION)
             .map_err(|Several| RequestErrorKind::CredentialsMultiple)?
             .ok_or(RequestErrorKind::CredentialsMissing)?;
@@ -85,7 +93,7 @@ impl<'a> Credentials<'a> {
         let scheme = Scheme::parse(scheme).ok_or(RequestErrorKind::CredentialsMissing)?;
         let token = token.trim_start_matches(' ');
         if token.len() > MAX_TOKEN_LEN {
-            return Err(TokenErrorKind::TooLong.into());
+            return Err(Unusable::TokenTooLong);
         }
         if !is_token68(token) {
             return Err(malformed.into());
@@ -139,8 +147,8 @@ fn is_token68(text: &str) -> bool {
 }
 
 /// The one proof of the request.
-pub(super) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
-    single(headers, &PROOF)
+pub(crate) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
+    single(headers, &DPOP)
         // RFC 9449 section 4.3 item 1
         .map_err(|Several| ProofErrorKind::Multiple)?
         .ok_or(ProofErrorKind::Missing)?
@@ -166,6 +174,7 @@ fn single<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rejection::Cause;
 
     fn parse(values: &[&'static str]) -> Result<(Scheme, String), &'static str> {
         let mut headers = HeaderMap::new();
@@ -174,7 +183,7 @@ mod tests {
         }
         Credentials::from_headers(&headers)
             .map(|credentials| (credentials.scheme, credentials.token.to_owned()))
-            .map_err(|rejection| rejection.code())
+            .map_err(|unusable| Cause::from(unusable).code())
     }
 
     #[test]
@@ -248,7 +257,7 @@ mod tests {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
             Credentials::from_headers(&headers)
                 .map(|_| ())
-                .map_err(|rejection| rejection.code())
+                .map_err(|unusable| Cause::from(unusable).code())
         };
         assert_eq!(with(16_384), Ok(()));
         assert_eq!(with(16_385), Err("token_too_long"));

@@ -1,9 +1,7 @@
-use http::Extensions;
-
 use crate::rejection::Rejection;
 
 /// What a layer with [`Policy::report_only`](crate::Policy::report_only) found out about a request.
-/// It is in the request's extensions.
+/// It is in the request's extensions, and in [`Admitted::report`](crate::Admitted::report).
 ///
 /// ```
 /// use dpop_tower::Report;
@@ -27,14 +25,13 @@ impl Report {
         self.rejection.as_ref()
     }
 
-    pub(super) fn admitted(extensions: &mut Extensions) {
-        extensions.insert(Self { rejection: None });
+    pub(super) const fn admitted() -> Self {
+        Self { rejection: None }
     }
 
-    pub(super) fn rejected(extensions: &mut Extensions, rejection: Rejection) {
-        rejection.log_reported();
-        extensions.insert(Self {
+    pub(crate) const fn rejected(rejection: Rejection) -> Self {
+        Self {
             rejection: Some(rejection),
-        });
+        }
     }
 }

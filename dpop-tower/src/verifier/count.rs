@@ -7,7 +7,7 @@ use crate::policy::Mode;
 #[cfg(feature = "metrics")]
 const VERDICTS: &str = "dpop_verdicts_total";
 
-pub(super) fn describe() {
+pub(crate) fn describe() {
     #[cfg(feature = "metrics")]
     ::metrics::describe_counter!(
         VERDICTS,

@@ -1,0 +1,106 @@
+use std::fmt;
+
+use super::RejectionKind;
+use crate::{
+    credentials::{RequestErrorKind, Unusable},
+    policy::PolicyErrorKind,
+    proof::{ProofError, ProofErrorKind},
+    replay::StoreError,
+    token::{TokenError, TokenErrorKind},
+};
+
+/// Why a request is rejected, in full detail.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Request(RequestErrorKind),
+    Proof(ProofError),
+    Token(TokenError),
+    Policy(PolicyErrorKind),
+    Store(StoreError),
+}
+
+impl Cause {
+    /// A stable code in snake case, for logs and metrics.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Request(kind) => kind.as_str(),
+            Self::Proof(error) => error.kind().as_str(),
+            Self::Token(error) => error.kind().as_str(),
+            Self::Policy(kind) => kind.as_str(),
+            Self::Store(error) => error.kind().as_str(),
+        }
+    }
+
+    /// What the client learns of it.
+    pub(super) fn kind(&self) -> RejectionKind {
+        match self {
+            Self::Request(kind) => (*kind).into(),
+            Self::Proof(error) => error.kind().into(),
+            Self::Token(error) => error.kind().into(),
+            Self::Policy(kind) => (*kind).into(),
+            Self::Store(_) => RejectionKind::Unavailable,
+        }
+    }
+
+    /// The same in words.
+    pub(super) const fn description(&self) -> &'static str {
+        match self {
+            Self::Request(kind) => kind.description(),
+            Self::Proof(error) => error.kind().description(),
+            Self::Token(error) => error.kind().description(),
+            Self::Policy(kind) => kind.description(),
+            Self::Store(_) => "the request cannot be checked at the moment",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(kind) => kind.fmt(f),
+            Self::Proof(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
+            Self::Policy(kind) => kind.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<RequestErrorKind> for Cause {
+    fn from(kind: RequestErrorKind) -> Self {
+        Self::Request(kind)
+    }
+}
+
+impl From<Unusable> for Cause {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Request(kind) => Self::Request(kind),
+            Unusable::TokenTooLong => TokenErrorKind::TooLong.into(),
+        }
+    }
+}
+
+impl From<PolicyErrorKind> for Cause {
+    fn from(kind: PolicyErrorKind) -> Self {
+        Self::Policy(kind)
+    }
+}
+
+impl From<ProofError> for Cause {
+    fn from(error: ProofError) -> Self {
+        Self::Proof(error)
+    }
+}
+
+impl From<ProofErrorKind> for Cause {
+    fn from(kind: ProofErrorKind) -> Self {
+        Self::Proof(kind.into())
+    }
+}
+
+impl From<TokenErrorKind> for Cause {
+    fn from(kind: TokenErrorKind) -> Self {
+        Self::Token(kind.into())
+    }
+}

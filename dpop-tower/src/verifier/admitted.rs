@@ -1,0 +1,293 @@
+use std::{fmt, sync::Arc};
+
+use http::{Extensions, HeaderMap, HeaderValue, header};
+
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use super::RequestShape;
+use super::{Report, Rule};
+#[cfg(feature = "lifetime")]
+use crate::clock::UnixTime;
+use crate::{
+    config::DpopConfig,
+    credentials::Presented,
+    header::DPOP_NONCE,
+    policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
+    proof::NonceStatus,
+    rejection::{Cause, NO_STORE},
+    token::{BearerToken, BoundToken, TokenErrorKind},
+};
+#[cfg(any(feature = "axum", feature = "tonic"))]
+use crate::{rejection::Rejection, token::TokenError};
+
+/// A request that may pass: with which token, and what its response has to bring.
+///
+/// A layer leaves it in the extensions of the request, for layers and extractors inside.
+#[derive(Clone)]
+pub struct Admitted {
+    with: Token,
+    /// The rule of the innermost layer that agrees, or of a stricter outer one.
+    pub(super) rule: Arc<Rule>,
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        expect(dead_code, reason = "only handlers ask for another token")
+    )]
+    presented: Presented,
+    /// The strictest of the layers so far.
+    mode: Mode,
+    /// Whether a layer so far wants streams ended when the token expires.
+    ends_streams: bool,
+    new_nonce: Option<HeaderValue>,
+    report: Option<Report>,
+}
+
+/// What a request is admitted with.
+#[derive(Clone)]
+pub(super) enum Token {
+    Bound(BoundToken, ProofFacts),
+    Bearer(BearerToken),
+    /// Without one: the policy rejects nobody.
+    None,
+}
+
+impl Admitted {
+    /// What a rule has found, inside a layer that has admitted the request before.
+    pub(super) fn new(
+        with: Token,
+        rule: Arc<Rule>,
+        presented: Presented,
+        (outer_mode, outer_ends_streams): (Mode, bool),
+    ) -> Self {
+        let policy = &rule.policy;
+        Self {
+            with,
+            presented,
+            mode: outer_mode.stricter(policy.mode()),
+            ends_streams: outer_ends_streams || policy.ends_streams(),
+            new_nonce: None,
+            report: None,
+            rule,
+        }
+    }
+
+    /// With the next nonce, if the policy asks for one and that of the proof is about to retire, or if it
+    /// is offered to everybody.
+    pub(super) fn with_nonce(mut self, rule: &Rule) -> Self {
+        let is_due = match &self.with {
+            _ if rule.policy.requirements().offers_nonce() => true,
+            Token::Bound(_, facts) => facts.nonce == Some(NonceStatus::Retiring),
+            Token::Bearer(_) => false,
+            Token::None => true,
+        };
+        self.new_nonce = is_due.then(|| rule.current_nonce()).flatten();
+        self
+    }
+
+    pub(super) fn with_report(mut self, report: Option<Report>) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// The token, if it is bound to the client's key.
+    pub const fn bound_token(&self) -> Option<&BoundToken> {
+        match &self.with {
+            Token::Bound(token, _) => Some(token),
+            Token::Bearer(_) | Token::None => None,
+        }
+    }
+
+    /// The token, if it is bound to nothing. Only an [optional](Policy::optional) policy admits it.
+    pub const fn bearer_token(&self) -> Option<&BearerToken> {
+        match &self.with {
+            Token::Bearer(token) => Some(token),
+            Token::Bound(..) | Token::None => None,
+        }
+    }
+
+    /// What a policy found out that only [reports](Policy::report_only); `None` with any other policy.
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// What the response has to bring: nothing, or a `DPoP-Nonce` for the client's next proof, and with it
+    /// `Cache-Control: no-store` (RFC 9449 section 8.2).
+    pub fn response_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        write_nonce(&mut headers, self.new_nonce.as_ref());
+        headers
+    }
+
+    pub(crate) const fn take_nonce(&mut self) -> Option<HeaderValue> {
+        self.new_nonce.take()
+    }
+
+    /// Puts the token and the report into the extensions of the request, where extractors and layers of
+    /// this crate look for them. Tokens that are there already are removed.
+    pub fn record(mut self, extensions: &mut Extensions) {
+        if let Some(report) = self.report.take() {
+            extensions.insert(report);
+        }
+        let was_looked_at = |outer: &Self| outer.mode != Mode::Off;
+        match &self.with {
+            // What an outer layer has found stays as it is.
+            Token::None if extensions.get().is_some_and(was_looked_at) => return,
+            Token::None => {}
+            Token::Bound(token, _) => {
+                extensions.remove::<BearerToken>();
+                extensions.insert(token.clone());
+            }
+            Token::Bearer(token) => {
+                extensions.remove::<BoundToken>();
+                extensions.insert(token.clone());
+            }
+        }
+        extensions.insert(self);
+    }
+
+    /// Whether the rules of the layer that left this and of another one are of the same configuration, and
+    /// there is something to go by: the request is not verified twice then, or its own proof would count
+    /// as a replay.
+    pub(super) fn is_verified_by(&self, config: &Arc<DpopConfig>) -> bool {
+        !self.is_without_token() && Arc::ptr_eq(&self.rule.config, config)
+    }
+
+    /// What the layers up to this one agree on.
+    pub(super) const fn so_far(&self) -> (Mode, bool) {
+        (self.mode, self.ends_streams)
+    }
+
+    /// The same inside a layer of the same configuration that agrees. Extractors ask for tokens in the
+    /// words of the innermost layer, unless an outer one would not take what that asks for.
+    pub(super) fn agreed(&self, rule: &Arc<Rule>) -> Self {
+        let mode = rule.policy.mode();
+        let words = if self.rule.policy.mode().stricter(mode) == mode {
+            rule
+        } else {
+            &self.rule
+        };
+        Self {
+            rule: Arc::clone(words),
+            mode: self.mode.stricter(mode),
+            ends_streams: self.ends_streams || rule.policy.ends_streams(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether what was admitted there is admitted here too. An inner layer can only be stricter.
+    pub(super) fn satisfies(&self, policy: &Policy) -> Result<(), Cause> {
+        if policy.mode() == Mode::Deny {
+            return Err(PolicyErrorKind::Denied.into());
+        }
+        if let Token::Bound(_, facts) = &self.with {
+            let (_, leeway) = self.rule.config.proof.window();
+            // The outer layer may be one that asks for no nonces.
+            let needs_nonce = self.rule.config.needs_nonce(policy);
+            let now = self.rule.config.clock.now();
+            (policy.requirements()).check_facts(*facts, needs_nonce, now, leeway)?;
+        }
+        self.grants(policy)
+    }
+
+    /// The same for the token alone.
+    fn grants(&self, policy: &Policy) -> Result<(), Cause> {
+        let claims = match (&self.with, policy.mode()) {
+            (_, Mode::Off) => return Ok(()),
+            (_, Mode::Deny) => return Err(PolicyErrorKind::Denied.into()),
+            (Token::Bound(token, _), _) => token.claims(),
+            (Token::Bearer(token), Mode::Optional) => token.claims(),
+            (Token::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Token::None, _) => {
+                return Err(TokenErrorKind::SchemeNotAccepted.into());
+            }
+        };
+        let now = self.rule.config.clock.now();
+        Ok(policy.requirements().check_token(claims, now)?)
+    }
+
+    /// Whether the token is one that `required` asks for, which is a strict policy. The error has the rule
+    /// to reject by, whose client learns of all that is asked for.
+    pub(crate) fn require(&self, required: &Policy) -> Result<(), (Cause, Rule)> {
+        // As strict as the strictest outer layer, but never without a token. A bearer token was admitted
+        // by whatever put it there: between two layers it may have been exchanged for a bound one.
+        let mode = match self.mode {
+            _ if self.bearer_token().is_some() => Mode::Optional,
+            Mode::Off => Mode::Strict,
+            mode => mode,
+        };
+        let required = required.in_mode(mode);
+        match self.grants(&required) {
+            Ok(()) => Ok(()),
+            // It is reported already.
+            Err(_) if mode == Mode::ReportOnly && self.is_without_token() => Ok(()),
+            Err(cause) => {
+                let policy = self.rule.policy.in_mode(mode).and(&required);
+                Err((cause, self.rule.with_policy(policy)))
+            }
+        }
+    }
+
+    /// Whether the layer has accepted the nonce of the proof.
+    pub(super) fn has_good_nonce(&self) -> bool {
+        match &self.with {
+            Token::Bound(_, facts) => {
+                let Rule { config, policy, .. } = &*self.rule;
+                config.needs_nonce(policy)
+                    && facts
+                        .nonce
+                        .is_some_and(|status| status != NonceStatus::Unknown)
+            }
+            Token::Bearer(_) | Token::None => false,
+        }
+    }
+
+    const fn is_without_token(&self) -> bool {
+        matches!(self.with, Token::None)
+    }
+
+    /// When streams end, and the clock for it; `None` if they do not.
+    #[cfg(feature = "lifetime")]
+    pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
+        let expires_at = match &self.with {
+            Token::Bound(token, _) => token.claims().expires_at(),
+            Token::Bearer(token) => token.claims().expires_at(),
+            Token::None => return None,
+        };
+        self.ends_streams
+            .then(|| (Arc::clone(&self.rule.config), expires_at))
+    }
+
+    /// Rejects a request whose token is not what a handler asks for. Where only a bound one will do, no
+    /// other is asked for. The rule has the response.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) fn reject(
+        &self,
+        error: impl Into<TokenError>,
+        only_bound: bool,
+        shape: RequestShape,
+    ) -> (Rejection, Arc<Rule>) {
+        let shape = shape.presenting(self.presented);
+        let cause = Cause::Token(error.into());
+        let rejection = if only_bound {
+            self.rule.reject_unbound(cause, shape)
+        } else {
+            self.rule.reject(cause, shape)
+        };
+        (rejection, Arc::clone(&self.rule))
+    }
+}
+
+/// RFC 9449 section 8.2: what has a nonce is not to be stored.
+pub(crate) fn write_nonce(headers: &mut HeaderMap, nonce: Option<&HeaderValue>) {
+    if let Some(nonce) = nonce {
+        headers.insert(DPOP_NONCE, nonce.clone());
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted")
+            .field("bound_token", &self.bound_token())
+            .field("bearer_token", &self.bearer_token())
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}

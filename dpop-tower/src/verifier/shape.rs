@@ -1,0 +1,64 @@
+use http::{HeaderMap, Method, header};
+
+use super::Admitted;
+use crate::{
+    credentials::{Presented, RequestErrorKind},
+    proof::ProofErrorKind,
+    rejection::{Cause, Hint, grpc},
+};
+
+/// What a rejection depends on of a request, besides its cause.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestShape {
+    pub(super) presented: Presented,
+    /// The content type of the response, if the request is a gRPC one.
+    pub(super) grpc: Option<&'static str>,
+    is_preflight: bool,
+    /// Whether an outer layer of another configuration has accepted the proof.
+    has_used_proof: bool,
+    /// Whether an outer layer has accepted the nonce of the proof.
+    has_good_nonce: bool,
+}
+
+impl RequestShape {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        Self {
+            presented: Presented::in_headers(headers),
+            grpc: grpc::response_type(headers),
+            is_preflight: method == Method::OPTIONS
+                && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
+            has_used_proof: false,
+            has_good_nonce: false,
+        }
+    }
+
+    /// With what the layer outside has left, if there is one.
+    pub(super) fn inside(mut self, outer: Option<&Admitted>) -> Self {
+        if let Some(outer) = outer {
+            self.has_used_proof = outer.bound_token().is_some();
+            self.has_good_nonce = outer.has_good_nonce();
+        }
+        self
+    }
+
+    /// What a client has presented that an outer layer has looked at already.
+    #[cfg(any(feature = "axum", feature = "tonic"))]
+    pub(crate) const fn presenting(mut self, presented: Presented) -> Self {
+        self.presented = presented;
+        self
+    }
+
+    pub(super) fn hint(&self, cause: &Cause) -> Option<Hint> {
+        match cause {
+            Cause::Request(RequestErrorKind::CredentialsMissing) if self.is_preflight => {
+                Some(Hint::Preflight)
+            }
+            Cause::Proof(error) => match error.kind() {
+                ProofErrorKind::NonceUnknown if self.has_good_nonce => Some(Hint::TwoNonceSources),
+                ProofErrorKind::Replayed if self.has_used_proof => Some(Hint::TwoConfigurations),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
