@@ -108,6 +108,7 @@ mod middleware;
 pub mod nonce;
 pub mod policy;
 pub mod proof;
+mod reason;
 pub mod rejection;
 pub mod replay;
 pub mod target;
