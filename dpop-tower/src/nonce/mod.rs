@@ -21,6 +21,12 @@ use crate::clock::UnixTime;
 /// Anyone can ask for a nonce, so making one must store nothing. A false positive of
 /// [`check`](Self::check) lets a proof pass that was made ahead of time; a false negative costs an
 /// honest client one more round trip, or all of them if it never stops.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make nonces",
+    label = "does not implement `NonceSource`",
+    note = "`StatelessNonces::new(secret)` of `dpop_tower::nonce` can, and a type of your own that \
+            implements `NonceSource`; a value that implements it is given as it is, or in an `Arc`"
+)]
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// The nonce to hand out at `now`: one or more characters of RFC 9449 section 8.1 (visible ASCII
     /// without `"` and `\`).

@@ -16,7 +16,7 @@ pub use self::{
 };
 pub use crate::{reason::RejectionKind, verifier::RequestErrorKind};
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -199,9 +199,10 @@ impl Rejection {
         let (reason, detail) = (self.reason(), &*self.rejection);
         let error = match detail {
             Cause::Store(error) => Some(error as &dyn std::error::Error),
+            Cause::Token(error) if error.source().is_some() => Some(error as _),
             _ => None,
         };
-        // What the store has to say is the error and its causes.
+        // What a store or a verifier has to say is the error and its causes.
         let detail = error.is_none().then(|| tracing::field::display(detail));
         let route = self.route.as_deref();
         let asks_for = matches!(

@@ -204,6 +204,13 @@ pub enum Freshness {
 /// Dropping the future before it completes leaves open whether the proof is on record. If it is,
 /// the client's request was rejected or abandoned anyway and it needs a new proof, which is the safe
 /// direction. An implementation must not record a proof *after* it has answered.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot remember used proofs",
+    label = "does not implement `ReplayStore`",
+    note = "`MemoryReplayStore` of `dpop_tower::replay` can, and a type of your own that \
+            implements `ReplayStore`; a value that implements it is given as it is, or in an `Arc`"
+)]
+#[doc(alias = "jti")]
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and tells which it was.
     ///

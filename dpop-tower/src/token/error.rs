@@ -9,13 +9,28 @@ pub struct TokenError {
     detail: Detail,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 enum Detail {
     None,
     Claim(&'static str),
     /// What is configured, and how to change it.
     Setting(Arc<str>),
+    Source(Arc<dyn Error + Send + Sync>),
 }
+
+impl PartialEq for Detail {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Claim(one), Self::Claim(other)) => one == other,
+            (Self::Setting(one), Self::Setting(other)) => one == other,
+            (Self::Source(one), Self::Source(other)) => Arc::ptr_eq(one, other),
+            (Self::None | Self::Claim(_) | Self::Setting(_) | Self::Source(_), _) => false,
+        }
+    }
+}
+
+impl Eq for Detail {}
 
 reasons! {
     /// The check that an access token failed; stable, for metrics and tests.
@@ -45,6 +60,10 @@ reasons! {
         /// The token has expired.
         Expired = "token_expired", InvalidToken,
             "the token has expired";
+        /// The authorization server says that the token is not active (RFC 7662 section 2.2): for a
+        /// [`TokenVerifier`](super::TokenVerifier) of your own.
+        Inactive = "token_inactive", InvalidToken,
+            "the token is not active";
         /// A claim is of the wrong JSON type.
         InvalidClaim = "token_invalid_claim", InvalidToken,
             "a claim of the token is invalid";
@@ -84,6 +103,10 @@ reasons! {
         /// The token is bound where a handler takes only tokens that are bound to nothing.
         UnboundNeeded = "token_unbound_needed", InvalidToken,
             "only tokens that are bound to nothing are accepted";
+        /// A [`TokenVerifier`](super::TokenVerifier) of your own gave no verdict, which is not the
+        /// client's fault; see [`TokenError::unavailable`].
+        VerifierUnavailable = "token_verifier_unavailable", Unavailable,
+            "the token cannot be verified at the moment";
     }
 }
 
@@ -91,6 +114,17 @@ impl TokenError {
     /// Which check failed.
     pub const fn kind(&self) -> TokenErrorKind {
         self.kind
+    }
+
+    /// No verdict on the token, since what it takes is out of reach: an introspection endpoint, say. The
+    /// answer is 503, not 401.
+    ///
+    /// `source` ends up in logs, so it must not contain the token.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind: TokenErrorKind::VerifierUnavailable,
+            detail: Detail::Source(source.into().into()),
+        }
     }
 
     pub(crate) const fn missing(claim: &'static str) -> Self {
@@ -135,7 +169,8 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.description())?;
         match &self.detail {
-            Detail::None => Ok(()),
+            // What the source has to say is in the chain of causes.
+            Detail::None | Detail::Source(_) => Ok(()),
             Detail::Claim(claim) => write!(f, ": {claim}"),
             Detail::Setting(setting) => write!(f, ": {setting}"),
         }
@@ -148,4 +183,11 @@ impl fmt::Debug for TokenError {
     }
 }
 
-impl Error for TokenError {}
+impl Error for TokenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.detail {
+            Detail::Source(source) => Some(&**source),
+            Detail::None | Detail::Claim(_) | Detail::Setting(_) => None,
+        }
+    }
+}

@@ -35,9 +35,49 @@ use crate::{
 ///
 /// A false positive admits anyone who can write such a token. A false negative rejects a good
 /// client. Anything that cannot be decided (keys or an endpoint out of reach) is
-/// [`TokenErrorKind::KeysUnavailable`], never a verdict.
+/// [`TokenError::unavailable`], never a verdict.
+///
+/// A token that an authorization server calls inactive is [`TokenErrorKind::Inactive`]:
+///
+/// ```
+/// use dpop_tower::{
+///     clock::UnixTime,
+///     future::MaybeReady,
+///     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
+/// };
+/// use serde_json::{Map, Value};
+///
+/// #[derive(Debug)]
+/// struct Introspection;
+///
+/// impl Introspection {
+///     /// Asks the endpoint of RFC 7662 for what it knows of the token.
+///     async fn ask(token: String) -> std::io::Result<Map<String, Value>> {
+///         # let _ = token;
+///         # Err(std::io::ErrorKind::TimedOut.into())
+///     }
+/// }
+///
+/// impl TokenVerifier for Introspection {
+///     fn verify(
+///         &self,
+///         token: PresentedToken<'_>,
+///         _now: UnixTime,
+///     ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+///         let answer = Self::ask(token.expose().to_owned());
+///         MaybeReady::pending(async {
+///             let claims = answer.await.map_err(TokenError::unavailable)?;
+///             if claims.get("active") != Some(&Value::Bool(true)) {
+///                 return Err(TokenErrorKind::Inactive.into());
+///             }
+///             VerifiedToken::new(claims)
+///         })
+///     }
+/// }
+/// ```
 ///
 /// If the returned future is dropped, the request is given up; nothing may depend on its completion.
+#[doc(alias = "introspection")]
 pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
     /// Verifies a token at the time `now`.
     fn verify(
@@ -77,7 +117,8 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// How access tokens are verified: [`Issuer`], or a [`TokenVerifier`] of your own in an [`Arc`].
+/// How access tokens are verified: an [`Issuer`], or a [`TokenVerifier`] of your own, as a value or in an
+/// [`Arc`].
 #[derive(Debug)]
 pub struct Tokens(Source);
 
@@ -100,6 +141,19 @@ impl Tokens {
     }
 }
 
+/// What [`Tokens`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes second.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot verify access tokens",
+    label = "does not implement `TokenVerifier`",
+    note = "give \
+            `Issuer::discover(\"https://idp.example.com\").audience(\"https://api.example.com\")`, \
+            or a type of your own that implements `TokenVerifier`; a value that implements it is \
+            given as it is, or in an `Arc`"
+)]
+pub trait IntoTokens: Into<Tokens> {}
+
+impl<T: Into<Tokens>> IntoTokens for T {}
+
 impl From<Issuer> for Tokens {
     fn from(tokens: Issuer) -> Self {
         Self(Source::Jwt(Box::new(tokens)))
@@ -115,5 +169,11 @@ impl From<Arc<dyn TokenVerifier>> for Tokens {
 impl<T: TokenVerifier> From<Arc<T>> for Tokens {
     fn from(verifier: Arc<T>) -> Self {
         Self(Source::Custom(verifier))
+    }
+}
+
+impl<T: TokenVerifier> From<T> for Tokens {
+    fn from(verifier: T) -> Self {
+        Self(Source::Custom(Arc::new(verifier)))
     }
 }
