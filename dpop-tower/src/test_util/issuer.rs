@@ -81,7 +81,9 @@ impl TestIssuer {
 
     /// What a configuration needs to accept this issuer's tokens.
     pub fn tokens(&self) -> Issuer {
-        Issuer::jwks(self.issuer.as_str(), self.jwks()).audience(self.audience.as_str())
+        Issuer::new(self.issuer.as_str())
+            .jwks(self.jwks())
+            .audience(self.audience.as_str())
     }
 
     /// A token that is valid for five minutes and bound to nothing; what else it should be is up to

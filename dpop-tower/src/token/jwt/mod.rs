@@ -21,7 +21,8 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 /// Access tokens that are JWTs of one issuer (RFC 9068).
 ///
 /// A token has to be signed with a key of the issuer, name the issuer and one of the configured
-/// audiences, be active, and have the `typ` `at+jwt`. Its keys come from where the constructor says.
+/// audiences, be active, and have the `typ` `at+jwt`. Its keys are found through its metadata
+/// ([`discover`](Self::discover)), or are where you say ([`new`](Self::new)).
 ///
 /// The verdict on a token is kept, under the token's hash, so a token that was seen before costs no
 /// second signature check. A kept verdict ends with the token's `exp`, and as soon as the issuer
@@ -45,6 +46,7 @@ pub struct Issuer {
 }
 
 enum Keys {
+    NotGiven,
     #[cfg(feature = "jwks")]
     Discover,
     #[cfg(feature = "jwks")]
@@ -54,8 +56,14 @@ enum Keys {
 }
 
 impl Issuer {
-    fn new(issuer: impl Into<String>, keys: Keys) -> Self {
-        let issuer = issuer.into();
+    /// Tokens of `issuer`, which is what they have as `iss`, to the letter. Its keys come from what is
+    /// called next: `jwks_url`, [`jwks_file`](Self::jwks_file) or [`jwks`](Self::jwks). Without any of
+    /// them building the configuration fails.
+    pub fn new(issuer: impl Into<String>) -> Self {
+        Self::with_keys(issuer.into(), Keys::NotGiven)
+    }
+
+    fn with_keys(issuer: String, keys: Keys) -> Self {
         Self {
             checks: parse::Checks {
                 issuer: issuer.clone(),
@@ -99,33 +107,45 @@ impl Issuer {
     /// and logged at `warn`.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[doc(alias = "discovery_url")]
+    #[doc(alias = "well_known")]
     pub fn discover(issuer: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Discover)
+        Self::with_keys(issuer.into(), Keys::Discover)
     }
 
-    /// Tokens of `issuer`, whose keys are at `url`; fetched as with [`discover`](Self::discover).
+    /// The issuer's keys are at `url`; fetched as with [`discover`](Self::discover).
     ///
-    /// Arguments that are likely swapped are an error when the configuration is built.
+    /// An address that is likely that of something else is an error when the configuration is built.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
-    pub fn jwks_url(issuer: impl Into<String>, url: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Url(url.into()))
+    #[doc(alias = "jwks_uri")]
+    #[must_use]
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.keys = Keys::Url(url.into());
+        self
     }
 
-    /// Tokens of `issuer`, whose keys are in a file (a JWK Set, RFC 7517 section 5), read once when
-    /// the configuration is built.
-    pub fn jwks_file(issuer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self::new(issuer, Keys::File(path.into()))
+    /// The issuer's keys are in a file (a JWK Set, RFC 7517 section 5), read once when the configuration
+    /// is built.
+    #[must_use]
+    pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = Keys::File(path.into());
+        self
     }
 
-    /// Tokens of `issuer`, whose keys are given here as the JSON of a JWK Set (RFC 7517 section 5).
-    pub fn jwks(issuer: impl Into<String>, jwks: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Inline(jwks.into()))
+    /// The issuer's keys are given here as the JSON of a JWK Set (RFC 7517 section 5).
+    #[doc(alias = "jwk_set")]
+    #[must_use]
+    pub fn jwks(mut self, jwks: impl Into<String>) -> Self {
+        self.keys = Keys::Inline(jwks.into());
+        self
     }
 
     /// Adds a value that a token's `aud` may have: usually the identifier of this API. At least one
     /// is needed, since a token for another API must not work here (RFC 9068 section 4).
     #[must_use]
+    #[doc(alias = "audiences")]
+    #[doc(alias = "aud")]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audiences.push(audience.into());
         self
@@ -141,6 +161,7 @@ impl Issuer {
     /// How far `nbf` and `iat` may lie in the future: whole seconds, up to 60; 10 unless set. `exp` has
     /// no leeway.
     #[must_use]
+    #[doc(alias = "clock_skew")]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Setting::Plain(leeway);
         self
@@ -160,6 +181,7 @@ impl Issuer {
 
     /// How many verdicts are kept; 10,000 unless set, at least one.
     #[must_use]
+    #[doc(alias = "cache_size")]
     pub const fn cache_capacity(mut self, tokens: usize) -> Self {
         self.cache_capacity = tokens;
         self
@@ -249,6 +271,13 @@ impl Issuer {
                 })
         };
         let keys: Arc<dyn KeySource> = match &self.keys {
+            Keys::NotGiven => {
+                return Err(ConfigError::new(
+                    ConfigErrorKind::AccessTokens,
+                    "it is not said where the issuer's keys are: give `jwks_url`, `jwks_file` or `jwks` after \
+                     `Issuer::new`, or begin with `Issuer::discover`",
+                ));
+            }
             Keys::Inline(jwks) => fixed(jwks.as_bytes())?,
             Keys::File(path) => {
                 let jwks = std::fs::read(path).map_err(|error| {
