@@ -8,6 +8,7 @@ mod clock;
 mod cors;
 mod crypto;
 mod documentation;
+mod durations;
 mod gateway;
 mod grpc;
 mod grpc_policies;

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::UnixTime;
+use crate::{
+    clock::UnixTime,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// The acceptance windows of all configurations that share a [`ReplayStore`](super::ReplayStore).
 ///
@@ -85,14 +88,24 @@ impl AcceptanceWindows {
 
     /// As if a configuration with this window were always there, so that proofs are remembered for at
     /// least as long: for a store whose records several processes share, or which outlive the process.
-    /// Fractions of a second count as a whole one.
     ///
     /// To give such processes a longer window, first restart all of them with the new one here, then
     /// with the new one in their configurations.
-    pub fn at_least(window: Duration) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if `window` has a fraction of a second.
+    pub fn at_least(window: Duration) -> Result<Self, ConfigError> {
+        if window.subsec_nanos() > 0 {
+            let message = format!(
+                "the window is {window:?}, and proofs are remembered for whole seconds: give \
+                 `AcceptanceWindows::at_least` a duration without a fraction of a second"
+            );
+            return Err(ConfigError::new(ConfigErrorKind::Replay, message));
+        }
         let windows = Self::new();
         windows.0.add(whole_seconds(window));
-        windows
+        Ok(windows)
     }
 
     /// Has used proofs be remembered for this long from now on, until the registration is dropped.
