@@ -10,8 +10,8 @@ use crate::{
     policy::{Draft, Mode, Policy},
     proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
-    target::{Target, TargetUri},
-    token::{TokenVerifier, Tokens},
+    target::{IntoTarget, Target, TargetUri},
+    token::{IntoTokens, TokenVerifier, Tokens},
 };
 
 const PROOF_KEYS: usize = 10_000;
@@ -21,8 +21,8 @@ const SEEN_PROOFS: usize = 100_000;
 /// As old as a proof can be without a setter that has `danger` in its name.
 const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 
-/// What [`DpopLayer`](crate::DpopLayer)s enforce. It is immutable; layers share one in an [`Arc`],
-/// and with it the replay store and the caches.
+/// What [`DpopLayer`](crate::DpopLayer)s enforce. It is immutable, and cheap to clone: clones are the same
+/// configuration, with one replay store and the same caches.
 ///
 /// ```
 /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
@@ -36,7 +36,11 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
-pub struct DpopConfig {
+#[derive(Clone)]
+pub struct DpopConfig(pub(crate) Arc<Settings>);
+
+/// What a [`DpopConfig`] is made of.
+pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
     pub(crate) proof: ProofVerifier,
@@ -57,7 +61,7 @@ pub struct DpopConfig {
 impl DpopConfig {
     /// Begins with the two things that have no safe default: what clients call this service, and
     /// whose tokens it accepts.
-    pub fn builder(target: impl Into<Target>, tokens: impl Into<Tokens>) -> DpopConfigBuilder {
+    pub fn builder(target: impl IntoTarget, tokens: impl IntoTokens) -> DpopConfigBuilder {
         DpopConfigBuilder {
             target: target.into(),
             tokens: tokens.into(),
@@ -76,7 +80,14 @@ impl DpopConfig {
     }
 }
 
-impl DpopConfig {
+/// Takes a configuration that is shared already.
+impl From<Arc<DpopConfig>> for DpopConfig {
+    fn from(config: Arc<DpopConfig>) -> Self {
+        Self::clone(&config)
+    }
+}
+
+impl Settings {
     /// Whether a proof needs a nonce. Who only reports never hands one out, so does not ask for one.
     pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
         policy.mode() != Mode::ReportOnly
@@ -91,6 +102,12 @@ impl DpopConfig {
 }
 
 impl fmt::Debug for DpopConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopConfig")
             .field("target", &self.target)
@@ -152,6 +169,7 @@ impl DpopConfigBuilder {
 
     /// How old a proof may be (`iat`, RFC 9449 section 4.3 item 11): whole seconds, from one to 10
     /// minutes; 60 seconds unless set. The replay store remembers every proof for as long.
+    #[doc(alias = "ttl")]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(Setting::Plain(max_age));
         self
@@ -169,6 +187,7 @@ impl DpopConfigBuilder {
     }
 
     /// How far a client's clock may be off in either direction: whole seconds, up to 60; 10 unless set.
+    #[doc(alias = "clock_skew")]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(Setting::Plain(leeway));
         self
@@ -196,6 +215,7 @@ impl DpopConfigBuilder {
     /// Sets the source of the nonces that [`require_nonces`](Self::require_nonces) and
     /// [`Policy::require_nonce`] ask for. Defaults to [`StatelessNonces`] with a random per-process secret.
     /// Set a shared secret when you run more than one node, or clients are challenged in a loop.
+    #[doc(alias = "nonces")]
     pub fn nonce_source(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
         self
@@ -331,7 +351,7 @@ impl DpopConfigBuilder {
                  right: every token and every proof counts as expired until it is set"
             );
         }
-        Ok(DpopConfig {
+        Ok(DpopConfig(Arc::new(Settings {
             target: self.target.0,
             tokens,
             proof,
@@ -344,7 +364,7 @@ impl DpopConfigBuilder {
             nonce_for_iat: self.nonce_for_iat,
             clock: self.clock,
             policy,
-        })
+        })))
     }
 }
 

@@ -21,7 +21,7 @@ pub use self::credentials::RequestErrorKind;
 pub(crate) use self::credentials::{PROOF, Presented, Scheme};
 use crate::{
     clock::UnixTime,
-    config::DpopConfig,
+    config::Settings,
     future::MaybeReady,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofError, ProofErrorKind, UnverifiedProof, VerifiedProof},
@@ -119,17 +119,13 @@ impl From<TokenErrorKind> for Cause {
 }
 
 /// Starts to verify a request.
-pub(crate) fn verify(
-    config: &DpopConfig,
-    policy: &Policy,
-    request: RequestHead<'_>,
-) -> Verification {
+pub(crate) fn verify(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Verification {
     let step = begin(config, policy, request);
     Verification(step.unwrap_or_else(|rejection| Step::Rejected(Some(rejection))))
 }
 
 /// Everything before the access token is looked into.
-fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
+fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
     if policy.mode() == Mode::Deny {
         return Err(PolicyErrorKind::Denied.into());
     }
@@ -159,7 +155,7 @@ struct Candidate {
 
 /// Everything about the proof but its signature.
 fn check_proof(
-    config: &DpopConfig,
+    config: &Settings,
     policy: &Policy,
     request: RequestHead<'_>,
     ath: Ath,
@@ -202,7 +198,7 @@ fn check_proof(
 
 /// Binding, signature, what the policy asks of the token, and then the replay store.
 fn prove_possession(
-    config: &DpopConfig,
+    config: &Settings,
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
     token: VerifiedToken,
@@ -264,7 +260,7 @@ fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
 }
 
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
-fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
+fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
     let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
     let known_key = config.proof_keys.get(&thumbprint, algorithm);
     let is_new = known_key.is_none();
@@ -288,7 +284,7 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
 
 /// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
 fn admit_bearer(
-    config: &DpopConfig,
+    config: &Settings,
     policy: &Policy,
     token: VerifiedToken,
 ) -> Result<Admission, Cause> {
@@ -328,7 +324,7 @@ impl Verification {
     /// Goes on as far as it can, by the configuration and the policy that it was begun with.
     pub(crate) fn poll(
         &mut self,
-        config: &DpopConfig,
+        config: &Settings,
         policy: &Policy,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Admission, Cause>> {

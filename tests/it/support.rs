@@ -175,7 +175,7 @@ impl Way {
     ) -> Router {
         match self.over {
             Over::Process | Over::Socket => {
-                handlers.layer(DpopLayer::new(config).with_policies(table))
+                handlers.layer(DpopLayer::new(config).with_policy(table))
             }
             Over::Gateway => behind_the_gateway(config, Some(&table), handlers),
         }

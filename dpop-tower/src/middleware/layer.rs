@@ -1,11 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use tower_layer::Layer;
 
 use super::{count, rules::Rules, service::Dpop};
 use crate::{
     config::DpopConfig,
-    policy::{Policy, PolicyTable},
+    policy::{LayerPolicy, Policies},
     rejection::{DefaultRejectionResponse, RejectionResponse},
 };
 
@@ -16,16 +16,13 @@ use crate::{
 ///
 /// ```
 /// # #[cfg(feature = "test-util")] {
-/// use std::sync::Arc;
 /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, test_util::TestIssuer};
 ///
-/// let config = Arc::new(
-///     DpopConfig::builder(
-///         PublicOrigin::new("https://api.example.com")?,
-///         TestIssuer::new().tokens(),
-///     )
-///     .build()?,
-/// );
+/// let config = DpopConfig::builder(
+///     PublicOrigin::new("https://api.example.com")?,
+///     TestIssuer::new().tokens(),
+/// )
+/// .build()?;
 /// let strict = DpopLayer::new(config.clone());
 /// let optional = DpopLayer::new(config).with_policy(Policy::optional());
 /// # }
@@ -40,8 +37,8 @@ pub struct DpopLayer<R = DefaultRejectionResponse> {
 
 impl DpopLayer {
     /// Enforces `config`, with its policy, and answers rejected requests with an empty body.
-    pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
-        let config = config.into();
+    pub fn new(config: impl Into<DpopConfig>) -> Self {
+        let DpopConfig(config) = config.into();
         count::describe();
         Self {
             rules: Rules::one(config.policy.clone(), &config),
@@ -52,21 +49,20 @@ impl DpopLayer {
 }
 
 impl<R> DpopLayer<R> {
-    /// Sets the policy of this layer.
+    /// Sets the policy of this layer: one [`Policy`](crate::Policy) for every request, or a
+    /// [`PolicyTable`](crate::PolicyTable), which chooses by path and method, as the client sent them: inside
+    /// axum's `nest` patterns begin with the prefix. It replaces the one that was set before.
     ///
     /// Of two layers around one handler that share a configuration, the outer one verifies and the
     /// inner one can only be stricter.
+    #[doc(alias = "with_policies")]
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.rules = Rules::one(policy, self.rules.config());
-        self
-    }
-
-    /// Has the policy depend on the path and the method of the request, as the client sent them: inside
-    /// of axum's `nest` patterns begin with the prefix.
-    #[must_use]
-    pub fn with_policies(mut self, table: PolicyTable) -> Self {
-        self.rules = Rules::table(table, self.rules.config());
+    pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
+        let config = self.rules.config();
+        self.rules = match policy.into_policies() {
+            Policies::One(policy) => Rules::one(policy, config),
+            Policies::Table(table) => Rules::table(table, config),
+        };
         self
     }
 

@@ -32,7 +32,7 @@ use self::rules::Rule;
 #[cfg(feature = "lifetime")]
 use crate::clock::UnixTime;
 use crate::{
-    config::DpopConfig,
+    config::Settings,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::NonceStatus,
     token::{BearerToken, BoundToken, TokenErrorKind},
@@ -139,7 +139,7 @@ impl Admitted {
 
     /// The verdict of an outer layer with the same configuration, if there is one: the request is
     /// not verified twice, or its own proof would count as a replay.
-    fn find<'e>(extensions: &'e Extensions, config: &Arc<DpopConfig>) -> Option<&'e Self> {
+    fn find<'e>(extensions: &'e Extensions, config: &Arc<Settings>) -> Option<&'e Self> {
         iter::successors(extensions.get::<Self>(), |it| it.further_out.as_deref())
             .filter(|admitted| Arc::ptr_eq(&admitted.rule.config, config))
             .find(|admitted| !admitted.found_nothing())
@@ -233,7 +233,7 @@ impl Admitted {
 
     /// When streams end, and the clock for it; `None` if they do not.
     #[cfg(feature = "lifetime")]
-    pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
+    pub(crate) fn limit(&self) -> Option<(Arc<Settings>, UnixTime)> {
         let expires_at = match &self.found {
             Found::Bound(token, _) => token.claims().expires_at(),
             Found::Bearer(token) => token.claims().expires_at(),

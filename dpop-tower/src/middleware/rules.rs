@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::Method;
 
 use crate::{
-    config::DpopConfig,
+    config::Settings,
     policy::{Choice, MalformedPath, Mode, Policy, PolicyTable, Rows},
     rejection::{Bearer, Challenge, Rejection, Terms},
     verifier::{Cause, Presented, Scheme},
@@ -36,7 +36,7 @@ pub(super) struct Table {
 /// What a layer goes by: a policy, how challenges put it, and the configuration that it is a policy of.
 /// All in one, so that a request takes hold of it by a single count that processors have to share.
 pub(super) struct Rule {
-    pub(super) config: Arc<DpopConfig>,
+    pub(super) config: Arc<Settings>,
     pub(super) policy: Policy,
     terms: Arc<Terms>,
     /// The patterns that it is for, if it comes from a table.
@@ -44,11 +44,11 @@ pub(super) struct Rule {
 }
 
 impl Rules {
-    pub(super) fn one(policy: Policy, config: &Arc<DpopConfig>) -> Self {
+    pub(super) fn one(policy: Policy, config: &Arc<Settings>) -> Self {
         Self::One(Arc::new(Rule::new(policy, config, None)))
     }
 
-    pub(super) fn table(patterns: PolicyTable, config: &Arc<DpopConfig>) -> Self {
+    pub(super) fn table(patterns: PolicyTable, config: &Arc<Settings>) -> Self {
         let rule = |policy: &Policy, route: Option<&str>| {
             Arc::new(Rule::new(policy.clone(), config, route.map(Arc::from)))
         };
@@ -73,7 +73,7 @@ impl Rules {
     }
 
     /// That of all of them.
-    pub(super) fn config(&self) -> &Arc<DpopConfig> {
+    pub(super) fn config(&self) -> &Arc<Settings> {
         match self {
             Self::One(rule) => &rule.config,
             Self::Table(table) => &table.fallback.config,
@@ -119,7 +119,7 @@ impl Table {
 }
 
 impl Rule {
-    pub(super) fn new(policy: Policy, config: &Arc<DpopConfig>, route: Option<Arc<str>>) -> Self {
+    pub(super) fn new(policy: Policy, config: &Arc<Settings>, route: Option<Arc<str>>) -> Self {
         let algorithms = config.proof.allowed_algorithms();
         if policy
             .requirements()

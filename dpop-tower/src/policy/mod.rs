@@ -19,16 +19,19 @@
 //! ```
 
 mod error;
+mod layer;
 mod path;
 mod requirements;
 mod table;
 
 pub use self::{
     error::PolicyErrorKind,
+    layer::LayerPolicy,
     path::MalformedPath,
     table::{PolicyTable, PolicyTableBuilder},
 };
 pub(crate) use self::{
+    layer::sealed::Policies,
     requirements::{ProofFacts, Requirements, is_nqchars},
     table::{Choice, Rows},
 };
@@ -158,6 +161,7 @@ impl Policy {
     /// **This protects nothing**: whoever has relied on something else so far, such as a layer that
     /// checks bearer tokens, has to go on doing so. In a handler, a [`BoundToken`](crate::BoundToken)
     /// is as good as ever, but its absence says nothing about the request.
+    #[doc(alias = "dry_run")]
     pub fn report_only() -> Self {
         Self::of(Mode::ReportOnly)
     }
@@ -217,6 +221,8 @@ impl<S> Policy<S> {
     /// `insufficient_scope` (RFC 6750 section 3.1).
     ///
     /// It is one scope (RFC 6749 section 3.3), so it has no space in it.
+    #[doc(alias = "scope")]
+    #[doc(alias = "scopes")]
     pub fn require_scope(self, scope: impl Into<String>) -> Policy<Draft> {
         self.require_any_scope([scope.into()])
     }
@@ -261,6 +267,7 @@ impl<S> Policy<S> {
 
     /// The user was authenticated in one of these ways: the token's `acr` is one of them, the preferred
     /// first. Otherwise the answer is 401 with `insufficient_user_authentication` (RFC 9470 section 3).
+    #[doc(alias = "step_up")]
     pub fn require_acr<T: Into<String>>(
         self,
         values: impl IntoIterator<Item = T>,

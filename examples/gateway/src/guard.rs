@@ -74,7 +74,7 @@ impl Guard {
                 issuer: issuer.into(),
                 way: match policies {
                     None => layer,
-                    Some(table) => layer.with_policies(table.clone()),
+                    Some(table) => layer.with_policy(table.clone()),
                 },
             }
         };
