@@ -29,6 +29,7 @@ mod requirements;
 mod reuse;
 mod rfc9449;
 mod scopes;
+mod seams;
 mod stacks;
 mod stores;
 mod support;

@@ -82,6 +82,8 @@ impl MemoryReplayStore {
     /// subject.
     ///
     /// Memory for the entries is taken as they come, and kept.
+    #[doc(alias = "max_entries")]
+    #[doc(alias = "max_size")]
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self {
             key: RandomState::new(),

@@ -52,6 +52,8 @@ use crate::{
 /// A proxy that passes on the caller's `Host` as `X-Forwarded-Host` lets the caller choose among the
 /// listed origins, as without a proxy; but never beyond them. List no origin that is not this service.
 #[derive(Clone, Debug)]
+#[doc(alias = "trusted_proxies")]
+#[doc(alias = "x_forwarded_host")]
 pub struct ForwardedTarget {
     origins: PublicOrigin,
     trusted: Vec<IpNet>,
@@ -72,6 +74,8 @@ enum Syntax {
 ///
 /// It has to be that of the socket. One that was read from a header is what the caller says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "peer")]
+#[doc(alias = "remote_addr")]
 pub struct PeerAddr(pub IpAddr);
 
 impl ForwardedTarget {

@@ -41,6 +41,7 @@ impl BoundToken {
 impl<C> BoundToken<C> {
     /// The thumbprint of the client's key (RFC 7638): the same for every request of this client with
     /// this key, whatever the token.
+    #[doc(alias = "jkt")]
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
