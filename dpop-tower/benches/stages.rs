@@ -265,7 +265,7 @@ mod signed {
 
         pub(super) fn tokens(&self) -> Issuer {
             let keys = json!({ "keys": [self.jwk.as_ref()] }).to_string();
-            Issuer::jwks(ISSUER, keys).audience(ORIGIN)
+            Issuer::new(ISSUER).jwks(keys).audience(ORIGIN)
         }
 
         /// Another one for each number.

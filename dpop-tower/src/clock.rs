@@ -65,6 +65,13 @@ impl fmt::Display for UnixTime {
 /// With a slow clock, expired tokens and stale proofs are accepted. With a fast one, valid ones are
 /// rejected. A clock that goes *backwards* by more than the acceptance window would accept proofs whose
 /// replay entry has expired, so use one that the operating system synchronises.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell the time",
+    label = "does not implement `TimeSource`",
+    note = "`SystemClock` and `ManualClock` of `dpop_tower::clock` can, and a type of your own \
+            that implements `TimeSource`; a value that implements it is given as it is, or in an \
+            `Arc`"
+)]
 pub trait TimeSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> UnixTime;

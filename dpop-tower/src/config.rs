@@ -10,8 +10,8 @@ use crate::{
     policy::{Draft, Mode, Policy},
     proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
-    target::{Target, TargetUri},
-    token::{TokenVerifier, Tokens},
+    target::{IntoTarget, Target, TargetUri},
+    token::{IntoTokens, TokenVerifier, Tokens},
 };
 
 const PROOF_KEYS: usize = 10_000;
@@ -23,7 +23,8 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 
 /// The configuration that [`DpopLayer`](crate::DpopLayer)s enforce.
 ///
-/// It is immutable. Layers share it in an [`Arc`], together with the replay store and the caches.
+/// It is immutable and cheap to clone. Clones are the same configuration, with the same replay store and
+/// the same caches.
 ///
 /// ```
 /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
@@ -37,7 +38,11 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
-pub struct DpopConfig {
+#[derive(Clone)]
+pub struct DpopConfig(pub(crate) Arc<Settings>);
+
+/// What a [`DpopConfig`] is made of.
+pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
     pub(crate) proof: ProofVerifier,
@@ -58,7 +63,7 @@ pub struct DpopConfig {
 impl DpopConfig {
     /// Returns a builder with the two settings that have no safe default: the origin that clients call,
     /// and the issuer whose tokens are accepted.
-    pub fn builder(target: impl Into<Target>, tokens: impl Into<Tokens>) -> DpopConfigBuilder {
+    pub fn builder(target: impl IntoTarget, tokens: impl IntoTokens) -> DpopConfigBuilder {
         DpopConfigBuilder {
             target: target.into(),
             tokens: tokens.into(),
@@ -77,7 +82,14 @@ impl DpopConfig {
     }
 }
 
-impl DpopConfig {
+/// Takes a configuration that is shared already.
+impl From<Arc<DpopConfig>> for DpopConfig {
+    fn from(config: Arc<DpopConfig>) -> Self {
+        Self::clone(&config)
+    }
+}
+
+impl Settings {
     /// Whether a proof needs a nonce. Who only reports never hands one out, so does not ask for one.
     pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
         policy.mode() != Mode::ReportOnly
@@ -92,6 +104,12 @@ impl DpopConfig {
 }
 
 impl fmt::Debug for DpopConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DpopConfig")
             .field("target", &self.target)
@@ -156,6 +174,7 @@ impl DpopConfigBuilder {
     /// seconds, from one second to 10 minutes.
     ///
     /// The replay store remembers each proof for at least as long. Defaults to 60 seconds.
+    #[doc(alias = "ttl")]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(Setting::Plain(max_age));
         self
@@ -175,6 +194,7 @@ impl DpopConfigBuilder {
     /// Sets how far a client's clock may be off in either direction: whole seconds, up to 60.
     ///
     /// Defaults to 10 seconds.
+    #[doc(alias = "clock_skew")]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(Setting::Plain(leeway));
         self
@@ -204,6 +224,7 @@ impl DpopConfigBuilder {
     /// Sets the source of the nonces that [`require_nonces`](Self::require_nonces) and
     /// [`Policy::require_nonce`] ask for. Defaults to [`StatelessNonces`] with a random per-process secret.
     /// Set a shared secret when you run more than one node, or clients are challenged in a loop.
+    #[doc(alias = "nonces")]
     pub fn nonce_source(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
         self
@@ -348,7 +369,7 @@ impl DpopConfigBuilder {
                  right: every token and every proof counts as expired until it is set"
             );
         }
-        Ok(DpopConfig {
+        Ok(DpopConfig(Arc::new(Settings {
             target: self.target.0,
             tokens,
             proof,
@@ -361,7 +382,7 @@ impl DpopConfigBuilder {
             nonce_for_iat: self.nonce_for_iat,
             clock: self.clock,
             policy,
-        })
+        })))
     }
 }
 

@@ -110,6 +110,7 @@ mod middleware;
 pub mod nonce;
 pub mod policy;
 pub mod proof;
+mod reason;
 pub mod rejection;
 pub mod replay;
 pub mod target;
@@ -128,3 +129,25 @@ pub use self::{
     token::{BearerToken, BoundToken, Issuer},
     verifier::{Admitted, Report, RequestHead, Verdict, Verification, Verifier},
 };
+
+/// The types and traits that most programs with a [`DpopLayer`] name, for `use dpop_tower::prelude::*`.
+///
+/// ```
+/// use dpop_tower::prelude::*;
+///
+/// # #[cfg(feature = "test-util")] {
+/// # let issuer = dpop_tower::test_util::TestIssuer::new().tokens();
+/// let origin = PublicOrigin::new("https://api.example.com")?;
+/// let config = DpopConfig::builder(origin, issuer).build()?;
+/// let layer = DpopLayer::new(config).with_policy(Policy::optional());
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+pub mod prelude {
+    #[cfg(feature = "tonic")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+    pub use crate::grpc::RequestExt;
+    pub use crate::{
+        BearerToken, BoundToken, DpopConfig, DpopLayer, Issuer, Policy, PolicyTable, PublicOrigin,
+    };
+}

@@ -25,10 +25,10 @@ pub use self::{admitted::Admitted, head::RequestHead, report::Report};
 pub(crate) use self::{admitted::write_nonce, rule::Rule, rules::Rules, shape::RequestShape};
 use crate::{
     clock::UnixTime,
-    config::DpopConfig,
+    config::{DpopConfig, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
     future::MaybeReady,
-    policy::{Mode, Policy, PolicyErrorKind, PolicyTable, ProofFacts},
+    policy::{LayerPolicy, Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection, RejectionResponse},
     replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
@@ -91,16 +91,21 @@ pub struct Verifier {
 
 impl Verifier {
     /// Verifies by this configuration.
-    pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
+    pub fn new(config: impl Into<DpopConfig>) -> Self {
+        let DpopConfig(config) = config.into();
         count::describe();
         Self {
-            rules: Rules::new(config.into()),
+            rules: Rules::new(config),
         }
     }
 
-    /// Has [`verify_request`](Self::verify_request) select the policy by path and method.
-    pub fn with_policies(mut self, table: PolicyTable) -> Self {
-        self.rules = self.rules.with_table(table);
+    /// Sets the policy of [`verify_request`](Self::verify_request): one [`Policy`], or a
+    /// [`PolicyTable`](crate::PolicyTable), which selects policies by request path and method.
+    ///
+    /// Defaults to the policy of the configuration.
+    #[doc(alias = "with_policies")]
+    pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
+        self.rules = self.rules.with_policies(policy.into_policies());
         self
     }
 
@@ -121,9 +126,10 @@ impl Verifier {
         Verification::start(Arc::new(rule), request)
     }
 
-    /// Verifies a request by the policy that is for it: that of the
-    /// [table](Self::with_policies), which also rejects
-    /// [malformed paths](crate::policy::MalformedPath), or the policy of the configuration.
+    /// Verifies a request by the policy that was [set](Self::with_policy).
+    ///
+    /// With a [`PolicyTable`](crate::PolicyTable), it also rejects
+    /// [malformed paths](crate::policy::MalformedPath).
     pub fn verify_request(&self, request: RequestHead<'_>) -> Verification {
         let rule = self.rules.choose(&request);
         Verification::start(rule, request)
@@ -279,7 +285,7 @@ fn finished<T>(value: Option<T>) -> T {
 }
 
 /// Everything before the access token is looked into.
-fn begin(config: &DpopConfig, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
+fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
     if policy.mode() == Mode::Deny {
         return Err(PolicyErrorKind::Denied.into());
     }
@@ -309,7 +315,7 @@ struct Candidate {
 
 /// Everything about the proof but its signature.
 fn check_proof(
-    config: &DpopConfig,
+    config: &Settings,
     policy: &Policy,
     request: RequestHead<'_>,
     ath: Ath,
@@ -352,7 +358,7 @@ fn check_proof(
 
 /// Binding, signature, what the policy asks of the token, and then the replay store.
 fn prove_possession(
-    config: &DpopConfig,
+    config: &Settings,
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
     token: VerifiedToken,
@@ -412,7 +418,7 @@ fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
 }
 
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
-fn verify_signature(config: &DpopConfig, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
+fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
     let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
     let known_key = config.proof_keys.get(&thumbprint, algorithm);
     let is_new = known_key.is_none();
@@ -435,11 +441,7 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
 }
 
 /// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
-fn admit_bearer(
-    config: &DpopConfig,
-    policy: &Policy,
-    token: VerifiedToken,
-) -> Result<Token, Cause> {
+fn admit_bearer(config: &Settings, policy: &Policy, token: VerifiedToken) -> Result<Token, Cause> {
     let now = config.clock.now();
     check_still_active(&token, now)?;
     match token.confirmation() {

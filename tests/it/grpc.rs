@@ -255,7 +255,7 @@ async fn a_table_leaves_single_methods_open() {
         .route("/grpc.health.v1.Health/Watch", Policy::off())
         .build()
         .unwrap();
-    let mut client = probe(layer(&api).with_policies(table)).await;
+    let mut client = probe(layer(&api).with_policy(table)).await;
     let watched = client.watch(bare()).await;
     // It got through to the service.
     assert_eq!(watched.unwrap_err().code(), Code::Unimplemented);

@@ -99,7 +99,7 @@ async fn raw(address: &str, request: http::request::Builder) -> http::Response<B
 #[tokio::test]
 async fn a_rejection_of_grpc_web_is_headers_of_its_content_type_whichever_layer_is_outside() {
     let api = Api::new();
-    let layer = || DpopLayer::new(api.config().build().unwrap()).with_policies(needs_scope());
+    let layer = || DpopLayer::new(api.config().build().unwrap()).with_policy(needs_scope());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let inside = listener.local_addr().unwrap().to_string();
     let server = Server::builder()

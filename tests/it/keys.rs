@@ -39,8 +39,8 @@ async fn keys_given_in_place_or_in_a_file_are_used() {
     let issuer = TestIssuer::new();
     let path = temporary_file("good", &issuer.jwks());
     for tokens in [
-        Issuer::jwks(ISSUER, issuer.jwks()),
-        Issuer::jwks_file(ISSUER, &path),
+        Issuer::new(ISSUER).jwks(issuer.jwks()),
+        Issuer::new(ISSUER).jwks_file(&path),
     ] {
         let api = Api::with(|_| tokens.audience(ORIGIN), |config| config);
         let token = issuer
@@ -728,23 +728,31 @@ fn mistakes_in_the_settings_of_tokens_are_named() {
     let kind = ConfigErrorKind::AccessTokens;
     for (tokens, text) in [
         (
-            Issuer::jwks(ISSUER, jwks()),
+            Issuer::new(ISSUER).jwks(jwks()),
             "no audience: name this API with `Issuer::audience`",
         ),
         (
-            Issuer::jwks_url(ISSUER, "https://issuer.test/jwks"),
+            Issuer::new(ISSUER).jwks_url("https://issuer.test/jwks"),
             "no audience: name this API with `Issuer::audience`",
         ),
         (
-            Issuer::jwks(ISSUER, jwks()).audience(""),
+            Issuer::new(ISSUER).jwks(jwks()).audience(""),
             "an audience is empty",
         ),
         (
-            Issuer::jwks(ISSUER, jwks()).audience(ORIGIN).audience(""),
+            Issuer::new(ISSUER)
+                .jwks(jwks())
+                .audience(ORIGIN)
+                .audience(""),
             "an audience is empty",
         ),
         (
-            Issuer::jwks("", jwks()).audience(ORIGIN),
+            Issuer::new(ISSUER).audience(ORIGIN),
+            "it is not said where the issuer's keys are: give `jwks_url`, `jwks_file` or `jwks` after \
+             `Issuer::new`, or begin with `Issuer::discover`",
+        ),
+        (
+            Issuer::new("").jwks(jwks()).audience(ORIGIN),
             "the issuer is empty",
         ),
         (Issuer::discover("").audience(ORIGIN), "the issuer is empty"),
@@ -771,16 +779,20 @@ fn mistakes_in_the_settings_of_tokens_are_named() {
             "the issuer must not contain credentials",
         ),
         (
-            Issuer::jwks_url(ISSUER, "http://issuer.test/jwks").audience(ORIGIN),
+            Issuer::new(ISSUER)
+                .jwks_url("http://issuer.test/jwks")
+                .audience(ORIGIN),
             "the URL of the JWK Set must be an https URL; for tests, see \
              `Issuer::danger_allow_plain_http`",
         ),
         (
-            Issuer::jwks_url(ISSUER, "/jwks").audience(ORIGIN),
+            Issuer::new(ISSUER).jwks_url("/jwks").audience(ORIGIN),
             "the URL of the JWK Set is not a URL",
         ),
         (
-            Issuer::jwks_url(ISSUER, "https://user:secret@issuer.test/jwks").audience(ORIGIN),
+            Issuer::new(ISSUER)
+                .jwks_url("https://user:secret@issuer.test/jwks")
+                .audience(ORIGIN),
             "the URL of the JWK Set must not contain credentials",
         ),
     ] {
@@ -801,19 +813,23 @@ fn what_would_have_every_token_rejected_is_told_at_start() {
             issuer,
             [metadata, "\"https://issuer.test\""],
         ),
-        (Issuer::jwks(metadata, jwks()), issuer, [metadata, "`iss`"]),
         (
-            Issuer::jwks_url("https://issuer.test/jwks.json", "https://issuer.test/jwks"),
+            Issuer::new(metadata).jwks(jwks()),
+            issuer,
+            [metadata, "`iss`"],
+        ),
+        (
+            Issuer::new("https://issuer.test/jwks.json").jwks_url("https://issuer.test/jwks"),
             issuer,
             ["https://issuer.test/jwks.json", "JWK Set"],
         ),
         (
-            Issuer::jwks_url("https://issuer.test/jwks", "https://issuer.test"),
+            Issuer::new("https://issuer.test/jwks").jwks_url("https://issuer.test"),
             url,
             ["https://issuer.test/jwks", "swapped"],
         ),
         (
-            Issuer::jwks_url(ISSUER, metadata),
+            Issuer::new(ISSUER).jwks_url(metadata),
             url,
             [metadata, "`discover`"],
         ),
@@ -877,7 +893,7 @@ fn keys_in_place_have_to_be_usable_at_once() {
     ];
     table.extend(unusable.into_iter().map(|set| (set, empty)));
     for (set, text) in table {
-        let tokens = Issuer::jwks(ISSUER, set.as_str()).audience(ORIGIN);
+        let tokens = Issuer::new(ISSUER).jwks(set.as_str()).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(
             (error.kind(), &error.to_string()[..]),
@@ -886,7 +902,7 @@ fn keys_in_place_have_to_be_usable_at_once() {
         );
         // From a file it is the same.
         let path = temporary_file("unusable", &set);
-        let tokens = Issuer::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let tokens = Issuer::new(ISSUER).jwks_file(&path).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(error.to_string(), text, "{set}");
         std::fs::remove_file(path).unwrap();
@@ -908,7 +924,7 @@ async fn a_set_may_have_a_hundred_keys() {
 fn a_key_file_that_cannot_be_read_is_named() {
     let missing = std::env::temp_dir().join("dpop-tower-there-is-no-such-file.json");
     for path in [missing, std::env::temp_dir()] {
-        let tokens = Issuer::jwks_file(ISSUER, &path).audience(ORIGIN);
+        let tokens = Issuer::new(ISSUER).jwks_file(&path).audience(ORIGIN);
         let error = config_error(tokens, |config| config);
         assert_eq!(error.kind(), ConfigErrorKind::Keys);
         assert_eq!(

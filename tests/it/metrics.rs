@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::{Router, routing::get};
-use dpop_tower::{DpopLayer, Policy, RequireScopeLayer};
+use dpop_tower::{DpopLayer, Policy, RequireScopeLayer, rejection::ProblemDetails};
 use http::Request;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::support::{Api, URL};
+use crate::{
+    logging::Log,
+    support::{Api, URL, Why},
+};
 
 /// What has been counted: mode, verdict and reason, and how often.
 pub(crate) fn counted(send: impl AsyncFnOnce()) -> BTreeMap<String, u64> {
@@ -92,4 +95,44 @@ fn every_request_counts_once_by_mode_verdict_and_reason() {
     ];
     let expected = expected.map(|(labels, count)| (labels.to_owned(), count));
     assert_eq!(counts, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_reason_has_one_code_whatever_the_response_looks_like() {
+    let log = Log::listen();
+    let mut expected = BTreeMap::new();
+    let counts = counted(async || {
+        let api = Api::new();
+        let layer = DpopLayer::new(api.config().build().unwrap());
+        let orders = || Router::new().route("/orders", get(|| async {}));
+        let plain = orders().layer(layer.clone());
+        let problem = orders().layer(layer.with_rejection_response(ProblemDetails));
+        let token = api.token().mint();
+        let requests = [
+            Request::get(URL).body(()).unwrap(),
+            api.client.get(URL, &api.issuer.token().mint()),
+            api.client.get("https://api.test/elsewhere", &token),
+        ];
+        for mut request in requests {
+            *request.uri_mut() = URL.parse().unwrap();
+            let mut grpc = request.clone();
+            let content_type = "application/grpc".parse().unwrap();
+            grpc.headers_mut().insert("content-type", content_type);
+            for (router, request) in [
+                (plain.clone(), request.clone()),
+                (problem.clone(), request),
+                (plain.clone(), grpc),
+            ] {
+                let response = api.way.send(router, request).await;
+                let reason = Why::of(&response).unwrap().reason;
+                let line = log.take().concat();
+                assert!(line.contains(&format!("reason=\"{reason}\"")), "{line}");
+                *expected
+                    .entry(format!("strict {reason} rejected"))
+                    .or_insert(0) += 1;
+            }
+        }
+    });
+    assert_eq!(counts, expected);
+    assert!(counts.values().eq(&[3; 3]), "{counts:?}");
 }

@@ -308,5 +308,5 @@ pub(crate) fn needs_scope() -> PolicyTable {
 
 pub(crate) async fn service_that_needs_scope(api: &Api) -> Service {
     let layer = DpopLayer::new(api.config().build().unwrap());
-    Service::behind(layer.with_policies(needs_scope())).await
+    Service::behind(layer.with_policy(needs_scope())).await
 }

@@ -222,7 +222,7 @@ async fn a_verifier_selects_policies_and_rejects_malformed_paths_as_a_layer_does
         .route("/report", Policy::report_only())
         .build()
         .unwrap();
-    let verifier = Verifier::new(api.config().build().unwrap()).with_policies(table);
+    let verifier = Verifier::new(api.config().build().unwrap()).with_policy(table);
     for (path, expected) in [
         ("/open", "admitted"),
         ("/report", "credentials_missing, reported"),

@@ -127,7 +127,9 @@ fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
     let issuer = TestIssuer::new().clock(ManualClock::new(NOW));
     let jwks = with(&issuer.jwks());
     cases.push(Case::new("jwk set", shape, jwks.len(), move || {
-        let tokens = Issuer::jwks("https://issuer.test", jwks.as_str()).audience(ORIGIN);
+        let tokens = Issuer::new("https://issuer.test")
+            .jwks(jwks.as_str())
+            .audience(ORIGIN);
         // A bad part of an issuer's document spoils nothing but itself.
         assert!(config(tokens).is_some());
     }));

@@ -33,6 +33,13 @@ use crate::{
 /// is odd: points off their curve, signatures of another length, keys that do not fit.
 ///
 /// Verification runs inline on the executor, so it should take well under a millisecond.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no crypto backend",
+    label = "does not implement `CryptoProvider`",
+    note = "`Josekit` and `AwsLcRs` of `dpop_tower::crypto` are, where their features are on, and \
+            a type of your own that implements `CryptoProvider`; a value that implements it is \
+            given as it is, or in an `Arc`"
+)]
 pub trait CryptoProvider: fmt::Debug + Send + Sync + 'static {
     /// Whether [`prepare`](Self::prepare) can succeed for `algorithm`.
     fn supports(&self, algorithm: Algorithm) -> bool;

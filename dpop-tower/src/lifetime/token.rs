@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::{
     clock::{TimeSource as _, UnixTime},
-    config::DpopConfig,
+    config::Settings,
     verifier::Admitted,
 };
 
@@ -50,7 +50,7 @@ const LAST_SECOND: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct TokenLifetime {
     /// `None` if nothing is ended.
-    limit: Option<(Arc<DpopConfig>, UnixTime)>,
+    limit: Option<(Arc<Settings>, UnixTime)>,
 }
 
 impl TokenLifetime {
@@ -64,7 +64,7 @@ impl TokenLifetime {
             .map(|admitted| Self::new(admitted.limit()))
     }
 
-    pub(crate) const fn new(limit: Option<(Arc<DpopConfig>, UnixTime)>) -> Self {
+    pub(crate) const fn new(limit: Option<(Arc<Settings>, UnixTime)>) -> Self {
         Self { limit }
     }
 

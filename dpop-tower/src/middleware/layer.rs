@@ -5,7 +5,7 @@ use tower_layer::Layer;
 use super::Dpop;
 use crate::{
     config::DpopConfig,
-    policy::{Policy, PolicyTable},
+    policy::LayerPolicy,
     rejection::RejectionResponse,
     verifier::{Rules, count},
 };
@@ -17,16 +17,13 @@ use crate::{
 ///
 /// ```
 /// # #[cfg(feature = "test-util")] {
-/// use std::sync::Arc;
 /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, test_util::TestIssuer};
 ///
-/// let config = Arc::new(
-///     DpopConfig::builder(
-///         PublicOrigin::new("https://api.example.com")?,
-///         TestIssuer::new().tokens(),
-///     )
-///     .build()?,
-/// );
+/// let config = DpopConfig::builder(
+///     PublicOrigin::new("https://api.example.com")?,
+///     TestIssuer::new().tokens(),
+/// )
+/// .build()?;
 /// let strict = DpopLayer::new(config.clone());
 /// let optional = DpopLayer::new(config).with_policy(Policy::optional());
 /// # }
@@ -46,28 +43,26 @@ pub struct DpopLayer {
 
 impl DpopLayer {
     /// Enforces `config`, with its policy, and answers rejected requests with an empty body.
-    pub fn new(config: impl Into<Arc<DpopConfig>>) -> Self {
+    pub fn new(config: impl Into<DpopConfig>) -> Self {
+        let DpopConfig(config) = config.into();
         count::describe();
         Self {
-            rules: Rules::new(config.into()),
+            rules: Rules::new(config),
         }
     }
 
-    /// Sets the policy of this layer.
+    /// Sets the policy of this layer: one [`Policy`](crate::Policy) for all requests, or a
+    /// [`PolicyTable`](crate::PolicyTable), which selects policies by request path and method.
+    ///
+    /// Patterns match the original path, so inside axum's `nest` they include the prefix. A second call
+    /// replaces the policy of the first.
     ///
     /// Of two layers around one handler that share a configuration, the outer one verifies and the
     /// inner one can only be stricter; see [above](Self#layers-around-layers).
+    #[doc(alias = "with_policies")]
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.rules = self.rules.with_policy(policy);
-        self
-    }
-
-    /// Has the policy depend on the path and the method of the request, as the client sent them: inside
-    /// of axum's `nest` patterns begin with the prefix.
-    #[must_use]
-    pub fn with_policies(mut self, table: PolicyTable) -> Self {
-        self.rules = self.rules.with_table(table);
+    pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
+        self.rules = self.rules.with_policies(policy.into_policies());
         self
     }
 

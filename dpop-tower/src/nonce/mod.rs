@@ -41,6 +41,12 @@ use crate::clock::UnixTime;
 /// Anyone can request a nonce, so [`current`](Self::current) must not store anything. A false positive of
 /// [`check`](Self::check) accepts a proof that was made ahead of time. A false negative costs an honest
 /// client another request. If every check is a false negative, no client is ever admitted.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot make nonces",
+    label = "does not implement `NonceSource`",
+    note = "`StatelessNonces::new(secret)` of `dpop_tower::nonce` can, and a type of your own that \
+            implements `NonceSource`; a value that implements it is given as it is, or in an `Arc`"
+)]
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the nonce for clients at `now`.
     ///

@@ -19,16 +19,19 @@
 //! ```
 
 mod error;
+mod layer;
 mod path;
 mod requirements;
 mod table;
 
 pub use self::{
     error::PolicyErrorKind,
+    layer::LayerPolicy,
     path::MalformedPath,
     table::{PolicyTable, PolicyTableBuilder},
 };
 pub(crate) use self::{
+    layer::sealed::Policies,
     requirements::{ProofFacts, Requirements, is_nqchars},
     table::{Choice, Rows},
 };
@@ -166,6 +169,7 @@ impl Policy {
     /// **This mode protects nothing.** If another layer checks bearer tokens today, keep it. A
     /// [`BoundToken`](crate::BoundToken) in a handler is verified as in any other mode, but its absence
     /// says nothing about the request.
+    #[doc(alias = "dry_run")]
     pub fn report_only() -> Self {
         Self::of(Mode::ReportOnly)
     }
@@ -228,6 +232,8 @@ impl<S> Policy<S> {
     ///
     /// Other requests are rejected with 403 and `insufficient_scope` (RFC 6750 section 3.1). A scope has
     /// no space in it (RFC 6749 section 3.3).
+    #[doc(alias = "scope")]
+    #[doc(alias = "scopes")]
     pub fn require_scope(self, scope: impl Into<String>) -> Policy<Draft> {
         self.require_any_scope([scope.into()])
     }
@@ -277,6 +283,7 @@ impl<S> Policy<S> {
     /// Requires that the token's `acr` is one of these values, in order of preference.
     ///
     /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3).
+    #[doc(alias = "step_up")]
     pub fn require_acr<T: Into<String>>(
         self,
         values: impl IntoIterator<Item = T>,

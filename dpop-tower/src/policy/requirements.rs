@@ -216,7 +216,7 @@ impl Requirements {
             return Err("it asks for a claim without a name".to_owned());
         }
         let durations = [
-            ("max_age", self.max_age),
+            ("max_proof_age", self.max_age),
             ("max_auth_age", self.max_auth_age),
         ];
         for (name, duration) in durations {

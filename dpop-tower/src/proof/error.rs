@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use super::{HtuDifference, HtuError};
-use crate::{clock::UnixTime, jwk::JwkError};
+use crate::{clock::UnixTime, jwk::JwkError, reason::reasons};
 
 /// Why a proof was rejected, for the operator. What the client learns is much less.
 ///
@@ -23,116 +23,78 @@ enum Detail {
     Key(JwkError),
 }
 
-/// The check that a proof failed; stable, for metrics and tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ProofErrorKind {
-    /// The `alg` is unknown, not asymmetric or not allowed here (section 4.3 item 5).
-    AlgNotAllowed,
-    /// The `ath` claim is not the hash of the access token (item 12).
-    AthMismatch,
-    /// A critical extension (`crit`, RFC 7515 section 4.1.11) or an unencoded payload (`b64`).
-    CritNotSupported,
-    /// The proof says of itself that it has expired (`exp`).
-    Expired,
-    /// `iat` lies further in the future than the leeway (item 11).
-    FromFuture,
-    /// The `htm` claim is another method (item 8).
-    HtmMismatch,
-    /// The `htu` claim is no HTTP URI.
-    HtuInvalid,
-    /// The `htu` claim is another target (item 9).
-    HtuMismatch,
-    /// A claim is of the wrong JSON type, empty or too long (item 3).
-    InvalidClaim,
-    /// The `jwk` is missing, private, symmetric, malformed or too weak (items 6 and 7).
-    KeyInvalid,
-    /// The key is of a kind that the `alg` cannot be used with.
-    KeyMismatch,
-    /// Not a compact JWS whose header and payload are JSON objects (item 2).
-    Malformed,
-    /// There is no `DPoP` header (item 1).
-    Missing,
-    /// A required claim is missing (item 3).
-    MissingClaim,
-    /// There is more than one `DPoP` header (item 1).
-    Multiple,
-    /// A nonce is required and the proof has none (item 10).
-    NonceMissing,
-    /// The nonce is not, or no longer, one of this server's (item 10).
-    NonceUnknown,
-    /// The proof says of itself that it is not valid yet (`nbf`).
-    NotYetValid,
-    /// The proof was used before (section 11.1).
-    Replayed,
-    /// The signature does not verify with the key in the proof (item 6).
-    SignatureInvalid,
-    /// The proof is larger than anyone needs.
-    TooLong,
-    /// `iat` lies further in the past than the maximum age and leeway (item 11).
-    TooOld,
-    /// The `typ` is not `dpop+jwt` (item 4).
-    TypInvalid,
-}
-
-impl ProofErrorKind {
-    /// A stable code in snake case, for logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AlgNotAllowed => "proof_alg_not_allowed",
-            Self::AthMismatch => "proof_ath_mismatch",
-            Self::CritNotSupported => "proof_crit_not_supported",
-            Self::Expired => "proof_expired",
-            Self::FromFuture => "proof_from_future",
-            Self::HtmMismatch => "proof_htm_mismatch",
-            Self::HtuInvalid => "proof_htu_invalid",
-            Self::HtuMismatch => "proof_htu_mismatch",
-            Self::InvalidClaim => "proof_invalid_claim",
-            Self::KeyInvalid => "proof_key_invalid",
-            Self::KeyMismatch => "proof_key_mismatch",
-            Self::Malformed => "proof_malformed",
-            Self::Missing => "proof_missing",
-            Self::MissingClaim => "proof_missing_claim",
-            Self::Multiple => "proof_multiple",
-            Self::NonceMissing => "proof_nonce_missing",
-            Self::NonceUnknown => "proof_nonce_unknown",
-            Self::NotYetValid => "proof_not_yet_valid",
-            Self::Replayed => "proof_replayed",
-            Self::SignatureInvalid => "proof_signature_invalid",
-            Self::TooLong => "proof_too_long",
-            Self::TooOld => "proof_too_old",
-            Self::TypInvalid => "proof_typ_invalid",
-        }
-    }
-
-    /// What went wrong in a few words that are safe to send to the client: static, without quotes
-    /// or backslashes (RFC 6750 section 3).
-    pub const fn description(self) -> &'static str {
-        match self {
-            Self::AlgNotAllowed => "the proof's alg is not allowed",
-            Self::AthMismatch => "the proof's ath is not the hash of the access token",
-            Self::CritNotSupported => "the proof has a critical extension",
-            Self::Expired => "the proof has expired",
-            Self::FromFuture => "the proof's iat is in the future",
-            Self::HtmMismatch => "the proof is for another method",
-            Self::HtuInvalid => "the proof's htu is not a valid URI",
-            Self::HtuMismatch => "the proof is for another URI",
-            Self::InvalidClaim => "a claim of the proof is invalid",
-            Self::KeyInvalid => "the proof's jwk is missing or not an acceptable public key",
-            Self::KeyMismatch => "the proof's jwk does not fit its alg",
-            Self::Malformed => "the proof is not a well-formed JWT",
-            Self::Missing => "the DPoP header is missing",
-            Self::MissingClaim => "a required claim of the proof is missing",
-            Self::Multiple => "there is more than one DPoP header",
-            Self::NonceMissing => "the proof needs a nonce",
-            Self::NonceUnknown => "the proof's nonce is no longer valid",
-            Self::NotYetValid => "the proof is not valid yet",
-            Self::Replayed => "the proof was used before",
-            Self::SignatureInvalid => "the proof's signature is invalid",
-            Self::TooLong => "the proof is too long",
-            Self::TooOld => "the proof is too old",
-            Self::TypInvalid => "the proof's typ is not dpop+jwt",
-        }
+reasons! {
+    /// The check that a proof failed; stable, for metrics and tests.
+    pub enum ProofErrorKind {
+        /// The `alg` is unknown, not asymmetric or not allowed here (section 4.3 item 5).
+        AlgNotAllowed = "proof_alg_not_allowed", InvalidDpopProof,
+            "the proof's alg is not allowed";
+        /// The `ath` claim is not the hash of the access token (item 12).
+        AthMismatch = "proof_ath_mismatch", InvalidDpopProof,
+            "the proof's ath is not the hash of the access token";
+        /// A critical extension (`crit`, RFC 7515 section 4.1.11) or an unencoded payload (`b64`).
+        CritNotSupported = "proof_crit_not_supported", InvalidDpopProof,
+            "the proof has a critical extension";
+        /// The proof says of itself that it has expired (`exp`).
+        Expired = "proof_expired", InvalidDpopProof,
+            "the proof has expired";
+        /// `iat` lies further in the future than the leeway (item 11).
+        FromFuture = "proof_from_future", InvalidDpopProof,
+            "the proof's iat is in the future";
+        /// The `htm` claim is another method (item 8).
+        HtmMismatch = "proof_htm_mismatch", InvalidDpopProof,
+            "the proof is for another method";
+        /// The `htu` claim is no HTTP URI.
+        HtuInvalid = "proof_htu_invalid", InvalidDpopProof,
+            "the proof's htu is not a valid URI";
+        /// The `htu` claim is another target (item 9).
+        HtuMismatch = "proof_htu_mismatch", InvalidDpopProof,
+            "the proof is for another URI";
+        /// A claim is of the wrong JSON type, empty or too long (item 3).
+        InvalidClaim = "proof_invalid_claim", InvalidDpopProof,
+            "a claim of the proof is invalid";
+        /// The `jwk` is missing, private, symmetric, malformed or too weak (items 6 and 7).
+        KeyInvalid = "proof_key_invalid", InvalidDpopProof,
+            "the proof's jwk is missing or not an acceptable public key";
+        /// The key is of a kind that the `alg` cannot be used with.
+        KeyMismatch = "proof_key_mismatch", InvalidDpopProof,
+            "the proof's jwk does not fit its alg";
+        /// Not a compact JWS whose header and payload are JSON objects (item 2).
+        Malformed = "proof_malformed", InvalidDpopProof,
+            "the proof is not a well-formed JWT";
+        /// There is no `DPoP` header (item 1).
+        Missing = "proof_missing", InvalidDpopProof,
+            "the DPoP header is missing";
+        /// A required claim is missing (item 3).
+        MissingClaim = "proof_missing_claim", InvalidDpopProof,
+            "a required claim of the proof is missing";
+        /// There is more than one `DPoP` header (item 1).
+        Multiple = "proof_multiple", InvalidDpopProof,
+            "there is more than one DPoP header";
+        /// A nonce is required and the proof has none (item 10).
+        NonceMissing = "proof_nonce_missing", UseDpopNonce,
+            "the proof needs a nonce";
+        /// The nonce is not, or no longer, one of this server's (item 10).
+        NonceUnknown = "proof_nonce_unknown", UseDpopNonce,
+            "the proof's nonce is no longer valid";
+        /// The proof says of itself that it is not valid yet (`nbf`).
+        NotYetValid = "proof_not_yet_valid", InvalidDpopProof,
+            "the proof is not valid yet";
+        /// The proof was used before (section 11.1).
+        Replayed = "proof_replayed", InvalidDpopProof,
+            "the proof was used before";
+        /// The signature does not verify with the key in the proof (item 6).
+        SignatureInvalid = "proof_signature_invalid", InvalidDpopProof,
+            "the proof's signature is invalid";
+        /// The proof is larger than anyone needs.
+        TooLong = "proof_too_long", InvalidDpopProof,
+            "the proof is too long";
+        /// `iat` lies further in the past than the maximum age and leeway (item 11).
+        TooOld = "proof_too_old", InvalidDpopProof,
+            "the proof is too old";
+        /// The `typ` is not `dpop+jwt` (item 4).
+        TypInvalid = "proof_typ_invalid", InvalidDpopProof,
+            "the proof's typ is not dpop+jwt";
     }
 }
 

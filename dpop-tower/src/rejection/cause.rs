@@ -38,7 +38,7 @@ impl Cause {
             Self::Proof(error) => error.kind().into(),
             Self::Token(error) => error.kind().into(),
             Self::Policy(kind) => (*kind).into(),
-            Self::Store(_) => RejectionKind::Unavailable,
+            Self::Store(error) => error.kind().into(),
         }
     }
 
@@ -49,7 +49,7 @@ impl Cause {
             Self::Proof(error) => error.kind().description(),
             Self::Token(error) => error.kind().description(),
             Self::Policy(kind) => kind.description(),
-            Self::Store(_) => "the request cannot be checked at the moment",
+            Self::Store(error) => error.kind().description(),
         }
     }
 }

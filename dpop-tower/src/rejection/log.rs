@@ -1,5 +1,7 @@
 //! The one line of a rejection. It never contains a token, a proof or what the caller wrote.
 
+use std::error::Error;
+
 use super::{Cause, Rejection, RejectionKind};
 
 /// What the operator may have to change, told in the log.
@@ -64,10 +66,11 @@ impl Rejection {
     fn write_line(&self, level: tracing::Level, message: &'static str) {
         let (reason, detail) = (self.reason(), &*self.cause);
         let error = match detail {
-            Cause::Store(error) => Some(error as &dyn std::error::Error),
+            Cause::Store(error) => Some(error as &dyn Error),
+            Cause::Token(error) if error.source().is_some() => Some(error as _),
             _ => None,
         };
-        // What the store has to say is the error and its causes.
+        // A store or a verifier explains itself by the error and its causes.
         let detail = error.is_none().then(|| tracing::field::display(detail));
         let route = self.route.as_deref();
         let asks_for = matches!(

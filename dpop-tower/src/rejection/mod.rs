@@ -17,7 +17,7 @@ pub use self::{
     problem::ProblemDetails,
     response::{DefaultRejectionResponse, RejectionResponse},
 };
-pub use crate::credentials::RequestErrorKind;
+pub use crate::{credentials::RequestErrorKind, reason::RejectionKind};
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -28,164 +28,13 @@ use self::response::write_challenges;
 use crate::{
     header::DPOP_NONCE,
     policy::{Policy, PolicyErrorKind},
-    proof::{ProofError, ProofErrorKind},
+    proof::ProofError,
     replay::StoreError,
-    token::{TokenError, TokenErrorKind},
+    token::TokenError,
 };
 
 /// How long clients are asked to wait when keys or a store are out of reach.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// What a client learns about a rejection: the status and the error code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RejectionKind {
-    /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
-    CredentialsMissing,
-    /// Nobody may do this, whatever their token: 403 without a challenge.
-    Forbidden,
-    /// `insufficient_scope`, 403 (RFC 6750 section 3.1).
-    InsufficientScope,
-    /// `insufficient_user_authentication`, 401 (RFC 9470 section 3).
-    InsufficientUserAuthentication,
-    /// `invalid_dpop_proof`, 401 (RFC 9449 section 7.1).
-    InvalidDpopProof,
-    /// `invalid_request`, 400 (RFC 6750 section 3.1).
-    InvalidRequest,
-    /// `invalid_token`, 401 (RFC 6750 section 3.1).
-    InvalidToken,
-    /// Keys or the replay store are out of reach, or the store is full: 503 without a challenge,
-    /// since no other credentials would help.
-    Unavailable,
-    /// `use_dpop_nonce`, 401 (RFC 9449 section 9).
-    UseDpopNonce,
-}
-
-impl RejectionKind {
-    /// The status of the response; a gRPC response has 200 and says it in `grpc-status`.
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::Forbidden | Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::CredentialsMissing
-            | Self::InsufficientUserAuthentication
-            | Self::InvalidDpopProof
-            | Self::InvalidToken
-            | Self::UseDpopNonce => StatusCode::UNAUTHORIZED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// The `error` in the challenge.
-    pub const fn error_code(self) -> Option<&'static str> {
-        match self {
-            Self::CredentialsMissing | Self::Forbidden | Self::Unavailable => None,
-            Self::InsufficientScope => Some("insufficient_scope"),
-            Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
-            Self::InvalidDpopProof => Some("invalid_dpop_proof"),
-            Self::InvalidRequest => Some("invalid_request"),
-            Self::InvalidToken => Some("invalid_token"),
-            Self::UseDpopNonce => Some("use_dpop_nonce"),
-        }
-    }
-
-    /// The `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
-    pub const fn grpc_status(self) -> u8 {
-        match self {
-            Self::Forbidden | Self::InsufficientScope => 7,
-            Self::Unavailable => 14,
-            Self::CredentialsMissing
-            | Self::InsufficientUserAuthentication
-            | Self::InvalidDpopProof
-            | Self::InvalidRequest
-            | Self::InvalidToken
-            | Self::UseDpopNonce => 16,
-        }
-    }
-}
-
-impl From<RequestErrorKind> for RejectionKind {
-    fn from(kind: RequestErrorKind) -> Self {
-        match kind {
-            RequestErrorKind::CredentialsMissing => Self::CredentialsMissing,
-            RequestErrorKind::CredentialsMalformed
-            | RequestErrorKind::CredentialsMultiple
-            | RequestErrorKind::PathMalformed
-            | RequestErrorKind::TargetInvalid => Self::InvalidRequest,
-        }
-    }
-}
-
-impl From<ProofErrorKind> for RejectionKind {
-    fn from(kind: ProofErrorKind) -> Self {
-        match kind {
-            ProofErrorKind::NonceMissing | ProofErrorKind::NonceUnknown => Self::UseDpopNonce,
-            ProofErrorKind::AlgNotAllowed
-            | ProofErrorKind::AthMismatch
-            | ProofErrorKind::CritNotSupported
-            | ProofErrorKind::Expired
-            | ProofErrorKind::FromFuture
-            | ProofErrorKind::HtmMismatch
-            | ProofErrorKind::HtuInvalid
-            | ProofErrorKind::HtuMismatch
-            | ProofErrorKind::InvalidClaim
-            | ProofErrorKind::KeyInvalid
-            | ProofErrorKind::KeyMismatch
-            | ProofErrorKind::Malformed
-            | ProofErrorKind::Missing
-            | ProofErrorKind::MissingClaim
-            | ProofErrorKind::Multiple
-            | ProofErrorKind::NotYetValid
-            | ProofErrorKind::Replayed
-            | ProofErrorKind::SignatureInvalid
-            | ProofErrorKind::TooLong
-            | ProofErrorKind::TooOld
-            | ProofErrorKind::TypInvalid => Self::InvalidDpopProof,
-        }
-    }
-}
-
-impl From<TokenErrorKind> for RejectionKind {
-    fn from(kind: TokenErrorKind) -> Self {
-        match kind {
-            TokenErrorKind::KeysUnavailable => Self::Unavailable,
-            TokenErrorKind::AlgNotAllowed
-            | TokenErrorKind::AudienceMismatch
-            | TokenErrorKind::BindingMismatch
-            | TokenErrorKind::BoundAsBearer
-            | TokenErrorKind::ConfirmationInvalid
-            | TokenErrorKind::ConfirmationNotSupported
-            | TokenErrorKind::CritNotSupported
-            | TokenErrorKind::Expired
-            | TokenErrorKind::InvalidClaim
-            | TokenErrorKind::IssuerMismatch
-            | TokenErrorKind::KeyUnknown
-            | TokenErrorKind::Malformed
-            | TokenErrorKind::MissingClaim
-            | TokenErrorKind::NotBound
-            | TokenErrorKind::NotYetValid
-            | TokenErrorKind::SchemeNotAccepted
-            | TokenErrorKind::SignatureInvalid
-            | TokenErrorKind::TooLong
-            | TokenErrorKind::TypInvalid
-            | TokenErrorKind::UnboundNeeded => Self::InvalidToken,
-        }
-    }
-}
-
-impl From<PolicyErrorKind> for RejectionKind {
-    fn from(kind: PolicyErrorKind) -> Self {
-        match kind {
-            PolicyErrorKind::AcrInsufficient | PolicyErrorKind::AuthTooOld => {
-                Self::InsufficientUserAuthentication
-            }
-            PolicyErrorKind::ClaimInsufficient | PolicyErrorKind::ScopeMissing => {
-                Self::InsufficientScope
-            }
-            PolicyErrorKind::Denied => Self::Forbidden,
-        }
-    }
-}
 
 /// A rejected request: what the client is told, and for the operator why.
 ///

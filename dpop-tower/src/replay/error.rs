@@ -2,6 +2,11 @@
 
 use std::{error::Error, fmt};
 
+use crate::reason::reasons;
+
+/// What clients are told, who can do nothing about any of it.
+const NO_ANSWER: &str = "the request cannot be checked at the moment";
+
 /// A replay store could not tell whether a proof is fresh.
 ///
 /// The request cannot be served then. It is no fault of the proof: the answer is 503, not 401.
@@ -64,40 +69,21 @@ impl Error for StoreError {
     }
 }
 
-/// The kinds of [`StoreError`], for metrics and for choosing an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StoreErrorKind {
-    /// One client key has used up its share. Other clients are served.
-    KeyFull,
-    /// The store is full of live entries, none of which it may forget.
-    Full,
-    /// One subject has used up its share, with however many keys. Others are served.
-    SubjectFull,
-    /// The store is out of reach.
-    Unavailable,
-}
-
-impl StoreErrorKind {
-    /// A code for logs and metrics, which will not change.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KeyFull => "key_full",
-            Self::Full => "store_full",
-            Self::SubjectFull => "subject_full",
-            Self::Unavailable => "store_unavailable",
-        }
-    }
-}
-
-impl fmt::Display for StoreErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KeyFull => "replay store holds too many live proofs of this client key",
-            Self::Full => "replay store is full of live proofs",
-            Self::SubjectFull => "replay store holds too many live proofs of this subject",
-            Self::Unavailable => "replay store is unavailable",
-        })
+reasons! {
+    /// The kinds of [`StoreError`], for metrics and for choosing an answer.
+    pub enum StoreErrorKind {
+        /// One client key has used up its share. Other clients are served.
+        KeyFull = "key_full", Unavailable,
+            NO_ANSWER, logged as "replay store holds too many live proofs of this client key";
+        /// The store is full of live entries, none of which it may forget.
+        Full = "store_full", Unavailable,
+            NO_ANSWER, logged as "replay store is full of live proofs";
+        /// One subject has used up its share, with however many keys. Others are served.
+        SubjectFull = "subject_full", Unavailable,
+            NO_ANSWER, logged as "replay store holds too many live proofs of this subject";
+        /// The store is out of reach.
+        Unavailable = "store_unavailable", Unavailable,
+            NO_ANSWER, logged as "replay store is unavailable";
     }
 }
 

@@ -81,6 +81,8 @@ impl MemoryReplayStore {
     /// subject.
     ///
     /// The store allocates memory as entries come, and keeps it.
+    #[doc(alias = "max_entries")]
+    #[doc(alias = "max_size")]
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self {
             key: RandomState::new(),

@@ -204,6 +204,13 @@ pub enum Freshness {
 /// If the future is dropped before it completes, the proof may or may not be on record. In both cases the
 /// request was abandoned, and the client needs a new proof for the next one. An implementation must not
 /// record a proof *after* the future has completed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot remember used proofs",
+    label = "does not implement `ReplayStore`",
+    note = "`MemoryReplayStore` of `dpop_tower::replay` can, and a type of your own that \
+            implements `ReplayStore`; a value that implements it is given as it is, or in an `Arc`"
+)]
+#[doc(alias = "jti")]
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// Puts `key` on record if there is no live entry for it, and returns whether there was one.
     ///

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::UnixTime;
+use crate::{
+    clock::UnixTime,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// The acceptance windows of all configurations that share a [`ReplayStore`](super::ReplayStore).
 ///
@@ -84,15 +87,25 @@ impl AcceptanceWindows {
 
     /// Starts with a window that is never removed, so that proofs are remembered for at least as long.
     ///
-    /// Use it for a store whose records are shared by several processes, or outlive the process. A
-    /// fraction of a second is rounded up.
+    /// Use it for a store whose records are shared by several processes, or outlive the process.
     ///
     /// To give such processes a longer window, first restart all of them with the new window here. Then
     /// use the new window in their configurations.
-    pub fn at_least(window: Duration) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`ConfigError`] if `window` has a fraction of a second.
+    pub fn at_least(window: Duration) -> Result<Self, ConfigError> {
+        if window.subsec_nanos() > 0 {
+            let message = format!(
+                "the window is {window:?}, and proofs are remembered for whole seconds: give \
+                 `AcceptanceWindows::at_least` a duration without a fraction of a second"
+            );
+            return Err(ConfigError::new(ConfigErrorKind::Replay, message));
+        }
         let windows = Self::new();
         windows.0.add(whole_seconds(window));
-        windows
+        Ok(windows)
     }
 
     /// Has used proofs be remembered for this long from now on, until the registration is dropped.

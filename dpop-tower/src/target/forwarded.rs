@@ -53,6 +53,8 @@ use crate::{
 /// If a proxy passes the caller's `Host` on as `X-Forwarded-Host`, the caller can select one of the listed
 /// origins, as without a proxy, but never another. Do not list an origin that is not this service.
 #[derive(Clone, Debug)]
+#[doc(alias = "trusted_proxies")]
+#[doc(alias = "x_forwarded_host")]
 pub struct ForwardedTarget {
     origins: PublicOrigin,
     trusted: Vec<IpNet>,
@@ -77,6 +79,8 @@ enum Syntax {
 ///
 /// It has to be the address of the socket. An address from a header is chosen by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "peer")]
+#[doc(alias = "remote_addr")]
 pub struct PeerAddr(pub IpAddr);
 
 impl ForwardedTarget {

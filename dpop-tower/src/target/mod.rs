@@ -133,6 +133,8 @@ impl<'a> TargetRequest<'a> {
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "htu")]
+#[doc(alias = "base_url")]
 pub struct PublicOrigin {
     first: Origin,
     others: Vec<Origin>,
@@ -306,6 +308,18 @@ impl fmt::Debug for PublicOrigin {
 /// [`TargetUri`], as a value or in an [`Arc`].
 #[derive(Clone, Debug)]
 pub struct Target(pub(crate) Arc<dyn TargetUri>);
+
+/// What a [`Target`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes first.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell what clients call this service",
+    label = "does not implement `TargetUri`",
+    note = "give `PublicOrigin::new(\"https://api.example.com\")?`, a `ForwardedTarget`, or a type \
+            of your own that implements `TargetUri`; a value that implements it is given as it is, \
+            or in an `Arc`"
+)]
+pub trait IntoTarget: Into<Target> {}
+
+impl<T: Into<Target>> IntoTarget for T {}
 
 impl From<Arc<dyn TargetUri>> for Target {
     fn from(target: Arc<dyn TargetUri>) -> Self {

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use serde_json::json;
 
 use super::{
@@ -63,6 +63,7 @@ impl TestClient {
         });
         ProofBuilder {
             draft: Draft::new(self.key.clone(), object(header), object(payload)),
+            token: None,
         }
     }
 
@@ -129,11 +130,13 @@ impl fmt::Debug for TestClient {
 #[must_use]
 pub struct ProofBuilder {
     draft: Draft,
+    token: Option<String>,
 }
 
 impl ProofBuilder {
     /// Adds the `ath` of an access token.
-    pub fn access_token(self, token: &str) -> Self {
+    pub fn access_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
         self.claim("ath", Ath::of(token).to_string())
     }
 
@@ -151,6 +154,60 @@ impl ProofBuilder {
     /// Signs the proof.
     pub fn sign(self) -> String {
         self.draft.sign()
+    }
+
+    /// Signs the proof and puts it into the headers of a request, together with the
+    /// [access token](Self::access_token), if there is one: for clients that make requests of their own.
+    ///
+    /// ```
+    /// use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let mut request = http::Request::post("https://api.example.com/orders").body("{}")?;
+    /// client
+    ///     .proof("POST", "https://api.example.com/orders")
+    ///     .access_token(&token)
+    ///     .sign_into(request.headers_mut());
+    /// assert!(request.headers().contains_key("dpop"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the token does not fit a header.
+    #[expect(clippy::expect_used, reason = "test code, and documented")]
+    pub fn sign_into(self, headers: &mut HeaderMap) {
+        let value = |text: &str| HeaderValue::from_str(text).expect("fits a header");
+        if let Some(token) = &self.token {
+            headers.insert(header::AUTHORIZATION, value(&format!("DPoP {token}")));
+        }
+        headers.insert("dpop", value(&self.sign()));
+    }
+
+    /// As [`sign_into`](Self::sign_into), for a request of tonic's. Its proof is for `POST` and the origin
+    /// of the server followed by the path of the method.
+    ///
+    /// ```
+    /// use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let mut request = tonic::Request::new(());
+    /// client
+    ///     .proof("POST", "https://api.example.com/orders.Orders/List")
+    ///     .access_token(&token)
+    ///     .sign_into_grpc(&mut request);
+    /// assert!(request.metadata().contains_key("dpop"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the token does not fit a header.
+    #[cfg(feature = "tonic")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+    pub fn sign_into_grpc<T>(self, request: &mut tonic::Request<T>) {
+        self.sign_into(request.metadata_mut().as_mut());
     }
 }
 

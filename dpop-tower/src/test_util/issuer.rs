@@ -8,7 +8,7 @@ use super::{
     key::{KeyKind, SigningKey, random},
 };
 use crate::{
-    clock::{SystemClock, TimeSource},
+    clock::{SystemClock, TimeSource, UnixTime},
     jose::base64url,
     jwk::Thumbprint,
     token::Issuer,
@@ -81,7 +81,9 @@ impl TestIssuer {
 
     /// What a configuration needs to accept this issuer's tokens.
     pub fn tokens(&self) -> Issuer {
-        Issuer::jwks(self.issuer.as_str(), self.jwks()).audience(self.audience.as_str())
+        Issuer::new(self.issuer.as_str())
+            .jwks(self.jwks())
+            .audience(self.audience.as_str())
     }
 
     /// A token that is valid for five minutes and bound to nothing; what else it should be is up to
@@ -104,6 +106,7 @@ impl TestIssuer {
         });
         TokenBuilder {
             draft: Draft::new(self.key.clone(), object(header), object(payload)),
+            issued_at: now,
         }
     }
 }
@@ -136,6 +139,7 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
 #[must_use]
 pub struct TokenBuilder {
     draft: Draft,
+    issued_at: UnixTime,
 }
 
 impl TokenBuilder {
@@ -147,6 +151,23 @@ impl TokenBuilder {
     /// Sets `scope`: names separated by spaces.
     pub fn scope(self, scope: &str) -> Self {
         self.claim("scope", scope)
+    }
+
+    /// Sets `exp`: this long after the token was begun, in whole seconds. Zero makes a token that has
+    /// expired.
+    pub fn expires_in(self, lifetime: Duration) -> Self {
+        let expires_at = self.issued_at.saturating_add(lifetime);
+        self.claim("exp", expires_at.as_secs())
+    }
+
+    /// Sets `acr`: the way in which the user was authenticated (RFC 9470 section 6.1).
+    pub fn acr(self, acr: &str) -> Self {
+        self.claim("acr", acr)
+    }
+
+    /// Sets `auth_time`: when the user was authenticated (RFC 9470 section 6.1).
+    pub fn auth_time(self, auth_time: UnixTime) -> Self {
+        self.claim("auth_time", auth_time.as_secs())
     }
 
     /// Binds the token to a client's key (`cnf.jkt`, RFC 9449 section 6.1).

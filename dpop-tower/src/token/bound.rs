@@ -42,6 +42,7 @@ impl<C> BoundToken<C> {
     /// Returns the thumbprint of the client's key (RFC 7638).
     ///
     /// It is the same for all requests that the client makes with this key, whatever the token.
+    #[doc(alias = "jkt")]
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }

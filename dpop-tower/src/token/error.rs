@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::keys::KeysUnavailable;
+use crate::{keys::KeysUnavailable, reason::reasons};
 
 /// Why an access token was rejected, for the operator. Its text contains nothing of the token.
 #[derive(Clone, PartialEq, Eq)]
@@ -9,117 +9,104 @@ pub struct TokenError {
     detail: Detail,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 enum Detail {
     None,
     Claim(&'static str),
     /// What is configured, and how to change it.
     Setting(Arc<str>),
+    Source(Arc<dyn Error + Send + Sync>),
 }
 
-/// The check that an access token failed; stable, for metrics and tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TokenErrorKind {
-    /// The `alg` is unknown, not asymmetric or not allowed here (RFC 8725 section 3.1).
-    AlgNotAllowed,
-    /// The `aud` claim does not name this API (RFC 9068 section 4).
-    AudienceMismatch,
-    /// The token is bound to another key than the one the proof was made with (RFC 9449 section 4.3
-    /// item 12).
-    BindingMismatch,
-    /// The token is bound but was sent with the `Bearer` scheme (RFC 9449 section 7.2).
-    BoundAsBearer,
-    /// The `cnf` claim is malformed (RFC 7800 section 3.1).
-    ConfirmationInvalid,
-    /// The `cnf` claim has a binding that is not supported, such as a certificate (RFC 8705).
-    ConfirmationNotSupported,
-    /// A critical extension (RFC 7515 section 4.1.11) or an unencoded payload.
-    CritNotSupported,
-    /// The token has expired.
-    Expired,
-    /// A claim is of the wrong JSON type.
-    InvalidClaim,
-    /// The `iss` claim is not the configured issuer, to the letter.
-    IssuerMismatch,
-    /// The issuer has no key with this `kid` and of this kind.
-    KeyUnknown,
-    /// The issuer's keys cannot be had at the moment; this is not the client's fault.
-    KeysUnavailable,
-    /// Not a compact JWS whose header and payload are JSON objects.
-    Malformed,
-    /// A required claim is missing.
-    MissingClaim,
-    /// The token is not bound to a key but was sent with the `DPoP` scheme.
-    NotBound,
-    /// `nbf` or `iat` lie in the future.
-    NotYetValid,
-    /// The token was sent with the `Bearer` scheme where only `DPoP` is accepted.
-    SchemeNotAccepted,
-    /// The signature does not verify.
-    SignatureInvalid,
-    /// The token is larger than is accepted.
-    TooLong,
-    /// The `typ` is not `at+jwt` (RFC 9068 section 4).
-    TypInvalid,
-    /// The token is bound where a handler takes only tokens that are bound to nothing.
-    UnboundNeeded,
-}
-
-impl TokenErrorKind {
-    /// A stable code in snake case, for logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AlgNotAllowed => "token_alg_not_allowed",
-            Self::AudienceMismatch => "token_audience_mismatch",
-            Self::BindingMismatch => "token_binding_mismatch",
-            Self::BoundAsBearer => "token_bound_as_bearer",
-            Self::ConfirmationInvalid => "token_confirmation_invalid",
-            Self::ConfirmationNotSupported => "token_confirmation_not_supported",
-            Self::CritNotSupported => "token_crit_not_supported",
-            Self::Expired => "token_expired",
-            Self::InvalidClaim => "token_invalid_claim",
-            Self::IssuerMismatch => "token_issuer_mismatch",
-            Self::KeyUnknown => "token_key_unknown",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::Malformed => "token_malformed",
-            Self::MissingClaim => "token_missing_claim",
-            Self::NotBound => "token_not_bound",
-            Self::NotYetValid => "token_not_yet_valid",
-            Self::SchemeNotAccepted => "token_scheme_not_accepted",
-            Self::SignatureInvalid => "token_signature_invalid",
-            Self::TooLong => "token_too_long",
-            Self::TypInvalid => "token_typ_invalid",
-            Self::UnboundNeeded => "token_unbound_needed",
+impl PartialEq for Detail {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Claim(one), Self::Claim(other)) => one == other,
+            (Self::Setting(one), Self::Setting(other)) => one == other,
+            (Self::Source(one), Self::Source(other)) => Arc::ptr_eq(one, other),
+            (Self::None | Self::Claim(_) | Self::Setting(_) | Self::Source(_), _) => false,
         }
     }
+}
 
-    /// What went wrong in a few words that are safe to send to the client: static, without quotes
-    /// or backslashes (RFC 6750 section 3).
-    pub const fn description(self) -> &'static str {
-        match self {
-            Self::AlgNotAllowed => "the token's alg is not allowed",
-            Self::AudienceMismatch => "the token is for another audience",
-            Self::BindingMismatch => "the token is bound to another key",
-            Self::BoundAsBearer => "the token is bound to a key and needs the DPoP scheme",
-            Self::ConfirmationInvalid => "the token's cnf is malformed",
-            Self::ConfirmationNotSupported => "the token's kind of binding is not supported",
-            Self::CritNotSupported => "the token has a critical extension",
-            Self::Expired => "the token has expired",
-            Self::InvalidClaim => "a claim of the token is invalid",
-            Self::IssuerMismatch => "the token is of another issuer",
-            Self::KeyUnknown => "the token is signed with an unknown key",
-            Self::KeysUnavailable => "the issuer's keys are not available",
-            Self::Malformed => "the token is not a well-formed JWT",
-            Self::MissingClaim => "a required claim of the token is missing",
-            Self::NotBound => "the token is not bound to a key",
-            Self::NotYetValid => "the token is not valid yet",
-            Self::SchemeNotAccepted => "only DPoP-bound tokens with the DPoP scheme are accepted",
-            Self::SignatureInvalid => "the token's signature is invalid",
-            Self::TooLong => "the token is too long",
-            Self::TypInvalid => "the token's typ is not at+jwt",
-            Self::UnboundNeeded => "only tokens that are bound to nothing are accepted",
-        }
+impl Eq for Detail {}
+
+reasons! {
+    /// The check that an access token failed; stable, for metrics and tests.
+    pub enum TokenErrorKind {
+        /// The `alg` is unknown, not asymmetric or not allowed here (RFC 8725 section 3.1).
+        AlgNotAllowed = "token_alg_not_allowed", InvalidToken,
+            "the token's alg is not allowed";
+        /// The `aud` claim does not name this API (RFC 9068 section 4).
+        AudienceMismatch = "token_audience_mismatch", InvalidToken,
+            "the token is for another audience";
+        /// The token is bound to another key than the one the proof was made with (RFC 9449 section 4.3
+        /// item 12).
+        BindingMismatch = "token_binding_mismatch", InvalidToken,
+            "the token is bound to another key";
+        /// The token is bound but was sent with the `Bearer` scheme (RFC 9449 section 7.2).
+        BoundAsBearer = "token_bound_as_bearer", InvalidToken,
+            "the token is bound to a key and needs the DPoP scheme";
+        /// The `cnf` claim is malformed (RFC 7800 section 3.1).
+        ConfirmationInvalid = "token_confirmation_invalid", InvalidToken,
+            "the token's cnf is malformed";
+        /// The `cnf` claim has a binding that is not supported, such as a certificate (RFC 8705).
+        ConfirmationNotSupported = "token_confirmation_not_supported", InvalidToken,
+            "the token's kind of binding is not supported";
+        /// A critical extension (RFC 7515 section 4.1.11) or an unencoded payload.
+        CritNotSupported = "token_crit_not_supported", InvalidToken,
+            "the token has a critical extension";
+        /// The token has expired.
+        Expired = "token_expired", InvalidToken,
+            "the token has expired";
+        /// The authorization server says that the token is not active (RFC 7662 section 2.2): for a
+        /// [`TokenVerifier`](super::TokenVerifier) of your own.
+        Inactive = "token_inactive", InvalidToken,
+            "the token is not active";
+        /// A claim is of the wrong JSON type.
+        InvalidClaim = "token_invalid_claim", InvalidToken,
+            "a claim of the token is invalid";
+        /// The `iss` claim is not the configured issuer, to the letter.
+        IssuerMismatch = "token_issuer_mismatch", InvalidToken,
+            "the token is of another issuer";
+        /// The issuer has no key with this `kid` and of this kind.
+        KeyUnknown = "token_key_unknown", InvalidToken,
+            "the token is signed with an unknown key";
+        /// The issuer's keys cannot be had at the moment; this is not the client's fault.
+        KeysUnavailable = "keys_unavailable", Unavailable,
+            "the issuer's keys are not available";
+        /// Not a compact JWS whose header and payload are JSON objects.
+        Malformed = "token_malformed", InvalidToken,
+            "the token is not a well-formed JWT";
+        /// A required claim is missing.
+        MissingClaim = "token_missing_claim", InvalidToken,
+            "a required claim of the token is missing";
+        /// The token is not bound to a key but was sent with the `DPoP` scheme.
+        NotBound = "token_not_bound", InvalidToken,
+            "the token is not bound to a key";
+        /// `nbf` or `iat` lie in the future.
+        NotYetValid = "token_not_yet_valid", InvalidToken,
+            "the token is not valid yet";
+        /// The token was sent with the `Bearer` scheme where only `DPoP` is accepted.
+        SchemeNotAccepted = "token_scheme_not_accepted", InvalidToken,
+            "only DPoP-bound tokens with the DPoP scheme are accepted";
+        /// The signature does not verify.
+        SignatureInvalid = "token_signature_invalid", InvalidToken,
+            "the token's signature is invalid";
+        /// The token is larger than is accepted.
+        TooLong = "token_too_long", InvalidToken,
+            "the token is too long";
+        /// The `typ` is not `at+jwt` (RFC 9068 section 4).
+        TypInvalid = "token_typ_invalid", InvalidToken,
+            "the token's typ is not at+jwt";
+        /// The token is bound where a handler takes only tokens that are bound to nothing.
+        UnboundNeeded = "token_unbound_needed", InvalidToken,
+            "only tokens that are bound to nothing are accepted";
+        /// A [`TokenVerifier`](super::TokenVerifier) of your own gave no verdict, which is not the
+        /// client's fault; see [`TokenError::unavailable`].
+        VerifierUnavailable = "token_verifier_unavailable", Unavailable,
+            "the token cannot be verified at the moment";
     }
 }
 
@@ -127,6 +114,17 @@ impl TokenError {
     /// Which check failed.
     pub const fn kind(&self) -> TokenErrorKind {
         self.kind
+    }
+
+    /// No verdict on the token, since what it takes is out of reach: an introspection endpoint, say. The
+    /// answer is 503, not 401.
+    ///
+    /// `source` ends up in logs, so it must not contain the token.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind: TokenErrorKind::VerifierUnavailable,
+            detail: Detail::Source(source.into().into()),
+        }
     }
 
     pub(crate) const fn missing(claim: &'static str) -> Self {
@@ -171,7 +169,8 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.description())?;
         match &self.detail {
-            Detail::None => Ok(()),
+            // What the source has to say is in the chain of causes.
+            Detail::None | Detail::Source(_) => Ok(()),
             Detail::Claim(claim) => write!(f, ": {claim}"),
             Detail::Setting(setting) => write!(f, ": {setting}"),
         }
@@ -184,4 +183,11 @@ impl fmt::Debug for TokenError {
     }
 }
 
-impl Error for TokenError {}
+impl Error for TokenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.detail {
+            Detail::Source(source) => Some(&**source),
+            Detail::None | Detail::Claim(_) | Detail::Setting(_) => None,
+        }
+    }
+}

@@ -39,11 +39,54 @@ pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 ///
 /// A false positive admits anyone who can write such a token. A false negative rejects a good client. If
 /// the verifier cannot tell, because keys or an endpoint are out of reach, it returns
-/// [`TokenErrorKind::KeysUnavailable`] and never a verdict.
+/// [`TokenError::unavailable`] and never a verdict.
+///
+/// # Example
+///
+/// A token that the authorization server reports as inactive is rejected with
+/// [`TokenErrorKind::Inactive`]:
+///
+/// ```
+/// use dpop_tower::{
+///     clock::UnixTime,
+///     future::MaybeReady,
+///     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
+/// };
+/// use serde_json::{Map, Value};
+///
+/// #[derive(Debug)]
+/// struct Introspection;
+///
+/// impl Introspection {
+///     /// Asks the endpoint of RFC 7662 for what it knows of the token.
+///     async fn ask(token: String) -> std::io::Result<Map<String, Value>> {
+///         # let _ = token;
+///         # Err(std::io::ErrorKind::TimedOut.into())
+///     }
+/// }
+///
+/// impl TokenVerifier for Introspection {
+///     fn verify(
+///         &self,
+///         token: PresentedToken<'_>,
+///         _now: UnixTime,
+///     ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+///         let answer = Self::ask(token.expose().to_owned());
+///         MaybeReady::pending(async {
+///             let claims = answer.await.map_err(TokenError::unavailable)?;
+///             if claims.get("active") != Some(&Value::Bool(true)) {
+///                 return Err(TokenErrorKind::Inactive.into());
+///             }
+///             VerifiedToken::new(claims)
+///         })
+///     }
+/// }
+/// ```
 ///
 /// # Cancel safety
 ///
 /// If the returned future is dropped, the request is abandoned. Nothing may depend on its completion.
+#[doc(alias = "introspection")]
 pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
     /// Verifies a token at the time `now`.
     fn verify(
@@ -83,7 +126,7 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// The verifier of access tokens: an [`Issuer`], or your own [`TokenVerifier`] in an [`Arc`].
+/// The verifier of access tokens: an [`Issuer`], or your own [`TokenVerifier`], as a value or in an [`Arc`].
 #[derive(Debug)]
 pub struct Tokens(Source);
 
@@ -106,6 +149,19 @@ impl Tokens {
     }
 }
 
+/// What [`Tokens`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes second.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot verify access tokens",
+    label = "does not implement `TokenVerifier`",
+    note = "give \
+            `Issuer::discover(\"https://idp.example.com\").audience(\"https://api.example.com\")`, \
+            or a type of your own that implements `TokenVerifier`; a value that implements it is \
+            given as it is, or in an `Arc`"
+)]
+pub trait IntoTokens: Into<Tokens> {}
+
+impl<T: Into<Tokens>> IntoTokens for T {}
+
 impl From<Issuer> for Tokens {
     fn from(tokens: Issuer) -> Self {
         Self(Source::Jwt(Box::new(tokens)))
@@ -121,5 +177,11 @@ impl From<Arc<dyn TokenVerifier>> for Tokens {
 impl<T: TokenVerifier> From<Arc<T>> for Tokens {
     fn from(verifier: Arc<T>) -> Self {
         Self(Source::Custom(verifier))
+    }
+}
+
+impl<T: TokenVerifier> From<T> for Tokens {
+    fn from(verifier: T) -> Self {
+        Self(Source::Custom(Arc::new(verifier)))
     }
 }

@@ -8,7 +8,7 @@ use super::{Report, Rule};
 #[cfg(feature = "lifetime")]
 use crate::clock::UnixTime;
 use crate::{
-    config::DpopConfig,
+    config::Settings,
     credentials::Presented,
     header::DPOP_NONCE,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
@@ -146,7 +146,7 @@ impl Admitted {
     /// Whether the rules of the layer that left this and of another one are of the same configuration, and
     /// there is something to go by: the request is not verified twice then, or its own proof would count
     /// as a replay.
-    pub(super) fn is_verified_by(&self, config: &Arc<DpopConfig>) -> bool {
+    pub(super) fn is_verified_by(&self, config: &Arc<Settings>) -> bool {
         !self.is_without_token() && Arc::ptr_eq(&self.rule.config, config)
     }
 
@@ -244,7 +244,7 @@ impl Admitted {
 
     /// When streams end, and the clock for it; `None` if they do not.
     #[cfg(feature = "lifetime")]
-    pub(crate) fn limit(&self) -> Option<(Arc<DpopConfig>, UnixTime)> {
+    pub(crate) fn limit(&self) -> Option<(Arc<Settings>, UnixTime)> {
         let expires_at = match &self.with {
             Token::Bound(token, _) => token.claims().expires_at(),
             Token::Bearer(token) => token.claims().expires_at(),

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response};
 
 use super::{RequestShape, count};
 use crate::{
-    config::DpopConfig,
+    config::Settings,
     credentials::{Presented, RequestErrorKind, Scheme},
     policy::{Mode, Policy},
     rejection::{
@@ -21,7 +21,7 @@ use crate::{
 /// All in one, so that a request takes hold of it by a single count that processors have to share.
 #[derive(Clone)]
 pub(crate) struct Rule {
-    pub(crate) config: Arc<DpopConfig>,
+    pub(crate) config: Arc<Settings>,
     pub(crate) policy: Policy,
     /// Whether the layer ends streams when the token expires, where the policy has them ended.
     pub(crate) ends_streams: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    pub(crate) fn new(config: Arc<DpopConfig>) -> Self {
+    pub(crate) fn new(config: Arc<Settings>) -> Self {
         Self {
             policy: config.policy.clone(),
             config,

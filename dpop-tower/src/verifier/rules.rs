@@ -6,9 +6,9 @@ use http::Method;
 
 use super::{RequestHead, Rule};
 use crate::{
-    config::DpopConfig,
+    config::Settings,
     credentials::RequestErrorKind,
-    policy::{Choice, MalformedPath, Policy, PolicyTable, Rows},
+    policy::{Choice, MalformedPath, Policies, Policy, PolicyTable, Rows},
 };
 
 /// The route of a request that fits no pattern, in the log.
@@ -35,17 +35,25 @@ pub(crate) struct Table {
 
 impl Rules {
     /// The policy of this configuration.
-    pub(crate) fn new(config: Arc<DpopConfig>) -> Self {
+    pub(crate) fn new(config: Arc<Settings>) -> Self {
         Self::One(Arc::new(warned(Rule::new(config))))
     }
 
+    /// These policies, and otherwise as these rules are.
+    pub(crate) fn with_policies(&self, policies: Policies) -> Self {
+        match policies {
+            Policies::One(policy) => self.with_policy(policy),
+            Policies::Table(table) => self.with_table(table),
+        }
+    }
+
     /// This policy, and otherwise as these rules are.
-    pub(crate) fn with_policy(&self, policy: Policy) -> Self {
+    fn with_policy(&self, policy: Policy) -> Self {
         Self::One(Arc::new(warned(self.plain().with_policy(policy))))
     }
 
     /// The policies of this table, and otherwise as these rules are.
-    pub(crate) fn with_table(&self, patterns: PolicyTable) -> Self {
+    fn with_table(&self, patterns: PolicyTable) -> Self {
         let config_policy = &self.config().policy;
         let rule = |policy: &Policy, route: &str| {
             let rule = self.plain().with_policy(policy.clone());
@@ -88,7 +96,7 @@ impl Rules {
     }
 
     /// That of all of them.
-    pub(crate) fn config(&self) -> &Arc<DpopConfig> {
+    pub(crate) fn config(&self) -> &Arc<Settings> {
         match self {
             Self::One(rule) => &rule.config,
             Self::Table(table) => &table.fallback.config,

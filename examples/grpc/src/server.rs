@@ -47,7 +47,7 @@ pub async fn serve(
     until: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let layer = DpopLayer::new(config)
-        .with_policies(policies()?)
+        .with_policy(policies()?)
         .end_streams_at_expiry();
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<OrdersServer<OrderDesk>>().await;

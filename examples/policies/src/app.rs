@@ -1,6 +1,6 @@
 //! The app: this file is what an application needs.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -34,10 +34,9 @@ async fn change(scopes: Scopes) -> String {
 
 pub(crate) fn router(tokens: Issuer) -> Result<Router, ConfigError> {
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens).build()?;
-    // Layers of one configuration share its replay store and caches.
-    let config = Arc::new(config);
+    // Clones of a configuration share its replay store and caches.
     let with = |policy| {
-        DpopLayer::new(Arc::clone(&config))
+        DpopLayer::new(config.clone())
             .with_policy(policy)
             .with_rejection_response(ProblemDetails)
     };

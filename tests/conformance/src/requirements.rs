@@ -837,7 +837,10 @@ async fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_configuration() {
         (Policy::strict().proof_algorithms([]), "algorithm"),
         (Policy::strict().require_acr([""; 0]), "`acr`"),
         (Policy::off().require_scope("a"), "`off`"),
-        (Policy::strict().max_proof_age(Duration::ZERO), "max_age"),
+        (
+            Policy::strict().max_proof_age(Duration::ZERO),
+            "max_proof_age",
+        ),
         (
             Policy::strict().proof_algorithms([Algorithm::Es384]),
             "ES384",

@@ -127,7 +127,7 @@ impl Way {
     pub fn protect_by(self, config: DpopConfig, table: PolicyTable, handlers: Router) -> Router {
         match self.over {
             Over::Process | Over::Socket => {
-                handlers.layer(DpopLayer::new(config).with_policies(table))
+                handlers.layer(DpopLayer::new(config).with_policy(table))
             }
             Over::Proxy(proxy) => behind(proxy, config, Some(&table), handlers),
         }

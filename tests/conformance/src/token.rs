@@ -115,7 +115,8 @@ fn api_with_keys(way: Way, keys: &[Map<String, Value>], algorithms: &[Algorithm]
     let jwks = jwks(keys);
     way.api_with(
         |_| {
-            Issuer::jwks(ISSUER, jwks)
+            Issuer::new(ISSUER)
+                .jwks(jwks)
                 .audience(ORIGIN)
                 .algorithms(algorithms.iter().copied())
         },
@@ -534,7 +535,7 @@ async fn five_algorithms_are_allowed_by_default(way: Way) {
         .map(|key| with(key.public(), &[("kid", json!(key.algorithm.as_str()))]))
         .collect();
     let api = way.api_with(
-        |_| Issuer::jwks(ISSUER, jwks(&public)).audience(ORIGIN),
+        |_| Issuer::new(ISSUER).jwks(jwks(&public)).audience(ORIGIN),
         |config| config,
     );
     for key in keys {

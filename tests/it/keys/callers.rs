@@ -240,7 +240,8 @@ async fn a_fetch_on_a_runtime_that_stands_still_is_given_up() {
     let url = server.url("/jwks");
     let api = Api::with(
         |_| {
-            Issuer::jwks_url(ISSUER, url)
+            Issuer::new(ISSUER)
+                .jwks_url(url)
                 .audience(ORIGIN)
                 .danger_allow_plain_http()
         },
@@ -276,7 +277,8 @@ async fn a_fetch_on_a_runtime_that_stands_still_is_given_up() {
 fn without_a_runtime_a_request_gets_503_and_the_log_says_why() {
     let log = Log::listen();
     let api = Api::new();
-    let tokens = Issuer::jwks_url(ISSUER, "http://127.0.0.1:9/jwks")
+    let tokens = Issuer::new(ISSUER)
+        .jwks_url("http://127.0.0.1:9/jwks")
         .audience(ORIGIN)
         .danger_allow_plain_http();
     let origin = PublicOrigin::new(ORIGIN).unwrap();

@@ -77,7 +77,7 @@ pub(super) fn unusable_keys(key: &JoseKey) -> Vec<(&'static str, Value)> {
 pub(super) fn api_with_keys(keys: &[Value]) -> Api {
     let set = json!({"keys": keys, "other": 1}).to_string();
     Api::with(
-        |_| Issuer::jwks(ISSUER, set).audience(ORIGIN),
+        |_| Issuer::new(ISSUER).jwks(set).audience(ORIGIN),
         |config| config,
     )
 }

@@ -213,7 +213,8 @@ impl Remote {
         let url = server.url("/jwks");
         let api = Api::with(
             |_| {
-                Issuer::jwks_url(ISSUER, url)
+                Issuer::new(ISSUER)
+                    .jwks_url(url)
                     .audience(ORIGIN)
                     .danger_allow_plain_http()
             },

@@ -39,7 +39,8 @@ impl Program {
     }
 
     fn tokens(&self) -> Issuer {
-        Issuer::jwks_url(ISSUER, self.server.url("/jwks"))
+        Issuer::new(ISSUER)
+            .jwks_url(self.server.url("/jwks"))
             .audience(ORIGIN)
             .danger_allow_plain_http()
             .fetched_keys(self.fetched.clone())
@@ -160,7 +161,7 @@ async fn another_place_has_nothing_of_it() {
         (program.server.url("/jwks?x"), 1),
         (program.server.url("/JWKS"), 1),
     ] {
-        let other = program.configure(shared(Issuer::jwks_url(ISSUER, url)));
+        let other = program.configure(shared(Issuer::new(ISSUER).jwks_url(url)));
         hits += requests;
         program.expect(&other, &token, OUT_OF_REACH, hits).await;
     }
@@ -224,7 +225,8 @@ async fn what_no_configuration_uses_is_forgotten() {
     // Issuers that come and go leave nothing behind.
     for i in 0..20 {
         let url = program.server.url(&format!("/{i}"));
-        let tokens = Issuer::jwks_url(ISSUER, url)
+        let tokens = Issuer::new(ISSUER)
+            .jwks_url(url)
             .audience(ORIGIN)
             .danger_allow_plain_http()
             .fetched_keys(program.fetched.clone());

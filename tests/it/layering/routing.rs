@@ -302,7 +302,7 @@ async fn patterns_of_a_table_begin_with_the_prefix_wherever_the_layer_stands() {
             .route("/open", get(calls.handler()))
             .route("/orders", get(calls.handler()))
     };
-    let layer = layer(&api).with_policies(table());
+    let layer = layer(&api).with_policy(table());
     let nest = |router: Router| Router::new().nest("/api", Router::new().nest("/v1", router));
     for router in [
         nest(routes().layer(layer.clone())),

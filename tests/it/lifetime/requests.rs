@@ -93,10 +93,10 @@ async fn the_settings_of_a_layer_may_be_made_in_any_order() {
         (api.layer().with_rejection_response(ProblemDetails))
             .with_policy(policy())
             .end_streams_at_expiry(),
-        (api.layer().end_streams_at_expiry().with_policies(table()))
+        (api.layer().end_streams_at_expiry().with_policy(table()))
             .with_rejection_response(ProblemDetails),
         (api.layer().end_streams_at_expiry().end_streams_at_expiry())
-            .with_policies(table())
+            .with_policy(table())
             .with_rejection_response(ProblemDetails),
     ] {
         let router = answering(ticking).layer(layer);

@@ -53,7 +53,7 @@ async fn a_policy_that_is_not_met_is_told_with_all_that_it_asks_for_and_its_rout
         .otherwise(Policy::deny())
         .build()
         .unwrap();
-    let router = orders(layer(&api).with_policies(table));
+    let router = orders(layer(&api).with_policy(table));
     let get = |path: &str, scope: &str| {
         let token = api.token().scope(scope).mint();
         api.client.get(&format!("{ORIGIN}{path}"), &token)
@@ -370,7 +370,7 @@ async fn a_report_has_what_a_rejection_has() {
         .route("/orders", Policy::report_only().require_scope("read"))
         .build()
         .unwrap();
-    let router = orders(layer(&api).with_policies(table));
+    let router = orders(layer(&api).with_policy(table));
     send(
         router.clone(),
         api.client.get(URL, &api.token().scope("x").mint()),

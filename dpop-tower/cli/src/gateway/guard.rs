@@ -78,8 +78,8 @@ impl Guard {
             let (layer, verifier) = match policies {
                 None => (layer, verifier),
                 Some(table) => (
-                    layer.with_policies(table.clone()),
-                    verifier.with_policies(table.clone()),
+                    layer.with_policy(table.clone()),
+                    verifier.with_policy(table.clone()),
                 ),
             };
             IssuerRoute {

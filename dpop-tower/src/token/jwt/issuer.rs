@@ -53,8 +53,8 @@ pub(super) fn check_jwks_url(issuer: &str, url: &str) -> Result<(), ConfigError>
     let is_below_the_url = below.len() < issuer.len() && below.starts_with('/');
     if is_below_the_url || (may_be_jwk_set(issuer) && !may_be_jwk_set(url)) {
         return reject(format!(
-            "the issuer {issuer_shown} and the address of its JWK Set, {shown}, are likely swapped: the \
-             issuer comes first"
+            "the issuer {issuer_shown} and the address of its JWK Set, {shown}, are likely swapped: \
+             `Issuer::new` takes what tokens have as `iss`"
         ));
     }
     if is_metadata(last_segment(url)) || url.contains("/.well-known/oauth-authorization-server/") {

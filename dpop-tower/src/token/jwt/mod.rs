@@ -21,7 +21,8 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 /// An issuer, and how its JWT access tokens are verified (RFC 9068).
 ///
 /// A token has to be signed with a key of the issuer, name the issuer and one of the configured
-/// audiences, be active, and have the `typ` `at+jwt`. The constructor determines where the keys come from.
+/// audiences, be active, and have the `typ` `at+jwt`. Its keys are found through its metadata
+/// ([`discover`](Self::discover)), or at the place that you name ([`new`](Self::new)).
 ///
 /// Verdicts are cached by the token's hash, so the signature of a token is verified once. A cached verdict
 /// ends with the token's `exp`, and as soon as the issuer withdraws the key that signed it.
@@ -44,6 +45,7 @@ pub struct Issuer {
 }
 
 enum Keys {
+    NotGiven,
     #[cfg(feature = "jwks")]
     Discover,
     #[cfg(feature = "jwks")]
@@ -53,8 +55,14 @@ enum Keys {
 }
 
 impl Issuer {
-    fn new(issuer: impl Into<String>, keys: Keys) -> Self {
-        let issuer = issuer.into();
+    /// Tokens of `issuer`, which is what they have as `iss`, to the letter. Its keys come from what is
+    /// called next: `jwks_url`, [`jwks_file`](Self::jwks_file) or [`jwks`](Self::jwks). Without any of
+    /// them building the configuration fails.
+    pub fn new(issuer: impl Into<String>) -> Self {
+        Self::with_keys(issuer.into(), Keys::NotGiven)
+    }
+
+    fn with_keys(issuer: String, keys: Keys) -> Self {
         Self {
             checks: parse::Checks {
                 issuer: issuer.clone(),
@@ -98,29 +106,39 @@ impl Issuer {
     /// and logged at `warn`.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[doc(alias = "discovery_url")]
+    #[doc(alias = "well_known")]
     pub fn discover(issuer: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Discover)
+        Self::with_keys(issuer.into(), Keys::Discover)
     }
 
-    /// Tokens of `issuer`, whose keys are at `url`; fetched as with [`discover`](Self::discover).
+    /// The issuer's keys are at `url`; fetched as with [`discover`](Self::discover).
     ///
-    /// Arguments that are likely swapped are an error when the configuration is built.
+    /// An address that is likely that of something else is an error when the configuration is built.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
-    pub fn jwks_url(issuer: impl Into<String>, url: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Url(url.into()))
+    #[doc(alias = "jwks_uri")]
+    #[must_use]
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.keys = Keys::Url(url.into());
+        self
     }
 
-    /// Reads the keys of `issuer` from a file that contains a JWK Set (RFC 7517 section 5).
+    /// Reads the issuer's keys from a file that contains a JWK Set (RFC 7517 section 5).
     ///
     /// The file is read once, when the configuration is built.
-    pub fn jwks_file(issuer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self::new(issuer, Keys::File(path.into()))
+    #[must_use]
+    pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.keys = Keys::File(path.into());
+        self
     }
 
-    /// Takes the keys of `issuer` as the JSON of a JWK Set (RFC 7517 section 5).
-    pub fn jwks(issuer: impl Into<String>, jwks: impl Into<String>) -> Self {
-        Self::new(issuer, Keys::Inline(jwks.into()))
+    /// Takes the issuer's keys as the JSON of a JWK Set (RFC 7517 section 5).
+    #[doc(alias = "jwk_set")]
+    #[must_use]
+    pub fn jwks(mut self, jwks: impl Into<String>) -> Self {
+        self.keys = Keys::Inline(jwks.into());
+        self
     }
 
     /// Adds a value that a token's `aud` may have, which is usually the identifier of this API.
@@ -128,6 +146,8 @@ impl Issuer {
     /// At least one is required, because a token for another API must not be accepted here (RFC 9068
     /// section 4).
     #[must_use]
+    #[doc(alias = "audiences")]
+    #[doc(alias = "aud")]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.checks.audiences.push(audience.into());
         self
@@ -144,6 +164,7 @@ impl Issuer {
     ///
     /// `exp` has no leeway. Defaults to 10 seconds.
     #[must_use]
+    #[doc(alias = "clock_skew")]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Setting::Plain(leeway);
         self
@@ -163,6 +184,7 @@ impl Issuer {
 
     /// Sets how many verdicts are cached, at least one. Defaults to 10,000.
     #[must_use]
+    #[doc(alias = "cache_size")]
     pub const fn cache_capacity(mut self, tokens: usize) -> Self {
         self.cache_capacity = tokens;
         self
@@ -254,6 +276,13 @@ impl Issuer {
                 })
         };
         let keys: Arc<dyn KeySource> = match &self.keys {
+            Keys::NotGiven => {
+                return Err(ConfigError::new(
+                    ConfigErrorKind::AccessTokens,
+                    "it is not said where the issuer's keys are: give `jwks_url`, `jwks_file` or `jwks` after \
+                     `Issuer::new`, or begin with `Issuer::discover`",
+                ));
+            }
             Keys::Inline(jwks) => fixed(jwks.as_bytes())?,
             Keys::File(path) => {
                 let jwks = std::fs::read(path).map_err(|error| {

@@ -526,7 +526,8 @@ async fn a_public_key_in_pem_is_no_hmac_secret(way: Way) {
     let jwks = json!({"keys": [key.public()]}).to_string();
     let trusting = way.api_with(
         |_| {
-            Issuer::jwks("https://issuer.test", jwks)
+            Issuer::new("https://issuer.test")
+                .jwks(jwks)
                 .audience(ORIGIN)
                 .algorithms(Algorithm::ALL)
         },

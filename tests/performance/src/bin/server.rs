@@ -54,7 +54,7 @@ fn layer(
     setup: &Setup,
     backend: impl dpop_tower::crypto::CryptoProvider,
 ) -> Result<DpopLayer, Error> {
-    let tokens = Issuer::jwks(setup.issuer.as_str(), setup.jwks.as_str());
+    let tokens = Issuer::new(setup.issuer.as_str()).jwks(setup.jwks.as_str());
     let tokens = tokens.audience(setup.audience.as_str());
     // All requests are those of one client.
     let room = NonZeroUsize::new(1_000_000).ok_or("it is more than nothing")?;

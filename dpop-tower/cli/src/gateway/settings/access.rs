@@ -162,8 +162,8 @@ fn tokens(
     let url = issuer.url.get_ref().as_str();
     let mut tokens = match (&issuer.jwks_url, &issuer.jwks_file) {
         (None, None) => Issuer::discover(url),
-        (Some(jwks), None) => Issuer::jwks_url(url, jwks.get_ref().as_str()),
-        (None, Some(file)) => Issuer::jwks_file(url, folder.join(file.get_ref())),
+        (Some(jwks), None) => Issuer::new(url).jwks_url(jwks.get_ref().as_str()),
+        (None, Some(file)) => Issuer::new(url).jwks_file(folder.join(file.get_ref())),
         (Some(_), Some(file)) => {
             let field = format!("issuer[{index}].jwks_file");
             return Err(source.error(file.span(), field, "there is a `jwks_url` already"));

@@ -1,0 +1,144 @@
+//! Why requests are rejected: one table for each part of a request, and what all of them come to on the
+//! wire.
+//!
+//! A table names each reason once, with its code, what the client learns and the words for it.
+
+use http::StatusCode;
+
+/// What a client learns about a rejection: the status and the error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
+    CredentialsMissing,
+    /// Nobody may do this, whatever their token: 403 without a challenge.
+    Forbidden,
+    /// `insufficient_scope`, 403 (RFC 6750 section 3.1).
+    InsufficientScope,
+    /// `insufficient_user_authentication`, 401 (RFC 9470 section 3).
+    InsufficientUserAuthentication,
+    /// `invalid_dpop_proof`, 401 (RFC 9449 section 7.1).
+    InvalidDpopProof,
+    /// `invalid_request`, 400 (RFC 6750 section 3.1).
+    InvalidRequest,
+    /// `invalid_token`, 401 (RFC 6750 section 3.1).
+    InvalidToken,
+    /// Keys or the replay store are out of reach, or the store is full: 503 without a challenge,
+    /// since no other credentials would help.
+    Unavailable,
+    /// `use_dpop_nonce`, 401 (RFC 9449 section 9).
+    UseDpopNonce,
+}
+
+impl RejectionKind {
+    /// The status of the response; a gRPC response has 200 and says it in `grpc-status`.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::Forbidden | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::CredentialsMissing
+            | Self::InsufficientUserAuthentication
+            | Self::InvalidDpopProof
+            | Self::InvalidToken
+            | Self::UseDpopNonce => StatusCode::UNAUTHORIZED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The `error` in the challenge.
+    pub const fn error_code(self) -> Option<&'static str> {
+        match self {
+            Self::CredentialsMissing | Self::Forbidden | Self::Unavailable => None,
+            Self::InsufficientScope => Some("insufficient_scope"),
+            Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
+            Self::InvalidDpopProof => Some("invalid_dpop_proof"),
+            Self::InvalidRequest => Some("invalid_request"),
+            Self::InvalidToken => Some("invalid_token"),
+            Self::UseDpopNonce => Some("use_dpop_nonce"),
+        }
+    }
+
+    /// The `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
+    pub const fn grpc_status(self) -> u8 {
+        match self {
+            Self::Forbidden | Self::InsufficientScope => 7,
+            Self::Unavailable => 14,
+            Self::CredentialsMissing
+            | Self::InsufficientUserAuthentication
+            | Self::InvalidDpopProof
+            | Self::InvalidRequest
+            | Self::InvalidToken
+            | Self::UseDpopNonce => 16,
+        }
+    }
+}
+
+/// Makes an enum of reasons from a table. An entry has the name, the code, the [`RejectionKind`] and the
+/// `error_description`, and after `logged as` the operator's words where they are others.
+macro_rules! reasons {
+    (
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $(
+                $(#[$doc:meta])*
+                $reason:ident = $code:literal, $kind:ident,
+                    $description:expr $(, logged as $log:literal)?;
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $reason,)+
+        }
+
+        impl $name {
+            /// All of them.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$reason),+];
+
+            /// A stable code in snake case, for logs and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $code,)+
+                }
+            }
+
+            /// What went wrong in a few words that are safe to send to the client: static, without
+            /// quotes or backslashes (RFC 6750 section 3).
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $description,)+
+                }
+            }
+        }
+
+        impl From<$name> for $crate::reason::RejectionKind {
+            fn from(reason: $name) -> Self {
+                match reason {
+                    $($name::$reason => Self::$kind,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$reason => $crate::reason::first!($($log,)? $description),)+
+                })
+            }
+        }
+    };
+}
+
+macro_rules! first {
+    ($first:expr $(, $other:expr)?) => {
+        $first
+    };
+}
+
+pub(crate) use {first, reasons};
+
+#[cfg(test)]
+mod tests;

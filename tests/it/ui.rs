@@ -1,0 +1,75 @@
+//! What the compiler says to users who give the wrong thing.
+//!
+//! It is asked directly, with the library that these tests are built with: a project of its own for each
+//! case would build the library again.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The library as it was built last, and the folder of what it depends on.
+fn library() -> (PathBuf, PathBuf) {
+    let test = env::current_exe().unwrap();
+    let folder = test.parent().unwrap().to_owned();
+    let is_library = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("libdpop_tower-") && name.ends_with(".rlib")
+    };
+    let entries = fs::read_dir(&folder).unwrap();
+    let libraries = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(is_library);
+    let built = |path: &PathBuf| path.metadata().unwrap().modified().unwrap();
+    (libraries.max_by_key(built).unwrap(), folder)
+}
+
+/// What the compiler says of this file, which has mistakes.
+fn mistakes(file: &Path) -> String {
+    let (library, dependencies) = library();
+    let output = tempfile::tempdir().unwrap();
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    let output = Command::new(rustc)
+        .args(["--edition=2024", "--crate-type=lib", "--emit=metadata"])
+        .arg("--out-dir")
+        .arg(output.path())
+        .arg("--extern")
+        .arg(format!("dpop_tower={}", library.display()))
+        .arg("-L")
+        .arg(format!("dependency={}", dependencies.display()))
+        .arg(file)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{told}");
+    told
+}
+
+/// Text with each run of white space as one space: notes are broken into lines.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_wall_says_what_to_give_instead() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui/walls.rs");
+    let (code, told) = (fs::read_to_string(&file).unwrap(), mistakes(&file));
+    let all = in_one_line(&told);
+    let mut count = 0;
+    for line in code.lines() {
+        let Some(expected) = line.trim().strip_prefix("//~ ") else {
+            continue;
+        };
+        count += 1;
+        let part = match expected.strip_prefix("note ") {
+            Some(note) => format!("note: {note}"),
+            None => expected.to_owned(),
+        };
+        assert!(all.contains(&part), "{part:?} is not in\n{told}");
+    }
+    assert_eq!(count, 3 * code.matches("\nfn ").count());
+    // Each function has one mistake, and the compiler counts no other.
+    let errors = told.matches("\nerror[").count() + usize::from(told.starts_with("error["));
+    assert_eq!(errors, code.matches("\nfn ").count(), "{told}");
+}
