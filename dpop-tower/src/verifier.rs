@@ -211,6 +211,11 @@ impl Verification {
         &self.rule
     }
 
+    /// Whether it is certain by now that the request will not pass.
+    pub(crate) fn is_rejected(&self) -> bool {
+        matches!(self.step, Step::Decided(Some(Err(_)))) && !self.rule.only_reports()
+    }
+
     pub(crate) const fn shape(&self) -> RequestShape {
         self.shape
     }

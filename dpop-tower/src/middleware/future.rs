@@ -42,8 +42,8 @@ pin_project! {
     enum State<S, B, F> {
         Verifying {
             verification: Verification,
-            // The service that was polled ready, and the request to call it with: taken when the verdict
-            // is there.
+            // The service that was polled ready, and the request to call it with, unless it is rejected
+            // already: taken when the verdict is there.
             held: Option<(S, Request<B>)>,
         },
         Inner {
@@ -97,12 +97,11 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) const fn new(inner: S, request: Request<B>, verification: Verification) -> Self {
+    pub(super) fn new(inner: S, request: Request<B>, verification: Verification) -> Self {
+        // Gives back what `poll_ready` reserved, whenever the future is polled.
+        let held = (!verification.is_rejected()).then_some((inner, request));
         Self {
-            state: State::Verifying {
-                verification,
-                held: Some((inner, request)),
-            },
+            state: State::Verifying { verification, held },
         }
     }
 
@@ -161,13 +160,13 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Verifying { verification, held } => {
                     let verdict = ready!(Pin::new(&mut *verification).poll(cx));
-                    let held = taken(held.take());
                     match verdict {
-                        Verdict::Admitted(admitted) => State::inner(held, admitted, verification),
+                        Verdict::Admitted(admitted) => {
+                            State::inner(taken(held.take()), admitted, verification)
+                        }
                         Verdict::Rejected(rejection) => {
-                            // Gives back what `poll_ready` reserved before the response, and with it
-                            // perhaps an idle connection, outlives it.
-                            drop(held);
+                            // Before the response, and with it perhaps an idle connection, outlives it.
+                            drop(held.take());
                             let response = verification.rule().respond(rejection);
                             return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                         }
