@@ -67,7 +67,8 @@ impl ExtAuthz {
 
     async fn verdict(&self, question: tonic::Request<CheckRequest>) -> CheckResponse {
         let settings = self.gateway.ext_authz();
-        if !settings.is_some_and(|settings| settings.askers.include(question.extensions())) {
+        if !settings.is_some_and(|settings| settings.trusted_proxies.include(question.extensions()))
+        {
             let peer = peer(question.extensions());
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `ext_authz.networks`");
             return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);

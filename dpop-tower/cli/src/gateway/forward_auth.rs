@@ -135,7 +135,8 @@ impl ForwardAuth {
     async fn verdict(&self, request: Request<Body>) -> Response<Body> {
         let peer = asked::peer(request.extensions());
         let settings = self.gateway.forward_auth();
-        let settings = settings.filter(|settings| settings.askers.include(request.extensions()));
+        let settings =
+            settings.filter(|settings| settings.trusted_proxies.include(request.extensions()));
         let Some(ForwardAuthSettings { proxy, .. }) = settings else {
             warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `forward_auth.networks`");
             return problem(StatusCode::FORBIDDEN);

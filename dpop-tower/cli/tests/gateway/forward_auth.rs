@@ -587,7 +587,7 @@ fn a_file_says_who_may_ask() {
     let alone = file("", "[forward_auth]\nlisten = '[::1]:1'\nproxy = 'caddy'\n").unwrap();
     assert!(alone.listen().is_none() && alone.upstream().is_none());
     assert_eq!(
-        alone.forward_auth().unwrap().askers,
+        alone.forward_auth().unwrap().trusted_proxies,
         TrustedProxies::loopback()
     );
     assert!(file("", "[ext_authz]\nlisten = '127.0.0.1:1'\n").is_ok());

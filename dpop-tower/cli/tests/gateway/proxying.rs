@@ -27,7 +27,7 @@ async fn method_path_query_and_body_go_on_byte_for_byte() {
         assert_eq!(seen.0["uri"], path);
         assert_eq!(seen.0["method"], "PATCH");
         assert_eq!(seen.0["body"], "bytes");
-        assert_eq!(seen.header("content-length"), Some("6"));
+        assert_eq!(seen.header("content-length"), Some("5"));
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ForwardAuthSettings {
     /// What asks.
     pub proxy: AskingProxy,
     /// Whose word on what was requested counts.
-    pub askers: TrustedProxies,
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Who asks over gRPC, and where.
@@ -28,7 +28,7 @@ pub struct ExtAuthzSettings {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Whose word on what was requested counts.
-    pub askers: TrustedProxies,
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Both are there, or neither is and somebody may ask.
@@ -62,7 +62,7 @@ pub(super) fn forward_auth(
             ProxyName::Traefik => AskingProxy::Traefik,
             ProxyName::Caddy => AskingProxy::Caddy,
         },
-        askers: askers(
+        trusted_proxies: trusted_proxies(
             "forward_auth",
             &asking.listen,
             asking.networks.as_ref(),
@@ -80,7 +80,7 @@ pub(super) fn ext_authz(
     };
     Ok(Some(ExtAuthzSettings {
         listen: *asking.listen.get_ref(),
-        askers: askers(
+        trusted_proxies: trusted_proxies(
             "ext_authz",
             &asking.listen,
             asking.networks.as_ref(),
@@ -89,7 +89,7 @@ pub(super) fn ext_authz(
     }))
 }
 
-fn askers(
+fn trusted_proxies(
     table: &str,
     listen: &Spanned<SocketAddr>,
     networks: Option<&Spanned<Vec<Spanned<String>>>>,
