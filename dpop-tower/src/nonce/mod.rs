@@ -2,8 +2,9 @@
 //!
 //! A nonce limits how far ahead of its use a proof can be made: without one, whoever has the key for
 //! a moment can sign proofs with an `iat` of tomorrow. They cost clients a round trip now and then,
-//! so they are off unless [`DpopConfigBuilder::nonces`](crate::DpopConfigBuilder::nonces) turns them
-//! on.
+//! so they are off unless [`DpopConfigBuilder::require_nonces`] turns them on.
+//!
+//! [`DpopConfigBuilder::require_nonces`]: crate::DpopConfigBuilder::require_nonces
 
 mod stateless;
 

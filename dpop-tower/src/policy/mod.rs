@@ -237,8 +237,8 @@ impl<S> Policy<S> {
         self.with(|requirements| requirements.scopes.push(scopes))
     }
 
-    /// The proof needs a nonce, also where [nonces](crate::DpopConfigBuilder::nonces) are off (RFC 9449
-    /// section 9).
+    /// The proof needs a nonce, also where [`require_nonces`](crate::DpopConfigBuilder::require_nonces) is
+    /// not set (RFC 9449 section 9).
     pub fn require_nonce(self) -> Policy<Draft> {
         self.with(|requirements| requirements.nonce = true)
     }

@@ -237,7 +237,7 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// use dpop_tower::{
     ///     future::MaybeReady,
     ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
-    ///     time::UnixTime,
+    ///     clock::UnixTime,
     /// };
     ///
     /// #[derive(Debug)]
