@@ -342,11 +342,11 @@ fn rows_that_can_never_count_are_named() {
         ),
         (
             one("/a", strict().max_proof_age(Duration::ZERO)),
-            "max_age is 0ns",
+            "max_proof_age is 0ns",
         ),
         (
             one("/a", strict().max_proof_age(Duration::from_millis(1500))),
-            "max_age is 1.5s",
+            "max_proof_age is 1.5s",
         ),
         (
             one("/a", strict().max_auth_age(Duration::from_millis(900))),
