@@ -12,7 +12,7 @@ pub use crate::proof::{NonceLife, NonceStatus};
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, crypto::CryptoProvider};
 
 /// Makes nonces and recognises them.
 ///
@@ -23,12 +23,12 @@ use crate::clock::UnixTime;
 /// honest client one more round trip, or all of them if it never stops.
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
     /// The nonce to hand out at `now`: one or more characters of RFC 9449 section 8.1 (visible ASCII
-    /// without `"` and `\`).
-    fn current(&self, now: UnixTime) -> String;
+    /// without `"` and `\`). `crypto` is the backend of the configuration.
+    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String;
 
     /// What becomes of a proof with this nonce at `now`. Its length is bounded, its content is
     /// whatever the caller wrote.
-    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
+    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus;
 
     /// The life of a nonce that [`check`](Self::check) accepts, if there is a time in it; see
     /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat). By
@@ -51,12 +51,12 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
-    fn current(&self, now: UnixTime) -> String {
-        (**self).current(now)
+    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
+        (**self).current(now, crypto)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
-        (**self).check(nonce, now)
+    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
+        (**self).check(nonce, now, crypto)
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
