@@ -19,7 +19,7 @@ use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, ResponseBody,
     clock::{SystemClock, TimeSource as _},
     crypto::{AwsLcRs, CryptoProvider, Josekit},
-    jwk::PublicJwk,
+    jwk::{PublicJwk, Thumbprint},
     proof::{Ath, Htu, ProofContext, ProofVerifier},
     replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::{KeyKind, TestClient, TestIssuer},
@@ -74,18 +74,25 @@ fn parsing(criterion: &mut Criterion) {
     let policy = ProofVerifier::default()
         .danger_max_age(Duration::from_secs(3600))
         .unwrap();
-    let ath = Ath::of(&token);
+    let ath = Ath::of(&token, &AwsLcRs);
     let mut group = criterion.benchmark_group("parsing");
-    group.bench_function("ath", |b| b.iter(|| Ath::of(black_box(&token))));
+    for (backend, crypto) in backends() {
+        group.bench_function(format!("ath, {backend}"), |b| {
+            b.iter(|| Ath::of(black_box(&token), &crypto));
+        });
+    }
     group.bench_function("htu", |b| b.iter(|| Htu::parse(black_box(URL))));
     group.bench_function("key and thumbprint", |b| {
-        b.iter(|| PublicJwk::from_json(black_box(JWK)));
+        b.iter(|| {
+            let key = PublicJwk::from_json(black_box(JWK)).unwrap();
+            Thumbprint::of(&key, &AwsLcRs)
+        });
     });
     group.bench_function("proof, all but the signature", |b| {
         b.iter(|| {
             let context = ProofContext::new(&Method::GET, &htu, SystemClock.now());
             policy
-                .check(black_box(&proof), &context.access_token(ath))
+                .check(black_box(&proof), &context.access_token(ath), &AwsLcRs)
                 .unwrap()
         });
     });
@@ -105,7 +112,7 @@ fn replay(criterion: &mut Criterion) {
             client[..8].copy_from_slice(&(count % 1_000).to_le_bytes());
             let now = start.saturating_add(Duration::from_secs(count / 10_000));
             let expires_at = now.saturating_add(Duration::from_secs(75));
-            let key = ReplayKey::new(client, &count.to_string());
+            let key = ReplayKey::new(client, &count.to_string(), &AwsLcRs);
             pin!(store.check_and_insert(key, expires_at, now))
                 .poll(&mut Context::from_waker(Waker::noop()))
         });

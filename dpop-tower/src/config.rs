@@ -3,13 +3,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
+    cache::Cache,
     clock::{SystemClock, TimeSource, UnixTime},
-    crypto::{Algorithm, CryptoProvider, KeyCache, check_algorithms},
+    crypto::{Algorithm, CryptoProvider, PreparedKey, check_algorithms, check_hashes},
     error::{ConfigError, ConfigErrorKind},
+    jwk::Thumbprint,
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Draft, Mode, Policy},
     proof::{ProofVerifier, Setting},
-    replay::{MemoryReplayStore, ReplayStore, SeenProofs, UsedProofs},
+    replay::{MemoryReplayStore, ReplayStore, UsedProofs},
     target::{IntoTarget, Target, TargetUri},
     token::{IntoTokens, TokenVerifier, Tokens},
 };
@@ -17,6 +19,12 @@ use crate::{
 const PROOF_KEYS: usize = 10_000;
 
 const SEEN_PROOFS: usize = 100_000;
+
+/// A proof, by the SHA-256 hash of its text: header, claims and signature.
+pub(crate) type ProofDigest = [u8; 32];
+
+/// Proofs whose signature is valid. Everything else about them has to be checked again.
+pub(crate) type SeenProofs = Cache<ProofDigest, ()>;
 
 /// As old as a proof can be without a setter that has `danger` in its name.
 const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
@@ -47,9 +55,12 @@ pub(crate) struct Settings {
     pub(crate) tokens: Arc<dyn TokenVerifier>,
     pub(crate) proof: ProofVerifier,
     pub(crate) crypto: Arc<dyn CryptoProvider>,
-    pub(crate) proof_keys: KeyCache,
+    /// Parsed keys that have proved a bound token, which a stranger has not got. Parsing one costs
+    /// OpenSSL as much as two signatures.
+    pub(crate) proof_keys: Cache<(Thumbprint, Algorithm), PreparedKey>,
     pub(crate) replay: UsedProofs,
-    /// Where a proof may be used again, those whose signature need not be checked again.
+    /// Where a proof may be used again, those whose signature need not be checked again. Each has
+    /// proved a bound token.
     pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
     /// Whether every proof needs a nonce, and not only where a policy says so.
@@ -99,7 +110,7 @@ impl Settings {
     /// The nonce to hand out now, where this policy needs or offers one.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
         (self.needs_nonce(policy) || policy.requirements().offers_nonce())
-            .then(|| self.nonces.current(self.clock.now()))
+            .then(|| self.nonces.current(self.clock.now(), &*self.crypto))
     }
 }
 
@@ -305,6 +316,7 @@ impl DpopConfigBuilder {
                 "no crypto backend: enable the feature `josekit` or `aws-lc-rs`, or give one with `crypto`",
             )
         })?;
+        check_hashes(&*crypto)?;
         check_algorithms(self.proof.allowed_algorithms(), &*crypto)?;
         let policy = self.policy.build()?;
         let algorithms = self.proof.allowed_algorithms();
@@ -374,7 +386,7 @@ impl DpopConfigBuilder {
             tokens,
             proof,
             crypto,
-            proof_keys: KeyCache::new(PROOF_KEYS),
+            proof_keys: Cache::new(PROOF_KEYS),
             replay,
             seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,

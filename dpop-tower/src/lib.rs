@@ -84,6 +84,7 @@
     )
 )]
 
+mod cache;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]

@@ -25,13 +25,13 @@ pub use self::{admitted::Admitted, head::RequestHead, report::Report};
 pub(crate) use self::{admitted::write_nonce, rule::Rule, rules::Rules, shape::RequestShape};
 use crate::{
     clock::UnixTime,
-    config::{DpopConfig, Settings},
+    config::{DpopConfig, ProofDigest, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
     future::MaybeReady,
     policy::{LayerPolicy, Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection, RejectionResponse},
-    replay::{Freshness, ProofDigest, ReplayKey, SeenProofs, StoreError},
+    replay::{Freshness, ReplayKey, StoreError},
     target::TargetRequest,
     token::{
         BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
@@ -296,7 +296,7 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
     }
     let credentials = Credentials::from_headers(request.headers)?;
     let now = config.clock.now();
-    let ath = Ath::of(credentials.token);
+    let ath = Ath::of(credentials.token, &*config.crypto);
     let token = PresentedToken::new(credentials.token, ath);
     match (credentials.scheme, policy.mode()) {
         (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
@@ -332,7 +332,7 @@ fn check_proof(
         .target
         .expected(target)
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
-    let check_nonce = |nonce: &str| config.nonces.check(nonce, now);
+    let check_nonce = |nonce: &str| config.nonces.check(nonce, now, &*config.crypto);
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
     let context = if config.needs_nonce(policy) {
         context.require_nonce(&check_nonce)
@@ -348,7 +348,7 @@ fn check_proof(
     };
     let proof = config
         .proof
-        .check(text, &context)
+        .check(text, &context, &*config.crypto)
         .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
     let (_, leeway) = config.proof.window();
     policy
@@ -357,7 +357,7 @@ fn check_proof(
     let digest = config
         .seen_proofs
         .as_ref()
-        .map(|_| SeenProofs::digest(text));
+        .map(|_| config.crypto.sha256(&[text.as_bytes()]));
     Ok(Candidate { proof, digest })
 }
 
@@ -383,7 +383,7 @@ fn prove_possession(
     }
     let reusable = config.seen_proofs.as_ref().zip(digest);
     let algorithm = proof.algorithm();
-    let is_known = reusable.is_some_and(|(seen, digest)| seen.contains(&digest));
+    let is_known = reusable.is_some_and(|(seen, digest)| seen.get(&digest).is_some());
     let proof = if is_known {
         proof.with_known_signature()
     } else {
@@ -396,13 +396,15 @@ fn prove_possession(
     let check = match reusable {
         Some((seen, digest)) => {
             if !is_known {
-                seen.insert(digest);
+                seen.insert(digest, ());
             }
             MaybeReady::ready(Ok(Freshness::Fresh))
         }
-        None => config
-            .replay
-            .check_and_insert(replay_key(&proof, &token), proof.issued_at(), now),
+        None => config.replay.check_and_insert(
+            replay_key(config, &proof, &token),
+            proof.issued_at(),
+            now,
+        ),
     };
     let facts = ProofFacts {
         algorithm,
@@ -414,9 +416,10 @@ fn prove_possession(
 }
 
 /// The proof's identity, and whose share of the replay store it counts to.
-fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
-    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti());
-    match token.claims().subject_digest() {
+fn replay_key(config: &Settings, proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
+    let crypto = &*config.crypto;
+    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), crypto);
+    match token.claims().subject_digest(crypto) {
         Some(digest) => key.of_subject(digest),
         None => key,
     }
@@ -425,7 +428,7 @@ fn replay_key(proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
 /// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
 fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
     let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
-    let known_key = config.proof_keys.get(&thumbprint, algorithm);
+    let known_key = config.proof_keys.get(&(thumbprint, algorithm));
     let is_new = known_key.is_none();
     let key = match known_key {
         Some(key) => key,
@@ -433,7 +436,7 @@ fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<Verifie
     };
     let proof = proof.verify_signature(&key)?;
     if is_new {
-        config.proof_keys.insert(thumbprint, algorithm, key);
+        config.proof_keys.insert((thumbprint, algorithm), key);
     }
     Ok(proof)
 }

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 /// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["clock", "error", "future", "header", "reason"]),
+    (
+        0,
+        &["cache", "clock", "error", "future", "header", "reason"],
+    ),
     (1, &["crypto", "jose", "jwk", "proof"]),
     (2, &["keys", "nonce", "replay", "token"]),
     (

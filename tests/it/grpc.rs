@@ -5,6 +5,7 @@ use std::{str::FromStr as _, time::Duration};
 use dpop_tower::{
     DpopLayer, Policy, PolicyTable,
     clock::TimeSource as _,
+    crypto::AwsLcRs,
     grpc::RequestExt as _,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
 };
@@ -166,7 +167,7 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
         .unwrap()
         .to_str()
         .unwrap();
-    assert_eq!(nonce, nonces().current(api.clock.now()));
+    assert_eq!(nonce, nonces().current(api.clock.now(), &AwsLcRs));
 
     let with_nonce = || {
         let token = api.token().mint();
@@ -183,7 +184,7 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
         .unwrap()
         .to_str()
         .unwrap();
-    assert_eq!(renewed, nonces().current(api.clock.now()));
+    assert_eq!(renewed, nonces().current(api.clock.now(), &AwsLcRs));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod grpc;
 mod grpc_policies;
 mod grpc_streams;
 mod grpc_web;
+mod hashes;
 mod hostile;
 mod keys;
 mod layer;

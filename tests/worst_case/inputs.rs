@@ -11,7 +11,9 @@ use std::{
 use dpop_tower::{
     DpopConfig, DpopLayer, Issuer, PublicOrigin,
     clock::{ManualClock, UnixTime},
-    crypto::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
+    crypto::{
+        Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey,
+    },
     jwk::PublicJwk,
     nonce::{NonceSecret, NonceSource as _, NonceStatus, StatelessNonces},
     proof::{Htu, Origin, ProofContext, ProofVerifier},
@@ -153,7 +155,7 @@ fn proof(reader: &'static str, shape: &'static str, proof: String, rejected: boo
     Case::new(reader, shape, proof.len(), move || {
         let htu = Htu::parse(URL).unwrap();
         let context = ProofContext::new(&Method::GET, &htu, NOW);
-        let result = ProofVerifier::default().check(&proof, &context);
+        let result = ProofVerifier::default().check(&proof, &context, &AwsLcRs);
         assert_eq!(result.is_err(), rejected);
     })
 }
@@ -174,7 +176,7 @@ fn texts(len: usize) -> Vec<Case> {
     let nonces = StatelessNonces::new(NonceSecret::new([7; 32]).unwrap());
     let nonce = "A".repeat(len);
     cases.push(Case::new("nonce", "long", len, move || {
-        assert_eq!(nonces.check(&nonce, NOW), NonceStatus::Unknown);
+        assert_eq!(nonces.check(&nonce, NOW, &AwsLcRs), NonceStatus::Unknown);
     }));
     cases
 }
@@ -328,6 +330,14 @@ impl CryptoProvider for NoSignature {
 
     fn prepare(&self, _: &PublicJwk, _: Algorithm) -> Result<PreparedKey, InvalidKey> {
         Ok(Arc::new(*self))
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        AwsLcRs.sha256(parts)
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        AwsLcRs.hmac_sha256(key, parts)
     }
 }
 

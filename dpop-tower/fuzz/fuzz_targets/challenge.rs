@@ -11,7 +11,7 @@ use challenge::Challenge;
 use dpop_tower::{
     DpopConfig, DpopLayer, Policy, PublicOrigin, ResponseBody,
     clock::{ManualClock, UnixTime},
-    crypto::Algorithm,
+    crypto::{Algorithm, CryptoProvider},
     future::MaybeReady,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
@@ -29,11 +29,11 @@ use libfuzzer_sys::fuzz_target;
 struct Nonces(String);
 
 impl NonceSource for Nonces {
-    fn current(&self, _: UnixTime) -> String {
+    fn current(&self, _: UnixTime, _: &dyn CryptoProvider) -> String {
         self.0.clone()
     }
 
-    fn check(&self, _: &str, _: UnixTime) -> NonceStatus {
+    fn check(&self, _: &str, _: UnixTime, _: &dyn CryptoProvider) -> NonceStatus {
         NonceStatus::Unknown
     }
 }

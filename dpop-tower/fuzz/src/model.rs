@@ -2,6 +2,7 @@
 
 use dpop_tower::{
     clock::UnixTime,
+    crypto::AwsLcRs,
     nonce::{NonceSource as _, StatelessNonces},
 };
 use http::{HeaderValue, Request};
@@ -91,7 +92,7 @@ impl Rules<'_> {
         require(payload_text("ath") == Some(&ath), "ath")?;
         if let Some(nonces) = self.nonces {
             let known = [-NONCE_PERIOD, 0, NONCE_PERIOD]
-                .map(|age| nonces.current(UnixTime::from_secs(self.now + age)));
+                .map(|age| nonces.current(UnixTime::from_secs(self.now + age), &AwsLcRs));
             let nonce = payload_text("nonce").ok_or("a nonce")?;
             require(known.iter().any(|known| known == nonce), "the nonce")?;
         }

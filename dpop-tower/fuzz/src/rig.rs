@@ -1,4 +1,4 @@
-//! A layer in front of a service, without sockets, runtime, time or cryptography.
+//! A layer in front of a service, without sockets, runtime, time or signatures.
 
 use std::{
     convert::Infallible,
@@ -10,7 +10,7 @@ use std::{
 
 use dpop_tower::{
     BearerToken, BoundToken, DpopLayer, Report, ResponseBody,
-    crypto::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
+    crypto::{Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
     jwk::PublicJwk,
 };
 use http::{Request, Response};
@@ -60,6 +60,14 @@ impl CryptoProvider for Signatures {
 
     fn prepare(&self, _: &PublicJwk, _: Algorithm) -> Result<PreparedKey, InvalidKey> {
         Ok(Arc::new(*self))
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        AwsLcRs.sha256(parts)
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        AwsLcRs.hmac_sha256(key, parts)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, sync::LazyLock};
 use dpop_tower::{
     DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin,
     clock::{ManualClock, UnixTime},
+    crypto::AwsLcRs,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     replay::MemoryReplayStore,
 };
@@ -355,7 +356,7 @@ impl Session {
         if let Some(nonces) = &self.nonces {
             for (name, periods) in NONCES {
                 let then = UnixTime::from_secs(self.now + periods * NONCE_PERIOD);
-                text = text.replace(name, &nonces.current(then));
+                text = text.replace(name, &nonces.current(then, &AwsLcRs));
             }
         }
         text

@@ -1,13 +1,19 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use ::aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
-    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+use ::aws_lc_rs::{
+    digest, hmac,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+        EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    },
 };
 
-use super::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey};
+use super::{
+    Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey,
+    prepared::prepared,
+};
 use crate::jwk::{KeyParameters, PublicJwk};
 
 /// The `aws-lc-rs` backend: AWS-LC.
@@ -28,20 +34,41 @@ impl CryptoProvider for AwsLcRs {
             return Err(InvalidKey);
         }
         let public_key = match key.parameters() {
-            KeyParameters::Ec { x, y, .. } => {
-                // SEC 1 section 2.3.3, uncompressed; the JWK's coordinates have their full length.
-                let point = [&[4], &**x, &**y].concat();
-                ParsedPublicKey::new(ecdsa(algorithm).ok_or(InvalidKey)?, point)
+            KeyParameters::Ec { point, .. } => {
+                ParsedPublicKey::new(ecdsa(algorithm).ok_or(InvalidKey)?, point.as_uncompressed())
             }
             KeyParameters::Ed25519 { x } => ParsedPublicKey::new(&ED25519, x),
             KeyParameters::Rsa { n, e } => RsaPublicKeyComponents { n, e }
                 .to_parsed_public_key(rsa(algorithm).ok_or(InvalidKey)?),
         };
-        Ok(Arc::new(Key {
-            public_key: public_key.map_err(|_| InvalidKey)?,
+        let public_key = public_key.map_err(|_| InvalidKey)?;
+        let parsed = Key {
+            public_key,
             algorithm,
-            signature_len: key.signature_len(),
-        }))
+        };
+        Ok(prepared(parsed, key))
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let digest = match parts {
+            [whole] => digest::digest(&digest::SHA256, whole),
+            parts => {
+                let mut context = digest::Context::new(&digest::SHA256);
+                parts.iter().for_each(|part| context.update(part));
+                context.finish()
+            }
+        };
+        bytes.copy_from_slice(digest.as_ref());
+        bytes
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+        parts.iter().for_each(|part| context.update(part));
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.sign().as_ref());
+        bytes
     }
 }
 
@@ -70,16 +97,10 @@ const fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
 struct Key {
     public_key: ParsedPublicKey,
     algorithm: Algorithm,
-    signature_len: usize,
 }
 
 impl VerifyingKey for Key {
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        // RFC 8017 section 8.2.2 step 1 and RFC 7518 section 3.4 fix the length, so that it does not
-        // depend on how strict a backend is.
-        if signature.len() != self.signature_len {
-            return Err(InvalidSignature);
-        }
         self.public_key
             .verify_sig(message, signature)
             .map_err(|_| InvalidSignature)

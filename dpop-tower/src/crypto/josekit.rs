@@ -1,12 +1,21 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::OnceLock};
 
 use ::josekit::{
     JoseError,
     jwk::Jwk,
     jws::{ES256, ES384, ES512, EdDSA, JwsVerifier, PS256, PS384, PS512, RS256, RS384, RS512},
 };
+use openssl::{
+    error::ErrorStack,
+    hash::{Hasher, MessageDigest},
+    pkey::PKey,
+    sign::Signer,
+};
 
-use super::{Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey};
+use super::{
+    Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey,
+    prepared::prepared,
+};
 use crate::{
     jose::base64url,
     jwk::{KeyParameters, PublicJwk},
@@ -29,23 +38,69 @@ impl CryptoProvider for Josekit {
             return Err(InvalidKey);
         }
         let verifier = verifier(&jwk(key)?, algorithm).map_err(|_| InvalidKey)?;
-        Ok(Arc::new(Key {
-            verifier,
-            signature_len: key.signature_len(),
-        }))
+        Ok(prepared(Key { verifier }, key))
     }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        or_panic(sha256(parts))
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        or_panic(hmac_sha256(key, parts))
+    }
+}
+
+/// With OpenSSL's high-level functions, which ask the provider that the program has set up, such as the
+/// FIPS one. The others, in `openssl::sha`, hash on their own and hide errors.
+fn sha256(parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
+    // To look a hash function up takes longer than to use it.
+    static FOUND: OnceLock<Hasher> = OnceLock::new();
+    let mut hasher = match FOUND.get() {
+        Some(hasher) => hasher.clone(),
+        None => {
+            let hasher = Hasher::new(MessageDigest::sha256())?;
+            FOUND.get_or_init(|| hasher).clone()
+        }
+    };
+    for part in parts {
+        hasher.update(part)?;
+    }
+    let digest = hasher.finish()?;
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(&digest);
+    Ok(bytes)
+}
+
+fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
+    // OpenSSL takes no empty key. HMAC fills every key up with zeros (FIPS 198-1 section 4).
+    let key = PKey::hmac(if key.is_empty() { &[0] } else { key })?;
+    let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
+    for part in parts {
+        signer.update(part)?;
+    }
+    let mut bytes = [0; 32];
+    signer.sign(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "what stands in for a hash would be the same for many inputs"
+)]
+fn or_panic(hash: Result<[u8; 32], ErrorStack>) -> [u8; 32] {
+    hash.expect("OpenSSL has memory and a provider of SHA-256")
 }
 
 /// Only the required members are handed on: josekit would also obey `use`, `key_ops` and `alg`,
 /// which in a proof the caller writes.
 fn jwk(key: &PublicJwk) -> Result<Jwk, InvalidKey> {
     let (kty, members): (_, Vec<(&str, String)>) = match key.parameters() {
-        KeyParameters::Ec { curve, x, y } => (
+        KeyParameters::Ec { curve, point } => (
             "EC",
             vec![
                 ("crv", curve.as_str().to_owned()),
-                ("x", base64url::encode(x)),
-                ("y", base64url::encode(y)),
+                ("x", base64url::encode(point.x())),
+                ("y", base64url::encode(point.y())),
             ],
         ),
         KeyParameters::Ed25519 { x } => (
@@ -82,16 +137,10 @@ fn verifier(jwk: &Jwk, algorithm: Algorithm) -> Result<Box<dyn JwsVerifier>, Jos
 
 struct Key {
     verifier: Box<dyn JwsVerifier>,
-    signature_len: usize,
 }
 
 impl VerifyingKey for Key {
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        // RFC 8017 section 8.2.2 step 1 and RFC 7518 section 3.4 fix the length; OpenSSL would take
-        // some RSA signatures that lack their leading zeros.
-        if signature.len() != self.signature_len {
-            return Err(InvalidSignature);
-        }
         self.verifier
             .verify(message, signature)
             .map_err(|_| InvalidSignature)

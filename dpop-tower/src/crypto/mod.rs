@@ -1,4 +1,4 @@
-//! Signature algorithms and the backends that verify them.
+//! Signature algorithms, and the backends that verify signatures and hash.
 //!
 //! A backend is a value given to the configuration, never a build-time switch: the features `josekit`
 //! and `aws-lc-rs` only add one each. With both, `Josekit` is the default. Nothing here implements
@@ -6,13 +6,17 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc_rs;
-mod cache;
+mod hash;
 #[cfg(feature = "josekit")]
 mod josekit;
+#[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+mod prepared;
+#[cfg(test)]
+pub(crate) mod pure_rust;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use self::aws_lc_rs::AwsLcRs;
-pub(crate) use self::cache::KeyCache;
+pub(crate) use self::hash::check_hashes;
 #[cfg(feature = "josekit")]
 pub use self::josekit::Josekit;
 
@@ -24,7 +28,11 @@ use crate::{
     jwk::PublicJwk,
 };
 
-/// A crypto backend: turns a public key into something that verifies signatures.
+/// A crypto backend: turns a public key into something that verifies signatures, and hashes.
+///
+/// Every hash and every MAC of a configuration comes from its backend, so a program with a validated
+/// cryptographic module computes them there and nowhere else. There is no other implementation to
+/// fall back to: each method is required.
 ///
 /// # Security
 ///
@@ -32,7 +40,12 @@ use crate::{
 /// provokes it act with a stolen token; a false negative only rejects a good request. Reject what
 /// is odd: points off their curve, signatures of another length, keys that do not fit.
 ///
-/// Verification runs inline on the executor, so it should take well under a millisecond.
+/// A hash identifies an access token, a key and a proof. Two inputs with the same hash count as the same, so
+/// an attacker who finds such a pair acts as somebody else.
+/// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) rejects a backend that fails known
+/// answers.
+///
+/// Everything runs inline on the executor, so it should take well under a millisecond.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no crypto backend",
     label = "does not implement `CryptoProvider`",
@@ -52,6 +65,20 @@ pub trait CryptoProvider: fmt::Debug + Send + Sync + 'static {
     /// (such as a point that is not on its curve), or the backend does not support it. A backend that
     /// cannot tell whether the key is valid must verify nothing with one that is not.
     fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey>;
+
+    /// SHA-256 (FIPS 180-4) over `parts`, one after the other as if they were one message.
+    ///
+    /// # Panics
+    ///
+    /// If the backend cannot hash, for lack of memory say. It must not return anything else instead.
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32];
+
+    /// HMAC-SHA-256 (FIPS 198-1) over `parts`, one after the other, under a key of any length.
+    ///
+    /// # Panics
+    ///
+    /// As [`sha256`](Self::sha256).
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32];
 }
 
 impl<T: CryptoProvider + ?Sized> CryptoProvider for Arc<T> {
@@ -61,6 +88,14 @@ impl<T: CryptoProvider + ?Sized> CryptoProvider for Arc<T> {
 
     fn prepare(&self, key: &PublicJwk, algorithm: Algorithm) -> Result<PreparedKey, InvalidKey> {
         (**self).prepare(key, algorithm)
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        (**self).sha256(parts)
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        (**self).hmac_sha256(key, parts)
     }
 }
 
@@ -134,6 +169,14 @@ mod tests {
 
         fn prepare(&self, _: &PublicJwk, _: Algorithm) -> Result<PreparedKey, InvalidKey> {
             Err(InvalidKey)
+        }
+
+        fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+            pure_rust::PureRust.sha256(parts)
+        }
+
+        fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+            pure_rust::PureRust.hmac_sha256(key, parts)
         }
     }
 

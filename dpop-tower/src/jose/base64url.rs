@@ -24,10 +24,17 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     // The decoder's own length check is an estimate, so the count is compared as well.
-    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-        Ok(written) if written == N => Some(bytes),
-        _ => None,
-    }
+    (decode_into(text, &mut bytes)? == N).then_some(bytes)
+}
+
+/// Decodes at most as many bytes as there is room for, and returns how many.
+pub(crate) fn decode_into(text: &str, bytes: &mut [u8]) -> Option<usize> {
+    URL_SAFE_NO_PAD.decode_slice(text, bytes).ok()
+}
+
+/// Decodes to the end of `bytes`.
+pub(crate) fn decode_onto(text: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    URL_SAFE_NO_PAD.decode_vec(text, bytes).ok()
 }
 
 /// Decodes base64 in any of its spellings: either alphabet, with padding or without, with a loose
@@ -40,6 +47,11 @@ pub(crate) fn decode_any_spelling(text: &str) -> Option<Vec<u8>> {
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Encodes to the end of `text`.
+pub(crate) fn encode_onto(bytes: &[u8], text: &mut String) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
 #[cfg(test)]

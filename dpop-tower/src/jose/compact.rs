@@ -5,9 +5,10 @@ use super::{base64url, json::Object};
 /// A compact JWS, cut and decoded; nothing about it is verified.
 pub(crate) struct CompactJws<'a> {
     signing_input: &'a str,
-    header: Vec<u8>,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    /// Header, payload and signature, in one piece of memory.
+    decoded: Vec<u8>,
+    payload: usize,
+    signature: usize,
 }
 
 impl<'a> CompactJws<'a> {
@@ -16,12 +17,19 @@ impl<'a> CompactJws<'a> {
     pub(crate) fn decode(text: &'a str) -> Option<Self> {
         let (signing_input, signature) = text.rsplit_once('.')?;
         let (header, payload) = signing_input.split_once('.')?;
+        // What is decoded is shorter than the text.
+        let mut decoded = Vec::with_capacity(text.len());
+        let mut append = |part| {
+            base64url::decode_onto(part, &mut decoded)?;
+            Some(decoded.len())
+        };
         // A fourth part (JWE has five) leaves a dot in `payload`, which is not base64url.
+        let (payload, signature, _) = (append(header)?, append(payload)?, append(signature)?);
         Some(Self {
             signing_input,
-            header: base64url::decode(header)?,
-            payload: base64url::decode(payload)?,
-            signature: base64url::decode(signature)?,
+            decoded,
+            payload,
+            signature,
         })
     }
 
@@ -31,15 +39,15 @@ impl<'a> CompactJws<'a> {
     }
 
     pub(crate) fn header(&self) -> Option<Object<'_>> {
-        Object::parse(&self.header)
+        Object::parse(self.decoded.get(..self.payload)?)
     }
 
     pub(crate) fn payload(&self) -> Option<Object<'_>> {
-        Object::parse(&self.payload)
+        Object::parse(self.decoded.get(self.payload..self.signature)?)
     }
 
-    pub(crate) fn into_signature(self) -> Vec<u8> {
-        self.signature
+    pub(crate) fn signature(&self) -> &[u8] {
+        self.decoded.get(self.signature..).unwrap_or_default()
     }
 }
 
@@ -54,7 +62,7 @@ mod tests {
         assert_eq!(jws.signing_input(), "eyJoIjoxfQ.eyJwIjoyfQ");
         assert!(jws.header().unwrap().contains("h"));
         assert!(jws.payload().unwrap().contains("p"));
-        assert_eq!(jws.into_signature(), [0, 1, 2]);
+        assert_eq!(jws.signature(), [0, 1, 2]);
     }
 
     #[test]

@@ -44,14 +44,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A `NumericDate` (RFC 7519 section 2), a fraction cut towards the past.
-    pub(crate) fn as_numeric_date(&self) -> Option<UnixTime> {
-        match self {
-            Value::Number(number) => numeric_date(number),
-            _ => None,
-        }
-    }
-
     pub(crate) fn into_json(self) -> serde_json::Value {
         match self {
             Value::Null => serde_json::Value::Null,
@@ -64,8 +56,48 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Members by name, of an object that was just parsed or of one that has left its text.
+pub(crate) trait Members {
+    /// `None` without such a member, and `Some(None)` if it is no number.
+    fn number(&self, name: &str) -> Option<Option<&Number>>;
+}
+
+impl Members for Object<'_> {
+    fn number(&self, name: &str) -> Option<Option<&Number>> {
+        self.get(name).map(|value| match value {
+            Value::Number(number) => Some(number),
+            _ => None,
+        })
+    }
+}
+
+impl Members for serde_json::Map<String, serde_json::Value> {
+    fn number(&self, name: &str) -> Option<Option<&Number>> {
+        self.get(name).map(serde_json::Value::as_number)
+    }
+}
+
+/// The member of that name is no date.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InvalidDate(pub(crate) &'static str);
+
+/// A `NumericDate` (RFC 7519 section 2), a fraction cut towards the past. One of the wrong JSON type is
+/// an error, never "absent".
+pub(crate) fn date(
+    members: &impl Members,
+    name: &'static str,
+) -> Result<Option<UnixTime>, InvalidDate> {
+    match members.number(name) {
+        None => Ok(None),
+        Some(number) => match number.and_then(numeric_date) {
+            Some(date) => Ok(Some(date)),
+            None => Err(InvalidDate(name)),
+        },
+    }
+}
+
 /// Seconds since the epoch, if `number` is one that every JSON implementation reads alike.
-pub(crate) fn numeric_date(number: &Number) -> Option<UnixTime> {
+fn numeric_date(number: &Number) -> Option<UnixTime> {
     if let Some(secs) = number.as_i64() {
         return Some(UnixTime::from_secs(secs));
     }
@@ -447,20 +479,20 @@ mod tests {
 
     #[test]
     fn numeric_dates_are_numbers_and_saturate() {
-        let date = |text: &str| {
+        let read = |text: &str| {
             let text = format!("{{\"t\":{text}}}");
             Object::parse(text.as_bytes())
-                .and_then(|o| o.get("t").and_then(Value::as_numeric_date))
+                .and_then(|object| date(&object, "t").ok()?)
                 .map(UnixTime::as_secs)
         };
-        assert_eq!(date("1700000000"), Some(1_700_000_000));
-        assert_eq!(date("1700000000.9"), Some(1_700_000_000));
-        assert_eq!(date("-0.5"), Some(-1));
-        assert_eq!(date("1.7e9"), Some(1_700_000_000));
-        assert_eq!(date("-9223372036854775808"), Some(i64::MIN));
-        assert_eq!(date("18446744073709551615"), Some(i64::MAX));
-        assert_eq!(date("1e300"), Some(i64::MAX));
-        assert_eq!(date("-1e300"), Some(i64::MIN));
+        assert_eq!(read("1700000000"), Some(1_700_000_000));
+        assert_eq!(read("1700000000.9"), Some(1_700_000_000));
+        assert_eq!(read("-0.5"), Some(-1));
+        assert_eq!(read("1.7e9"), Some(1_700_000_000));
+        assert_eq!(read("-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(read("18446744073709551615"), Some(i64::MAX));
+        assert_eq!(read("1e300"), Some(i64::MAX));
+        assert_eq!(read("-1e300"), Some(i64::MIN));
         for wrong in [
             "\"1700000000\"",
             "null",
@@ -470,7 +502,7 @@ mod tests {
             "1e999",
             "NaN",
         ] {
-            assert_eq!(date(wrong), None, "{wrong}");
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 
@@ -483,7 +515,7 @@ mod tests {
             let text = format!("{{\"t\":{{\"{name}\":\"1700000000\"}}}}");
             let object = Object::parse(text.as_bytes()).unwrap();
             let written = object.get("t").unwrap();
-            assert_eq!(written.as_numeric_date(), None);
+            assert_eq!(date(&object, "t"), Err(InvalidDate("t")));
             let member = written.as_object().and_then(|object| object.get(token));
             assert_eq!(member.and_then(Value::as_str), Some("1700000000"));
         }

@@ -4,9 +4,11 @@
 //! key. A key with any private or symmetric member is rejected whole, as section 4.3 item 7 requires.
 //! What an issuer publishes is first brought into that form, in a module of its own.
 
+mod point;
 mod published;
 mod thumbprint;
 
+pub use point::EcPoint;
 pub(crate) use published::canonical;
 pub use thumbprint::{InvalidThumbprint, Thumbprint};
 
@@ -40,14 +42,11 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// let key = PublicJwk::from_json(
 ///     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
 /// )?;
-/// assert_eq!(key.thumbprint().to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// assert_eq!(key.signature_len(), 64);
 /// # Ok::<(), dpop_tower::jwk::JwkError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct PublicJwk {
-    parameters: KeyParameters,
-    thumbprint: Thumbprint,
-}
+pub struct PublicJwk(KeyParameters);
 
 /// The parameters of a [`PublicJwk`], decoded, for a crypto backend to build its key from.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,10 +56,8 @@ pub enum KeyParameters {
     Ec {
         /// The curve.
         curve: EcCurve,
-        /// The x coordinate: big-endian, as long as the curve's field.
-        x: Box<[u8]>,
-        /// The y coordinate: big-endian, as long as the curve's field.
-        y: Box<[u8]>,
+        /// The point.
+        point: EcPoint,
     },
     /// An Ed25519 key (RFC 8037 section 2).
     Ed25519 {
@@ -147,53 +144,28 @@ impl PublicJwk {
             "EC" => {
                 let curve =
                     EcCurve::from_name(required("crv")?).ok_or(JwkError::UnsupportedCurve)?;
-                let (x, y) = (required("x")?, required("y")?);
-                let coordinate = |text| {
-                    base64url::decode(text)
-                        .filter(|bytes| bytes.len() == curve.field_len())
-                        .map(Vec::into_boxed_slice)
-                        .ok_or(JwkError::InvalidMember)
-                };
-                Ok(Self {
-                    parameters: KeyParameters::Ec {
-                        curve,
-                        x: coordinate(x)?,
-                        y: coordinate(y)?,
-                    },
-                    thumbprint: Thumbprint::of(&[
-                        ("crv", curve.as_str()),
-                        ("kty", "EC"),
-                        ("x", x),
-                        ("y", y),
-                    ]),
-                })
+                let point = EcPoint::parse(curve, required("x")?, required("y")?)
+                    .ok_or(JwkError::InvalidMember)?;
+                Ok(Self(KeyParameters::Ec { curve, point }))
             }
             "OKP" => {
                 if required("crv")? != "Ed25519" {
                     return Err(JwkError::UnsupportedCurve);
                 }
-                let text = required("x")?;
-                let x = base64url::decode_array(text).ok_or(JwkError::InvalidMember)?;
+                let x = base64url::decode_array(required("x")?).ok_or(JwkError::InvalidMember)?;
                 if has_small_order(x) {
                     return Err(JwkError::WeakKey);
                 }
                 if !is_below_the_prime(&x) {
                     return Err(JwkError::InvalidMember);
                 }
-                Ok(Self {
-                    parameters: KeyParameters::Ed25519 { x },
-                    thumbprint: Thumbprint::of(&[("crv", "Ed25519"), ("kty", "OKP"), ("x", text)]),
-                })
+                Ok(Self(KeyParameters::Ed25519 { x }))
             }
             "RSA" => {
-                let (n_text, e_text) = (required("n")?, required("e")?);
-                let n = unsigned(n_text)?;
-                let e = unsigned(e_text)?;
+                let n = unsigned(required("n")?)?;
+                let e = unsigned(required("e")?)?;
                 check_rsa(&n, &e)?;
-                Ok(Self {
-                    parameters: KeyParameters::Rsa { n, e },
-                    thumbprint: Thumbprint::of(&[("e", e_text), ("kty", "RSA"), ("n", n_text)]),
-                })
+                Ok(Self(KeyParameters::Rsa { n, e }))
             }
             _ => Err(JwkError::UnsupportedKeyType),
         }
@@ -201,12 +173,54 @@ impl PublicJwk {
 
     /// Returns the decoded parameters.
     pub const fn parameters(&self) -> &KeyParameters {
-        &self.parameters
+        &self.0
     }
 
-    /// Returns the key's thumbprint (RFC 7638), which covers the required members only.
-    pub const fn thumbprint(&self) -> &Thumbprint {
-        &self.thumbprint
+    /// The JSON object with the required members in lexicographic order, which a [`Thumbprint`] is the
+    /// hash of (RFC 7638 section 3.2). Their values have one encoding, so it is that of the text which
+    /// the key was read from.
+    pub(crate) fn required_members(&self) -> String {
+        let (members, capacity): (&[(&str, Encoded<'_>)], _) = match &self.0 {
+            KeyParameters::Ec { curve, point } => (
+                &[
+                    ("crv", Encoded::Text(curve.as_str())),
+                    ("kty", Encoded::Text("EC")),
+                    ("x", Encoded::Bytes(point.x())),
+                    ("y", Encoded::Bytes(point.y())),
+                ],
+                2 * curve.field_len(),
+            ),
+            KeyParameters::Ed25519 { x } => (
+                &[
+                    ("crv", Encoded::Text("Ed25519")),
+                    ("kty", Encoded::Text("OKP")),
+                    ("x", Encoded::Bytes(x)),
+                ],
+                x.len(),
+            ),
+            KeyParameters::Rsa { n, e } => (
+                &[
+                    ("e", Encoded::Bytes(e)),
+                    ("kty", Encoded::Text("RSA")),
+                    ("n", Encoded::Bytes(n)),
+                ],
+                n.len() + e.len(),
+            ),
+        };
+        // Base64 of the bytes, and the rest.
+        let mut json = String::with_capacity(capacity / 3 * 4 + 72);
+        for (i, (name, value)) in members.iter().enumerate() {
+            json.push_str(if i == 0 { "{\"" } else { ",\"" });
+            json.push_str(name);
+            json.push_str("\":\"");
+            match value {
+                Encoded::Text(text) => json.push_str(text),
+                Encoded::Bytes(bytes) => base64url::encode_onto(bytes, &mut json),
+            }
+            json.push('"');
+        }
+        json.push('}');
+        json
     }
 
     /// Returns whether a key of this kind can sign with `algorithm`.
@@ -214,7 +228,7 @@ impl PublicJwk {
     /// The caller chooses both the key and the `alg`. A pair that does not match may be an attempt to have
     /// one kind of key read as another.
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
-        match &self.parameters {
+        match &self.0 {
             KeyParameters::Ec { curve, .. } => matches!(
                 (curve, algorithm),
                 (EcCurve::P256, Algorithm::Es256)
@@ -230,7 +244,7 @@ impl PublicJwk {
 
     /// Returns the length in bytes of a signature made with this key.
     pub const fn signature_len(&self) -> usize {
-        match &self.parameters {
+        match &self.0 {
             KeyParameters::Ec { curve, .. } => 2 * curve.field_len(),
             KeyParameters::Ed25519 { .. } => 64,
             KeyParameters::Rsa { n, .. } => n.len(),
@@ -238,13 +252,16 @@ impl PublicJwk {
     }
 }
 
-/// Shows the thumbprint, which identifies the key, and hides the key itself.
+/// The value of a member as it enters the thumbprint. None needs escaping.
+enum Encoded<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// Hides the key, which its [`Thumbprint`] identifies.
 impl fmt::Debug for PublicJwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublicJwk")
-            .field("parameters", &self.parameters)
-            .field("thumbprint", &self.thumbprint)
-            .finish()
+        f.debug_tuple("PublicJwk").field(&self.0).finish()
     }
 }
 

@@ -1,9 +1,14 @@
 use super::*;
+use crate::crypto::pure_rust::PureRust;
 
 const EC: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
 
 fn parse(members: &str) -> Result<PublicJwk, JwkError> {
     PublicJwk::from_json(&format!("{{{members}}}"))
+}
+
+fn thumbprint(key: &PublicJwk) -> Thumbprint {
+    Thumbprint::of(key, &PureRust)
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Result<PublicJwk, JwkError> {
@@ -24,7 +29,7 @@ fn rfc_7638_section_3_1_rsa_thumbprint() {
     )
     .unwrap();
     assert_eq!(
-        key.thumbprint().to_string(),
+        thumbprint(&key).to_string(),
         "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     );
 }
@@ -35,7 +40,7 @@ fn rfc_8037_appendix_a_3_ed25519_thumbprint() {
         parse(r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#)
             .unwrap();
     assert_eq!(
-        key.thumbprint().to_string(),
+        thumbprint(&key).to_string(),
         "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
     );
 }
@@ -44,7 +49,7 @@ fn rfc_8037_appendix_a_3_ed25519_thumbprint() {
 fn rfc_9449_section_6_1_example_key_has_the_thumbprint_of_its_token() {
     let key = parse(EC).unwrap();
     assert_eq!(
-        key.thumbprint().to_string(),
+        thumbprint(&key).to_string(),
         "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
     );
 }
@@ -56,7 +61,7 @@ fn members_beside_the_required_ones_do_not_change_the_thumbprint() {
         r#""alg":"ES256","kid":"k","use":"sig","x5c":[],{EC}"#
     ))
     .unwrap();
-    assert_eq!(plain.thumbprint(), dressed.thumbprint());
+    assert_eq!(thumbprint(&plain), thumbprint(&dressed));
 }
 
 #[test]
@@ -229,12 +234,9 @@ fn a_text_is_rejected_by_its_length_before_anything_else() {
 }
 
 #[test]
-fn debug_shows_the_kind_and_the_thumbprint_but_no_key() {
+fn debug_shows_the_kind_but_no_key() {
     let text = format!("{:?}", parse(EC).unwrap());
-    assert!(
-        text.contains("Ec(P-256)") && text.contains("0ZcOCORZ"),
-        "{text}"
-    );
+    assert!(text.contains("Ec(P-256)"), "{text}");
     assert!(!text.contains("l8tFrhx") && !text.contains("151"), "{text}");
 }
 

@@ -1,7 +1,5 @@
 use std::{fmt, str::FromStr};
 
-use sha2::{Digest, Sha256};
-
 use crate::jose::base64url;
 
 /// The SHA-256 thumbprint of a public key (RFC 7638), to which `cnf.jkt` binds a token.
@@ -29,21 +27,6 @@ impl Thumbprint {
     /// Returns the bytes of the SHA-256 hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    /// Hashes the JSON object with exactly these members (RFC 7638 section 3.2). The caller gives
-    /// the required members in lexicographic order; no value needs escaping.
-    pub(super) fn of(members: &[(&str, &str)]) -> Self {
-        let mut hash = Sha256::new();
-        for (i, (name, value)) in members.iter().enumerate() {
-            hash.update(if i == 0 { "{\"" } else { ",\"" });
-            hash.update(name);
-            hash.update("\":\"");
-            hash.update(value);
-            hash.update("\"");
-        }
-        hash.update("}");
-        Self(hash.finalize().into())
     }
 }
 

@@ -157,7 +157,7 @@ impl IssuerKey {
         }
         Ok(Self {
             kid: kid.map(str::to_owned),
-            thumbprint: *jwk.thumbprint(),
+            thumbprint: Thumbprint::of(&jwk, crypto),
             prepared,
         })
     }

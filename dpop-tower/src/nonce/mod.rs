@@ -32,7 +32,7 @@ pub use crate::proof::{NonceLife, NonceStatus};
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, crypto::CryptoProvider};
 
 /// Makes nonces and recognises them.
 ///
@@ -48,16 +48,16 @@ use crate::clock::UnixTime;
             implements `NonceSource`; a value that implements it is given as it is, or in an `Arc`"
 )]
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
-    /// Returns the nonce for clients at `now`.
+    /// Returns the nonce for clients at `now`, made with the backend of the configuration.
     ///
     /// It has one or more of the characters of RFC 9449 section 8.1, which are visible ASCII without `"`
     /// and `\`.
-    fn current(&self, now: UnixTime) -> String;
+    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String;
 
     /// Checks the nonce of a proof at `now`.
     ///
     /// The caller chooses the content of `nonce`. Its length is limited by that of a proof.
-    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus;
+    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus;
 
     /// Returns the lifetime of a nonce that [`check`](Self::check) accepts, if the nonce contains a time.
     ///
@@ -85,12 +85,12 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
-    fn current(&self, now: UnixTime) -> String {
-        (**self).current(now)
+    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
+        (**self).current(now, crypto)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
-        (**self).check(nonce, now)
+    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
+        (**self).check(nonce, now, crypto)
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {

@@ -1,11 +1,11 @@
 use std::{fmt, time::Duration};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 
 use super::{NonceLife, NonceSource, NonceStatus};
 use crate::{
     clock::UnixTime,
+    crypto::CryptoProvider,
     error::{ConfigError, ConfigErrorKind},
     jose::base64url,
 };
@@ -28,29 +28,32 @@ const MAC_LEN: usize = 16;
 /// the second, because the nonce of the following step is accepted as well.
 ///
 /// ```
+/// # #[cfg(feature = "josekit")] {
 /// use std::time::Duration;
+/// use dpop_tower::crypto::Josekit;
 /// use dpop_tower::nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces};
 /// use dpop_tower::clock::UnixTime;
 ///
 /// let nonces = StatelessNonces::new(NonceSecret::random()?).period(Duration::from_secs(60));
 /// let now = UnixTime::from_secs(1_700_000_000);
-/// let nonce = nonces.current(now);
+/// let nonce = nonces.current(now, &Josekit);
 /// let later = |secs| now.saturating_add(Duration::from_secs(secs));
-/// assert_eq!(nonces.check(&nonce, now), NonceStatus::Current);
-/// assert_eq!(nonces.check(&nonce, later(60)), NonceStatus::Retiring);
-/// assert_eq!(nonces.check(&nonce, later(120)), NonceStatus::Unknown);
+/// assert_eq!(nonces.check(&nonce, now, &Josekit), NonceStatus::Current);
+/// assert_eq!(nonces.check(&nonce, later(60), &Josekit), NonceStatus::Retiring);
+/// assert_eq!(nonces.check(&nonce, later(120), &Josekit), NonceStatus::Unknown);
+/// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct StatelessNonces {
     /// The first makes nonces, all of them recognise nonces.
-    macs: Vec<Hmac<Sha256>>,
+    secrets: Vec<NonceSecret>,
     period: Duration,
 }
 
 /// The secret of [`StatelessNonces`]: 32 bytes or more, the same on every node.
 #[derive(Clone)]
-pub struct NonceSecret(Hmac<Sha256>);
+pub struct NonceSecret(Box<[u8]>);
 
 impl NonceSecret {
     /// Uses a secret that several nodes share.
@@ -68,11 +71,7 @@ impl NonceSecret {
                 "a nonce secret needs 32 bytes or more",
             ));
         }
-        let mac = Hmac::new_from_slice(bytes).map_err(|error| {
-            ConfigError::new(ConfigErrorKind::Nonces, "the nonce secret cannot be used")
-                .with_source(error)
-        })?;
-        Ok(Self(mac))
+        Ok(Self(bytes.into()))
     }
 
     /// Generates a secret with the operating system's generator, for a single node.
@@ -105,7 +104,7 @@ impl StatelessNonces {
     /// Makes nonces with `secret` and a period of two minutes.
     pub fn new(secret: NonceSecret) -> Self {
         Self {
-            macs: vec![secret.0],
+            secrets: vec![secret],
             period: Duration::from_secs(120),
         }
     }
@@ -117,7 +116,7 @@ impl StatelessNonces {
     /// remove the old one.
     #[must_use]
     pub fn also_accept(mut self, secret: NonceSecret) -> Self {
-        self.macs.push(secret.0);
+        self.secrets.push(secret);
         self
     }
 
@@ -137,27 +136,31 @@ impl StatelessNonces {
     }
 
     /// The MAC covers the period too, so nodes that disagree about it do not agree by chance.
-    fn mac(&self, keyed: &Hmac<Sha256>, step: [u8; STEP_LEN]) -> Hmac<Sha256> {
-        keyed
-            .clone()
-            .chain_update(CONTEXT)
-            .chain_update(self.period.as_secs().to_be_bytes())
-            .chain_update(step)
+    fn mac(
+        &self,
+        secret: &NonceSecret,
+        step: [u8; STEP_LEN],
+        crypto: &dyn CryptoProvider,
+    ) -> [u8; MAC_LEN] {
+        let period = self.period.as_secs().to_be_bytes();
+        let mac = crypto.hmac_sha256(&secret.0, &[CONTEXT, &period, &step]);
+        let mut left = [0; MAC_LEN];
+        left.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
+        left
     }
 }
 
 impl NonceSource for StatelessNonces {
-    fn current(&self, now: UnixTime) -> String {
+    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
         let step = self.step(now).to_be_bytes();
         let mut nonce = step.to_vec();
-        if let Some(keyed) = self.macs.first() {
-            let tag = self.mac(keyed, step).finalize().into_bytes();
-            nonce.extend(tag.iter().take(MAC_LEN));
+        if let Some(secret) = self.secrets.first() {
+            nonce.extend(self.mac(secret, step, crypto));
         }
         base64url::encode(&nonce)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime) -> NonceStatus {
+    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
         let Some(bytes) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
             return NonceStatus::Unknown;
         };
@@ -171,9 +174,9 @@ impl NonceSource for StatelessNonces {
         };
         // The comparison takes the same time whatever the tag is.
         let ours = self
-            .macs
+            .secrets
             .iter()
-            .any(|keyed| self.mac(keyed, *step).verify_truncated_left(tag).is_ok());
+            .any(|secret| self.mac(secret, *step, crypto).ct_eq(tag).into());
         if ours { status } else { NonceStatus::Unknown }
     }
 
@@ -211,7 +214,7 @@ impl NonceSource for StatelessNonces {
 impl fmt::Debug for StatelessNonces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatelessNonces")
-            .field("secrets", &self.macs.len())
+            .field("secrets", &self.secrets.len())
             .field("period", &self.period)
             .finish()
     }
@@ -220,6 +223,7 @@ impl fmt::Debug for StatelessNonces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::pure_rust::PureRust;
 
     const START: UnixTime = UnixTime::from_secs(1_700_000_040);
 
@@ -234,15 +238,33 @@ mod tests {
     #[test]
     fn a_nonce_lives_for_its_step_and_the_next() {
         let nonces = nonces(1);
-        let nonce = nonces.current(START);
-        assert_eq!(nonces.check(&nonce, START), NonceStatus::Current);
-        assert_eq!(nonces.check(&nonce, at(119)), NonceStatus::Current);
-        assert_eq!(nonces.check(&nonce, at(120)), NonceStatus::Retiring);
-        assert_eq!(nonces.check(&nonce, at(239)), NonceStatus::Retiring);
-        assert_eq!(nonces.check(&nonce, at(240)), NonceStatus::Unknown);
+        let nonce = nonces.current(START, &PureRust);
+        assert_eq!(nonces.check(&nonce, START, &PureRust), NonceStatus::Current);
+        assert_eq!(
+            nonces.check(&nonce, at(119), &PureRust),
+            NonceStatus::Current
+        );
+        assert_eq!(
+            nonces.check(&nonce, at(120), &PureRust),
+            NonceStatus::Retiring
+        );
+        assert_eq!(
+            nonces.check(&nonce, at(239), &PureRust),
+            NonceStatus::Retiring
+        );
+        assert_eq!(
+            nonces.check(&nonce, at(240), &PureRust),
+            NonceStatus::Unknown
+        );
         // Made by a node whose clock is a little ahead.
-        assert_eq!(nonces.check(&nonce, at(-1)), NonceStatus::Current);
-        assert_eq!(nonces.check(&nonce, at(-121)), NonceStatus::Unknown);
+        assert_eq!(
+            nonces.check(&nonce, at(-1), &PureRust),
+            NonceStatus::Current
+        );
+        assert_eq!(
+            nonces.check(&nonce, at(-121), &PureRust),
+            NonceStatus::Unknown
+        );
     }
 
     /// Nodes of two versions of this crate have to agree, and no other use of the secret may.
@@ -251,7 +273,10 @@ mod tests {
         // Python: step = (1700000040 // 120).to_bytes(8, "big"); base64.urlsafe_b64encode(step +
         // hmac.digest(b"\x01" * 32, b"dpop-tower nonce 1" + (120).to_bytes(8, "big") + step,
         // "sha256")[:16])
-        assert_eq!(nonces(1).current(START), "AAAAAADYKovr5EB30NLoa5lYi6UjWaIx");
+        assert_eq!(
+            nonces(1).current(START, &PureRust),
+            "AAAAAADYKovr5EB30NLoa5lYi6UjWaIx"
+        );
     }
 
     #[test]
@@ -259,13 +284,13 @@ mod tests {
         let nonces = nonces(1);
         for secs in [0, 1, 119, 120, 1_000_000] {
             let now = at(secs);
-            let nonce = nonces.current(now);
+            let nonce = nonces.current(now, &PureRust);
             let life = nonces.life(&nonce).unwrap();
             assert!(life.made <= now && now < life.made.saturating_add(nonces.period));
             let last = life.accepted_until;
-            assert_eq!(nonces.check(&nonce, last), NonceStatus::Retiring);
+            assert_eq!(nonces.check(&nonce, last, &PureRust), NonceStatus::Retiring);
             let after = last.saturating_add(Duration::from_secs(1));
-            assert_eq!(nonces.check(&nonce, after), NonceStatus::Unknown);
+            assert_eq!(nonces.check(&nonce, after, &PureRust), NonceStatus::Unknown);
             let longest = i64::try_from(nonces.longest_life().unwrap().as_secs()).unwrap();
             assert!(last.seconds_since(life.made) < longest);
         }
@@ -274,13 +299,19 @@ mod tests {
 
     #[test]
     fn nonces_of_another_secret_or_period_are_unknown() {
-        let nonce = nonces(1).current(START);
-        assert_eq!(nonces(2).check(&nonce, START), NonceStatus::Unknown);
+        let nonce = nonces(1).current(START, &PureRust);
+        assert_eq!(
+            nonces(2).check(&nonce, START, &PureRust),
+            NonceStatus::Unknown
+        );
         let other = nonces(1).period(Duration::from_secs(121));
         let step = |n: &StatelessNonces| n.step(START);
         let same_step = at((step(&nonces(1)) - step(&other)) * 121);
         assert_eq!(other.step(same_step), step(&nonces(1)));
-        assert_eq!(other.check(&nonce, same_step), NonceStatus::Unknown);
+        assert_eq!(
+            other.check(&nonce, same_step, &PureRust),
+            NonceStatus::Unknown
+        );
     }
 
     #[test]
@@ -288,15 +319,15 @@ mod tests {
         let old = nonces(1);
         let change = nonces(2).also_accept(NonceSecret::new([1; 32]).unwrap());
         assert_eq!(
-            change.check(&old.current(START), START),
+            change.check(&old.current(START, &PureRust), START, &PureRust),
             NonceStatus::Current
         );
         assert_eq!(
-            nonces(2).check(&change.current(START), START),
+            nonces(2).check(&change.current(START, &PureRust), START, &PureRust),
             NonceStatus::Current
         );
         assert_eq!(
-            old.check(&change.current(START), START),
+            old.check(&change.current(START, &PureRust), START, &PureRust),
             NonceStatus::Unknown
         );
     }
@@ -304,14 +335,18 @@ mod tests {
     #[test]
     fn no_part_of_a_nonce_can_be_changed_or_left_out() {
         let nonces = nonces(1);
-        let nonce = nonces.current(START);
+        let nonce = nonces.current(START, &PureRust);
         for (i, c) in nonce.char_indices() {
             let other = if c == 'A' { 'B' } else { 'A' };
             let mut changed = nonce.clone();
             changed.replace_range(i..=i, &other.to_string());
-            assert_eq!(nonces.check(&changed, START), NonceStatus::Unknown, "{i}");
             assert_eq!(
-                nonces.check(&nonce[..i], START),
+                nonces.check(&changed, START, &PureRust),
+                NonceStatus::Unknown,
+                "{i}"
+            );
+            assert_eq!(
+                nonces.check(&nonce[..i], START, &PureRust),
                 NonceStatus::Unknown,
                 "{i}"
             );
@@ -321,7 +356,7 @@ mod tests {
             format!(" {nonce}"),
             format!("{nonce}="),
         ] {
-            assert_eq!(nonces.check(&other, START), NonceStatus::Unknown);
+            assert_eq!(nonces.check(&other, START, &PureRust), NonceStatus::Unknown);
         }
     }
 
@@ -331,13 +366,13 @@ mod tests {
         for secs in [i64::MIN, i64::MAX, -1, 0] {
             let now = UnixTime::from_secs(secs);
             assert_eq!(
-                nonces.check(&nonces.current(now), now),
+                nonces.check(&nonces.current(now, &PureRust), now, &PureRust),
                 NonceStatus::Current
             );
         }
-        let far = nonces.current(UnixTime::from_secs(i64::MIN));
+        let far = nonces.current(UnixTime::from_secs(i64::MIN), &PureRust);
         assert_eq!(
-            nonces.check(&far, UnixTime::from_secs(i64::MAX)),
+            nonces.check(&far, UnixTime::from_secs(i64::MAX), &PureRust),
             NonceStatus::Unknown
         );
     }
@@ -369,7 +404,7 @@ mod tests {
 
     #[test]
     fn nonces_are_made_of_characters_that_fit_a_header() {
-        let nonce = nonces(1).current(START);
+        let nonce = nonces(1).current(START, &PureRust);
         assert_eq!(nonce.len(), 32);
         assert!(
             nonce

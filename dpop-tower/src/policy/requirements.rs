@@ -8,7 +8,6 @@ use super::PolicyErrorKind;
 use crate::{
     clock::UnixTime,
     crypto::Algorithm,
-    jose::json::numeric_date,
     proof::{NonceStatus, ProofError, ProofErrorKind},
     token::ClaimSet,
 };
@@ -126,10 +125,7 @@ impl Requirements {
             }
         }
         if let Some(max_age) = self.max_auth_age {
-            let auth_time = match claims.get("auth_time") {
-                Some(Value::Number(number)) => numeric_date(number),
-                _ => None,
-            };
+            let auth_time = claims.date("auth_time");
             if auth_time.is_none_or(|time| time.saturating_add(max_age) < now) {
                 return Err(PolicyErrorKind::AuthTooOld);
             }

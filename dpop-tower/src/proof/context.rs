@@ -1,10 +1,9 @@
 use std::fmt;
 
 use http::Method;
-use sha2::{Digest, Sha256};
 
 use super::Htu;
-use crate::{clock::UnixTime, jose::base64url};
+use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
 
 /// The SHA-256 hash of an access token, as in the `ath` claim (RFC 9449 section 4.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,8 +11,8 @@ pub struct Ath([u8; 32]);
 
 impl Ath {
     /// Hashes the token as it stands in the `Authorization` header.
-    pub fn of(access_token: &str) -> Self {
-        Self(Sha256::digest(access_token).into())
+    pub fn of(access_token: &str, crypto: &dyn CryptoProvider) -> Self {
+        Self(crypto.sha256(&[access_token.as_bytes()]))
     }
 
     pub(super) fn parse(claim: &str) -> Option<Self> {
@@ -158,7 +157,8 @@ mod tests {
 
     #[test]
     fn rfc_9449_section_7_1_ath_is_the_base64url_of_the_hash_of_the_token() {
-        let ath = Ath::of("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+        let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+        let ath = Ath::of(token, &crate::crypto::pure_rust::PureRust);
         let text = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
         assert_eq!(ath.to_string(), text);
         assert_eq!(base64url::encode(ath.as_bytes()), text);

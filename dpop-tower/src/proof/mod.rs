@@ -25,6 +25,7 @@
 mod context;
 mod error;
 mod htu;
+mod kept;
 mod verify;
 mod window;
 

@@ -2,6 +2,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind,
+    kept::Kept,
     window::{LEEWAY, MAX_AGE, Setting},
 };
 use crate::{
@@ -10,7 +11,8 @@ use crate::{
     error::ConfigError,
     jose::{
         compact::CompactJws,
-        json::{Object, Value},
+        header::{self, HeaderError},
+        json::{InvalidDate, Object, Value, date},
     },
     jwk::{PublicJwk, Thumbprint},
 };
@@ -45,7 +47,8 @@ const MAX_JTI_LEN: usize = 256;
 ///
 /// let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
 /// let now = UnixTime::from_secs(1_562_262_620);
-/// let context = ProofContext::new(&http::Method::GET, &htu, now).access_token(Ath::of(token));
+/// let context =
+///     ProofContext::new(&http::Method::GET, &htu, now).access_token(Ath::of(token, &Josekit));
 /// let proof = ProofVerifier::default().verify(proof, &context, &Josekit).unwrap();
 /// assert_eq!(proof.thumbprint().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
 /// # }
@@ -153,12 +156,12 @@ impl ProofVerifier {
         context: &ProofContext<'_>,
         crypto: &dyn CryptoProvider,
     ) -> Result<VerifiedProof, ProofError> {
-        let proof = self.check(proof, context)?;
+        let proof = self.check(proof, context, crypto)?;
         let key = proof.prepare_key(crypto)?;
         proof.verify_signature(&key)
     }
 
-    /// Makes every check of [`verify`](Self::verify) except that of the signature.
+    /// Makes every check of [`verify`](Self::verify) except that of the signature. `crypto` hashes the key.
     ///
     /// # Errors
     ///
@@ -167,6 +170,7 @@ impl ProofVerifier {
         &self,
         proof: &str,
         context: &ProofContext<'_>,
+        crypto: &dyn CryptoProvider,
     ) -> Result<UnverifiedProof, ProofError> {
         if proof.len() > MAX_PROOF_LEN {
             return Err(ProofErrorKind::TooLong.into());
@@ -175,36 +179,25 @@ impl ProofVerifier {
         let jws = CompactJws::decode(proof).ok_or(ProofErrorKind::Malformed)?;
         let header = jws.header().ok_or(ProofErrorKind::Malformed)?;
         let payload = jws.payload().ok_or(ProofErrorKind::Malformed)?;
-        let required = Required::of(&payload, context)?;
+        let required = Required::of(&payload, context);
         let (algorithm, key) = self.check_header(&header)?;
+        // The `typ` of another kind of JWT says more than the claims that it lacks.
+        let required = required?;
         let claims = self.check_claims(&required, &payload, context)?;
         Ok(UnverifiedProof {
             algorithm,
+            thumbprint: Thumbprint::of(&key, crypto),
             key,
             claims,
-            signing_input: jws.signing_input().to_owned(),
-            signature: jws.into_signature(),
+            kept: Kept::new(jws.signing_input(), jws.signature(), required.jti),
         })
     }
 
     /// Items 4, 5 and 7 of RFC 9449 section 4.3.
     fn check_header(&self, header: &Object<'_>) -> Result<(Algorithm, PublicJwk), ProofError> {
-        // RFC 9449 section 4.3 item 4
-        if header.get("typ").and_then(Value::as_str) != Some("dpop+jwt") {
-            return Err(ProofErrorKind::TypInvalid.into());
-        }
-        // RFC 7515 section 4.1.11: an extension that is not understood must not be ignored, and
-        // RFC 7797 section 6 has `b64` come with `crit`.
-        if header.contains("crit") || header.contains("b64") {
-            return Err(ProofErrorKind::CritNotSupported.into());
-        }
-        let algorithm = header
-            .get("alg")
-            .and_then(Value::as_str)
-            .and_then(Algorithm::from_name)
-            // RFC 9449 section 4.3 item 5
-            .filter(|algorithm| self.algorithms.contains(algorithm))
-            .ok_or(ProofErrorKind::AlgNotAllowed)?;
+        let typ_is_accepted =
+            |typ: Option<&Value<'_>>| typ.and_then(Value::as_str) == Some("dpop+jwt");
+        let algorithm = header::check(header, typ_is_accepted, &self.algorithms)?;
         let key = header
             .get("jwk")
             .and_then(Value::as_object)
@@ -228,15 +221,21 @@ impl ProofVerifier {
         if required.htm != context.method.as_str() {
             return Err(ProofErrorKind::HtmMismatch.into());
         }
+        // Normalised text parses to itself, so the same text has no difference.
         // RFC 9449 section 4.3 item 9
-        if let Some(difference) = context.htu.difference(&Htu::parse(required.htu)?) {
+        if required.htu != context.htu.as_str()
+            && let Some(difference) = context.htu.difference(&Htu::parse(required.htu)?)
+        {
             return Err(ProofError::htu(difference));
         }
-        let nonce_status = check_nonce(claims, context)?;
-        let (issued_at, expires_at) = match life_by_nonce(claims, context) {
+        let nonce_status = check_nonce(claims, context);
+        let status = nonce_status.as_ref().map_or(None, |status| *status);
+        let (issued_at, expires_at) = match life_by_nonce(claims, status, context) {
             None => self.check_times(required.iat, claims, context.now)?,
             Some(life) => (life.made, life.accepted_until),
         };
+        // A challenge would send a client with a wrong clock for a nonce that does not help it.
+        let nonce_status = nonce_status?;
         if let Some((ath, expected)) = required.ath.zip(context.ath) {
             // RFC 9449 section 4.3 item 12
             if Ath::parse(ath) != Some(expected) {
@@ -244,7 +243,6 @@ impl ProofVerifier {
             }
         }
         Ok(Claims {
-            jti: required.jti.to_owned(),
             issued_at,
             expires_at,
             nonce_status,
@@ -270,11 +268,11 @@ impl ProofVerifier {
             return Err(ProofError::too_old(iat, now));
         }
         // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.
-        if let Some(nbf) = optional_date(claims, "nbf")?.filter(|nbf| *nbf > latest) {
+        if let Some(nbf) = date(claims, "nbf")?.filter(|nbf| *nbf > latest) {
             let offset = nbf.seconds_since(now);
             return Err(ProofError::clock(ProofErrorKind::NotYetValid, offset));
         }
-        if optional_date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
+        if date(claims, "exp")?.is_some_and(|exp| exp.saturating_add(self.leeway) <= now) {
             return Err(ProofErrorKind::Expired.into());
         }
         Ok((iat, expires_at))
@@ -301,7 +299,7 @@ impl<'c> Required<'c> {
             jti,
             htm: required_text(claims, "htm")?,
             htu: required_text(claims, "htu")?,
-            iat: optional_date(claims, "iat")?.ok_or(ProofError::missing("iat"))?,
+            iat: date(claims, "iat")?.ok_or(ProofError::missing("iat"))?,
             ath: match context.ath {
                 Some(_) => Some(required_text(claims, "ath")?),
                 None => None,
@@ -311,7 +309,6 @@ impl<'c> Required<'c> {
 }
 
 struct Claims {
-    jti: String,
     issued_at: UnixTime,
     expires_at: UnixTime,
     nonce_status: Option<NonceStatus>,
@@ -325,23 +322,32 @@ fn required_text<'c>(claims: &'c Object<'_>, name: &'static str) -> Result<&'c s
     }
 }
 
-/// Returns an error for a date of the wrong JSON type, which must not count as absent.
-fn optional_date(claims: &Object<'_>, name: &'static str) -> Result<Option<UnixTime>, ProofError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(value) => match value.as_numeric_date() {
-            Some(date) => Ok(Some(date)),
-            None => Err(ProofError::invalid(name)),
-        },
+impl From<InvalidDate> for ProofError {
+    fn from(InvalidDate(name): InvalidDate) -> Self {
+        Self::invalid(name)
+    }
+}
+
+impl From<HeaderError> for ProofError {
+    fn from(error: HeaderError) -> Self {
+        Self::from(match error {
+            HeaderError::Typ => ProofErrorKind::TypInvalid,
+            HeaderError::Crit => ProofErrorKind::CritNotSupported,
+            HeaderError::Alg => ProofErrorKind::AlgNotAllowed,
+        })
     }
 }
 
 /// Returns the lifetime that the proof has by its nonce, if the configuration uses that (RFC 9449 section
 /// 11.1). `exp` and `nbf` come from the client's clock like `iat`, so they do not count then.
-fn life_by_nonce(claims: &Object<'_>, context: &ProofContext<'_>) -> Option<NonceLife> {
+fn life_by_nonce(
+    claims: &Object<'_>,
+    status: Option<NonceStatus>,
+    context: &ProofContext<'_>,
+) -> Option<NonceLife> {
     let nonce = claims.get("nonce")?.as_str()?;
     let life = context.nonce_life?;
-    let is_accepted = (context.nonce?.status)(nonce) != NonceStatus::Unknown;
+    let is_accepted = status? != NonceStatus::Unknown;
     let life = life(nonce).filter(|_| is_accepted)?;
     // RFC 9449 section 4.3 item 11, by this server's clock; at the end of time that is broken.
     (context.now <= life.accepted_until && context.now != UnixTime::END).then_some(life)
@@ -370,16 +376,16 @@ fn check_nonce(
 #[must_use = "nothing is proved until the signature is verified"]
 pub struct UnverifiedProof {
     algorithm: Algorithm,
+    thumbprint: Thumbprint,
     key: PublicJwk,
     claims: Claims,
-    signing_input: String,
-    signature: Vec<u8>,
+    kept: Kept,
 }
 
 impl UnverifiedProof {
     /// Returns the thumbprint of the key that the proof claims to be signed with.
     pub const fn thumbprint(&self) -> &Thumbprint {
-        self.key.thumbprint()
+        &self.thumbprint
     }
 
     /// Returns the algorithm that the proof claims to be signed with. It is allowed and fits the key.
@@ -412,7 +418,7 @@ impl UnverifiedProof {
     /// Returns [`ProofErrorKind::SignatureInvalid`] if the signature is not that of the key.
     pub fn verify_signature(self, key: &PreparedKey) -> Result<VerifiedProof, ProofError> {
         // RFC 9449 section 4.3 item 6
-        key.verify(self.signing_input.as_bytes(), &self.signature)
+        key.verify(self.kept.signing_input(), self.kept.signature())
             .map_err(|_| ProofErrorKind::SignatureInvalid)?;
         Ok(self.with_known_signature())
     }
@@ -420,9 +426,10 @@ impl UnverifiedProof {
     /// Skips the signature of a proof that was verified before and is the same to the last byte.
     pub(crate) fn with_known_signature(self) -> VerifiedProof {
         VerifiedProof {
-            thumbprint: *self.key.thumbprint(),
+            thumbprint: self.thumbprint,
             algorithm: self.algorithm,
             claims: self.claims,
+            kept: self.kept,
         }
     }
 }
@@ -432,6 +439,7 @@ impl fmt::Debug for UnverifiedProof {
         f.debug_struct("UnverifiedProof")
             .field("algorithm", &self.algorithm)
             .field("key", &self.key)
+            .field("thumbprint", &self.thumbprint)
             .finish_non_exhaustive()
     }
 }
@@ -441,6 +449,7 @@ pub struct VerifiedProof {
     thumbprint: Thumbprint,
     algorithm: Algorithm,
     claims: Claims,
+    kept: Kept,
 }
 
 impl VerifiedProof {
@@ -456,7 +465,7 @@ impl VerifiedProof {
 
     /// Returns the identifier of the proof, at most 256 bytes, which is unique among the proofs of a key.
     pub fn jti(&self) -> &str {
-        &self.claims.jti
+        self.kept.jti()
     }
 
     /// Returns when the proof was made (`iat`).
@@ -492,6 +501,7 @@ mod tests {
     use http::Method;
 
     use super::*;
+    use crate::crypto::pure_rust::PureRust;
 
     /// RFC 9449 section 7.1.
     const EXAMPLE: &str = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\
@@ -511,7 +521,7 @@ mod tests {
         let check_at = |after_iat: i64| {
             let now = UnixTime::from_secs(1_562_262_618 + after_iat);
             let context = ProofContext::new(&Method::GET, &htu, now);
-            let checked = ProofVerifier::default().check(EXAMPLE, &context);
+            let checked = ProofVerifier::default().check(EXAMPLE, &context, &PureRust);
             checked
                 .map(|_| ())
                 .map_err(|e| (e.kind(), e.clock_offset()))

@@ -17,15 +17,17 @@
 //! # Example
 //!
 //! ```
+//! # #[cfg(feature = "josekit")] {
 //! # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 //! use dpop_tower::{
+//!     crypto::Josekit,
 //!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
 //!     clock::UnixTime,
 //! };
 //!
 //! # let example = async {
 //! let store = MemoryReplayStore::new();
-//! let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB");
+//! let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB", &Josekit);
 //! let now = UnixTime::from_secs(1_700_000_000);
 //! let expires_at = UnixTime::from_secs(1_700_000_065);
 //!
@@ -37,6 +39,7 @@
 //! # };
 //! # let done = pin!(example).poll(&mut Context::from_waker(Waker::noop()));
 //! # assert!(matches!(done, Poll::Ready(Ok(()))));
+//! # }
 //! ```
 //!
 //! [RFC 9449 section 11.1]: https://www.rfc-editor.org/rfc/rfc9449#section-11.1
@@ -47,21 +50,15 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest, Sha256};
-
-use crate::{clock::UnixTime, future::MaybeReady};
+use crate::{clock::UnixTime, crypto::CryptoProvider, future::MaybeReady};
 
 mod error;
 mod limits;
 mod memory;
-mod seen;
 mod used;
 mod windows;
 
-pub(crate) use self::{
-    seen::{ProofDigest, SeenProofs},
-    used::UsedProofs,
-};
+pub(crate) use self::used::UsedProofs;
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
@@ -90,16 +87,11 @@ impl ReplayKey {
     ///
     /// A `jti` is unique only among the proofs of one client. Without the key in the identity, one client
     /// could use up the `jti` of another.
-    pub fn new(client: [u8; 32], jti: &str) -> Self {
-        // The prefix has a fixed length, so no other pair gives the same input.
-        let proof = Sha256::new()
-            .chain_update(client)
-            .chain_update(jti)
-            .finalize()
-            .into();
+    pub fn new(client: [u8; 32], jti: &str, crypto: &dyn CryptoProvider) -> Self {
         Self {
             client,
-            proof,
+            // The prefix has a fixed length, so no other pair gives the same input.
+            proof: crypto.sha256(&[&client, jti.as_bytes()]),
             subject: None,
         }
     }
@@ -297,20 +289,21 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::pure_rust::PureRust;
 
     #[test]
     fn equal_jti_of_two_clients_are_two_proofs() {
-        let one = ReplayKey::new([1; 32], "jti");
-        let two = ReplayKey::new([2; 32], "jti");
+        let one = ReplayKey::new([1; 32], "jti", &PureRust);
+        let two = ReplayKey::new([2; 32], "jti", &PureRust);
         assert_ne!(one.proof(), two.proof());
         assert_ne!(one, two);
-        assert_eq!(one, ReplayKey::new([1; 32], "jti"));
+        assert_eq!(one, ReplayKey::new([1; 32], "jti", &PureRust));
     }
 
     #[test]
     fn the_identity_is_sha_256_over_thumbprint_and_jti() {
         // printf '\001%.0s' $(seq 32) | cat - <(printf jti) | sha256sum
-        let key = ReplayKey::new([1; 32], "jti");
+        let key = ReplayKey::new([1; 32], "jti", &PureRust);
         let hex: String = key.proof().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
@@ -321,7 +314,7 @@ mod tests {
 
     #[test]
     fn whose_token_it_came_with_is_no_part_of_the_identity() {
-        let key = ReplayKey::new([1; 32], "jti");
+        let key = ReplayKey::new([1; 32], "jti", &PureRust);
         let (alice, bob) = (key.of_subject([1; 32]), key.of_subject([2; 32]));
         assert_eq!(alice, bob);
         assert_eq!(std::collections::HashSet::from([key, alice, bob]).len(), 1);
@@ -343,7 +336,7 @@ mod tests {
     fn debug_prints_no_key_bytes() {
         let text = format!(
             "{:?}",
-            ReplayKey::new([171; 32], "secret-jti").of_subject([172; 32])
+            ReplayKey::new([171; 32], "secret-jti", &PureRust).of_subject([172; 32])
         );
         assert_eq!(text, "ReplayKey { .. }");
     }

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     issuer::object,
@@ -12,7 +13,6 @@ use crate::{
     clock::{SystemClock, TimeSource},
     jose::base64url,
     jwk::Thumbprint,
-    proof::Ath,
 };
 
 /// A client with a key, which makes proofs.
@@ -137,7 +137,7 @@ impl ProofBuilder {
     /// Adds the `ath` of an access token.
     pub fn access_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
-        self.claim("ath", Ath::of(token).to_string())
+        self.claim("ath", base64url::encode(&Sha256::digest(token)))
     }
 
     /// Adds the nonce that the server gave.

@@ -2,6 +2,7 @@ use std::fmt;
 
 use ed25519_dalek::Signer as _;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     crypto::Algorithm,
@@ -85,9 +86,8 @@ impl SigningKey {
     )]
     pub(super) fn thumbprint(&self) -> Thumbprint {
         let jwk = Value::Object(self.public_jwk()).to_string();
-        *PublicJwk::from_json(&jwk)
-            .expect("a generated key is valid")
-            .thumbprint()
+        let jwk = PublicJwk::from_json(&jwk).expect("a generated key is valid");
+        Thumbprint::from_bytes(Sha256::digest(jwk.required_members()).into())
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {

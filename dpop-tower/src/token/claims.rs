@@ -1,11 +1,18 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::{TokenError, TokenErrorKind};
-use crate::{clock::UnixTime, jose::json::numeric_date, jwk::Thumbprint};
+use crate::{
+    clock::UnixTime,
+    crypto::CryptoProvider,
+    jose::json::{InvalidDate, date},
+    jwk::Thumbprint,
+};
 
 /// The claims of a verified access token. Clones share one copy.
 ///
@@ -19,7 +26,8 @@ struct Inner {
     expires_at: UnixTime,
     /// `None` for `scope`.
     scope_claim: Option<Arc<str>>,
-    subject_digest: Option<[u8; 32]>,
+    /// Computed once for a token, however often that is used.
+    subject_digest: OnceLock<Option<[u8; 32]>>,
 }
 
 impl ClaimSet {
@@ -79,14 +87,20 @@ impl ClaimSet {
         C::deserialize(&self.0.claims).map_err(|error| ClaimsMismatch(error.to_string()))
     }
 
-    pub(super) fn with_map<T>(&self, read: impl FnOnce(&Map<String, Value>) -> T) -> T {
-        read(&self.0.claims)
+    pub(super) fn map(&self) -> &Map<String, Value> {
+        &self.0.claims
     }
 
     /// Returns the SHA-256 digest of the issuer and the subject, or of the issuer and the client if there is
     /// no subject. Returns `None` if the token has neither.
-    pub(crate) fn subject_digest(&self) -> Option<[u8; 32]> {
-        self.0.subject_digest
+    pub(crate) fn subject_digest(&self, crypto: &dyn CryptoProvider) -> Option<[u8; 32]> {
+        let digest = &self.0.subject_digest;
+        *digest.get_or_init(|| subject_digest(&self.0.claims, crypto))
+    }
+
+    /// A date of the wrong JSON type counts as absent.
+    pub(crate) fn date(&self, name: &'static str) -> Option<UnixTime> {
+        date(&self.0.claims, name).ok()?
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -94,8 +108,7 @@ impl ClaimSet {
     }
 }
 
-/// It is computed once for a token, however often that is used.
-fn subject_digest(claims: &Map<String, Value>) -> Option<[u8; 32]> {
+fn subject_digest(claims: &Map<String, Value>, crypto: &dyn CryptoProvider) -> Option<[u8; 32]> {
     let text = |name| claims.get(name).and_then(Value::as_str);
     let (kind, who) = match (text("sub"), text("client_id")) {
         (Some(subject), _) => (b's', subject),
@@ -105,12 +118,12 @@ fn subject_digest(claims: &Map<String, Value>) -> Option<[u8; 32]> {
     let issuer = text("iss").unwrap_or_default();
     // Kind and length first, so that no two pairs give the same input.
     let length = u64::try_from(issuer.len()).unwrap_or(u64::MAX);
-    let digest = Sha256::new()
-        .chain_update([kind])
-        .chain_update(length.to_be_bytes())
-        .chain_update(issuer)
-        .chain_update(who);
-    Some(digest.finalize().into())
+    Some(crypto.sha256(&[
+        &[kind],
+        &length.to_be_bytes(),
+        issuer.as_bytes(),
+        who.as_bytes(),
+    ]))
 }
 
 impl fmt::Debug for ClaimSet {
@@ -230,7 +243,7 @@ impl VerifiedToken {
         let confirmation = Confirmation::from_claims(&claims)?;
         Ok(Self {
             claims: ClaimSet(Arc::new(Inner {
-                subject_digest: subject_digest(&claims),
+                subject_digest: OnceLock::new(),
                 claims,
                 expires_at,
                 scope_claim: None,
@@ -262,18 +275,9 @@ impl VerifiedToken {
     }
 }
 
-/// A date of the wrong JSON type is an error, never "absent".
-pub(super) fn date(
-    claims: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<UnixTime>, TokenError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::Number(number)) => match numeric_date(number) {
-            Some(date) => Ok(Some(date)),
-            None => Err(TokenError::invalid(name)),
-        },
-        Some(_) => Err(TokenError::invalid(name)),
+impl From<InvalidDate> for TokenError {
+    fn from(InvalidDate(name): InvalidDate) -> Self {
+        Self::invalid(name)
     }
 }
 
@@ -282,6 +286,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::crypto::pure_rust::PureRust;
 
     const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 
@@ -375,7 +380,7 @@ mod tests {
 
     #[test]
     fn who_a_token_is_for_is_told_by_issuer_and_subject_or_client() {
-        let digest = |claims: Value| verified(claims).unwrap().claims().subject_digest();
+        let digest = |claims: Value| verified(claims).unwrap().claims().subject_digest(&PureRust);
         let alice = digest(json!({"iss": "i", "sub": "alice"}));
         assert!(alice.is_some());
         for same in [

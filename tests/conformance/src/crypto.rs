@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use dpop_tower::{
     crypto::{Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, Josekit},
-    jwk::PublicJwk,
+    jwk::{PublicJwk, Thumbprint},
 };
 use josekit::{
     jwk::{
@@ -129,7 +129,7 @@ impl JoseKey {
     }
 
     pub fn thumbprint(&self) -> String {
-        self.public_jwk().thumbprint().to_string()
+        Thumbprint::of(&self.public_jwk(), &AwsLcRs).to_string()
     }
 
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {

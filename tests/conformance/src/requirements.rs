@@ -6,7 +6,7 @@ use axum::{Router, body::Body, extract::Request as AxumRequest, routing::get};
 use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy, PolicyTable, Report,
     clock::TimeSource as _,
-    crypto::Algorithm,
+    crypto::{Algorithm, AwsLcRs},
     extract::{ProofKey, Scopes},
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     policy::Draft,
@@ -334,7 +334,7 @@ async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
             .unwrap()
             .to_owned();
         assert_eq!(Verdict::of(response), use_nonce("proof_nonce_missing"));
-        assert_eq!(nonce == nonces().current(api.clock.now()), shared);
+        assert_eq!(nonce == nonces().current(api.clock.now(), &AwsLcRs), shared);
         for (given, expected) in [
             (nonce.as_str(), Verdict::Admitted),
             ("x", use_nonce("proof_nonce_unknown")),
@@ -433,7 +433,7 @@ async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_used_once(wa
             if expected != invalid_proof("proof_alg_not_allowed") {
                 let before = store.asked();
                 let token = change(api.token().scope("a")).mint();
-                let nonce = nonces().current(api.clock.now());
+                let nonce = nonces().current(api.clock.now(), &AwsLcRs);
                 let proof = api.proof(&token).nonce(&nonce).sign();
                 let request = client.request_with_proof(Method::GET, URL, &token, &proof);
                 let verdict = Verdict::of(way.send(router, request).await);
@@ -469,7 +469,7 @@ async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
-    let nonce = nonces().current(api.clock.now());
+    let nonce = nonces().current(api.clock.now(), &AwsLcRs);
     for (secs, is_renewed) in [(0, false), (120, true)] {
         api.advance(secs);
         let response = way
@@ -505,7 +505,7 @@ async fn a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_good_for_the_
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
-    let good = nonces().current(api.clock.now());
+    let good = nonces().current(api.clock.now(), &AwsLcRs);
     for (nonce, expected) in [
         (good.as_str(), Verdict::Admitted),
         ("x", use_nonce("proof_nonce_unknown")),

@@ -929,6 +929,14 @@ impl CryptoProvider for Counting {
         let key = Josekit.prepare(key, algorithm)?;
         Ok(Arc::new(CountingKey(key, Arc::clone(&self.verified))))
     }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        Josekit.sha256(parts)
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        Josekit.hmac_sha256(key, parts)
+    }
 }
 
 impl VerifyingKey for CountingKey {

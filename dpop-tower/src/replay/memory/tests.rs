@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::*;
+use crate::crypto::pure_rust::PureRust;
 use Freshness::{Fresh, Replayed};
 use StoreErrorKind::{Full, KeyFull, SubjectFull};
 
@@ -18,7 +19,7 @@ fn store(capacity: usize, per_client: usize) -> MemoryReplayStore {
 }
 
 fn key(client: u8, jti: usize) -> ReplayKey {
-    ReplayKey::new([client; 32], &jti.to_string())
+    ReplayKey::new([client; 32], &jti.to_string(), &PureRust)
 }
 
 fn check(
@@ -305,7 +306,7 @@ fn insertions_alone_keep_expired_entries_and_clients_few() {
     let store = store(10_000, 1000);
     for step in 0..50_000_usize {
         let now = 100 + step as i64 / 100;
-        let key = ReplayKey::new(*key(1, step / 2).proof(), &step.to_string());
+        let key = ReplayKey::new(*key(1, step / 2).proof(), &step.to_string(), &PureRust);
         assert_eq!(check(&store, key, now + 60, now), Ok(Fresh));
     }
     // 6,100 proofs of 3,050 clients are live, and 16 parts may keep a few more each.
@@ -567,7 +568,7 @@ fn insertions_alone_keep_expired_subjects_few() {
     for step in 0..50_000_usize {
         let now = 100 + step as i64 / 100;
         let (client, subject) = (*key(1, step).proof(), *key(2, step / 2).proof());
-        let key = ReplayKey::new(client, "").of_subject(subject);
+        let key = ReplayKey::new(client, "", &PureRust).of_subject(subject);
         assert_eq!(check(&store, key, now + 60, now), Ok(Fresh));
     }
     let subjects = stored_subjects(&store);

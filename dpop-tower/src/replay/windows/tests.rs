@@ -11,6 +11,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::crypto::pure_rust::PureRust;
 use crate::replay::{
     Freshness::{self, Fresh, Replayed},
     MemoryReplayStore, ReplayKey, ReplayStore as _, UsedProofs,
@@ -29,7 +30,7 @@ fn config(store: &Store, window: u64) -> UsedProofs {
 
 /// What becomes of a proof that this configuration accepts.
 fn send(config: &UsedProofs, proof: &str, made: i64, now: i64) -> Freshness {
-    let key = ReplayKey::new([1; 32], proof);
+    let key = ReplayKey::new([1; 32], proof, &PureRust);
     let (made, now) = (UnixTime::from_secs(made), UnixTime::from_secs(now));
     let answer = pin!(config.check_and_insert(key, made, now));
     match answer.poll(&mut Context::from_waker(Waker::noop())) {

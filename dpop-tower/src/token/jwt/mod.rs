@@ -1,4 +1,3 @@
-mod cache;
 mod issuer;
 mod parse;
 mod verifier;

@@ -7,10 +7,11 @@ use crate::{
     crypto::Algorithm,
     jose::{
         compact::CompactJws,
-        json::{Object, Value},
+        header::{self, HeaderError},
+        json::{Object, Value, date},
     },
     keys::KeySet,
-    token::{TokenError, TokenErrorKind, VerifiedToken, claims::date},
+    token::{TokenError, TokenErrorKind, VerifiedToken},
 };
 
 /// What a token has to say, apart from its signature.
@@ -53,8 +54,8 @@ impl Checks {
             algorithm,
             kid,
             signing_input: jws.signing_input().to_owned(),
+            signature: jws.signature().to_owned(),
             claims,
-            signature: jws.into_signature(),
         })
     }
 
@@ -68,24 +69,16 @@ impl Checks {
     }
 
     fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, TokenError> {
-        let typ_is_accepted = match header.get("typ") {
+        let typ_is_accepted = |typ: Option<&Value<'_>>| match typ {
             // RFC 7519 section 5.1 has it OPTIONAL.
             None => self.typ_jwt,
             Some(typ) => typ.as_str().is_some_and(|typ| self.typ_is_accepted(typ)),
         };
-        if !typ_is_accepted {
-            return Err(Self::typ_invalid(header));
-        }
-        // See the same check of proofs.
-        if header.contains("crit") || header.contains("b64") {
-            return Err(TokenErrorKind::CritNotSupported.into());
-        }
-        header
-            .get("alg")
-            .and_then(Value::as_str)
-            .and_then(Algorithm::from_name)
-            .filter(|algorithm| self.algorithms.contains(algorithm))
-            .ok_or_else(|| TokenErrorKind::AlgNotAllowed.into())
+        header::check(header, typ_is_accepted, &self.algorithms).map_err(|error| match error {
+            HeaderError::Typ => Self::typ_invalid(header),
+            HeaderError::Crit => TokenErrorKind::CritNotSupported.into(),
+            HeaderError::Alg => TokenErrorKind::AlgNotAllowed.into(),
+        })
     }
 
     fn typ_invalid(header: &Object<'_>) -> TokenError {

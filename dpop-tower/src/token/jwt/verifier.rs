@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use super::{
-    cache::{TokenCache, Verdict},
-    parse::{Checks, UnverifiedToken},
-};
+use super::parse::{Checks, UnverifiedToken};
 use crate::{
+    cache::Cache,
     clock::UnixTime,
+    crypto::Algorithm,
     future::MaybeReady,
+    jwk::Thumbprint,
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
@@ -20,7 +20,16 @@ pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 struct Shared {
     checks: Checks,
     keys: Arc<dyn KeySource>,
-    cache: TokenCache,
+    /// Verdicts on tokens with a valid signature, which a stranger cannot make.
+    cache: Cache<Ath, Verdict>,
+}
+
+#[derive(Clone)]
+struct Verdict {
+    token: VerifiedToken,
+    /// The key that signed it: the verdict is worth nothing once the issuer has withdrawn that.
+    signed_by: Thumbprint,
+    algorithm: Algorithm,
 }
 
 impl JwtVerifier {
@@ -28,7 +37,7 @@ impl JwtVerifier {
         Self(Arc::new(Shared {
             checks,
             keys,
-            cache: TokenCache::new(cache_capacity),
+            cache: Cache::new(cache_capacity),
         }))
     }
 }
@@ -110,10 +119,7 @@ impl Shared {
             self.cache.remove(&ath);
             return None;
         }
-        let times = verdict
-            .token
-            .claims()
-            .with_map(|claims| self.checks.check_times(claims, now));
+        let times = self.checks.check_times(verdict.token.claims().map(), now);
         if times.is_err() {
             self.cache.remove(&ath);
         }

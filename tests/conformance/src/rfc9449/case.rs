@@ -1,6 +1,6 @@
 //! One good request to break.
 
-use dpop_tower::test_util::ProofBuilder;
+use dpop_tower::{crypto::AwsLcRs, jwk::Thumbprint, test_util::ProofBuilder};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -84,7 +84,7 @@ impl JoseClient {
     pub(super) fn new(api: Api, key: JoseKey) -> Self {
         let token = api
             .token()
-            .bound_to_thumbprint(key.public_jwk().thumbprint())
+            .bound_to_thumbprint(&Thumbprint::of(&key.public_jwk(), &AwsLcRs))
             .mint();
         Self {
             key,

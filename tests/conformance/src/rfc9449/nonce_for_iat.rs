@@ -6,6 +6,7 @@ use axum::{Router, routing::get};
 use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy,
     clock::{TimeSource as _, UnixTime},
+    crypto::{AwsLcRs, CryptoProvider},
     nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
     replay::MemoryReplayStore,
 };
@@ -53,7 +54,7 @@ fn api(way: Way) -> Api {
 }
 
 fn nonce(api: &Api) -> String {
-    nonces().current(api.clock.now())
+    nonces().current(api.clock.now(), &AwsLcRs)
 }
 
 /// A token that outlives the test, and a proof with an `iat` this far from now.
@@ -183,11 +184,11 @@ async fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configurat
     struct Timeless;
 
     impl NonceSource for Timeless {
-        fn current(&self, _: UnixTime) -> String {
+        fn current(&self, _: UnixTime, _: &dyn CryptoProvider) -> String {
             "nonce".to_owned()
         }
 
-        fn check(&self, nonce: &str, _: UnixTime) -> NonceStatus {
+        fn check(&self, nonce: &str, _: UnixTime, _: &dyn CryptoProvider) -> NonceStatus {
             match nonce {
                 "nonce" => NonceStatus::Current,
                 _ => NonceStatus::Unknown,

@@ -4,6 +4,7 @@ use crate::stores::CountingStore;
 use crate::support::{Api, URL, Verdict, Way, invalid_proof, unavailable};
 use dpop_tower::{
     clock::UnixTime,
+    crypto::AwsLcRs,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
     test_util::TestClient,
 };
@@ -169,7 +170,7 @@ async fn a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable(way: Wa
     let token = api.token().mint();
     let proof = api.proof(&token).claim("jti", "once").sign();
     assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
-    let key = ReplayKey::new(*api.client.thumbprint().as_bytes(), "once");
+    let key = ReplayKey::new(*api.client.thumbprint().as_bytes(), "once", &AwsLcRs);
     for (after_iat, expected) in [(75, Freshness::Replayed), (76, Freshness::Fresh)] {
         let now = UnixTime::from_secs(api.now() + after_iat);
         let answer = store.check_and_insert(key, now, now).await.unwrap();

@@ -2,7 +2,8 @@
 
 use dpop_tower::{
     clock::UnixTime,
-    crypto::Algorithm,
+    crypto::{Algorithm, AwsLcRs},
+    jwk::Thumbprint,
     proof::{Ath, Htu, ProofContext, ProofVerifier},
     test_util::{KeyKind, TestClient},
 };
@@ -502,7 +503,7 @@ async fn a_point_off_its_curve_is_rejected(way: Way) {
         jwk.insert("x".to_owned(), base64url(x).into());
         jwk.insert("y".to_owned(), base64url(y).into());
         // It is the key that the token is bound to, so only the crypto backend can see it.
-        let thumbprint = *crate::crypto::parse(&jwk).thumbprint();
+        let thumbprint = Thumbprint::of(&crate::crypto::parse(&jwk), &AwsLcRs);
         let token = api.issuer.token().bound_to_thumbprint(&thumbprint).mint();
         let proof = api.proof(&token).header("jwk", jwk).sign();
         let verdict = api.get(&token, &proof).await;
@@ -626,7 +627,7 @@ async fn the_examples_of_the_rfc_are_good_proofs(way: Way) {
 
     let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
     let now = UnixTime::from_secs(1_562_262_618);
-    let context = ProofContext::new(&Method::GET, &htu, now).access_token(Ath::of(token));
+    let context = ProofContext::new(&Method::GET, &htu, now).access_token(Ath::of(token, crypto));
     let proof = policy.verify(at_resource, &context, crypto).unwrap();
     assert_eq!(proof.jti(), "e1j3V_bKic8-LAEB");
     // Section 6.1 has the thumbprint.

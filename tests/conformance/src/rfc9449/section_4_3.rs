@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dpop_tower::{
     clock::{TimeSource as _, UnixTime},
-    crypto::Algorithm,
+    crypto::{Algorithm, AwsLcRs},
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
     test_util::TestClient,
 };
@@ -591,9 +591,9 @@ async fn item_10_the_nonce_is_one_of_the_server(way: Way) {
     let missing = case.proof().sign();
     case.check("none", &missing, rejected("proof_nonce_missing"))
         .await;
-    let good = nonces.current(now);
-    let of_another_server = StatelessNonces::new(secret(2)).current(now);
-    let of_old = nonces.current(UnixTime::from_secs(now.as_secs() - 1_000));
+    let good = nonces.current(now, &AwsLcRs);
+    let of_another_server = StatelessNonces::new(secret(2)).current(now, &AwsLcRs);
+    let of_old = nonces.current(UnixTime::from_secs(now.as_secs() - 1_000), &AwsLcRs);
     for (what, nonce) in [
         ("another server's", of_another_server),
         ("an old one", of_old),

@@ -15,6 +15,7 @@ use std::{
 
 use dpop_tower::{
     clock::UnixTime,
+    crypto::AwsLcRs,
     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
 };
 use dpop_tower_performance::measure::{Samples, time};
@@ -85,7 +86,7 @@ impl Traffic {
         let now = 1_700_000_000 + n * (LIFETIME + 1) / self.live;
         let at = |secs: u64| UnixTime::from_secs(secs.cast_signed());
         (
-            ReplayKey::new(client, &n.to_string()),
+            ReplayKey::new(client, &n.to_string(), &AwsLcRs),
             at(now + LIFETIME),
             at(now),
         )
