@@ -23,7 +23,7 @@ async fn answer(verifier: Verifier, request: Request<Incoming>) -> Response<Full
         Verdict::Rejected(it) => return it.into_response(&ProblemDetails).map(Full::new),
     };
     let subject = (admitted.bound_token()).and_then(|token| token.claims().subject());
-    let mut response = Response::new(format!("hello, {subject:?}").into());
+    let mut response = Response::new(format!("hello, {}", subject.unwrap_or_default()).into());
     // A nonce for the next proof, where the configuration has nonces.
     response.headers_mut().extend(admitted.response_headers());
     response
