@@ -13,7 +13,7 @@ use tonic::service::Routes;
 use tower_http::{limit::RequestBodyLimitLayer, map_request_body::MapRequestBodyLayer};
 
 use super::*;
-use crate::{challenge::Challenge, support::invalid_token};
+use crate::{rejection::challenge::Challenge, support::invalid_token};
 
 /// A body of a type that only its owner knows.
 struct Upload(Pipe);
