@@ -74,7 +74,8 @@ fn sources() -> Vec<(String, PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(&root).unwrap();
-                if relative.ends_with("tests.rs") || relative == Path::new("lib.rs") {
+                let is_test = (relative.iter()).any(|part| part == "tests" || part == "tests.rs");
+                if is_test || relative == Path::new("lib.rs") {
                     continue;
                 }
                 let module = relative.iter().next().unwrap().to_str().unwrap();
