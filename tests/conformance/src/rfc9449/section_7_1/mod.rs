@@ -1,12 +1,13 @@
 //! Section 7.1: what a rejected client is told, over HTTP and gRPC.
 
-use crate::support::{
-    Api, ORIGIN, URL, Verdict, Way, Why, invalid_request, invalid_token, send, unavailable,
-};
-use crate::{challenge::Challenge, stores::Outage};
+mod grpc;
+mod schemes;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
 use axum::{Router, body::Body};
 use dpop_tower::{
-    DpopConfig, Policy, PublicOrigin,
+    DpopConfig, PublicOrigin,
     clock::UnixTime,
     future::MaybeReady,
     nonce::{NonceSecret, StatelessNonces},
@@ -14,10 +15,16 @@ use dpop_tower::{
     test_util::TestClient,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use std::{num::NonZeroUsize, sync::Arc};
+
+use self::{grpc::*, schemes::*};
+use crate::{
+    challenge::Challenge,
+    stores::Outage,
+    support::{Api, ORIGIN, URL, Verdict, Way, Why, send, unavailable},
+};
 
 cases! { rfc9449::section_7_1 as section_7_1;
 each_way [
@@ -415,105 +422,6 @@ async fn the_description_tells_no_more_than_the_kind_of_error(way: Way) {
     }
 }
 
-fn as_grpc(mut request: Request<()>, content_type: &'static str) -> Request<()> {
-    let value = HeaderValue::from_static(content_type);
-    request.headers_mut().insert(header::CONTENT_TYPE, value);
-    request
-}
-
-async fn every_rejection_of_a_grpc_request_is_a_response_of_headers_alone(way: Way) {
-    for mut case in cases(way).await {
-        let (reason, status) = (case.reason, case.status);
-        case.request = as_grpc(case.request, "application/grpc");
-        let response = case.response(way).await;
-        assert_eq!(response.status(), StatusCode::OK, "{reason}");
-        let headers = response.headers();
-        assert_eq!(headers[header::CONTENT_TYPE], "application/grpc");
-        let grpc_status = if status == 503 { "14" } else { "16" };
-        assert_eq!(headers["grpc-status"], grpc_status, "{reason}");
-        let why = Why::of(&response).unwrap();
-        assert_eq!(why.reason, reason);
-        // What the protocol has percent-encoded: `%` and all but printable ASCII.
-        let message = headers["grpc-message"].to_str().unwrap();
-        assert_eq!(message, why.description);
-        assert!(
-            message
-                .bytes()
-                .all(|byte| (0x20..0x7f).contains(&byte) && byte != b'%')
-        );
-        let body = response.into_body().collect().await.unwrap();
-        assert!(body.trailers().is_none() && body.to_bytes().is_empty());
-    }
-}
-
-async fn a_grpc_rejection_keeps_the_headers_of_the_http_one(way: Way) {
-    const KEPT: [header::HeaderName; 4] = [
-        header::WWW_AUTHENTICATE,
-        header::CACHE_CONTROL,
-        header::RETRY_AFTER,
-        header::HeaderName::from_static("dpop-nonce"),
-    ];
-    for (http, mut grpc) in cases(way).await.into_iter().zip(cases(way).await) {
-        let reason = http.reason;
-        grpc.request = as_grpc(grpc.request, "application/grpc+proto");
-        let (http, grpc) = (http.response(way).await, grpc.response(way).await);
-        for name in KEPT {
-            let values = |response: &Response<Body>| -> Vec<_> {
-                let values = response.headers().get_all(&name).iter();
-                values.cloned().collect()
-            };
-            assert_eq!(values(&http), values(&grpc), "{reason}: {name}");
-        }
-    }
-}
-
-async fn a_grpc_rejection_has_the_content_type_of_the_request_without_its_message_format(way: Way) {
-    let api = way.api();
-    for (requested, answered) in [
-        ("application/grpc", "application/grpc"),
-        ("application/grpc+proto", "application/grpc"),
-        ("application/grpc+json", "application/grpc"),
-        ("application/grpc;charset=x", "application/grpc"),
-        ("Application/GRPC+Proto", "application/grpc"),
-        ("application/grpc-web", "application/grpc-web"),
-        ("application/grpc-web+proto", "application/grpc-web"),
-        ("APPLICATION/GRPC-WEB+PROTO", "application/grpc-web"),
-        ("application/grpc-web-text", "application/grpc-web-text"),
-        (
-            "application/grpc-web-text+proto",
-            "application/grpc-web-text",
-        ),
-    ] {
-        let request = as_grpc(plain(&[]), requested);
-        let response = api.response(request).await;
-        assert_eq!(response.status(), StatusCode::OK, "{requested}");
-        assert_eq!(response.headers()["grpc-status"], "16", "{requested}");
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            answered,
-            "{requested}"
-        );
-    }
-}
-
-async fn other_content_types_are_not_taken_for_grpc(way: Way) {
-    let api = way.api();
-    for other in [
-        "application/json",
-        "application/grp",
-        "application/grpcx",
-        "application/grpc-webx",
-        "application/x-grpc",
-        "text/plain; application/grpc",
-        "",
-    ] {
-        let request = as_grpc(plain(&[]), other);
-        let response = api.response(request).await;
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{other:?}");
-        assert!(!response.headers().contains_key("grpc-status"), "{other:?}");
-    }
-}
-
 async fn a_full_store_is_a_503_for_all_and_a_full_share_for_one(way: Way) {
     let size = |entries| NonZeroUsize::new(entries).unwrap();
     for (store, reason, others_are_served) in [
@@ -556,144 +464,6 @@ async fn an_outage_is_never_taken_for_a_verdict_on_a_bad_request(way: Way) {
         api.get(&token, &broken).await,
         crate::support::invalid_proof("proof_signature_invalid")
     );
-}
-
-/// An optional route whose handler says what kind of token it got.
-fn optional(way: Way) -> (Api, Router) {
-    async fn kind(
-        bound: Option<dpop_tower::BoundToken>,
-        bearer: Option<dpop_tower::BearerToken>,
-    ) -> &'static str {
-        match (bound, bearer) {
-            (Some(_), None) => "bound",
-            (None, Some(_)) => "bearer",
-            (None, None) | (Some(_), Some(_)) => panic!("neither or both"),
-        }
-    }
-    async fn kind_by_headers(headers: HeaderMap) -> &'static str {
-        assert!(headers.contains_key("x-dpop-subject"));
-        match headers.get("x-dpop-thumbprint") {
-            Some(_) => "bound",
-            None => "bearer",
-        }
-    }
-    let api = way.api();
-    let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
-        .clock(api.clock.clone())
-        .policy(Policy::optional())
-        .build();
-    let of = |handler| Router::new().route("/orders", handler);
-    let by_headers = of(axum::routing::get(kind_by_headers));
-    let router = way.protect(config.unwrap(), of(axum::routing::get(kind)), by_headers);
-    (api, router)
-}
-
-async fn an_optional_route_takes_unbound_tokens_as_bearer_and_bound_ones_with_a_proof(way: Way) {
-    let (api, router) = optional(way);
-    let unbound = format!("Bearer {}", api.issuer.token().mint());
-    for (request, kind) in [
-        (plain(&[("authorization", &unbound)]), "bearer"),
-        (api.client.get(URL, &api.token().mint()), "bound"),
-    ] {
-        let response = way.send(router.clone(), request).await;
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, kind);
-    }
-}
-
-async fn an_optional_route_rejects_what_is_sent_with_the_wrong_scheme(way: Way) {
-    let (api, router) = optional(way);
-    let bound = format!("Bearer {}", api.token().mint());
-    let response = way
-        .send(router.clone(), plain(&[("authorization", &bound)]))
-        .await;
-    assert_eq!(
-        Verdict::of(response),
-        invalid_token("token_bound_as_bearer")
-    );
-    // A proof beside it makes no difference.
-    let mut request = api.client.get(URL, &api.token().mint());
-    let value = HeaderValue::from_str(&bound).unwrap();
-    request.headers_mut().insert(header::AUTHORIZATION, value);
-    let response = way.send(router.clone(), request).await;
-    assert_eq!(
-        Verdict::of(response),
-        invalid_token("token_bound_as_bearer")
-    );
-    let unbound = api.client.get(URL, &api.issuer.token().mint());
-    let response = way.send(router, unbound).await;
-    assert_eq!(Verdict::of(response), invalid_token("token_not_bound"));
-}
-
-async fn an_optional_route_offers_dpop_first_and_bearer_second(way: Way) {
-    let (api, router) = optional(way);
-    let bound_as_bearer = format!("Bearer {}", api.token().mint());
-    let no_proof = format!("DPoP {}", api.token().mint());
-    // (Authorization, error of the DPoP challenge, error of the Bearer challenge)
-    for (authorization, dpop, bearer) in [
-        (None, None, None),
-        (Some("Basic YTpi"), None, None),
-        (Some(bound_as_bearer.as_str()), None, Some("invalid_token")),
-        (Some("Bearer opaque"), None, Some("invalid_token")),
-        (Some(&no_proof), Some("invalid_dpop_proof"), None),
-        (Some("DPoP"), Some("invalid_request"), None),
-    ] {
-        let headers = authorization.map(|value| ("authorization", value));
-        let response = way.send(router.clone(), plain(headers.as_slice())).await;
-        let challenges = Challenge::all(response.headers());
-        let schemes: Vec<_> = challenges.iter().map(|c| c.scheme.as_str()).collect();
-        assert_eq!(schemes, ["DPoP", "Bearer"], "{authorization:?}");
-        assert_eq!(challenges[0].get("error"), dpop, "{authorization:?}");
-        assert_eq!(challenges[1].get("error"), bearer, "{authorization:?}");
-        assert!(challenges[0].get("algs").is_some());
-        assert_eq!(challenges[1].get("algs"), None);
-    }
-}
-
-async fn scheme_names_have_no_case_and_any_number_of_spaces_after_them(way: Way) {
-    let (api, router) = optional(way);
-    for scheme in ["DPoP", "dpop", "DPOP", "dPoP", "DPoP  "] {
-        let token = api.token().mint();
-        let proof = api.proof(&token).sign();
-        let authorization = format!("{scheme} {token}");
-        let request = plain(&[("authorization", &authorization), ("dpop", &proof)]);
-        let verdict = Verdict::of(way.send(router.clone(), request).await);
-        assert_eq!(verdict, Verdict::Admitted, "{scheme:?}");
-    }
-    for scheme in ["Bearer", "bearer", "BEARER"] {
-        let authorization = format!("{scheme} {}", api.issuer.token().mint());
-        let request = plain(&[("authorization", &authorization)]);
-        let verdict = Verdict::of(way.send(router.clone(), request).await);
-        assert_eq!(verdict, Verdict::Admitted, "{scheme:?}");
-    }
-}
-
-async fn bearer_and_dpop_credentials_together_are_rejected(way: Way) {
-    let (api, router) = optional(way);
-    let token = api.token().mint();
-    let unbound = format!("Bearer {}", api.issuer.token().mint());
-    for first_is_bearer in [true, false] {
-        let mut request = api.client.get(URL, &token);
-        let headers = request.headers_mut();
-        let dpop = headers.remove(header::AUTHORIZATION).unwrap();
-        let bearer = HeaderValue::from_str(&unbound).unwrap();
-        let mut values = [bearer, dpop];
-        if !first_is_bearer {
-            values.reverse();
-        }
-        for value in values {
-            headers.append(header::AUTHORIZATION, value);
-        }
-        let response = way.send(router.clone(), request).await;
-        // Which of the two was meant is unclear, so both challenges say it (figure 19).
-        for challenge in Challenge::all(response.headers()) {
-            assert_eq!(challenge.get("error"), Some("invalid_request"));
-        }
-        assert_eq!(
-            Verdict::of(response),
-            invalid_request("credentials_multiple")
-        );
-    }
 }
 
 async fn no_rejection_speaks_to_proxies(way: Way) {
