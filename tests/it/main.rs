@@ -1,40 +1,13 @@
 //! Integration tests: the layer as users have it, over real sockets where that matters.
 
-mod architecture;
-mod axum_router;
-mod backends;
-mod challenge;
-mod clock;
-mod cors;
-mod crypto;
-mod documentation;
-mod durations;
-mod grpc;
-mod grpc_policies;
-mod grpc_streams;
-mod grpc_web;
-mod hashes;
-mod hostile;
+mod api;
+mod frameworks;
 mod keys;
-mod layer;
-mod layering;
 mod lifetime;
-mod logging;
-mod metrics;
-mod orders;
-mod paths;
-mod policies;
-mod proxies;
-mod scopes;
-mod seams;
-mod stacks;
-mod test_kit;
-mod ui;
-mod way_out;
-mod windows;
-mod words;
-mod worst_case;
-mod wycheproof;
+mod policy;
+mod rejection;
+mod repo;
+mod robustness;
 
 use dpop_conformance::{stores, support};
 

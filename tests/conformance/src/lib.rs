@@ -12,6 +12,7 @@
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::new_without_default,
+    clippy::wildcard_imports,
     reason = "this is the code of tests, in a library so that two binaries share it"
 )]
 

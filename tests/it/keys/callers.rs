@@ -11,7 +11,7 @@ use super::{
     server::{Remote, Server, soon},
 };
 use crate::{
-    logging::Log,
+    rejection::logging::Log,
     support::{Api, ORIGIN, URL, Verdict, router, send},
 };
 

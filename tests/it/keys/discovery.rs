@@ -6,7 +6,7 @@ use super::{
     OUT_OF_REACH,
     server::{Page, Remote},
 };
-use crate::{logging::Log, support::Verdict};
+use crate::{rejection::logging::Log, support::Verdict};
 
 /// The two places, in the order in which they are asked.
 const FIRST: &str = "/.well-known/oauth-authorization-server";

@@ -8,8 +8,8 @@ use super::{
     server::{Page, Remote},
 };
 use crate::{
-    crypto::{JoseKey, base64url, from_base64url, rsa},
-    logging::Log,
+    rejection::logging::Log,
+    robustness::crypto::{JoseKey, base64url, from_base64url, rsa},
     support::{Api, ORIGIN, Verdict},
 };
 

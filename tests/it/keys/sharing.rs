@@ -15,7 +15,7 @@ use super::{
     server::{Page, Server, soon},
 };
 use crate::{
-    crypto::JoseKey,
+    robustness::crypto::JoseKey,
     support::{Api, ORIGIN, URL, Verdict, invalid_token, router, send},
 };
 

@@ -1,19 +1,52 @@
 //! Requests that go on when their token expires, and what stands between the layer and who reads them.
 
 use std::{
+    convert::Infallible,
     future::{Future, pending},
-    pin::Pin,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use axum::middleware::{Next, from_fn};
-use dpop_tower::{RequireScopeLayer, rejection::ProblemDetails};
-use http::{HeaderName, HeaderValue, Method, Version};
-use http_body_util::Full;
-use tonic::service::Routes;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    middleware::{Next, from_fn},
+    routing::post,
+};
+use dpop_tower::{DpopLayer, Policy, RequireScopeLayer, rejection::ProblemDetails};
+use grpc_example::{
+    calls::pears,
+    orders::OrderDesk,
+    proto::{orders_client::OrdersClient, orders_server::OrdersServer},
+};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tokio_stream::StreamExt as _;
+use tonic::{
+    Code,
+    service::Routes,
+    transport::{Channel, Endpoint, Server},
+};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::{limit::RequestBodyLimitLayer, map_request_body::MapRequestBodyLayer};
 
-use super::*;
-use crate::{challenge::Challenge, support::invalid_token};
+use super::{
+    Announced, Api, LIFETIME, PausedClock, Pipe, answering, client_of, end, every_second,
+    is_token_expired, read, send, ticking, with_proof,
+};
+use crate::{
+    frameworks::orders::quote,
+    rejection::challenge::Challenge,
+    support::{ORIGIN, Verdict, invalid_token},
+};
 
 /// A body of a type that only its owner knows.
 struct Upload(Pipe);

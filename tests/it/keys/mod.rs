@@ -1,0 +1,36 @@
+//! Where an issuer's keys come from, how long they are good for, and what happens if they cannot be
+//! had.
+
+mod callers;
+mod clock;
+mod discovery;
+mod fetching;
+mod outages;
+mod published;
+mod rotation;
+mod server;
+mod settings;
+mod sharing;
+mod waiting;
+
+use dpop_tower::test_util::TestIssuer;
+use serde_json::Value;
+
+use self::server::Remote;
+use crate::support::{Verdict, invalid_token, unavailable};
+
+const ISSUER: &str = "https://issuer.test";
+const OUT_OF_REACH: Verdict = unavailable("keys_unavailable");
+const UNKNOWN: Verdict = invalid_token("token_key_unknown");
+const WRONG_SIGNATURE: Verdict = invalid_token("token_signature_invalid");
+
+/// The issuer's key set with another key under the same `kid`, and that key.
+fn replaced_under_its_kid(remote: &Remote) -> (String, TestIssuer) {
+    let (new, _) = remote.another_key();
+    let mut set: Value = serde_json::from_str(&remote.api.issuer.jwks()).unwrap();
+    let other: Value = serde_json::from_str(&new.jwks()).unwrap();
+    for name in ["x", "y"] {
+        set["keys"][0][name] = other["keys"][0][name].clone();
+    }
+    (set.to_string(), new)
+}

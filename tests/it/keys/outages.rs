@@ -1,0 +1,116 @@
+//! An issuer that cannot be reached, or has no usable key.
+
+use dpop_tower::crypto::Algorithm;
+use http::header;
+use serde_json::{Value, json};
+
+use super::{
+    OUT_OF_REACH, UNKNOWN,
+    server::{Page, Remote},
+};
+use crate::{
+    robustness::crypto::JoseKey,
+    support::{URL, Verdict, send},
+};
+
+#[tokio::test]
+async fn without_keys_requests_get_503_and_soon_another_chance() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.put("/jwks", Page::Status(500));
+    let response = send(
+        remote.api.router.clone(),
+        remote.api.client.get(URL, &token),
+    )
+    .await;
+    assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    assert_eq!(Verdict::of(response), OUT_OF_REACH);
+    assert_eq!(remote.server.count(), 1);
+
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.expect("at once", &token, OUT_OF_REACH, 1).await;
+    remote.api.advance(4);
+    remote.expect("after 4 s", &token, OUT_OF_REACH, 1).await;
+    remote.api.advance(1);
+    remote
+        .expect("after 5 s", &token, Verdict::Admitted, 2)
+        .await;
+}
+
+#[tokio::test]
+async fn a_proof_that_met_an_outage_is_not_used_up() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.server.put("/jwks", Page::HangUp);
+    let proof = remote.api.proof(&token).sign();
+    assert_eq!(remote.api.get(&token, &proof).await, OUT_OF_REACH);
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(5);
+    assert_eq!(remote.api.get(&token, &proof).await, Verdict::Admitted);
+}
+
+#[tokio::test]
+async fn keys_survive_an_outage_of_less_than_an_hour() {
+    let remote = Remote::at_url().await;
+    let (token, another) = (remote.token(), remote.token());
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
+    remote.server.put("/jwks", Page::Status(500));
+    remote.api.advance(300);
+    remote.expect_refresh("at 300 s", &token, 2).await;
+    // It is tried again after a pause, not by every request.
+    remote
+        .expect("another token", &another, Verdict::Admitted, 2)
+        .await;
+    remote.api.advance(4);
+    remote.expect_refresh("at 304 s", &token, 2).await;
+    remote.api.advance(1);
+    remote.expect_refresh("at 305 s", &token, 3).await;
+    remote.api.advance(3599 - 305);
+    remote.expect_refresh("at 3599 s", &token, 4).await;
+    remote.api.advance(1);
+    // A failure was just now.
+    remote.expect("at 3600 s", &token, OUT_OF_REACH, 4).await;
+    remote.api.advance(4);
+    remote.expect("at 3604 s", &token, OUT_OF_REACH, 5).await;
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(5);
+    remote
+        .expect("at 3609 s", &token, Verdict::Admitted, 6)
+        .await;
+}
+
+#[tokio::test]
+async fn an_outage_does_not_make_an_unknown_key_an_error_of_ours() {
+    let remote = Remote::at_url().await;
+    let token = remote.token();
+    remote.expect("before", &token, Verdict::Admitted, 1).await;
+    remote.server.put("/jwks", Page::Status(500));
+    remote.api.advance(30);
+    let (_, unknown) = remote.another_key();
+    remote.expect("unknown", &unknown, UNKNOWN, 2).await;
+    remote.expect("known", &token, Verdict::Admitted, 2).await;
+}
+
+#[tokio::test]
+async fn a_set_without_a_usable_key_counts_as_an_outage() {
+    let private = Value::Object(JoseKey::new(Algorithm::Es256).private());
+    for text in [
+        String::new(),
+        "null".to_owned(),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        json!({"keys": []}).to_string(),
+        json!({"keys": {}}).to_string(),
+        json!({"keys": null}).to_string(),
+        json!({"keys": [private]}).to_string(),
+        "<html>".to_owned(),
+    ] {
+        let remote = Remote::at_url().await;
+        remote.server.put("/jwks", Page::Json(text.clone()));
+        let token = remote.token();
+        remote.expect(&text, &token, OUT_OF_REACH, 1).await;
+        remote.server.put_keys(&[&remote.api.issuer]);
+        remote.api.advance(5);
+        remote.expect(&text, &token, Verdict::Admitted, 2).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! Which rule a request meets: policies, paths, scopes, and layers inside layers.
+
+mod layering;
+mod paths;
+mod policies;
+mod scopes;

@@ -1,0 +1,5 @@
+//! What holds for the repository itself: its layers, its documentation and its words.
+
+mod architecture;
+mod documentation;
+mod words;
