@@ -1,5 +1,5 @@
 //! Extractors for axum: [`BoundToken`] and [`BearerToken`], with claims of your own type, and
-//! [`Scopes`] and [`ProofKey`] for handlers that need no more than that.
+//! [`Scopes`] for handlers that need no more than that.
 //!
 //! ```
 //! # #[cfg(feature = "test-util")]
@@ -60,7 +60,6 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "lifetime")]
 use crate::lifetime::TokenLifetime;
 use crate::{
-    jwk::Thumbprint,
     rejection::Rejection,
     token::{BearerToken, BoundToken, ClaimSet, ClaimsMismatch, TokenError, TokenErrorKind},
     verifier::{Admitted, RequestShape, Rule},
@@ -222,20 +221,20 @@ macro_rules! extractor {
 extractor!(BoundToken, only_bound: true);
 extractor!(BearerToken, only_bound: false);
 
-/// The scopes of the token that the request was admitted with, bound or not.
+/// An extractor for the scopes of the token, bound or not.
 ///
-/// A route that needs a scope is better given a policy with [`Policy::require_scope`](crate::Policy::require_scope),
-/// which also tells the client what is missing.
+/// If a route requires a scope, set [`Policy::require_scope`](crate::Policy::require_scope), which also tells
+/// the client which scope is missing.
 #[derive(Clone)]
 pub struct Scopes(ClaimSet);
 
 impl Scopes {
-    /// The scopes, in the order of the token.
+    /// Returns the scopes in the order of the token.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.scopes()
     }
 
-    /// Whether the token has this scope.
+    /// Returns whether the token has this scope.
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|granted| granted == scope)
     }
@@ -246,10 +245,6 @@ impl fmt::Debug for Scopes {
         f.debug_list().entries(self.iter()).finish()
     }
 }
-
-/// The thumbprint of the key that the client has proved to hold: the same for all of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ProofKey(pub Thumbprint);
 
 impl<S: Send + Sync> FromRequestParts<S> for Scopes {
     type Rejection = TokenRejection;
@@ -265,17 +260,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Scopes {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ProofKey {
-    type Rejection = TokenRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
-        let (inside, token) = extension::<BoundToken>(parts)?;
-        token
-            .map(|token| Self(*token.thumbprint()))
-            .ok_or_else(|| inside.other_kind(true))
-    }
-}
-
 /// How long the token is good for that the request was admitted with, bound or not.
 #[cfg(feature = "lifetime")]
 impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
@@ -284,15 +268,5 @@ impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
         let (inside, _) = extension::<Self>(parts)?;
         Ok(Self::new(inside.admitted.limit()))
-    }
-}
-
-/// `None` if the request was admitted with a token that is bound to nothing.
-impl<S: Send + Sync> OptionalFromRequestParts<S> for ProofKey {
-    type Rejection = TokenRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, TokenRejection> {
-        let (_, token) = extension::<BoundToken>(parts)?;
-        Ok(token.map(|token| Self(*token.thumbprint())))
     }
 }

@@ -40,12 +40,16 @@
 //! With the server of tonic, a [`ForwardedTarget`](crate::target::ForwardedTarget) knows the address of the
 //! peer.
 
-use http::Method;
-use tonic::{Code, Request, Status, metadata::MetadataMap, server::NamedService};
+use http::{HeaderValue, Method};
+use tonic::{
+    Code, Request, Status,
+    metadata::{MetadataMap, MetadataValue},
+    server::NamedService,
+};
 
 use crate::{
     middleware::{Dpop, RequireScope},
-    rejection::Rejection,
+    rejection::{Rejection, grpc::DPOP_REASON},
     token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
     verifier::{Admitted, RequestShape},
 };
@@ -71,7 +75,10 @@ impl From<ClaimsMismatch> for Status {
             detail = %error,
             "rejected request"
         );
-        Self::unauthenticated(TokenErrorKind::InvalidClaim.description())
+        let mut status = Self::unauthenticated(error.kind().description());
+        let code = MetadataValue::from_static(error.kind().as_str());
+        status.metadata_mut().insert(DPOP_REASON, code);
+        status
     }
 }
 
@@ -125,10 +132,12 @@ impl<T> RequestExt for Request<T> {
     }
 }
 
-/// The rejection as a method of a service returns it, with the challenge and the nonce in its metadata.
+/// Returns the status of a rejection, with its code, the challenge and the nonce in its metadata.
 fn status(rejection: &Rejection) -> Status {
     let code = Code::from(i32::from(rejection.kind().grpc_status()));
-    let metadata = MetadataMap::from_headers(rejection.headers());
+    let mut headers = rejection.headers();
+    headers.insert(DPOP_REASON, HeaderValue::from_static(rejection.reason()));
+    let metadata = MetadataMap::from_headers(headers);
     Status::with_metadata(code, rejection.description(), metadata)
 }
 

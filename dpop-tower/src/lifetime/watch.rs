@@ -176,7 +176,7 @@ impl Ending {
             }
             Self::Grpc(_) => {
                 let kind = TokenErrorKind::Expired;
-                let trailers = grpc::status(kind.into(), kind.description());
+                let trailers = grpc::status(kind.into(), kind.as_str(), kind.description());
                 Some(Ok(Frame::trailers(trailers)))
             }
             Self::Events => None,

@@ -3,6 +3,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::RejectionKind;
 
+/// The metadata that has the code of a rejection.
+pub(crate) const DPOP_REASON: &str = "dpop-reason";
+
 const MEDIA_TYPES: [&str; 3] = [
     "application/grpc-web-text",
     "application/grpc-web",
@@ -37,11 +40,16 @@ fn is_of_type(value: &HeaderValue, known: &str) -> bool {
 
 /// How a call ends that is rejected, in words that clients of any language read. They stand in the
 /// trailers, or in the headers of a response of headers alone.
-pub(crate) fn status(kind: RejectionKind, description: &'static str) -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(2);
+pub(crate) fn status(
+    kind: RejectionKind,
+    code: &'static str,
+    description: &'static str,
+) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(3);
     trailers.insert("grpc-status", u64::from(kind.grpc_status()).into());
     // Descriptions have no character that the protocol would have percent-encoded.
     trailers.insert("grpc-message", HeaderValue::from_static(description));
+    trailers.insert(DPOP_REASON, HeaderValue::from_static(code));
     trailers
 }
 
@@ -50,10 +58,11 @@ pub(crate) fn status(kind: RejectionKind, description: &'static str) -> HeaderMa
 pub(super) fn trailers_only(
     content_type: &'static str,
     kind: RejectionKind,
+    code: &'static str,
     description: &'static str,
 ) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.headers_mut() = status(kind, description);
+    *response.headers_mut() = status(kind, code, description);
     let content_type = HeaderValue::from_static(content_type);
     response
         .headers_mut()

@@ -158,7 +158,10 @@ impl Rejection {
     /// Every rejection of this crate leaves by this function.
     pub fn into_response(self, responder: &dyn RejectionResponse) -> Response<Bytes> {
         let mut response = match self.grpc {
-            Some(content_type) => grpc::trailers_only(content_type, self.kind, self.description()),
+            Some(content_type) => {
+                let (code, description) = (self.reason(), self.description());
+                grpc::trailers_only(content_type, self.kind, code, description)
+            }
             None => {
                 let mut response = responder.response(&self);
                 *response.status_mut() = self.status();

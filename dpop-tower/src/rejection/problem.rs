@@ -6,9 +6,15 @@ use super::{Rejection, RejectionResponse};
 
 /// Answers rejected requests with a body of `application/problem+json` (RFC 9457).
 ///
-/// The body says what the challenge says, for clients that look no further than the body: `status`,
-/// `title` (the status in words), `detail` (the `error_description`) and `error` (its code, where there
-/// is one).
+/// The body repeats the challenge for clients that look no further. It has these members:
+///
+/// | member | value |
+/// |---|---|
+/// | `status` | the status code |
+/// | `title` | the status in words |
+/// | `detail` | the `error_description` of the challenge |
+/// | `error` | the `error` of the challenge, if it has one |
+/// | `reason` | the code of the failed check, as in the log; see [`Rejection::reason`] |
 ///
 /// ```
 /// # #[cfg(feature = "test-util")] {
@@ -31,6 +37,7 @@ struct Problem {
     detail: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
+    reason: &'static str,
 }
 
 impl RejectionResponse for ProblemDetails {
@@ -51,6 +58,7 @@ pub(super) fn body(rejection: &Rejection) -> String {
         title: status.canonical_reason().unwrap_or_default(),
         detail: rejection.description(),
         error: rejection.kind().error_code(),
+        reason: rejection.reason(),
     };
     // Numbers and texts always serialise.
     serde_json::to_string(&problem).unwrap_or_default()

@@ -2,9 +2,7 @@
 
 use axum::{Router, routing::get};
 use dpop_tower::{
-    DpopLayer, Policy, PolicyTable,
-    extract::{ProofKey, Scopes},
-    rejection::ProblemDetails,
+    BoundToken, DpopLayer, Policy, PolicyTable, extract::Scopes, rejection::ProblemDetails,
 };
 use http::{HeaderValue, Method, Request, header};
 use serde_json::{Value, json};
@@ -61,11 +59,11 @@ pub(super) async fn handlers_can_ask_for_the_scopes_and_the_key_alone(way: Way) 
         let known = scopes.contains("b") && !scopes.contains("c");
         format!("{scopes:?} {known}")
     }
-    async fn key(ProofKey(thumbprint): ProofKey) -> String {
-        thumbprint.to_string()
+    async fn key(token: BoundToken) -> String {
+        token.thumbprint().to_string()
     }
-    async fn optional_key(key: Option<ProofKey>) -> &'static str {
-        key.map_or("none", |_| "some")
+    async fn optional_key(token: Option<BoundToken>) -> &'static str {
+        token.map_or("none", |_| "some")
     }
     let api = way.api();
     let layer = DpopLayer::new(api.config().policy(Policy::optional()).build().unwrap());
@@ -124,6 +122,7 @@ pub(super) async fn rfc_9457_a_rejection_can_have_problem_details(way: Way) {
                 "title": "Forbidden",
                 "detail": "the token lacks a scope",
                 "error": "insufficient_scope",
+                "reason": "policy_scope_missing",
             }),
         ),
         (
@@ -132,6 +131,7 @@ pub(super) async fn rfc_9457_a_rejection_can_have_problem_details(way: Way) {
                 "status": 401,
                 "title": "Unauthorized",
                 "detail": "no access token was sent",
+                "reason": "credentials_missing",
             }),
         ),
     ] {

@@ -61,5 +61,4 @@ where
     assert_eq!(text(response).await, rejected);
 }
 
-const PROBLEM: &str =
-    r#"{"status":401,"title":"Unauthorized","detail":"no access token was sent"}"#;
+const PROBLEM: &str = r#"{"status":401,"title":"Unauthorized","detail":"no access token was sent","reason":"credentials_missing"}"#;

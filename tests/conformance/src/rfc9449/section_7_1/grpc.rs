@@ -25,6 +25,7 @@ pub(super) async fn every_rejection_of_a_grpc_request_is_a_response_of_headers_a
         assert_eq!(headers["grpc-status"], grpc_status, "{reason}");
         let why = Why::of(&response).unwrap();
         assert_eq!(why.reason, reason);
+        assert_eq!(headers["dpop-reason"], reason);
         // What the protocol has percent-encoded: `%` and all but printable ASCII.
         let message = headers["grpc-message"].to_str().unwrap();
         assert_eq!(message, why.description);
