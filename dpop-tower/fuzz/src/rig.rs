@@ -10,7 +10,9 @@ use std::{
 
 use dpop_tower::{
     BearerToken, BoundToken, DpopLayer, Report, ResponseBody,
-    crypto::{Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey},
+    crypto::{
+        Algorithm, AwsLcRs, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey,
+    },
     jwk::PublicJwk,
 };
 use http::{Request, Response};
