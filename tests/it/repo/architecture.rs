@@ -65,33 +65,52 @@ fn layer_of(module: &str) -> Option<u8> {
         .find_map(|(layer, modules)| modules.contains(&module).then_some(*layer))
 }
 
-/// Every source file of the library, by its top-level module, without comments and tests.
-fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = library().join("src");
-    let mut files = Vec::new();
-    let mut folders = vec![root.clone()];
+/// Folders of what is built or fetched.
+const FOREIGN: &[&str] = &["node_modules", "target", "venv"];
+
+/// Every file of Rust in a folder and in those inside it.
+fn rust_files(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let relative = path.strip_prefix(&root).unwrap();
-                let is_test = (relative.iter()).any(|part| part == "tests" || part == "tests.rs");
-                if is_test || relative == Path::new("lib.rs") {
-                    continue;
+                let is_source = path.ends_with("src/target");
+                if is_source || !FOREIGN.iter().any(|name| path.ends_with(name)) {
+                    folders.push(path);
                 }
-                let module = relative.iter().next().unwrap().to_str().unwrap();
-                let module = module.trim_end_matches(".rs").to_owned();
-                let text = fs::read_to_string(&path).unwrap();
-                let text = text.split("#[cfg(test)]").next().unwrap();
-                let code: Vec<&str> = text
-                    .lines()
-                    .map(|line| line.split("//").next().unwrap())
-                    .collect();
-                files.push((module, path, code.join("\n")));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
             }
         }
+    }
+    files
+}
+
+/// Whether a file, by its path in `src`, has unit tests and nothing else.
+fn is_unit_tests(path: &Path) -> bool {
+    path.iter()
+        .any(|part| part == "tests" || part == "tests.rs")
+}
+
+/// Every source file of the library, by its top-level module, without comments and tests.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = library().join("src");
+    let mut files = Vec::new();
+    for path in rust_files(root.clone()) {
+        let relative = path.strip_prefix(&root).unwrap();
+        if is_unit_tests(relative) || relative == Path::new("lib.rs") {
+            continue;
+        }
+        let module = relative.iter().next().unwrap().to_str().unwrap();
+        let module = module.trim_end_matches(".rs").to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        let code: Vec<&str> = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap())
+            .collect();
+        files.push((module, path, code.join("\n")));
     }
     assert!(files.len() > 30, "the scan found the sources");
     files
@@ -251,6 +270,34 @@ fn no_file_grows_beyond_what_can_be_read_at_a_sitting() {
         let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
         assert!(lines <= 400, "{} has {lines} lines", path.display());
     }
+}
+
+#[test]
+fn no_file_of_tests_has_more_than_600_lines() {
+    let root = library().join("..");
+    let mut files = rust_files(root.join("tests"));
+    files.extend(rust_files(root.join("dpop-tower/cli/tests")));
+    for source in ["dpop-tower/src", "dpop-tower/cli/src"].map(|folder| root.join(folder)) {
+        let unit_tests = rust_files(source.clone());
+        files.extend(
+            unit_tests
+                .into_iter()
+                .filter(|path| is_unit_tests(path.strip_prefix(&source).unwrap())),
+        );
+    }
+    assert!(
+        files.len() > 150,
+        "the scan found the tests: {}",
+        files.len()
+    );
+    let too_long: Vec<String> = files
+        .iter()
+        .filter_map(|path| {
+            let lines = fs::read_to_string(path).unwrap().lines().count();
+            (lines > 600).then(|| format!("{} has {lines} lines", path.display()))
+        })
+        .collect();
+    assert!(too_long.is_empty(), "{too_long:#?}");
 }
 
 /// The compiler of the declared version is not always at hand; what its dependencies declare is.

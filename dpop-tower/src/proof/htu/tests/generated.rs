@@ -4,10 +4,8 @@ use std::{iter, net::Ipv6Addr};
 
 use proptest::{prelude::*, sample::select};
 
-use super::{
-    super::{normalise::is_unreserved, *},
-    htu, origin,
-};
+use super::{htu, origin};
+use crate::proof::htu::{normalise::is_unreserved, *};
 
 /// A resource, each part in its only normal form. `spell` writes it in any equivalent form.
 #[derive(Clone, Debug)]
