@@ -22,7 +22,7 @@ hack := "cargo hack --features vendored clippy --quiet --locked -p dpop-tower --
 
 # Checks the library with each feature alone, and with each pair of those that share code.
 features:
-    {{ hack }} --each-feature --skip vendored --exclude-all-features -- -D warnings
+    {{ hack }} --each-feature --exclude-all-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features axum,lifetime,metrics,tonic \
         --exclude-no-default-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,josekit,jwks \
