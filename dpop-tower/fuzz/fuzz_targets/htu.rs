@@ -69,7 +69,7 @@ fn check_origin(origin: &Origin, text: &str, htu: Option<&Htu>, other: &str) {
         ),
     }
 
-    // Whoever would be another origin is not let pass for this one.
+    // Anyone who would be another origin is not let pass for this one.
     let claimed = Origin::parse(&format!("{}://{other}", origin.scheme()));
     let is_authority = !other.contains(['/', '?', '#']);
     assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! The lines of the input change the next request, and an empty line sends it. Every signature is
 //! taken for valid, so the code behind them is reached. A second implementation of the rules says
-//! who may be admitted; whoever is admitted against it is a finding, and so is an unchanged request that
+//! who may be admitted; anyone who is admitted against it is a finding, and so is an unchanged request that
 //! is rejected.
 #![no_main]
 

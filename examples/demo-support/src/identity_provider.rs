@@ -1,5 +1,5 @@
 //! An identity provider in miniature, so that nothing else has to be started. It issues DPoP-bound
-//! tokens to whoever asks, which no real one would.
+//! tokens to anyone who asks, which no real one would.
 
 use std::sync::Arc;
 

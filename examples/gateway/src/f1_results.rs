@@ -1,4 +1,4 @@
-//! The upstream: race results for whoever asks. It knows nothing of DPoP, and believes the headers
+//! The upstream: race results for anyone who asks. It knows nothing of DPoP, and believes the headers
 //! that it gets.
 
 use std::collections::BTreeMap;

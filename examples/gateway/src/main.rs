@@ -26,7 +26,7 @@ struct Arguments {
 enum Part {
     /// Serve race results at port 9000, for the gateway to protect.
     F1Results,
-    /// Issue DPoP-bound tokens at port 9001 to whoever asks.
+    /// Issue DPoP-bound tokens at port 9001 to anyone who asks.
     IdentityProvider,
 }
 

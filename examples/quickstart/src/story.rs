@@ -17,7 +17,7 @@ pub(crate) async fn tell(idp: &str, api: &str) -> Result<bool> {
         "\
 DPoP in one minute
 
-An app calls an API with an access token. Whoever copies a plain (\"bearer\") token can use it too.
+An app calls an API with an access token. Anyone who copies a plain (\"bearer\") token can use it too.
 With DPoP the token is bound to a key that never leaves the app, and every request carries a proof:
 a little signed note that says \"this key, this method, this URL, this token, now, and only once\".
 

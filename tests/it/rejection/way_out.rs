@@ -1,4 +1,4 @@
-//! Whoever rejects, the rejection looks the same: layer, extractor, scope, method of a tonic service, and
+//! No matter who rejects, the rejection looks the same: layer, extractor, scope, method of a tonic service, and
 //! a verifier without tower.
 
 use axum::{

@@ -220,7 +220,7 @@ fn a_circle_is_found_however_long_it_is() {
     assert!(reached_from(&round, "b").contains("b"));
 }
 
-/// RFC 9449 section 4.3 is a list of twelve checks. Whoever knows it finds each line that makes one.
+/// RFC 9449 section 4.3 is a list of twelve checks. Anyone who knows it finds each line that makes one.
 #[test]
 fn each_item_of_rfc_9449_section_4_3_stands_above_the_line_that_checks_it() {
     const MARK: &str = "// RFC 9449 section 4.3 item ";

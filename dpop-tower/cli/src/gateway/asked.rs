@@ -13,7 +13,7 @@ use crate::gateway::{
     names::{is_misspelt, is_override},
 };
 
-/// The proxies that may ask. A proof is checked against what they say was requested, so whoever could
+/// The proxies that may ask. A proof is checked against what they say was requested, so anyone who could
 /// say it could have a proof pass that was made for something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);

@@ -187,7 +187,7 @@ impl AskingProxy {
             asked::only(headers, family.uri)?,
         );
         for (value, name) in [(method, other.method), (uri, other.uri)] {
-            // Whoever has set it means something else, and a service may believe that.
+            // Anyone who has set it means something else, and a service may believe that.
             if headers.get_all(name).iter().any(|said| said != value) {
                 warn!(target: "gateway", "{name} says something else than {} has set; the request is rejected", self.name());
                 return Err(BAD_REQUEST);

@@ -150,7 +150,7 @@ fn chosen<'r, T>(routes: &'r [IssuerRoute<T>], headers: &HeaderMap) -> Option<&'
     named.or(routes.first()).map(|route| &route.way)
 }
 
-/// Whoever configures no issuer admits nobody.
+/// Anyone who configures no issuer admits nobody.
 fn nobody() -> Response<Body> {
     crate::gateway::proxy::problem(StatusCode::SERVICE_UNAVAILABLE)
 }

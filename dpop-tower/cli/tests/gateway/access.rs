@@ -199,7 +199,7 @@ jwks_file = 'other.json'";
     }
 }
 
-/// The key and the `jti` are what counts, whoever issued the token.
+/// The key and the `jti` are what counts, no matter who issued the token.
 #[tokio::test]
 async fn a_proof_is_used_up_for_all_issuers() {
     let other = TestIssuer::new()
@@ -314,7 +314,7 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_reject() {
     }
 }
 
-/// A nonce that is about to retire is replaced with the answer, whoever gives that.
+/// A nonce that is about to retire is replaced with the answer, no matter who gives that.
 #[tokio::test]
 async fn the_guard_by_itself_hands_out_nonces() {
     let api = Api::new();

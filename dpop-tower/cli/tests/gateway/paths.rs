@@ -1,5 +1,5 @@
 //! Rows of the file and the spellings of paths, in front of an upstream that reads paths as real servers
-//! do and serves whoever reaches it.
+//! do and serves anyone who reaches it.
 
 use axum::{Router, body::Body, extract::Request as AxumRequest};
 use http::{Method, Request, StatusCode};

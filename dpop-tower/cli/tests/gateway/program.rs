@@ -296,7 +296,7 @@ fn tls_upstream(certificate: &Path) -> String {
     let url = format!("https://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // Whoever does not trust the certificate goes away.
+            // Anyone who does not trust the certificate goes away.
             let Ok(mut stream) = acceptor.accept(stream.unwrap()) else {
                 continue;
             };

@@ -310,7 +310,7 @@ pub(super) async fn rfc_9068_section_4_typ_is_at_jwt(way: Way) {
     let token = lenient.token().without_header("typ").mint();
     lenient.accept("missing", &token).await;
     for api in [strict, lenient] {
-        // A proof is no token, whoever signed it.
+        // A proof is no token, no matter who signed it.
         let proof = api.proof("").sign();
         api.reject("a proof", &proof, "token_typ_invalid").await;
     }

@@ -37,7 +37,7 @@ impl Calls {
     }
 }
 
-/// Who gets to a handler: nobody without a token, and once whoever has a good one.
+/// Who gets to a handler: nobody without a token, and once anyone who has a good one.
 async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str, calls: &Calls) {
     let before = calls.count();
     let stranger = Request::builder()

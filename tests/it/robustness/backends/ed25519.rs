@@ -25,7 +25,7 @@ fn secret(number: u64) -> Scalar {
     Scalar::from(0x1234_5678_9abc_def1_u64) + Scalar::from(number)
 }
 
-/// What whoever knows `secret` can make: S for this encoding of R, which stands for `nonce` times the
+/// What anyone who knows `secret` can make: S for this encoding of R, which stands for `nonce` times the
 /// base point and perhaps a point of small order.
 fn signature(r: [u8; 32], nonce: Scalar, secret: Scalar, key: &[u8; 32]) -> [u8; 64] {
     let s = nonce + challenge(&r, key, MESSAGE) * secret;

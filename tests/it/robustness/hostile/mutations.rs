@@ -187,7 +187,7 @@ async fn an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof(backend: 
         };
         assert!(["invalid_dpop_proof", "invalid_token"].contains(&error));
     }
-    // And whoever follows is served.
+    // And anyone who follows is served.
     let proof = api.proof(&token).sign();
     assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(

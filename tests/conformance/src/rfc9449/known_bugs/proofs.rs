@@ -146,7 +146,7 @@ pub(super) async fn a_jti_is_a_name_and_nothing_else(way: Way) {
     }
 }
 
-/// A nonce that is made and kept for whoever asks fills the memory of the server.
+/// A nonce that is made and kept for anyone who asks fills the memory of the server.
 pub(super) async fn strangers_all_get_the_same_nonce(way: Way) {
     let store = Arc::new(CountingStore::default());
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());

@@ -137,7 +137,7 @@ pub(super) async fn item_4_typ_is_dpop_jwt_to_the_letter(way: Way) {
         let proof = case.proof().header("typ", typ).sign();
         case.reject(typ, &proof, "proof_typ_invalid").await;
     }
-    // An access token is no proof, whoever signed it.
+    // An access token is no proof, no matter who signed it.
     case.reject("the token", &case.token, "proof_typ_invalid")
         .await;
     case.finish().await;
