@@ -58,7 +58,8 @@ pub struct NonceSecret(Box<[u8]>);
 impl NonceSecret {
     /// Uses a secret that several nodes share.
     ///
-    /// It must come from a cryptographic random number generator, not from a person.
+    /// It must come from a cryptographic random number generator, not from a person. Anyone who knows or
+    /// guesses it can make nonces for any time.
     ///
     /// # Errors
     ///
@@ -111,16 +112,26 @@ impl StatelessNonces {
 
     /// Also accepts nonces made with `secret`, without making any.
     ///
-    /// Use it to change the secret of several nodes without challenging clients: first give every node
-    /// the new secret here, then use the new secret in [`new`](Self::new) and the old one here, then
-    /// remove the old one.
+    /// Use it to change the secret of several nodes without challenging clients. Restart all nodes after each
+    /// step, and wait two periods before the last one:
+    ///
+    /// ```
+    /// use dpop_tower::nonce::{NonceSecret, StatelessNonces};
+    ///
+    /// # let (old, new) = (NonceSecret::random()?, NonceSecret::random()?);
+    /// let first = StatelessNonces::new(old.clone()).also_accept(new.clone());
+    /// let second = StatelessNonces::new(new.clone()).also_accept(old);
+    /// let third = StatelessNonces::new(new);
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn also_accept(mut self, secret: NonceSecret) -> Self {
         self.secrets.push(secret);
         self
     }
 
-    /// Sets for how long clients get the same nonce: whole seconds, from one second to one day.
+    /// Sets for how long clients get the same nonce: whole seconds, from one second to one day. Defaults to
+    /// two minutes.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) rejects anything else. A nonce is
     /// accepted for one to two periods.
@@ -135,7 +146,8 @@ impl StatelessNonces {
         now.as_secs().div_euclid(period.max(1))
     }
 
-    /// The MAC covers the period too, so nodes that disagree about it do not agree by chance.
+    /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
+    /// each other's nonces.
     fn mac(
         &self,
         secret: &NonceSecret,

@@ -32,13 +32,13 @@ impl Id {
         }
     }
 
-    /// Distributed evenly, and known to nobody.
+    /// Returns a hash that is evenly distributed and that nobody outside the process can predict.
     pub(super) const fn keyed(&self) -> u64 {
         self.keyed
     }
 }
 
-/// For hashers that need no key of their own, because this has one.
+/// Hashes the keyed hash, so that the hasher needs no key of its own.
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.keyed);
