@@ -347,7 +347,7 @@ impl fmt::Debug for KeyParameters {
     }
 }
 
-/// A `Base64urlUInt` (RFC 7518 section 2): big-endian without leading zeros.
+/// Decodes a `Base64urlUInt` (RFC 7518 section 2), which is big-endian without leading zeros.
 fn unsigned(text: &str) -> Result<Box<[u8]>, JwkError> {
     let bytes = base64url::decode(text).ok_or(JwkError::InvalidMember)?;
     match bytes.first() {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
-/// A nonce limits how far ahead of its use a proof can be made. In seconds.
+/// The longest period in seconds. A longer one would allow proofs that are made far ahead of their use.
 const LONGEST_PERIOD: u64 = 24 * 60 * 60;
 const STEP_LEN: usize = 8;
 const MAC_LEN: usize = 16;
@@ -46,7 +46,7 @@ const MAC_LEN: usize = 16;
 /// ```
 #[derive(Clone)]
 pub struct StatelessNonces {
-    /// The first makes nonces, all of them recognise nonces.
+    /// The first secret makes nonces, and all of them check nonces.
     secrets: Vec<NonceSecret>,
     period: Duration,
 }
@@ -184,7 +184,7 @@ impl NonceSource for StatelessNonces {
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
         };
-        // The comparison takes the same time whatever the tag is.
+        // The comparison takes constant time.
         let ours = self
             .secrets
             .iter()
@@ -198,7 +198,7 @@ impl NonceSource for StatelessNonces {
         let step = i64::from_be_bytes(*step);
         let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
         let begin = |step: i64| step.saturating_mul(period);
-        // Its own step and the next.
+        // A nonce is accepted in its own step and the next.
         let over = begin(step.saturating_add(2));
         Some(NonceLife {
             made: UnixTime::from_secs(begin(step)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A limit of fewer requests per second than this is probably a mistake.
 const FEW_REQUESTS: u64 = 500;
-/// The same for one client key, and for one subject.
+/// The same for one client key and for one subject.
 const FEW_OF_ONE: u64 = 5;
 
 /// The number of live entries that a [`ReplayStore`](super::ReplayStore) can hold.

@@ -172,7 +172,7 @@ impl Shared {
         let latest = self.latest.load(SeqCst);
         // If no proof was used yet, none can have been forgotten.
         if latest > i64::MIN {
-            // In this order: see `life`.
+            // The order of these two lines matters; see `life`.
             self.short.fetch_min(before, SeqCst);
             self.short_until.fetch_max(latest, SeqCst);
         }
