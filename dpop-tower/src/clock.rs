@@ -1,7 +1,27 @@
-//! Clocks: whole seconds since the Unix epoch, as proofs and tokens have them.
+//! Clocks, which show whole seconds since the Unix epoch, as the dates in proofs and tokens do.
 //!
 //! Ages and pauses within one process come from the [monotonic reading](TimeSource::monotonic) of the
 //! same clock, which cannot be set.
+//!
+//! [`SystemClock`] is the default. [`DpopConfigBuilder::clock`](crate::DpopConfigBuilder::clock) sets
+//! another one, such as a [`ManualClock`] in tests:
+//!
+//! ```
+//! # #[cfg(all(feature = "test-util", any(feature = "aws-lc-rs", feature = "josekit")))] {
+//! # use dpop_tower::test_util::TestIssuer;
+//! use dpop_tower::{DpopConfig, PublicOrigin, clock::ManualClock};
+//!
+//! let clock = ManualClock::starting_now();
+//! # let issuer = TestIssuer::new().tokens();
+//! let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer)
+//!     .clock(clock.clone())
+//!     .build()?;
+//!
+//! // Tokens that are valid for five minutes are expired now.
+//! clock.advance(std::time::Duration::from_secs(300));
+//! # }
+//! # Ok::<(), dpop_tower::ConfigError>(())
+//! ```
 
 use std::{
     fmt,
@@ -15,13 +35,26 @@ use std::{
 /// An instant in whole seconds since 1970-01-01T00:00:00Z, like a JWT `NumericDate` (RFC 7519
 /// section 2).
 ///
-/// Arithmetic saturates: no `iat` a caller can write makes a comparison wrap around.
+/// Arithmetic saturates, so no `iat` that a caller chooses makes a comparison wrap around.
+///
+/// ```
+/// use std::time::Duration;
+/// use dpop_tower::clock::UnixTime;
+///
+/// let issued_at = UnixTime::from_secs(1_700_000_000);
+/// let expires_at = issued_at.saturating_add(Duration::from_secs(300));
+/// assert!(issued_at < expires_at);
+/// assert_eq!(expires_at.seconds_since(issued_at), 300);
+///
+/// let last = UnixTime::from_secs(i64::MAX);
+/// assert_eq!(last.saturating_add(Duration::from_secs(1)), last);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(i64);
 
 impl UnixTime {
-    /// The last instant that can be represented. Nothing is valid any more at that time: it is what
-    /// [`SystemClock`] reads where the system's clock is broken.
+    /// The last instant that can be represented, at which nothing is valid any more. [`SystemClock`] returns
+    /// it if the system's clock is broken.
     pub(crate) const END: Self = Self(i64::MAX);
 
     /// Returns the instant `secs` seconds after the epoch, or before it if `secs` is negative.
@@ -63,8 +96,43 @@ impl fmt::Display for UnixTime {
 /// # Security
 ///
 /// With a slow clock, expired tokens and stale proofs are accepted. With a fast one, valid ones are
-/// rejected. A clock that goes *backwards* by more than the acceptance window would accept proofs whose
-/// replay entry has expired, so use one that the operating system synchronises.
+/// rejected. If a clock goes back, expired tokens are accepted again, and so are proofs whose replay entry
+/// has expired, unless the store prevents it as
+/// [`MemoryReplayStore`](crate::replay::MemoryReplayStore) does. Use a clock that the operating system
+/// synchronises.
+///
+/// # Example
+///
+/// A clock that another thread updates, for services that read it very often:
+///
+/// ```
+/// use std::sync::atomic::{AtomicI64, Ordering};
+/// use dpop_tower::clock::{SystemClock, TimeSource, UnixTime};
+///
+/// #[derive(Debug)]
+/// struct CoarseClock(AtomicI64);
+///
+/// impl CoarseClock {
+///     fn new() -> Self {
+///         Self(AtomicI64::new(SystemClock.now().as_secs()))
+///     }
+///
+///     /// Called every 100 milliseconds.
+///     fn tick(&self) {
+///         self.0.store(SystemClock.now().as_secs(), Ordering::Relaxed);
+///     }
+/// }
+///
+/// impl TimeSource for CoarseClock {
+///     fn now(&self) -> UnixTime {
+///         UnixTime::from_secs(self.0.load(Ordering::Relaxed))
+///     }
+/// }
+///
+/// let clock = CoarseClock::new();
+/// clock.tick();
+/// assert!(clock.now() <= SystemClock.now());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell the time",
     label = "does not implement `TimeSource`",
@@ -123,10 +191,9 @@ impl TimeSource for SystemClock {
 /// never had one and counts from 1970.
 const EARLIEST: u64 = 1_693_526_400; // 2023-09-01T00:00:00Z
 
-/// What the system's clock shows, or the end of time if that cannot be right.
+/// Returns the time of the system's clock, or [`UnixTime::END`] if that time cannot be right.
 ///
-/// At the end of time everything has expired. Read as an early time, a wrong clock would bring expired
-/// tokens back to life.
+/// At `END` everything has expired. With an early time, expired tokens would be accepted again.
 fn reading(clock: SystemTime) -> UnixTime {
     match clock.duration_since(UNIX_EPOCH) {
         Ok(elapsed) if elapsed.as_secs() >= EARLIEST => {
@@ -187,7 +254,7 @@ impl ManualClock {
         self.set(self.now().saturating_add(duration));
         let secs = duration.as_secs();
         let later = |monotonic: u64| Some(monotonic.saturating_add(secs));
-        // Without an error, since the closure always has a value.
+        // The closure always returns a value, so there is no error.
         let _ = self
             .0
             .monotonic

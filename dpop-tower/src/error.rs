@@ -1,15 +1,24 @@
-//! Errors at start-up. Errors of a request are beside their subject:
+//! Errors at start-up. The errors of a request are in the modules of their subjects:
 //! [`ProofError`](crate::proof::ProofError), [`TokenError`](crate::token::TokenError),
 //! [`StoreError`](crate::replay::StoreError).
 
 use std::{borrow::Cow, error::Error, fmt};
 
-/// The error of a body of any type.
+/// The boxed error of any body type.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An error in a configuration.
 ///
-/// It only occurs at start-up. Its text names the setting and says what to change.
+/// It only occurs at start-up, or when a configuration is replaced at run time. Its text names the setting
+/// and says what to change. [`kind`](Self::kind) names the setting for code and tests.
+///
+/// ```
+/// use dpop_tower::{ConfigErrorKind, PublicOrigin};
+///
+/// let error = PublicOrigin::new("https://api.example.com/orders").unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::Target);
+/// eprintln!("configuration: {error}");
+/// ```
 pub struct ConfigError {
     kind: ConfigErrorKind,
     message: Cow<'static, str>,
@@ -20,27 +29,27 @@ pub struct ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// The algorithms: none are allowed, or the crypto backend lacks one.
+    /// The list of algorithms is empty, or contains one that the crypto backend does not support.
     Algorithms,
-    /// The access tokens: issuer, audience or where its keys come from.
+    /// The issuer, the audience or the source of the keys for access tokens is missing or wrong.
     AccessTokens,
-    /// No crypto backend was chosen and no default is compiled in.
+    /// No crypto backend was chosen and no default is compiled in, or the backend computes wrong hashes.
     Crypto,
-    /// The issuer's identifier, which is something else's address.
+    /// The issuer's identifier is the URL of something else, such as its metadata.
     Issuer,
-    /// The issuer's keys could not be read.
+    /// The issuer's keys cannot be read, or the HTTP client for them cannot be set up.
     Keys,
-    /// The nonces: their secret or period.
+    /// The secret or the period of the nonces is not usable.
     Nonces,
-    /// A policy: it can never be met, or is for a path that does not occur.
+    /// A policy can never be satisfied, or its path cannot occur.
     Policy,
-    /// The replay store: its bounds.
+    /// A bound of the replay store is not usable.
     Replay,
-    /// The claim that scopes are taken from.
+    /// The claim that contains the scopes is not usable.
     ScopeClaim,
-    /// The public origin.
+    /// The public origin is not an origin.
     Target,
-    /// How far dates may be off: the maximum age of proofs, or the leeway of proofs or access tokens.
+    /// The maximum age of proofs, or the leeway of proofs or access tokens, is out of bounds.
     Window,
 }
 

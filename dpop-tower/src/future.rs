@@ -1,4 +1,4 @@
-//! Futures of asynchronous seams: ready at once, or boxed.
+//! The future that asynchronous traits return, which is either ready or boxed.
 
 use std::{
     fmt,
@@ -7,10 +7,30 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The future that an asynchronous seam such as [`ReplayStore`](crate::replay::ReplayStore) returns.
+/// The future that asynchronous traits such as [`ReplayStore`](crate::replay::ReplayStore) and
+/// [`TokenVerifier`](crate::token::TokenVerifier) return.
 ///
-/// A store in memory returns [`MaybeReady::ready`], which does not allocate. A store across the network
-/// wraps its future with [`MaybeReady::pending`]. The trait is object-safe in both cases.
+/// An implementation in memory returns [`MaybeReady::ready`], which does not allocate. An implementation that
+/// uses the network boxes its future with [`MaybeReady::pending`]. The traits are object-safe in both cases.
+///
+/// # Example
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use dpop_tower::future::MaybeReady;
+///
+/// fn length(text: &'static str) -> MaybeReady<usize> {
+///     if text.len() < 10 {
+///         return MaybeReady::ready(text.len());
+///     }
+///     MaybeReady::pending(async move { text.len() })
+/// }
+///
+/// assert_eq!(length("short").await, 5);
+/// assert_eq!(length("rather long").await, 11);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Panics
 ///
@@ -28,13 +48,13 @@ impl<T> MaybeReady<T> {
         Self(State::Ready(Some(answer)))
     }
 
-    /// Boxes a future.
+    /// Boxes a future, whose output becomes the output of this one.
     pub fn pending(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self(State::Pending(Box::pin(future)))
     }
 }
 
-// No field is structurally pinned: `Ready` is moved out of, and the box is its own pin.
+// No field is structurally pinned. The value of `Ready` is moved out, and the box pins its content itself.
 impl<T> Unpin for MaybeReady<T> {}
 
 impl<T> Future for MaybeReady<T> {

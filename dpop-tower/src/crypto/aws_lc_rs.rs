@@ -16,11 +16,19 @@ use super::{
 };
 use crate::jwk::{KeyParameters, PublicJwk};
 
-/// The `aws-lc-rs` backend: AWS-LC.
+/// The crypto backend on AWS-LC, through the crate `aws-lc-rs`.
 ///
-/// It supports every [`Algorithm`], and verifies faster than OpenSSL. AWS-LC checks when a key is
-/// parsed that a point lies on its NIST curve; an Ed25519 key that is no point can be prepared and
-/// verifies nothing.
+/// It supports every [`Algorithm`] and verifies faster than OpenSSL. It is the default backend in builds
+/// without the feature `josekit`. Such builds contain no OpenSSL.
+///
+/// [`prepare`](CryptoProvider::prepare) checks that a point lies on its NIST curve. An Ed25519 key that
+/// is not a point can be prepared, and no signature verifies with it.
+///
+/// ```
+/// use dpop_tower::crypto::{Algorithm, AwsLcRs, CryptoProvider};
+///
+/// assert!(Algorithm::ALL.into_iter().all(|algorithm| AwsLcRs.supports(algorithm)));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AwsLcRs;
 
@@ -81,7 +89,7 @@ const fn ecdsa(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorit
     }
 }
 
-/// Their range of key sizes is wider than that of [`PublicJwk`].
+/// These accept a wider range of key sizes than [`PublicJwk`], which limits it first.
 const fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     match algorithm {
         Algorithm::Ps256 => Some(&RSA_PSS_2048_8192_SHA256),

@@ -5,7 +5,9 @@ use crate::{
 };
 
 impl Thumbprint {
-    /// Computes the thumbprint of `key`, over its required members only.
+    /// Computes the thumbprint of `key`, over its required members only (RFC 7638 section 3).
+    ///
+    /// It does not depend on members such as `kid` and `alg`, nor on the order of the members.
     ///
     /// ```
     /// # #[cfg(feature = "josekit")] {
@@ -37,7 +39,7 @@ const HMAC_OF_WHAT_DO_YA_WANT: [u8; 32] = [
     0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
 ];
 
-/// A backend that hashes wrongly would take one token or proof for another.
+/// Rejects a backend that computes a wrong hash, because it would confuse one token or proof with another.
 pub(crate) fn check_hashes(crypto: &dyn CryptoProvider) -> Result<(), ConfigError> {
     let what = if crypto.sha256(&[b"a", b"", b"bc"]) != SHA256_OF_ABC {
         "SHA-256"

@@ -21,10 +21,23 @@ use crate::{
     jwk::{KeyParameters, PublicJwk},
 };
 
-/// The `josekit` backend: OpenSSL.
+/// The crypto backend on OpenSSL, through the crate `josekit`.
 ///
-/// It supports every [`Algorithm`]. OpenSSL checks when a key is parsed that a point lies on its
-/// NIST curve; an Ed25519 key that is no point can be prepared and verifies nothing.
+/// It supports every [`Algorithm`], and is the default backend wherever the feature `josekit` is on. It
+/// links the system's OpenSSL. The feature `vendored` builds OpenSSL from source instead.
+///
+/// [`prepare`](CryptoProvider::prepare) checks that a point lies on its NIST curve. An Ed25519 key that
+/// is not a point can be prepared, and no signature verifies with it.
+///
+/// Hashes and MACs use OpenSSL's high-level functions, and so the provider that the program has loaded,
+/// such as the FIPS provider.
+///
+/// ```
+/// use dpop_tower::crypto::{CryptoProvider, Josekit};
+///
+/// // Parts are hashed as one message.
+/// assert_eq!(Josekit.sha256(&[b"access", b"-token"]), Josekit.sha256(&[b"access-token"]));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Josekit;
 
@@ -50,10 +63,10 @@ impl CryptoProvider for Josekit {
     }
 }
 
-/// With OpenSSL's high-level functions, which ask the provider that the program has set up, such as the
-/// FIPS one. The others, in `openssl::sha`, hash on their own and hide errors.
+/// Hashes with OpenSSL's high-level functions, which use the provider that the program has loaded, such as
+/// the FIPS provider. The functions in `openssl::sha` bypass it and hide errors.
 fn sha256(parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
-    // To look a hash function up takes longer than to use it.
+    // Looking up a hash function takes longer than using it.
     static FOUND: OnceLock<Hasher> = OnceLock::new();
     let mut hasher = match FOUND.get() {
         Some(hasher) => hasher.clone(),
@@ -72,7 +85,7 @@ fn sha256(parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
 }
 
 fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
-    // OpenSSL takes no empty key. HMAC fills every key up with zeros (FIPS 198-1 section 4).
+    // OpenSSL rejects an empty key. HMAC pads every key with zeros (FIPS 198-1 section 4).
     let key = PKey::hmac(if key.is_empty() { &[0] } else { key })?;
     let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
     for part in parts {
@@ -91,8 +104,8 @@ fn or_panic(hash: Result<[u8; 32], ErrorStack>) -> [u8; 32] {
     hash.expect("OpenSSL has memory and a provider of SHA-256")
 }
 
-/// Only the required members are handed on: josekit would also obey `use`, `key_ops` and `alg`,
-/// which in a proof the caller writes.
+/// Copies only the required members. josekit also obeys `use`, `key_ops` and `alg`, which the caller
+/// chooses in a proof.
 fn jwk(key: &PublicJwk) -> Result<Jwk, InvalidKey> {
     let (kty, members): (_, Vec<(&str, String)>) = match key.parameters() {
         KeyParameters::Ec { curve, point } => (

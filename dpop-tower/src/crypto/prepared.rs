@@ -3,17 +3,17 @@ use std::sync::Arc;
 use super::{InvalidSignature, PreparedKey, VerifyingKey};
 use crate::jwk::PublicJwk;
 
-/// A key that takes signatures of one length only.
+/// A key that accepts signatures of one length only.
 ///
-/// RFC 8017 section 8.2.2 step 1 and RFC 7518 section 3.4 fix the length. OpenSSL would take some RSA
-/// signatures that lack their leading zeros, so it does not depend on how strict a library is.
+/// RFC 8017 section 8.2.2 step 1 and RFC 7518 section 3.4 fix the length. It is checked here because
+/// libraries differ: OpenSSL accepts some RSA signatures without their leading zeros.
 #[derive(Debug)]
 struct FixedLength<K> {
     key: K,
     signature_len: usize,
 }
 
-/// Shares `key`, which a library has made of `jwk`.
+/// Wraps `key`, which a library has made from `jwk`.
 pub(super) fn prepared(key: impl VerifyingKey, jwk: &PublicJwk) -> PreparedKey {
     Arc::new(FixedLength {
         key,

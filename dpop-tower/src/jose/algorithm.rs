@@ -1,11 +1,20 @@
-//! The signature algorithms that can be named in a proof or token.
+//! The signature algorithms of proofs and access tokens.
 
 use std::fmt;
 
 /// An asymmetric JWS algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// There is no variant for `none` or for an HMAC: RFC 9449 section 4.2 forbids both in a proof, and
-/// what cannot be written down cannot be allowed by mistake.
+/// There is no variant for `none` or for an HMAC, because RFC 9449 section 4.2 forbids both in a proof. A
+/// configuration therefore cannot allow them by mistake.
+///
+/// ```
+/// use dpop_tower::crypto::Algorithm;
+///
+/// assert_eq!(Algorithm::from_name("ES256"), Some(Algorithm::Es256));
+/// assert_eq!(Algorithm::EdDsa.to_string(), "EdDSA");
+/// assert_eq!(Algorithm::from_name("none"), None);
+/// assert_eq!(Algorithm::from_name("HS256"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -34,7 +43,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm there is, in no order of preference.
+    /// All supported algorithms, in no order of preference.
     pub const ALL: [Self; 11] = [
         Self::Ed25519,
         Self::EdDsa,
@@ -49,11 +58,11 @@ impl Algorithm {
         Self::Rs512,
     ];
 
-    /// The algorithms that are allowed unless a configuration says otherwise, the preferred first:
-    /// `ES256`, `Ed25519`, `EdDSA`, `PS256`, `RS256`.
+    /// The algorithms that are allowed by default, in order of preference: `ES256`, `Ed25519`, `EdDSA`,
+    /// `PS256`, `RS256`.
     ///
-    /// `ES384` and `ES512` cost several times as much to verify, so a stranger could use them to
-    /// keep a server busy.
+    /// `ES384` and `ES512` are not among them. Their signatures cost several times as much to verify, and
+    /// anyone can send proofs that use them.
     pub const DEFAULT: [Self; 5] = [
         Self::Es256,
         Self::Ed25519,
@@ -62,7 +71,7 @@ impl Algorithm {
         Self::Rs256,
     ];
 
-    /// The name in the `alg` header parameter.
+    /// Returns the name in the `alg` header parameter.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ed25519 => "Ed25519",
@@ -79,12 +88,14 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that `alg` value. Names are case-sensitive (RFC 7515 section 4.1.1).
+    /// Returns the algorithm with this `alg` value, or `None` if it is not supported.
+    ///
+    /// Names are case-sensitive (RFC 7515 section 4.1.1).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
 
-    /// Whether a key that is marked with this `alg` may be used: RFC 9864 gave Ed25519 a second name.
+    /// Returns whether a key with this `alg` may be used. Ed25519 has two names since RFC 9864.
     pub(crate) fn is_named(self, name: &str) -> bool {
         match self {
             Self::Ed25519 | Self::EdDsa => name == "Ed25519" || name == "EdDSA",

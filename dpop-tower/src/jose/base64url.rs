@@ -1,4 +1,4 @@
-//! base64url as RFC 7515 section 2 has it: no padding, no white space, one spelling per value.
+//! base64url as RFC 7515 section 2 defines it: no padding, no white space, one encoding per value.
 
 use base64::{
     Engine as _, alphabet,
@@ -14,8 +14,8 @@ const LOOSE_TAILS: GeneralPurpose = GeneralPurpose::new(
 
 /// Decodes canonical, unpadded base64url.
 ///
-/// A non-zero tail (`QQ` and `QR` both carry the byte `A` for a lenient decoder) is rejected: it
-/// would give one signature, token or thumbprint several spellings.
+/// Rejects non-zero trailing bits, which would give one signature, token or thumbprint several encodings.
+/// A lenient decoder reads both `QQ` and `QR` as the byte `A`.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
@@ -23,22 +23,23 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 /// Decodes exactly `N` bytes without allocating.
 pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    // The decoder's own length check is an estimate, so the count is compared as well.
+    // The decoder only estimates the length, so the count is compared as well.
     (decode_into(text, &mut bytes)? == N).then_some(bytes)
 }
 
-/// Decodes at most as many bytes as there is room for, and returns how many.
+/// Decodes into `bytes` and returns the number of bytes, or `None` if there is not enough room.
 pub(crate) fn decode_into(text: &str, bytes: &mut [u8]) -> Option<usize> {
     URL_SAFE_NO_PAD.decode_slice(text, bytes).ok()
 }
 
-/// Decodes to the end of `bytes`.
+/// Decodes and appends to `bytes`.
 pub(crate) fn decode_onto(text: &str, bytes: &mut Vec<u8>) -> Option<()> {
     URL_SAFE_NO_PAD.decode_vec(text, bytes).ok()
 }
 
-/// Decodes base64 in any of its spellings: either alphabet, with padding or without, with a loose
-/// tail. Only for what is encoded anew before it is compared with anything.
+/// Decodes base64 in either alphabet, with or without padding, and with non-zero trailing bits.
+///
+/// Use it only for values that are encoded again before they are compared.
 pub(crate) fn decode_any_spelling(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let text = text.replace('+', "-").replace('/', "_");
@@ -49,7 +50,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Encodes to the end of `text`.
+/// Encodes and appends to `text`.
 pub(crate) fn encode_onto(bytes: &[u8], text: &mut String) {
     URL_SAFE_NO_PAD.encode_string(bytes, text);
 }

@@ -1,23 +1,22 @@
-//! The JWS Compact Serialization (RFC 7515 section 7.1), and nothing but it.
+//! The JWS Compact Serialization (RFC 7515 section 7.1). No other serialization is accepted.
 
 use super::{base64url, json::Object};
 
-/// A compact JWS, cut and decoded; nothing about it is verified.
+/// A compact JWS that is split and decoded, but not verified.
 pub(crate) struct CompactJws<'a> {
     signing_input: &'a str,
-    /// Header, payload and signature, in one piece of memory.
+    /// Header, payload and signature, in one allocation.
     decoded: Vec<u8>,
     payload: usize,
     signature: usize,
 }
 
 impl<'a> CompactJws<'a> {
-    /// `None` unless `text` is three base64url parts with a dot between them. The caller has capped
-    /// its length.
+    /// Decodes three base64url parts separated by dots, or returns `None`. The caller limits the length.
     pub(crate) fn decode(text: &'a str) -> Option<Self> {
         let (signing_input, signature) = text.rsplit_once('.')?;
         let (header, payload) = signing_input.split_once('.')?;
-        // What is decoded is shorter than the text.
+        // The decoded bytes are shorter than the text.
         let mut decoded = Vec::with_capacity(text.len());
         let mut append = |part| {
             base64url::decode_onto(part, &mut decoded)?;
@@ -33,7 +32,7 @@ impl<'a> CompactJws<'a> {
         })
     }
 
-    /// What the signature is computed over: the first two parts as they were sent.
+    /// Returns the input of the signature, which is the first two parts as they were sent.
     pub(crate) const fn signing_input(&self) -> &'a str {
         self.signing_input
     }

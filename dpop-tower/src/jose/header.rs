@@ -1,21 +1,21 @@
-//! The checks of a JOSE header that proofs and access tokens have in common.
+//! The checks of a JOSE header that proofs and access tokens share.
 
 use super::{
     algorithm::Algorithm,
     json::{Object, Value},
 };
 
-/// What is wrong with a header.
+/// The reason why a header is rejected.
 pub(crate) enum HeaderError {
-    /// Its `typ` is not accepted.
+    /// The `typ` is not accepted.
     Typ,
-    /// It has a `crit` or a `b64`.
+    /// There is a `crit` or a `b64`.
     Crit,
-    /// Its `alg` is not one that is allowed.
+    /// The `alg` is not allowed.
     Alg,
 }
 
-/// Checks the header, and returns the algorithm that it names.
+/// Checks the header and returns its algorithm.
 pub(crate) fn check(
     header: &Object<'_>,
     typ_is_accepted: impl FnOnce(Option<&Value<'_>>) -> bool,
@@ -25,8 +25,8 @@ pub(crate) fn check(
     if !typ_is_accepted(header.get("typ")) {
         return Err(HeaderError::Typ);
     }
-    // RFC 7515 section 4.1.11: an extension that is not understood must not be ignored, and
-    // RFC 7797 section 6 has `b64` come with `crit`.
+    // RFC 7515 section 4.1.11: an extension that is not understood must not be ignored.
+    // RFC 7797 section 6: `b64` requires `crit`.
     if header.contains("crit") || header.contains("b64") {
         return Err(HeaderError::Crit);
     }

@@ -1,9 +1,10 @@
-//! JSON as a signed object needs it: one meaning per text.
+//! A strict JSON parser for signed objects, in which every text has one meaning.
 //!
-//! RFC 7515 section 4 and RFC 7519 section 4 let a parser reject duplicate member names or take the
-//! last; two parsers that choose differently see two different tokens. This one rejects them, at
-//! every depth. Depth and the number of members are bounded, since the text comes from strangers.
-//! [`Object::parse_parts`] is for documents that are no signed objects, and whose parts stand alone.
+//! RFC 7515 section 4 and RFC 7519 section 4 let a parser reject duplicate member names or use the last
+//! one. Two parsers that choose differently see two different tokens. This parser rejects duplicates at
+//! every depth. It limits the depth and the number of members, because anyone can send the text.
+//!
+//! [`Object::parse_parts`] reads documents that are not signed and whose parts are independent.
 
 use std::{borrow::Cow, fmt};
 
@@ -15,10 +16,10 @@ use crate::clock::UnixTime;
 const MAX_DEPTH: u8 = 16;
 const MAX_MEMBERS: usize = 256;
 
-/// Names of up to so many members are compared each with each, which needs no memory.
+/// Up to this number of members, all pairs of names are compared, which does not allocate.
 const FEW_MEMBERS: usize = 16;
 
-/// A JSON value that borrows its strings from the text where they need no unescaping.
+/// A JSON value. Strings without escapes are borrowed from the text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
     Null,
@@ -56,9 +57,9 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Members by name, of an object that was just parsed or of one that has left its text.
+/// Access to members by name, for an [`Object`] and for a `serde_json` map.
 pub(crate) trait Members {
-    /// `None` without such a member, and `Some(None)` if it is no number.
+    /// Returns `None` if there is no such member, and `Some(None)` if it is not a number.
     fn number(&self, name: &str) -> Option<Option<&Number>>;
 }
 
@@ -77,12 +78,12 @@ impl Members for serde_json::Map<String, serde_json::Value> {
     }
 }
 
-/// The member of that name is no date.
+/// The member with this name is not a date.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidDate(pub(crate) &'static str);
 
-/// A `NumericDate` (RFC 7519 section 2), a fraction cut towards the past. One of the wrong JSON type is
-/// an error, never "absent".
+/// Reads a `NumericDate` (RFC 7519 section 2) and rounds a fraction down. A value of the wrong JSON type is
+/// an error and does not count as absent.
 pub(crate) fn date(
     members: &impl Members,
     name: &'static str,
@@ -96,7 +97,7 @@ pub(crate) fn date(
     }
 }
 
-/// Seconds since the epoch, if `number` is one that every JSON implementation reads alike.
+/// Returns the seconds since the epoch, if every JSON implementation reads `number` alike.
 fn numeric_date(number: &Number) -> Option<UnixTime> {
     if let Some(secs) = number.as_i64() {
         return Some(UnixTime::from_secs(secs));
@@ -122,13 +123,13 @@ pub(crate) struct Object<'a>(Vec<Member<'a>>);
 type Member<'a> = (Cow<'a, str>, Value<'a>);
 
 impl<'a> Object<'a> {
-    /// Parses a text that is one JSON object and nothing else.
+    /// Parses a text that consists of one JSON object.
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         Self::parse_as(text, false)
     }
 
-    /// The same, but what is wrong with an object or a list inside the object (a duplicate member,
-    /// too many of them, too great a depth) makes it `null`, and leaves those beside it alone.
+    /// Parses like [`parse`](Self::parse), but replaces an invalid inner object or array with `null` and
+    /// keeps the values beside it. Invalid means duplicate members, too many members, or too great a depth.
     pub(crate) fn parse_parts(text: &'a [u8]) -> Option<Self> {
         Self::parse_as(text, true)
     }
@@ -159,7 +160,7 @@ impl<'a> Object<'a> {
         self.get(name).is_some()
     }
 
-    /// The object with these members in place of its own; `None` leaves one out.
+    /// Returns the object with each value replaced by the result of `change`, which removes it by `None`.
     pub(crate) fn map(&self, change: impl Fn(&str, &Value<'a>) -> Option<Value<'a>>) -> Self {
         let changed = |(name, value): &Member<'a>| Some((name.clone(), change(name, value)?));
         Self(self.0.iter().filter_map(changed).collect())
@@ -177,7 +178,7 @@ impl<'a> Object<'a> {
 struct Strict<'de> {
     text: &'de str,
     depth: u8,
-    /// Whether what is wrong with one part of the outermost object spoils only that part.
+    /// Whether an invalid part of the outermost object becomes `null`; see [`Object::parse_parts`].
     in_parts: bool,
 }
 
@@ -189,7 +190,7 @@ impl Strict<'_> {
         }
     }
 
-    /// Reads the rest of a bad part, whose next value may be still to come, and makes nothing of it.
+    /// Skips the rest of an invalid part. If `value_is_next`, the value of the last name comes first.
     fn nothing_of<'de, A: MapAccess<'de>>(
         self,
         value_is_next: bool,
@@ -202,11 +203,11 @@ impl Strict<'_> {
         Ok(Value::Null)
     }
 
-    /// Whether a borrowed name is a part of the text, or one that `serde_json` made up.
+    /// Returns whether a borrowed name is a part of the text. `serde_json` generates names of its own.
     ///
-    /// Any crate in the build can turn on its feature `arbitrary_precision`. Fractions and large
-    /// integers then come as maps of one member, which holds the number's text. Nobody can write
-    /// such a map, because all that is written is in the text.
+    /// Any crate in the build can turn on the feature `arbitrary_precision` of `serde_json`. Fractions and
+    /// large integers then arrive as a map with one generated member, which contains the text of the number.
+    /// A sender cannot imitate such a map, because every name that was sent lies in the text.
     fn is_written(self, name: &str) -> bool {
         let text = self.text.as_bytes().as_ptr_range();
         text.contains(&name.as_ptr())
@@ -284,8 +285,8 @@ impl<'de> Visitor<'de> for Strict<'de> {
             Err(_) if self.in_parts => return self.nothing_of(next.is_some(), map),
             inner => inner?,
         };
-        // Room for a whole header or payload, but not for each of the objects in it: those can be as
-        // many as fit the text.
+        // Reserves room for a header or payload, but not for each inner object, of which there can be
+        // as many as fit the text.
         let is_outermost = self.depth == MAX_DEPTH;
         let is_part = self.in_parts && !is_outermost;
         let mut members: Vec<Member<'de>> = Vec::with_capacity(if is_outermost { 8 } else { 0 });
@@ -309,7 +310,7 @@ impl<'de> Visitor<'de> for Strict<'de> {
     }
 }
 
-/// Takes no more than `n log n` comparisons, since a stranger says how many members there are.
+/// Needs at most `n log n` comparisons, because the sender chooses the number of members.
 fn has_duplicate(members: &[Member<'_>]) -> bool {
     let names = members.iter().map(|(name, _)| &**name);
     if members.len() <= FEW_MEMBERS {
@@ -330,7 +331,7 @@ fn number<E: Error>(text: &str) -> Result<Number, E> {
         .ok_or_else(|| E::custom("not a finite number"))
 }
 
-/// serde's own `Cow<str>` always copies; this one borrows.
+/// Borrows a name where it can. Serde's own `Cow<str>` always copies.
 struct MemberName;
 
 impl<'de> DeserializeSeed<'de> for MemberName {

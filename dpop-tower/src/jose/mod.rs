@@ -1,5 +1,5 @@
-//! The strict parts of JOSE that proofs and access tokens share: algorithms, base64url, JSON, compact
-//! JWS and its header.
+//! The strict parsers that proofs and access tokens share: algorithms, base64url, JSON, the compact JWS
+//! and its header.
 
 pub(crate) mod algorithm;
 pub(crate) mod base64url;

@@ -1,8 +1,32 @@
 //! Public keys as JSON Web Keys (RFC 7517) and their thumbprints (RFC 7638).
 //!
-//! [`PublicJwk`] takes what RFC 9449 section 4.2 allows in a proof: the public half of an asymmetric
-//! key. A key with any private or symmetric member is rejected whole, as section 4.3 item 7 requires.
-//! What an issuer publishes is first brought into that form, in a module of its own.
+//! [`PublicJwk`] accepts the keys that RFC 9449 section 4.2 allows in a proof, which are the public halves
+//! of asymmetric keys. It rejects a key that has a private or symmetric member, as section 4.3 item 7
+//! requires. Keys of an issuer are first converted to that form.
+//!
+//! [`Thumbprint`] identifies a key. The `cnf.jkt` of an access token is the thumbprint of the key that the
+//! token is bound to (RFC 9449 section 6.1).
+//!
+//! # Example
+//!
+//! Parse a client's key, for example in an authorization server, and bind a token to it:
+//!
+//! ```
+//! # #[cfg(feature = "josekit")] {
+//! use dpop_tower::{crypto::Josekit, jwk::{PublicJwk, Thumbprint}};
+//!
+//! // RFC 8037 appendix A.3
+//! let key = PublicJwk::from_json(
+//!     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+//! )?;
+//! let claims = serde_json::json!({
+//!     "sub": "alice",
+//!     "cnf": { "jkt": Thumbprint::of(&key, &Josekit).to_string() },
+//! });
+//! assert_eq!(claims["cnf"]["jkt"], "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+//! # }
+//! # Ok::<(), dpop_tower::jwk::JwkError>(())
+//! ```
 
 mod point;
 mod published;
@@ -23,17 +47,18 @@ use crate::jose::{
 /// The private members of RFC 7518 section 6 (`k` is a symmetric key) and of RFC 9964 (`priv`).
 const SECRET_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// An RSA-4096 key with a chain of certificates has less than 12 KiB. In a proof, a key is no longer
-/// than the proof.
+/// An RSA-4096 key with a certificate chain has less than 12 KiB. In a proof, the length of the proof
+/// limits the key as well.
 const MAX_JWK_LEN: usize = 16 * 1024;
 
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// A public key of a kind that proofs and access tokens may be signed with.
 ///
-/// Its members are checked for form: coordinates have the length of their curve, an RSA modulus has
-/// 2048 to 4096 bits, an Ed25519 key is not of small order. Whether an elliptic-curve point lies on
-/// its curve is checked when a [`CryptoProvider`](crate::crypto::CryptoProvider) prepares it.
+/// Parsing checks the form of the members: coordinates have the length of their curve, an RSA modulus has
+/// 2048 to 4096 bits, and an Ed25519 key is not of small order. A
+/// [`CryptoProvider`](crate::crypto::CryptoProvider) checks that a point lies on its NIST curve when it
+/// prepares the key.
 ///
 /// ```
 /// use dpop_tower::jwk::PublicJwk;
@@ -48,7 +73,28 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicJwk(KeyParameters);
 
-/// The parameters of a [`PublicJwk`], decoded, for a crypto backend to build its key from.
+/// The decoded parameters of a [`PublicJwk`], from which a crypto backend builds its key.
+///
+/// `Debug` shows the kind of key and hides the parameters.
+///
+/// ```
+/// use dpop_tower::jwk::{EcCurve, KeyParameters, PublicJwk};
+///
+/// // The key of the proofs in RFC 9449.
+/// let key = PublicJwk::from_json(
+///     r#"{
+///         "kty": "EC",
+///         "crv": "P-256",
+///         "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+///         "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"
+///     }"#,
+/// )?;
+/// match key.parameters() {
+///     KeyParameters::Ec { curve: EcCurve::P256, point } => assert_eq!(point.x().len(), 32),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), dpop_tower::jwk::JwkError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyParameters {
@@ -120,6 +166,19 @@ impl PublicJwk {
     ///
     /// Returns a [`JwkError`] for anything but a well-formed public key of a supported kind. A key with
     /// duplicate members, or with more than 16 KiB of text, is not well-formed.
+    ///
+    /// ```
+    /// use dpop_tower::jwk::{JwkError, PublicJwk};
+    ///
+    /// let private = r#"{
+    ///     "kty": "OKP",
+    ///     "crv": "Ed25519",
+    ///     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    ///     "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
+    /// }"#;
+    /// assert_eq!(PublicJwk::from_json(private), Err(JwkError::Private));
+    /// assert_eq!(PublicJwk::from_json(r#"{"kty":"oct","k":"AAAA"}"#), Err(JwkError::Symmetric));
+    /// ```
     pub fn from_json(text: &str) -> Result<Self, JwkError> {
         if text.len() > MAX_JWK_LEN {
             return Err(JwkError::TooLong);
@@ -128,7 +187,8 @@ impl PublicJwk {
         Self::from_object(&object)
     }
 
-    /// To the letter: the key may be a stranger's. That of an issuer is made [`canonical`] before.
+    /// Parses strictly, because anyone can write the key of a proof. A key of an issuer is made
+    /// [`canonical`] first.
     pub(crate) fn from_object(jwk: &Object<'_>) -> Result<Self, JwkError> {
         let member = |name| jwk.get(name).and_then(Value::as_str);
         let required = |name| member(name).ok_or(JwkError::InvalidMember);
@@ -176,9 +236,9 @@ impl PublicJwk {
         &self.0
     }
 
-    /// The JSON object with the required members in lexicographic order, which a [`Thumbprint`] is the
-    /// hash of (RFC 7638 section 3.2). Their values have one encoding, so it is that of the text which
-    /// the key was read from.
+    /// Returns the JSON object with the required members in lexicographic order, which is the input of a
+    /// [`Thumbprint`] (RFC 7638 section 3.2). Every value has only one encoding, so it equals the one in the
+    /// text that the key was parsed from.
     pub(crate) fn required_members(&self) -> String {
         let (members, capacity): (&[(&str, Encoded<'_>)], _) = match &self.0 {
             KeyParameters::Ec { curve, point } => (
@@ -225,8 +285,19 @@ impl PublicJwk {
 
     /// Returns whether a key of this kind can sign with `algorithm`.
     ///
-    /// The caller chooses both the key and the `alg`. A pair that does not match may be an attempt to have
-    /// one kind of key read as another.
+    /// The sender of a proof chooses both the key and the `alg`. A pair that does not match may be an
+    /// attempt to have one kind of key read as another.
+    ///
+    /// ```
+    /// use dpop_tower::{crypto::Algorithm, jwk::PublicJwk};
+    ///
+    /// let key = PublicJwk::from_json(
+    ///     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+    /// )?;
+    /// assert!(key.fits(Algorithm::Ed25519) && key.fits(Algorithm::EdDsa));
+    /// assert!(!key.fits(Algorithm::Es256));
+    /// # Ok::<(), dpop_tower::jwk::JwkError>(())
+    /// ```
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
         match &self.0 {
             KeyParameters::Ec { curve, .. } => matches!(
@@ -242,7 +313,8 @@ impl PublicJwk {
         }
     }
 
-    /// Returns the length in bytes of a signature made with this key.
+    /// Returns the length in bytes of a signature made with this key: 64 for P-256 and Ed25519, 96 for P-384,
+    /// 132 for P-521, and the length of the modulus for RSA.
     pub const fn signature_len(&self) -> usize {
         match &self.0 {
             KeyParameters::Ec { curve, .. } => 2 * curve.field_len(),
@@ -252,13 +324,13 @@ impl PublicJwk {
     }
 }
 
-/// The value of a member as it enters the thumbprint. None needs escaping.
+/// The value of a member in the input of the thumbprint. No value needs escaping.
 enum Encoded<'a> {
     Text(&'a str),
     Bytes(&'a [u8]),
 }
 
-/// Hides the key, which its [`Thumbprint`] identifies.
+/// Shows the kind of the key and hides the key itself. Log its [`Thumbprint`] instead.
 impl fmt::Debug for PublicJwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PublicJwk").field(&self.0).finish()
@@ -275,7 +347,7 @@ impl fmt::Debug for KeyParameters {
     }
 }
 
-/// A `Base64urlUInt` (RFC 7518 section 2): big-endian without leading zeros.
+/// Decodes a `Base64urlUInt` (RFC 7518 section 2), which is big-endian without leading zeros.
 fn unsigned(text: &str) -> Result<Box<[u8]>, JwkError> {
     let bytes = base64url::decode(text).ok_or(JwkError::InvalidMember)?;
     match bytes.first() {
@@ -290,9 +362,9 @@ fn bits(n: &[u8]) -> usize {
     })
 }
 
-/// RFC 7518 sections 3.3 and 3.5 ask for 2048 bits or more. A larger key is a way to make a stranger
-/// do work, so there is an upper bound too. Exponents below 65537 (FIPS 186-5, A.1.1) and even ones
-/// are no good keys.
+/// Checks the size of an RSA key. RFC 7518 sections 3.3 and 3.5 require 2048 bits or more. There is an upper
+/// bound because anyone can make the server verify with a large key. Exponents below 65537 (FIPS 186-5,
+/// A.1.1) and even exponents are rejected.
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
     let odd = |bytes: &[u8]| bytes.last().is_some_and(|last| last & 1 == 1);
     // 65537 is the least odd number of three bytes, since there are no leading zeros.
@@ -304,18 +376,18 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
     }
 }
 
-/// RFC 8032 section 5.1.3 step 1: the coordinate y is below the prime, 2^255 - 19. OpenSSL would
-/// reduce one that is not, and take two keys with different thumbprints for one.
+/// Returns whether the coordinate y is below the prime, 2^255 - 19 (RFC 8032 section 5.1.3 step 1). OpenSSL
+/// reduces a larger one, and would then read keys with different thumbprints as the same key.
 fn is_below_the_prime(x: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = x;
     *low < 0xed || *high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
-/// Whether `x` encodes one of the eight points of small order, for which a signature can be made
-/// that fits many messages. Verifiers differ in what they do with them (RFC 8032 leaves it open), so
-/// no backend gets to see one.
+/// Returns whether `x` encodes one of the eight points of small order. Anyone can make a signature for such
+/// a key that is valid for many messages. RFC 8032 leaves open whether verifiers accept them and libraries
+/// differ, so they are rejected before a backend sees them.
 fn has_small_order(mut x: [u8; 32]) -> bool {
-    // The y coordinates of those points; -1, 0 and 1 also in their encodings above the prime.
+    // The y coordinates of these points. -1, 0 and 1 have a second encoding above the prime.
     const ORDER_8: [[u8; 32]; 2] = [
         [
             0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
@@ -337,25 +409,28 @@ fn has_small_order(mut x: [u8; 32]) -> bool {
     around_zero || around_prime || ORDER_8.contains(&x)
 }
 
-/// Why a JWK was rejected.
+/// The reason why a JWK was rejected.
+///
+/// It contains nothing of the key, so you can log it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwkError {
-    /// A parameter is missing, of another JSON type, of the wrong length, or not in its one encoding.
+    /// A parameter is missing, has another JSON type or a wrong length, or is not canonical base64url.
     InvalidMember,
-    /// Not a JSON object with a `kty`, or one with duplicate members.
+    /// The text is not a JSON object with a `kty`, or has duplicate members.
     Malformed,
-    /// It has a private member (RFC 9449 section 4.3 item 7).
+    /// The key has a private member (RFC 9449 section 4.3 item 7).
     Private,
-    /// It is a symmetric key.
+    /// The key is symmetric (`oct`).
     Symmetric,
-    /// Its text is longer than 16 KiB.
+    /// The text is longer than 16 KiB.
     TooLong,
-    /// Its curve is not supported.
+    /// The curve is not supported.
     UnsupportedCurve,
-    /// Its `kty` is not supported.
+    /// The `kty` is not supported.
     UnsupportedKeyType,
-    /// RSA outside of 2048 to 4096 bits or with a bad exponent, or an Ed25519 key of small order.
+    /// An RSA key has fewer than 2048 or more than 4096 bits or a bad exponent, or an Ed25519 key is of
+    /// small order.
     WeakKey,
 }
 

@@ -3,18 +3,20 @@ use std::fmt;
 use super::EcCurve;
 use crate::jose::base64url;
 
-/// SEC 1 section 2.3.3: what an uncompressed point begins with.
+/// The first byte of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
-/// Two coordinates of the length that their curve has. Whether the point lies on the curve is checked
-/// when a [`CryptoProvider`](crate::crypto::CryptoProvider) prepares the key.
+/// The two coordinates of an elliptic-curve key.
+///
+/// Parsing checks their length. A [`CryptoProvider`](crate::crypto::CryptoProvider) checks that the point
+/// lies on the curve when it prepares the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EcPoint(Vec<u8>);
 
 impl EcPoint {
     pub(super) fn parse(curve: EcCurve, x: &str, y: &str) -> Option<Self> {
         let len = curve.field_len();
-        // The decoder wants room for up to two bytes more than there are.
+        // The decoder needs room for up to two additional bytes.
         let mut bytes = Vec::with_capacity(2 * len + 3);
         bytes.push(UNCOMPRESSED);
         base64url::decode_onto(x, &mut bytes).filter(|()| bytes.len() == 1 + len)?;
@@ -22,17 +24,17 @@ impl EcPoint {
         Some(Self(bytes))
     }
 
-    /// The point, uncompressed (SEC 1 section 2.3.3): a byte of the value 4, then x, then y.
+    /// Returns the uncompressed point (SEC 1 section 2.3.3), which is a byte of value 4, then x, then y.
     pub const fn as_uncompressed(&self) -> &[u8] {
         self.0.as_slice()
     }
 
-    /// The x coordinate: big-endian, as long as the curve's field.
+    /// Returns the x coordinate, big-endian, with the length of [`EcCurve::field_len`].
     pub fn x(&self) -> &[u8] {
         self.coordinates().0
     }
 
-    /// The y coordinate: big-endian, as long as the curve's field.
+    /// Returns the y coordinate, big-endian, with the length of [`EcCurve::field_len`].
     pub fn y(&self) -> &[u8] {
         self.coordinates().1
     }
@@ -43,7 +45,7 @@ impl EcPoint {
     }
 }
 
-/// A key stays out of logs.
+/// Hides the coordinates, so that no key gets into a log.
 impl fmt::Debug for EcPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EcPoint(..)")

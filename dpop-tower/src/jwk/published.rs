@@ -1,9 +1,8 @@
-//! An issuer's key as it publishes it, brought into the form that [`PublicJwk`](super::PublicJwk)
-//! takes.
+//! Converts keys as issuers publish them to the form that [`PublicJwk`](super::PublicJwk) accepts.
 //!
-//! The operator has chosen the issuer, so what real issuers write is accepted where that opens
-//! nothing: the key is the same key, and every check of `PublicJwk` still follows. The `jwk` of a
-//! proof is a stranger's and never comes here.
+//! The operator chooses the issuer, so the deviations of real issuers are accepted where they are
+//! harmless. The conversion does not change the key, and every check of `PublicJwk` follows. The `jwk` of
+//! a proof is never converted, because anyone can write it.
 
 use std::borrow::Cow;
 
@@ -13,16 +12,16 @@ use crate::jose::{
     json::{Object, Value},
 };
 
-/// The key in its canonical form, so that its thumbprint does not depend on how it is spelled
-/// (RFC 7638 section 3.3).
+/// Returns the key in its canonical form, so that its thumbprint does not depend on its encoding (RFC 7638
+/// section 3.3).
 ///
-/// - A member whose value is `null`, an empty text or an empty list says nothing, and is left out.
-/// - A `kid` that is a number stands for its text: the token's `kid` is always a text.
-/// - `n`, `e`, `x` and `y` lose padding, the other alphabet and loose tails of their base64.
-/// - Unsigned integers get the length they should have: `n` and `e` no zeros in front, the
-///   coordinates of a curve as many as it takes.
+/// - A member that is `null`, an empty string or an empty array is removed.
+/// - A `kid` that is a number becomes a string, because the `kid` of a token is always a string.
+/// - `n`, `e`, `x` and `y` become canonical base64url: no padding, one alphabet, no trailing bits.
+/// - Unsigned integers get the right length. `n` and `e` lose leading zeros, and the coordinates of a curve
+///   are padded with zeros.
 ///
-/// What cannot be read so stays as it is, and `PublicJwk` rejects it.
+/// A member that cannot be converted stays unchanged, and `PublicJwk` rejects it.
 pub(crate) fn canonical<'a>(published: &Object<'a>) -> Object<'a> {
     let text = |name| published.get(name).and_then(Value::as_str);
     let curve = text("crv").and_then(EcCurve::from_name);
@@ -57,7 +56,7 @@ fn says_nothing(value: &Value<'_>) -> bool {
     }
 }
 
-/// Java's `BigInteger` writes a sign into a byte of its own.
+/// Removes leading zeros. Java's `BigInteger` writes one in front, for the sign.
 fn without_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.get(zeros..).unwrap_or_default()

@@ -4,8 +4,8 @@ use crate::jose::base64url;
 
 /// The SHA-256 thumbprint of a public key (RFC 7638), to which `cnf.jkt` binds a token.
 ///
-/// It identifies a key and reveals nothing about it, so it may be logged. Its text form is 43 characters
-/// of base64url.
+/// It identifies a key and does not reveal it, so you can log it. Its text form is 43 characters of
+/// base64url. [`Thumbprint::of`] computes it from a [`PublicJwk`](super::PublicJwk).
 ///
 /// ```
 /// use dpop_tower::jwk::Thumbprint;
@@ -19,7 +19,7 @@ use crate::jose::base64url;
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// Returns the thumbprint with these bytes.
+    /// Makes a thumbprint from the bytes of a SHA-256 hash, such as those in a database.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -52,7 +52,18 @@ impl FromStr for Thumbprint {
     }
 }
 
-/// A text that is not the canonical base64url of a SHA-256 hash.
+/// The error of parsing a [`Thumbprint`].
+///
+/// The text is not 43 characters of canonical, unpadded base64url, which has one text for each hash:
+///
+/// ```
+/// use dpop_tower::jwk::Thumbprint;
+///
+/// let text = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+/// assert!(text.parse::<Thumbprint>().is_ok());
+/// assert!(format!("{text}=").parse::<Thumbprint>().is_err());
+/// assert!(text.replace('I', "J").parse::<Thumbprint>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidThumbprint(());
 

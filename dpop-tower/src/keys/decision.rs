@@ -1,17 +1,17 @@
-//! Whether a request is served with the keys at hand, waits for a fetch, or is rejected.
+//! Decides whether a request uses the available keys, waits for a fetch, or is rejected.
 //!
-//! A decision takes times and facts and does nothing. All times are readings of one monotonic clock.
+//! A decision is a pure function of times and facts. All times are readings of one monotonic clock.
 
 use std::time::Duration;
 
-/// Older keys are fetched anew, while they go on serving.
+/// Older keys are fetched again, and stay in use meanwhile.
 const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Older keys are not used, even if the issuer is out of reach: it may have withdrawn them.
+/// Older keys are not used, even if the issuer is out of reach, because it may have withdrawn them.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(60 * 60);
-/// A token that the keys at hand do not verify makes us fetch at most this often, since anyone can
-/// write one.
+/// Tokens that the available keys do not verify cause at most one fetch in this time, because anyone can
+/// write such a token.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-/// After a failure, requests are answered without trying again for this long.
+/// For this long after a failure, requests are answered without another attempt.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub(super) enum Age {
 }
 
 impl Age {
-    /// The age at `now` of keys that were asked for at `asked`.
+    /// Returns the age at `now` of keys that were requested at `asked`.
     pub(super) fn of(asked: Duration, now: Duration) -> Self {
-        // Keys can be asked for between the reading of `now` and this: they are new.
+        // Keys can be requested after `now` was read. They are new then.
         let age = now.saturating_sub(asked);
         if age < REFRESH_AFTER {
             Self::Young
@@ -36,30 +36,30 @@ impl Age {
     }
 }
 
-/// What a decision rests on.
+/// The input of a decision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
     pub(super) now: Duration,
-    /// When the keys at hand were asked for, if there are keys that can be used.
+    /// When the available keys were requested, if there are usable keys.
     pub(super) asked: Option<Duration>,
-    /// When the last attempt to fetch keys began, whatever has come of it.
+    /// When the last attempt to fetch keys began, whatever its result.
     pub(super) began: Option<Duration>,
-    /// When the last attempt failed, unless it is under way or has not failed.
+    /// When the last attempt failed, if it has failed.
     pub(super) failed: Option<Duration>,
     pub(super) is_under_way: bool,
-    /// Whether the caller has tried the keys at hand, and needs others.
+    /// Whether the caller has tried the available keys and needs others.
     pub(super) needs_others: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The keys at hand.
+    /// Use the available keys.
     Serve,
-    /// The keys at hand, and an attempt begins that nobody waits for.
+    /// Use the available keys, and begin an attempt in the background.
     ServeAndRefresh,
-    /// The attempt that is under way, or else begins now, and no other.
+    /// Wait for the running attempt, or begin one and wait for it.
     Wait,
-    /// There is nothing to be had now.
+    /// Reject the request, because there are no keys now.
     Reject,
 }
 

@@ -2,10 +2,10 @@ use reqwest::Url;
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A longer `jwks_uri` is not fetched, and not logged either.
+/// A longer `jwks_uri` is neither fetched nor logged.
 const MAX_URL_LEN: usize = 2048;
 
-/// Where a JWK Set is fetched from.
+/// The place that a JWK Set is fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(super) place: Place,
@@ -16,7 +16,7 @@ pub(crate) struct Endpoint {
 pub(super) enum Place {
     Jwks(Url),
     Metadata {
-        /// What the document has to name as its `issuer`, to the letter (RFC 8414 section 3.3).
+        /// The exact `issuer` that the document must have (RFC 8414 section 3.3).
         issuer: String,
         /// The well-known URLs, in the order in which they are tried.
         urls: [Url; 2],
@@ -48,7 +48,7 @@ impl Endpoint {
                 issuer: issuer.to_owned(),
                 urls: [
                     // RFC 8414 section 3.1 puts the well-known part before the issuer's path,
-                    // OpenID Connect Discovery 1.0 section 4 puts it behind.
+                    // OpenID Connect Discovery 1.0 section 4 puts it after the path.
                     at(&format!("/.well-known/oauth-authorization-server{path}")),
                     at(&format!("{path}/.well-known/openid-configuration")),
                 ],
@@ -57,7 +57,7 @@ impl Endpoint {
         })
     }
 
-    /// The `jwks_uri` of the issuer's metadata, if it may be fetched.
+    /// Parses the `jwks_uri` of the issuer's metadata and returns it if it may be fetched.
     pub(super) fn accept(&self, jwks_uri: &str) -> Option<Url> {
         if jwks_uri.len() > MAX_URL_LEN {
             return None;

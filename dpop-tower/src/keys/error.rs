@@ -4,17 +4,17 @@ use reqwest::Url;
 
 use super::{quoted::Quoted, set::KeySetError};
 
-/// Why a document of the issuer is of no use.
+/// The reason why a document of the issuer cannot be used.
 #[derive(Debug)]
 pub(super) enum Unhelpful {
-    /// The chain of causes.
+    /// There is no answer. Contains the chain of causes.
     Connection(String),
-    /// It names this issuer, or none.
+    /// The document names this other issuer, or none.
     Issuer(Option<String>),
     KeySet(KeySetError),
-    /// This is its `jwks_uri`, which must not be fetched.
+    /// The document has this `jwks_uri`, which must not be fetched.
     JwksUri(String),
-    /// RFC 8414 section 2 has it optional.
+    /// There is no `jwks_uri`, which is optional in RFC 8414 section 2.
     NoJwksUri,
     NotAnObject,
     Status(u16),
@@ -24,18 +24,18 @@ pub(super) enum Unhelpful {
     },
 }
 
-/// Why an attempt to fetch keys failed.
+/// The reason why an attempt to fetch keys failed.
 #[derive(Debug)]
 pub(super) enum FetchError {
     Keys(Url, Unhelpful),
-    /// What is wrong with each of the documents that could name the keys of this issuer.
+    /// None of the documents that could name the keys of this issuer can be used, each for this reason.
     Metadata(String, Vec<(Url, Unhelpful)>),
     NoRuntime,
 }
 
 impl Unhelpful {
     pub(super) fn connection(error: reqwest::Error) -> Self {
-        // The place is told once, and as it was configured.
+        // The message contains the configured URL once already.
         let error = error.without_url();
         let mut chain = error.to_string();
         let mut next = error.source();

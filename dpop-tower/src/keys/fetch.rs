@@ -1,4 +1,4 @@
-//! Fetching over HTTP: metadata, where that says where the keys are, and then the keys.
+//! Fetches over HTTP: first the metadata, if that names the URL of the keys, and then the keys.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A first document of metadata that does not come within this leaves time for the second.
+/// The timeout for the first metadata document, which leaves time for the second.
 const FIRST_METADATA: Duration = Duration::from_secs(4);
 
 const MAX_DOCUMENT_LEN: usize = 512 * 1024;
@@ -27,8 +27,8 @@ pub(super) struct Fetcher {
     http: Client,
 }
 
-/// One process, one crypto library: TLS is that of the default backend, whatever else some other
-/// crate of the build has turned on in reqwest. Without a backend there is no TLS.
+/// Selects the TLS of the default crypto backend, whatever other crates of the build turn on in reqwest, so
+/// that a process uses one crypto library. Without a backend there is no TLS.
 fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
     #[cfg(feature = "josekit")]
     let builder = builder.tls_backend_native();
@@ -40,11 +40,11 @@ fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
 impl Fetcher {
     pub(super) fn new(endpoint: Endpoint) -> Result<Self, ConfigError> {
         let http = tls_of_the_crypto_backend(Client::builder())
-            // A redirect would let whoever controls one page choose another place for the keys.
+            // With redirects, anyone who controls one page could choose another source of keys.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            // A connection is used for one request. Some servers close it after their answer without
-            // saying so, and some runtimes are gone when the next request comes minutes later.
+            // A connection is used for one request. Some servers close it after their response without
+            // notice, and the runtime may be gone when the next request follows minutes later.
             .pool_max_idle_per_host(0)
             .user_agent(concat!("dpop-tower/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -70,8 +70,8 @@ impl Fetcher {
         jwks.map_err(|why| FetchError::Keys(url, why))
     }
 
-    /// The second place is asked whenever the first does not help: servers that know the second only
-    /// answer for the first in many ways.
+    /// Fetches the second document whenever the first cannot be used. Servers that have only the second
+    /// answer requests for the first in many ways.
     async fn discover(
         &self,
         issuer: &str,
@@ -93,7 +93,7 @@ impl Fetcher {
     async fn get(&self, url: &Url, deadline: Instant) -> Result<Vec<u8>, Unhelpful> {
         let answer = async {
             match self.get_once(url).await {
-                // RFC 9110 section 9.2.2: to send GET again does no harm.
+                // RFC 9110 section 9.2.2: GET can be repeated.
                 Err(Unhelpful::Connection(_)) => self.get_once(url).await,
                 answer => answer,
             }

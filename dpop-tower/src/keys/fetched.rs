@@ -46,7 +46,7 @@ impl FetchedKeys {
         Self::default()
     }
 
-    /// The keys of an endpoint, for one configuration.
+    /// Returns the keys of an endpoint for one configuration.
     pub(crate) fn of(
         &self,
         endpoint: Endpoint,
@@ -55,8 +55,8 @@ impl FetchedKeys {
         clock: &Arc<dyn TimeSource>,
     ) -> Result<RemoteKeys, ConfigError> {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // So there are never more entries than places in use, and those that are left until the next
-        // configuration is built.
+        // This limits the entries to the endpoints in use, and those that went out of use since the last
+        // configuration was built.
         sources.retain(|_, source| source.strong_count() > 0);
         let source = match sources.get(&endpoint).and_then(Weak::upgrade) {
             Some(source) => source,

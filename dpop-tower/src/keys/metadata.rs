@@ -1,11 +1,11 @@
-//! An issuer's metadata: RFC 8414, OpenID Connect Discovery 1.0.
+//! An issuer's metadata (RFC 8414, OpenID Connect Discovery 1.0).
 
 use reqwest::Url;
 
 use super::{BYTE_ORDER_MARK, endpoint::Endpoint, error::Unhelpful};
 use crate::jose::json::{Object, Value};
 
-/// Where the keys of `issuer` are by this document, if it is one of that issuer.
+/// Returns the URL of the keys of `issuer`, if this is a document of that issuer.
 pub(super) fn jwks_uri(
     document: &[u8],
     issuer: &str,
@@ -14,7 +14,7 @@ pub(super) fn jwks_uri(
     let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     let metadata = Object::parse(document).ok_or(Unhelpful::NotAnObject)?;
     let text = |name| metadata.get(name).and_then(Value::as_str);
-    // RFC 8414 section 3.3: to the letter. Metadata of another issuer would name other keys.
+    // RFC 8414 section 3.3: exactly equal. Metadata of another issuer would name other keys.
     match text("issuer") {
         Some(named) if named == issuer => {}
         named => return Err(Unhelpful::Issuer(named.map(str::to_owned))),

@@ -1,8 +1,14 @@
-//! An issuer's keys: a JWK Set (RFC 7517 section 5), given or fetched.
+//! An issuer's keys, which are a JWK Set (RFC 7517 section 5) that is configured or fetched.
 //!
-//! What is fetched goes through these hands: `endpoint` says where, `fetch` and `metadata` do it,
-//! `decision` says when, `source` keeps what was fetched and has one attempt at a time, and `remote`
-//! is what one configuration makes of it.
+//! These modules fetch keys:
+//!
+//! | module | responsibility |
+//! |---|---|
+//! | `endpoint` | The URLs, and which of them may be fetched. |
+//! | `fetch`, `metadata` | The HTTP requests, and the issuer's metadata. |
+//! | `decision` | When keys are fetched, and when a request waits. A pure function of times. |
+//! | `source` | The fetched document, and at most one attempt at a time. Configurations share it. |
+//! | `remote` | The keys of the document that one configuration can use. |
 
 #[cfg(feature = "jwks")]
 mod decision;
@@ -31,17 +37,17 @@ pub(crate) use self::set::{IssuerKey, KeySet};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-/// Files of some servers begin with it, and RFC 8259 section 8.1 lets a reader ignore it.
+/// The documents of some servers begin with it. RFC 8259 section 8.1 allows parsers to ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The keys are needed and cannot be had.
+/// The keys are needed and not available.
 #[derive(Debug)]
 pub(crate) struct KeysUnavailable;
 
 /// Keys that can be used now.
 pub(crate) struct AtHand {
     pub(crate) keys: Arc<KeySet>,
-    /// It is time to [`refresh`](KeySource::refresh) them.
+    /// Whether it is time to [`refresh`](KeySource::refresh) them.
     pub(crate) is_due: bool,
 }
 
@@ -49,26 +55,27 @@ pub(crate) struct AtHand {
 pub(crate) type Load<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<KeySet>, KeysUnavailable>> + Send + 'a>>;
 
-/// Where an issuer's keys come from. A set is replaced whole or not at all.
+/// A source of an issuer's keys. It replaces a set as a whole or not at all.
 pub(crate) trait KeySource: fmt::Debug + Send + Sync + 'static {
-    /// The keys that can be used now, if there are any.
+    /// Returns the keys that can be used now, if there are any.
     fn at_hand(&self) -> Option<AtHand>;
 
-    /// Has newer keys fetched in the background, if it is time for that.
+    /// Starts to fetch newer keys in the background, if it is time for that.
     fn refresh(&self);
 
-    /// Whether [`load`](Self::load) could find a key that this set does not have.
+    /// Returns whether [`load`](Self::load) may find a key that this set does not have.
     fn may_have_others(&self, than: &Arc<KeySet>) -> bool;
 
-    /// The keys; others than `seen`, which do not do. Waits for one attempt to fetch them at most.
+    /// Loads keys other than `seen`, which the caller cannot use. Waits for at most one attempt to fetch
+    /// them.
     ///
     /// # Cancel safety
     ///
-    /// The attempt goes on without the caller.
+    /// The attempt continues without the caller.
     fn load(&self, seen: Option<Arc<KeySet>>) -> Load<'_>;
 }
 
-/// Keys that were given with the configuration.
+/// Keys that are part of the configuration.
 #[derive(Debug)]
 pub(crate) struct FixedKeys(Arc<KeySet>);
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What somebody else wrote, for a log: in quotes, escaped, and cut where nobody reads on.
+/// A foreign text for the log, which is quoted, escaped and shortened.
 pub(super) struct Quoted<'a> {
     text: &'a str,
     most: usize,
@@ -11,7 +11,7 @@ impl<'a> Quoted<'a> {
         Self { text, most: 200 }
     }
 
-    /// For a chain of errors.
+    /// Allows a longer text, for a chain of errors.
     #[cfg(feature = "jwks")]
     pub(super) const fn long(text: &'a str) -> Self {
         Self { text, most: 500 }

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::crypto::{Algorithm, CryptoProvider};
 
-/// What a configuration makes of the documents of an endpoint.
+/// The keys that one configuration can use from the documents of an endpoint.
 pub(crate) struct RemoteKeys {
     source: Arc<Source>,
     algorithms: Vec<Algorithm>,
     crypto: Arc<dyn CryptoProvider>,
     read: ArcSwapOption<Read>,
-    /// Held while a document is parsed, which is done once.
+    /// Held while a document is parsed, so that it is parsed once.
     reading: Mutex<()>,
 }
 
@@ -44,7 +44,7 @@ impl RemoteKeys {
         }
     }
 
-    /// The keys of a document, if they can be used.
+    /// Returns the keys of a document, if they can be used.
     fn keys_of(&self, document: &Arc<Document>) -> Option<Arc<KeySet>> {
         let is_read = |read: &Arc<Read>| Arc::ptr_eq(&read.document, document);
         if let Some(read) = &*self.read.load()
@@ -56,15 +56,15 @@ impl RemoteKeys {
         let last = self.read.load_full();
         let keys = match last {
             Some(read) if is_read(&read) => return read.keys.clone(),
-            // An issuer that says the same again gets the same set: no key is checked or complained
-            // about twice, and whoever has tried the set need not try it again.
+            // The same text gives the same set. No key is checked or logged twice, and a request that
+            // has tried the set does not try it again.
             Some(read) if Arc::ptr_eq(&read.document.text, &document.text) => read.keys.clone(),
             _ => KeySet::parse(&document.text, &self.algorithms, &*self.crypto)
                 .ok()
                 .map(Arc::new),
         };
         if keys.is_none() {
-            // Not an outage: the issuer says that none of its keys is good any more.
+            // This is not an outage. The issuer publishes no usable key any more.
             tracing::warn!("none of the keys of the issuer's JWK Set can be used");
         }
         self.read.store(Some(Arc::new(Read {
@@ -74,7 +74,7 @@ impl RemoteKeys {
         keys
     }
 
-    /// Has the document at hand judged for a caller that has tried `seen`.
+    /// Judges the current document for a caller that has tried `seen`.
     fn judge<T>(
         &self,
         seen: Option<&Arc<KeySet>>,
@@ -89,7 +89,7 @@ impl RemoteKeys {
             is_usable: keys.is_some(),
             needs_others: match (seen, &keys) {
                 (Some(seen), Some(keys)) => Arc::ptr_eq(seen, keys),
-                // Those that it has tried are not at hand any more.
+                // The keys that it has tried are no longer current.
                 (Some(_), None) | (None, _) => false,
             },
         };
@@ -108,7 +108,7 @@ impl RemoteKeys {
 
 impl KeySource for RemoteKeys {
     fn at_hand(&self) -> Option<AtHand> {
-        // Every request comes by here, so what has been read is not compared with the document.
+        // Every request runs this, so the text is not compared with that of the document.
         let read = self.read.load();
         let (keys, asked) = match &*read {
             Some(read) if self.source.is_latest(&read.document) => {

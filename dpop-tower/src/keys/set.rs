@@ -9,11 +9,11 @@ use crate::{
 
 const MAX_KEYS: usize = 100;
 
-/// How many keys a token without `kid`, or with one that several keys share, is tried against: each
-/// is a signature check that a stranger can ask for.
+/// The number of keys that are tried for a token without `kid`, or with one that several keys share. Each is
+/// a signature check that anyone can cause.
 const MAX_CANDIDATES: usize = 4;
 
-/// The keys of a JWK Set that tokens may be signed with, parsed and ready.
+/// The keys of a JWK Set that tokens may be signed with, parsed and prepared.
 pub(crate) struct KeySet(Vec<IssuerKey>);
 
 /// One key of an issuer.
@@ -36,8 +36,8 @@ impl IssuerKey {
 }
 
 impl KeySet {
-    /// Parses a JWK Set. A key that cannot be used is skipped, and the operator told of it, so that
-    /// one of a new kind does not make the others unusable (RFC 7517 section 5).
+    /// Parses a JWK Set. A key that cannot be used is skipped and logged, so that a key of a new kind does
+    /// not make the others unusable (RFC 7517 section 5).
     pub(crate) fn parse(
         jwks: &[u8],
         algorithms: &[Algorithm],
@@ -66,16 +66,16 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether a document is a JWK Set, whoever can use its keys.
+    /// Checks that a document is a JWK Set, whether or not its keys can be used.
     #[cfg(feature = "jwks")]
     pub(crate) fn check(jwks: &[u8]) -> Result<(), KeySetError> {
         members(&document(jwks)?).map(|_| ())
     }
 
-    /// The keys that a token with this header could be signed with.
+    /// Returns the keys that a token with this header could be signed with.
     ///
-    /// A key without `kid` may have any (RFC 7517 section 4.5), but where one has that of the token,
-    /// that one is meant.
+    /// A key without `kid` matches every token (RFC 7517 section 4.5), unless another key has the `kid` of
+    /// the token.
     pub(crate) fn candidates(
         &self,
         kid: Option<&str>,
@@ -97,7 +97,7 @@ impl KeySet {
     }
 }
 
-/// The document, whose parts stand alone: a key with a duplicate member is a bad key, not a bad set.
+/// Parses the document in independent parts. A duplicate member makes its key invalid and not the whole set.
 fn document(jwks: &[u8]) -> Result<Object<'_>, KeySetError> {
     let jwks = jwks.strip_prefix(BYTE_ORDER_MARK).unwrap_or(jwks);
     Object::parse_parts(jwks).ok_or(KeySetError::Malformed)
@@ -111,7 +111,7 @@ fn members<'o, 'a>(set: &'o Object<'a>) -> Result<&'o [Value<'a>], KeySetError> 
     }
 }
 
-/// For the log, of a key that may be anything.
+/// Returns the `kid` of a key for the log. The key may be any JSON value.
 fn kid_of<'v>(member: &'v Value<'_>) -> Option<Cow<'v, str>> {
     match member.as_object()?.get("kid")? {
         Value::String(kid) => Some(Cow::Borrowed(kid)),
@@ -163,8 +163,8 @@ impl IssuerKey {
     }
 }
 
-/// `sign` is what the issuer does with the private half of the same key. Some write the one operation
-/// without a list around it.
+/// Returns whether `key_ops` allows signatures. `sign` is the operation of the private half of the key. Some
+/// issuers write the operation as a string and not as an array.
 fn is_for_signatures(key_ops: Option<&Value<'_>>) -> bool {
     let fits = |operation: &Value<'_>| matches!(operation.as_str(), Some("sign" | "verify"));
     match key_ops {
@@ -182,7 +182,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// Why a key of the set is not used.
+/// The reason why a key of the set is skipped.
 enum Skipped {
     Key(JwkError),
     NoAlgorithm,
@@ -203,7 +203,7 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Why a JWK Set cannot be used.
+/// The reason why a JWK Set cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeySetError {
     Malformed,

@@ -1,4 +1,4 @@
-//! The documents of one endpoint: the one at hand, and the one attempt at a time to fetch another.
+//! The fetched document of one endpoint, and the attempts to replace it, of which one runs at a time.
 
 use std::{
     fmt,
@@ -20,42 +20,42 @@ use super::{
 };
 use crate::clock::TimeSource;
 
-/// A whole attempt ends within this: both documents of metadata, the keys, and what is sent twice.
+/// The time limit of a whole attempt: both metadata documents, the keys, and repeated requests.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// An attempt that has not ended this long after its time will not end: the runtime that it was begun
-/// on is not driven any more.
+/// An attempt that has not ended this long after its limit will not end, because its runtime is no longer
+/// driven.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What fetches, apart from when.
+/// Fetches documents. [`Source`] decides when.
 pub(super) trait Fetch: fmt::Debug + Send + Sync + 'static {
-    /// Fetches a JWK Set, by the deadline.
+    /// Fetches a JWK Set before the deadline.
     fn fetch(&self, deadline: Instant) -> Fetching<'_>;
 }
 
 pub(super) type Fetching<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
 
-/// A JWK Set as it was fetched.
+/// A fetched JWK Set.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// The same one as before if the issuer said the same.
+    /// The text, which is shared with the previous document if it is the same.
     pub(super) text: Arc<[u8]>,
     /// When the attempt that fetched it began.
     pub(super) asked: Duration,
-    /// That of the attempt.
+    /// The number of the attempt.
     number: u64,
 }
 
-/// What configurations with the same issuer share. Attempts belong to it and not to the request that
-/// was the first to need one.
+/// The keys that configurations with the same issuer share. Attempts belong to it and not to the request
+/// that caused them.
 pub(super) struct Source {
     fetch: Box<dyn Fetch>,
     clock: Arc<dyn TimeSource>,
     document: ArcSwapOption<Document>,
-    /// The number of the document, which costs less to look at.
+    /// The number of the document, which is cheaper to read than the document.
     latest: AtomicU64,
-    /// Whoever changes the document holds this.
+    /// Held while the document is changed.
     attempts: Mutex<Attempts>,
 }
 
@@ -78,7 +78,7 @@ struct UnderWay {
     waiting: Waiting,
 }
 
-/// What a configuration makes of a document: others may be able to use it.
+/// The verdict of one configuration on a document. Other configurations may be able to use it.
 pub(super) struct Judged<'d> {
     pub(super) document: Option<&'d Arc<Document>>,
     pub(super) is_usable: bool,
@@ -89,7 +89,7 @@ pub(super) enum Step {
     Serve,
     Wait(Waiting),
     Reject,
-    /// Another document has come since this one was judged.
+    /// The document was replaced after it was judged.
     JudgeAgain,
 }
 
@@ -108,7 +108,7 @@ impl Source {
         self.document.load()
     }
 
-    /// Whether this document is the one at hand.
+    /// Returns whether this document is the current one.
     pub(super) fn is_latest(&self, document: &Document) -> bool {
         self.latest.load(Ordering::Acquire) == document.number
     }
@@ -117,12 +117,12 @@ impl Source {
         self.clock.monotonic()
     }
 
-    /// What is to be done. Nothing is done yet.
+    /// Decides what to do, without doing it.
     pub(super) fn decide(&self, judged: &Judged<'_>) -> Decision {
         self.attempts().situation(judged, self.now()).decide()
     }
 
-    /// Decides, and begins an attempt where that takes one.
+    /// Decides what to do, and begins an attempt if one is needed.
     pub(super) fn step(self: &Arc<Self>, judged: &Judged<'_>) -> Step {
         let now = self.now();
         let mut attempts = self.attempts();
@@ -140,7 +140,7 @@ impl Source {
             },
         };
         let (attempt, waiting) = self.begin(&mut attempts, now);
-        // If the runtime takes no more tasks, the attempt ends at once, and takes the lock to say so.
+        // If the runtime accepts no more tasks, the attempt ends at once and takes the lock.
         drop(attempts);
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(attempt.run())),
@@ -176,8 +176,8 @@ impl Source {
         (attempt, waiting)
     }
 
-    /// Notes the end of an attempt. It does not count if it ended before, or if another one is under
-    /// way in its place: then its result is too old.
+    /// Records the end of an attempt. It is ignored if the attempt has ended before, or if another attempt
+    /// has replaced it, because the result is outdated then.
     fn end(&self, number: u64, outcome: Outcome) -> Counts {
         let at = self.now();
         let mut attempts = self.attempts();
@@ -208,14 +208,14 @@ impl Source {
         Counts(true)
     }
 
-    /// Whether there are keys that may be used, to somebody's configuration.
+    /// Returns whether there is a document that a configuration may use.
     fn has_document(&self) -> bool {
         let now = self.now();
         let is_good = |document: &Arc<Document>| now.saturating_sub(document.asked) < MAX_AGE;
         self.document.load().as_ref().is_some_and(is_good)
     }
 
-    /// Nothing that runs under the lock can leave it half done.
+    /// Locks the attempts. No code under the lock can leave them inconsistent, so poisoning is ignored.
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,7 +224,7 @@ impl Source {
 impl Attempts {
     fn situation(&self, judged: &Judged<'_>, now: Duration) -> Situation {
         let document = judged.document.filter(|_| judged.is_usable);
-        // To this configuration, a set that it cannot use is a failure.
+        // For this configuration, a set that it cannot use is a failure.
         let is_unusable = judged.document.is_some() && !judged.is_usable;
         let failed = self.ended.filter(|end| end.has_failed || is_unusable);
         Situation {
@@ -251,16 +251,16 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The end of an attempt, for those who wait for it.
+/// The end of an attempt, for the requests that wait for it.
 #[derive(Clone)]
 pub(super) struct Waiting {
     until: Instant,
-    /// Closed when the attempt ends, however that may be.
+    /// Closed when the attempt ends, for whatever reason.
     ended: watch::Receiver<()>,
 }
 
 impl Waiting {
-    /// Waits for the end, and no longer than an attempt can take.
+    /// Waits for the end, but not longer than an attempt can take.
     pub(super) async fn end(mut self) {
         if self.ended.has_changed().is_err() {
             return;
@@ -270,12 +270,12 @@ impl Waiting {
             return;
         }
         let ended = self.ended.changed();
-        // Either way, whoever waited looks at what there is now.
+        // In both cases, the caller then looks at the current document.
         let _ = tokio::time::timeout_at(self.until, ended).await;
     }
 }
 
-/// Whether the end of an attempt made a difference.
+/// Whether the end of an attempt was recorded.
 struct Counts(bool);
 
 enum Outcome {
@@ -284,17 +284,17 @@ enum Outcome {
         asked: Duration,
     },
     Failed,
-    /// It has not come to an end, which is nobody's fault.
+    /// It was dropped before it ended, which is not the issuer's fault.
     Abandoned,
 }
 
-/// An attempt to fetch a document: a task that belongs to nobody. If it is dropped, that is its end.
+/// An attempt to fetch a document, which runs in a task of its own. It ends when it is dropped.
 struct Attempt {
     source: Arc<Source>,
     number: u64,
     began: Duration,
     deadline: Instant,
-    /// Dropped after [`Drop::drop`], so that who is woken finds the result.
+    /// Dropped after [`Drop::drop`], so that woken requests find the result.
     _running: watch::Sender<()>,
 }
 
@@ -324,9 +324,9 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// Does nothing for an attempt that has ended in another way.
+    /// Does nothing if the attempt has already ended.
     fn drop(&mut self) {
-        // A panic would come again, and each time after a fetch.
+        // A panic would occur again after each fetch.
         let (outcome, why) = if std::thread::panicking() {
             (Outcome::Failed, "panicked")
         } else {

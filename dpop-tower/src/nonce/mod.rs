@@ -41,6 +41,53 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
 /// Anyone can request a nonce, so [`current`](Self::current) must not store anything. A false positive of
 /// [`check`](Self::check) accepts a proof that was made ahead of time. A false negative costs an honest
 /// client another request. If every check is a false negative, no client is ever admitted.
+///
+/// # Example
+///
+/// A source of your own that counts the nonces it rejects, around [`StatelessNonces`]:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use dpop_tower::{
+///     clock::UnixTime,
+///     crypto::CryptoProvider,
+///     nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+/// };
+///
+/// #[derive(Debug)]
+/// struct Counted {
+///     nonces: StatelessNonces,
+///     unknown: AtomicU64,
+/// }
+///
+/// impl NonceSource for Counted {
+///     fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
+///         self.nonces.current(now, crypto)
+///     }
+///
+///     fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
+///         let status = self.nonces.check(nonce, now, crypto);
+///         if status == NonceStatus::Unknown {
+///             self.unknown.fetch_add(1, Ordering::Relaxed);
+///         }
+///         status
+///     }
+///
+///     fn unusable(&self) -> Option<String> {
+///         self.nonces.unusable()
+///     }
+/// }
+///
+/// # #[cfg(feature = "josekit")] {
+/// # use dpop_tower::crypto::Josekit;
+/// let nonces = StatelessNonces::new(NonceSecret::random()?);
+/// let counted = Counted { nonces, unknown: AtomicU64::new(0) };
+/// let now = UnixTime::from_secs(1_700_000_000);
+/// assert_eq!(counted.check("guessed", now, &Josekit), NonceStatus::Unknown);
+/// assert_eq!(counted.unknown.into_inner(), 1);
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot make nonces",
     label = "does not implement `NonceSource`",

@@ -12,7 +12,7 @@ use crate::{
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
-/// A nonce limits how far ahead of its use a proof can be made. In seconds.
+/// The longest period in seconds. A longer one would allow proofs that are made far ahead of their use.
 const LONGEST_PERIOD: u64 = 24 * 60 * 60;
 const STEP_LEN: usize = 8;
 const MAC_LEN: usize = 16;
@@ -46,7 +46,7 @@ const MAC_LEN: usize = 16;
 /// ```
 #[derive(Clone)]
 pub struct StatelessNonces {
-    /// The first makes nonces, all of them recognise nonces.
+    /// The first secret makes nonces, and all of them check nonces.
     secrets: Vec<NonceSecret>,
     period: Duration,
 }
@@ -58,7 +58,8 @@ pub struct NonceSecret(Box<[u8]>);
 impl NonceSecret {
     /// Uses a secret that several nodes share.
     ///
-    /// It must come from a cryptographic random number generator, not from a person.
+    /// It must come from a cryptographic random number generator, not from a person. Anyone who knows or
+    /// guesses it can make nonces for any time.
     ///
     /// # Errors
     ///
@@ -111,16 +112,26 @@ impl StatelessNonces {
 
     /// Also accepts nonces made with `secret`, without making any.
     ///
-    /// Use it to change the secret of several nodes without challenging clients: first give every node
-    /// the new secret here, then use the new secret in [`new`](Self::new) and the old one here, then
-    /// remove the old one.
+    /// Use it to change the secret of several nodes without challenging clients. Restart all nodes after each
+    /// step, and wait two periods before the last one:
+    ///
+    /// ```
+    /// use dpop_tower::nonce::{NonceSecret, StatelessNonces};
+    ///
+    /// # let (old, new) = (NonceSecret::random()?, NonceSecret::random()?);
+    /// let first = StatelessNonces::new(old.clone()).also_accept(new.clone());
+    /// let second = StatelessNonces::new(new.clone()).also_accept(old);
+    /// let third = StatelessNonces::new(new);
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn also_accept(mut self, secret: NonceSecret) -> Self {
         self.secrets.push(secret);
         self
     }
 
-    /// Sets for how long clients get the same nonce: whole seconds, from one second to one day.
+    /// Sets for how long clients get the same nonce: whole seconds, from one second to one day. Defaults to
+    /// two minutes.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) rejects anything else. A nonce is
     /// accepted for one to two periods.
@@ -135,7 +146,8 @@ impl StatelessNonces {
         now.as_secs().div_euclid(period.max(1))
     }
 
-    /// The MAC covers the period too, so nodes that disagree about it do not agree by chance.
+    /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
+    /// each other's nonces.
     fn mac(
         &self,
         secret: &NonceSecret,
@@ -172,7 +184,7 @@ impl NonceSource for StatelessNonces {
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
         };
-        // The comparison takes the same time whatever the tag is.
+        // The comparison takes constant time.
         let ours = self
             .secrets
             .iter()
@@ -186,7 +198,7 @@ impl NonceSource for StatelessNonces {
         let step = i64::from_be_bytes(*step);
         let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
         let begin = |step: i64| step.saturating_mul(period);
-        // Its own step and the next.
+        // A nonce is accepted in its own step and the next.
         let over = begin(step.saturating_add(2));
         Some(NonceLife {
             made: UnixTime::from_secs(begin(step)),

@@ -6,11 +6,23 @@ use super::Htu;
 use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
 
 /// The SHA-256 hash of an access token, as in the `ath` claim (RFC 9449 section 4.2).
+///
+/// It binds a proof to one access token. `Display` writes the text of the claim, and `Debug` hides it.
+///
+/// ```
+/// # #[cfg(feature = "josekit")] {
+/// use dpop_tower::{crypto::Josekit, proof::Ath};
+///
+/// // The example of RFC 9449 section 7.1.
+/// let ath = Ath::of("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU", &Josekit);
+/// assert_eq!(ath.to_string(), "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ath([u8; 32]);
 
 impl Ath {
-    /// Hashes the token as it stands in the `Authorization` header.
+    /// Hashes the token as it is in the `Authorization` header, after the scheme and the space.
     pub fn of(access_token: &str, crypto: &dyn CryptoProvider) -> Self {
         Self(crypto.sha256(&[access_token.as_bytes()]))
     }
@@ -32,22 +44,25 @@ impl fmt::Display for Ath {
     }
 }
 
-/// Hides the hash. It is not a secret, but it could be searched for in other logs.
+/// Hides the hash. It is not a secret, but it links log lines that use the same token.
 impl fmt::Debug for Ath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ath(..)")
     }
 }
 
-/// The status of a nonce that a client sent back.
+/// The status of a nonce that a client sent back (RFC 9449 section 8).
+///
+/// A [`NonceSource`](crate::nonce::NonceSource) returns it, as does the function that you give to
+/// [`ProofContext::require_nonce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NonceStatus {
     /// The nonce is accepted.
     Current,
-    /// The nonce is accepted, and the response should carry the next one.
+    /// The nonce is accepted, and the response should have the next one in `DPoP-Nonce`.
     Retiring,
-    /// The nonce is not one of this server, or is too old.
+    /// The nonce is not one of this server, or is too old. The proof is rejected with `use_dpop_nonce`.
     Unknown,
 }
 
@@ -62,13 +77,26 @@ pub struct NonceLife {
 
 /// The request that a proof is compared with.
 ///
-/// ```
-/// use dpop_tower::{proof::{Htu, ProofContext}, clock::UnixTime};
+/// # Security
 ///
-/// let htu = Htu::parse("https://server.example.com/token")?;
+/// Take the target from the configuration and the path of the request, never from `Host` or
+/// `X-Forwarded-Host`, which the caller chooses. Otherwise a malicious API that receives a proof can send
+/// it here under its own name. [`Origin::with_path`](super::Origin::with_path) joins a configured origin
+/// with a path.
+///
+/// # Example
+///
+/// ```
+/// use dpop_tower::{clock::UnixTime, proof::{Origin, ProofContext}};
+///
+/// let origin = Origin::parse("https://server.example.com")?;
+/// let request = http::Request::post("/token?grant_type=refresh_token").body(())?;
+///
+/// let htu = origin.with_path(request.uri().path())?;
+/// assert_eq!(htu.as_str(), "https://server.example.com/token");
 /// let now = UnixTime::from_secs(1_562_262_616);
-/// let context = ProofContext::new(&http::Method::POST, &htu, now);
-/// # Ok::<(), dpop_tower::proof::HtuError>(())
+/// let context = ProofContext::new(request.method(), &htu, now);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct ProofContext<'a> {
@@ -80,7 +108,7 @@ pub struct ProofContext<'a> {
     pub(super) nonce_life: Option<LifeOf<'a>>,
 }
 
-/// Tells the life of a nonce that is accepted.
+/// Returns the lifetime of an accepted nonce.
 type LifeOf<'a> = &'a dyn Fn(&str) -> Option<NonceLife>;
 
 #[derive(Clone, Copy)]
@@ -90,8 +118,10 @@ pub(super) struct NonceCheck<'a> {
 }
 
 impl<'a> ProofContext<'a> {
-    /// Describes a request with this method to this target, at this time, without an access token. Such
-    /// requests come to the token endpoint of an authorization server.
+    /// Describes a request with this method to this target, received at `now`, without an access token.
+    ///
+    /// The token endpoint of an authorization server receives such requests. A resource server also calls
+    /// [`access_token`](Self::access_token).
     pub const fn new(method: &'a Method, htu: &'a Htu, now: UnixTime) -> Self {
         Self {
             method,
@@ -104,6 +134,9 @@ impl<'a> ProofContext<'a> {
     }
 
     /// Adds the access token of the request. The proof must have its hash (RFC 9449 section 4.3 item 12).
+    ///
+    /// Without this, an `ath` in the proof is ignored. Then a proof can be used with any token that is bound
+    /// to the same key.
     #[must_use]
     pub const fn access_token(mut self, ath: Ath) -> Self {
         self.ath = Some(ath);
@@ -112,6 +145,40 @@ impl<'a> ProofContext<'a> {
 
     /// Requires a nonce for which `check` does not return [`NonceStatus::Unknown`] (RFC 9449 section 4.3
     /// item 10).
+    ///
+    /// A proof without a nonce fails with [`NonceMissing`](super::ProofErrorKind::NonceMissing), and one with
+    /// another nonce with [`NonceUnknown`](super::ProofErrorKind::NonceUnknown). Both tell the client to
+    /// repeat the request with the nonce in the `DPoP-Nonce` header of the response.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "josekit", feature = "test-util"))] {
+    /// # use dpop_tower::{clock::{SystemClock, TimeSource}, test_util::TestClient};
+    /// use dpop_tower::{
+    ///     crypto::Josekit,
+    ///     nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+    ///     proof::{Htu, ProofContext, ProofErrorKind, ProofVerifier},
+    /// };
+    ///
+    /// # let client = TestClient::new();
+    /// # let now = SystemClock.now();
+    /// let nonces = StatelessNonces::new(NonceSecret::random()?);
+    /// let check = |nonce: &str| nonces.check(nonce, now, &Josekit);
+    /// let htu = Htu::parse("https://idp.example.com/token")?;
+    /// let context = ProofContext::new(&http::Method::POST, &htu, now).require_nonce(&check);
+    /// let verifier = ProofVerifier::default();
+    ///
+    /// let first = client.proof("POST", htu.as_str()).sign();
+    /// let error = verifier.verify(&first, &context, &Josekit).unwrap_err();
+    /// assert_eq!(error.kind(), ProofErrorKind::NonceMissing);
+    ///
+    /// // The response has `error="use_dpop_nonce"` and this nonce.
+    /// let nonce = nonces.current(now, &Josekit);
+    /// let second = client.proof("POST", htu.as_str()).nonce(&nonce).sign();
+    /// let proof = verifier.verify(&second, &context, &Josekit)?;
+    /// assert_eq!(proof.nonce_status(), Some(NonceStatus::Current));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn require_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
         self.nonce = Some(NonceCheck {
@@ -121,7 +188,7 @@ impl<'a> ProofContext<'a> {
         self
     }
 
-    /// Records what `check` returns for the nonce, if there is one, and accepts any.
+    /// Records the result of `check` for the nonce, if there is one, and accepts every nonce.
     #[must_use]
     pub(crate) const fn observe_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
         self.nonce = Some(NonceCheck {
@@ -131,7 +198,7 @@ impl<'a> ProofContext<'a> {
         self
     }
 
-    /// Uses the time in an accepted nonce in place of the client's clock.
+    /// Uses the time in an accepted nonce instead of the client's clock.
     #[must_use]
     pub(crate) const fn nonce_life(mut self, life: LifeOf<'a>) -> Self {
         self.nonce_life = Some(life);

@@ -3,10 +3,36 @@ use std::{error::Error, fmt};
 use super::{HtuDifference, HtuError};
 use crate::{clock::UnixTime, jwk::JwkError, reason::reasons};
 
-/// Why a proof was rejected, for the operator. What the client learns is much less.
+/// The reason why a proof was rejected, for the operator. The client learns much less.
 ///
-/// Its text may be logged: it contains nothing that the caller wrote, only which check failed and
-/// what is likely to be the cause.
+/// You can log its text. It contains nothing that the caller wrote, only the check that failed and the
+/// likely cause.
+///
+/// ```
+/// # #[cfg(all(feature = "josekit", feature = "test-util"))] {
+/// # use dpop_tower::{clock::{SystemClock, TimeSource}, test_util::TestClient};
+/// use std::time::Duration;
+/// use dpop_tower::{
+///     crypto::Josekit,
+///     proof::{Htu, ProofContext, ProofErrorKind, ProofVerifier},
+///     rejection::RejectionKind,
+/// };
+///
+/// # let header = TestClient::new().proof("POST", "https://idp.example.com/token").sign();
+/// let htu = Htu::parse("https://idp.example.com/token")?;
+/// let later = SystemClock.now().saturating_add(Duration::from_secs(300));
+/// let context = ProofContext::new(&http::Method::POST, &htu, later);
+/// let error = ProofVerifier::default().verify(&header, &context, &Josekit).unwrap_err();
+///
+/// match error.kind() {
+///     ProofErrorKind::TooOld => assert!(error.clock_offset() <= Some(-300)),
+///     other => panic!("{other}"),
+/// }
+/// // The client learns this:
+/// assert_eq!(RejectionKind::from(error.kind()), RejectionKind::InvalidDpopProof);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ProofError {
     kind: ProofErrorKind,
@@ -24,7 +50,10 @@ enum Detail {
 }
 
 reasons! {
-    /// The check that a proof failed; stable, for metrics and tests.
+    /// The check that a proof failed.
+    ///
+    /// Its code, which [`as_str`](Self::as_str) returns, is stable, so you can use it in metrics and tests.
+    /// Item numbers are those of RFC 9449 section 4.3.
     pub enum ProofErrorKind {
         /// The `alg` is unknown, not asymmetric or not allowed here (section 4.3 item 5).
         AlgNotAllowed = "proof_alg_not_allowed", InvalidDpopProof,
@@ -35,31 +64,31 @@ reasons! {
         /// A critical extension (`crit`, RFC 7515 section 4.1.11) or an unencoded payload (`b64`).
         CritNotSupported = "proof_crit_not_supported", InvalidDpopProof,
             "the proof has a critical extension";
-        /// The proof says of itself that it has expired (`exp`).
+        /// The proof has an `exp` that has passed.
         Expired = "proof_expired", InvalidDpopProof,
             "the proof has expired";
-        /// `iat` lies further in the future than the leeway (item 11).
+        /// The `iat` is further in the future than the leeway allows (item 11).
         FromFuture = "proof_from_future", InvalidDpopProof,
             "the proof's iat is in the future";
         /// The `htm` claim is another method (item 8).
         HtmMismatch = "proof_htm_mismatch", InvalidDpopProof,
             "the proof is for another method";
-        /// The `htu` claim is no HTTP URI.
+        /// The `htu` claim is not an HTTP URI.
         HtuInvalid = "proof_htu_invalid", InvalidDpopProof,
             "the proof's htu is not a valid URI";
         /// The `htu` claim is another target (item 9).
         HtuMismatch = "proof_htu_mismatch", InvalidDpopProof,
             "the proof is for another URI";
-        /// A claim is of the wrong JSON type, empty or too long (item 3).
+        /// A claim has the wrong JSON type, is empty or is too long (item 3).
         InvalidClaim = "proof_invalid_claim", InvalidDpopProof,
             "a claim of the proof is invalid";
         /// The `jwk` is missing, private, symmetric, malformed or too weak (items 6 and 7).
         KeyInvalid = "proof_key_invalid", InvalidDpopProof,
             "the proof's jwk is missing or not an acceptable public key";
-        /// The key is of a kind that the `alg` cannot be used with.
+        /// The key is of another kind than the `alg` requires.
         KeyMismatch = "proof_key_mismatch", InvalidDpopProof,
             "the proof's jwk does not fit its alg";
-        /// Not a compact JWS whose header and payload are JSON objects (item 2).
+        /// The proof is not a compact JWS whose header and payload are JSON objects (item 2).
         Malformed = "proof_malformed", InvalidDpopProof,
             "the proof is not a well-formed JWT";
         /// There is no `DPoP` header (item 1).
@@ -74,10 +103,10 @@ reasons! {
         /// A nonce is required and the proof has none (item 10).
         NonceMissing = "proof_nonce_missing", UseDpopNonce,
             "the proof needs a nonce";
-        /// The nonce is not, or no longer, one of this server's (item 10).
+        /// The nonce is not from this server, or is too old (item 10).
         NonceUnknown = "proof_nonce_unknown", UseDpopNonce,
             "the proof's nonce is no longer valid";
-        /// The proof says of itself that it is not valid yet (`nbf`).
+        /// The proof has an `nbf` in the future.
         NotYetValid = "proof_not_yet_valid", InvalidDpopProof,
             "the proof is not valid yet";
         /// The proof was used before (section 11.1).
@@ -86,10 +115,10 @@ reasons! {
         /// The signature does not verify with the key in the proof (item 6).
         SignatureInvalid = "proof_signature_invalid", InvalidDpopProof,
             "the proof's signature is invalid";
-        /// The proof is larger than anyone needs.
+        /// The proof is longer than 16 KiB.
         TooLong = "proof_too_long", InvalidDpopProof,
             "the proof is too long";
-        /// `iat` lies further in the past than the maximum age and leeway (item 11).
+        /// The `iat` is further in the past than the maximum age and the leeway allow (item 11).
         TooOld = "proof_too_old", InvalidDpopProof,
             "the proof is too old";
         /// The `typ` is not `dpop+jwt` (item 4).
@@ -99,12 +128,12 @@ reasons! {
 }
 
 impl ProofError {
-    /// Which check failed.
+    /// Returns the check that failed.
     pub const fn kind(&self) -> ProofErrorKind {
         self.kind
     }
 
-    /// For [`HtuMismatch`](ProofErrorKind::HtuMismatch): which part of the URI differs.
+    /// Returns the part of the URI that differs, for [`HtuMismatch`](ProofErrorKind::HtuMismatch).
     pub const fn htu_difference(&self) -> Option<&HtuDifference> {
         match &self.detail {
             Detail::Htu(difference) => Some(difference),
@@ -112,9 +141,10 @@ impl ProofError {
         }
     }
 
-    /// For [`TooOld`](ProofErrorKind::TooOld), [`FromFuture`](ProofErrorKind::FromFuture) and
-    /// [`NotYetValid`](ProofErrorKind::NotYetValid): the proof's time minus this server's, in
-    /// seconds.
+    /// Returns the proof's time minus this server's in seconds, for [`TooOld`](ProofErrorKind::TooOld),
+    /// [`FromFuture`](ProofErrorKind::FromFuture) and [`NotYetValid`](ProofErrorKind::NotYetValid).
+    ///
+    /// It is negative if the client's clock is behind, or if the proof was kept for a while.
     pub const fn clock_offset(&self) -> Option<i64> {
         match self.detail {
             Detail::Clock { offset } => Some(offset),
@@ -147,7 +177,7 @@ impl ProofError {
         Self::clock(ProofErrorKind::TooOld, issued_at.seconds_since(now))
     }
 
-    /// Adds what may be the reason that the URI is another one.
+    /// Adds a likely reason for the difference between the URIs.
     pub(crate) fn with_hint(mut self, hint: impl FnOnce() -> Option<&'static str>) -> Self {
         if let Detail::Htu(difference) = &mut self.detail {
             difference.set_hint(hint());

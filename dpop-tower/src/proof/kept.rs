@@ -1,4 +1,4 @@
-/// What is kept of a proof's text after its checks, in one piece of memory.
+/// The parts of a proof's text that are needed after its checks, in one allocation.
 pub(super) struct Kept {
     /// The signing input, the signature and the `jti`.
     bytes: Vec<u8>,
@@ -26,7 +26,7 @@ impl Kept {
 
     pub(super) fn jti(&self) -> &str {
         let jti = self.bytes.get(self.jti..).unwrap_or_default();
-        // It was a text when it was put there. If all proofs had an empty one, they would be replays.
+        // It was valid UTF-8 when it was stored. An empty default would make all proofs replays of one.
         str::from_utf8(jti).unwrap_or_default()
     }
 }

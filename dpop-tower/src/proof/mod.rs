@@ -1,7 +1,7 @@
 //! DPoP proofs: parsing them and every check of RFC 9449 section 4.3.
 //!
-//! [`ProofVerifier`] makes those checks in this order; the signature comes last, since it costs most.
-//! `grep -rn "section 4.3 item"` finds the line that makes each.
+//! [`ProofVerifier`] makes the checks of the proof itself, and the signature last because it costs most.
+//! `grep -rn "section 4.3 item"` finds the line of each check.
 //!
 //! | item | what is compared | where |
 //! |---|---|---|
@@ -18,9 +18,48 @@
 //! | 11 | `iat`, or the time in the nonce, with the window of acceptance | [`ProofVerifier::max_age`] |
 //! | 12 | `ath` with the hash of the access token, and the token's key with the proof's | [`ProofContext::access_token`], [`Verifier`](crate::Verifier) |
 //!
-//! This module does no I/O, knows no clock and keeps no state: the time, the request and what is
-//! expected of it are arguments. What needs state, single use (section 11.1), is up to the caller;
-//! see [`VerifiedProof::jti`] and [`VerifiedProof::expires_at`].
+//! This module does no I/O, reads no clock and keeps no state. The time and the request are arguments.
+//! Rejecting a second use of a proof (section 11.1) needs state and is up to the caller; see
+//! [`VerifiedProof::jti`] and [`VerifiedProof::expires_at`].
+//!
+//! Most services use [`DpopLayer`](crate::DpopLayer) or [`Verifier`](crate::Verifier), which make these
+//! checks and the ones around them. Use this module directly where there is no access token, such as at
+//! the token endpoint of an authorization server (section 5).
+//!
+//! # Example
+//!
+//! A token endpoint verifies the proof of a client, makes sure that it is new, and binds a token to its key:
+//!
+//! ```
+//! # #[cfg(all(feature = "josekit", feature = "test-util"))] {
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! # use dpop_tower::test_util::TestClient;
+//! use dpop_tower::{
+//!     clock::{SystemClock, TimeSource},
+//!     crypto::Josekit,
+//!     proof::{Htu, ProofContext, ProofVerifier},
+//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore},
+//! };
+//!
+//! # let header = TestClient::new().proof("POST", "https://idp.example.com/token").sign();
+//! let used = MemoryReplayStore::new();
+//! let endpoint = Htu::parse("https://idp.example.com/token")?;
+//!
+//! // For each request; `header` is the value of its only `DPoP` header.
+//! let now = SystemClock.now();
+//! let context = ProofContext::new(&http::Method::POST, &endpoint, now);
+//! let proof = ProofVerifier::default().verify(&header, &context, &Josekit)?;
+//!
+//! let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), &Josekit);
+//! match used.check_and_insert(key, proof.expires_at(), now).await? {
+//!     Freshness::Fresh => println!("bind the token to {}", proof.thumbprint()),
+//!     Freshness::Replayed => println!("reject the request with `invalid_dpop_proof`"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod context;
 mod error;

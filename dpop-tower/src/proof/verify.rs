@@ -17,11 +17,11 @@ use crate::{
     jwk::{PublicJwk, Thumbprint},
 };
 
-/// Longer proofs are rejected before anything is decoded. An RSA-4096 proof has about 2.5 KiB, an
-/// ML-DSA-87 proof would have 11 KiB.
+/// Longer proofs are rejected before they are decoded. An RSA-4096 proof has about 2.5 KiB, and an ML-DSA-87
+/// proof would have 11 KiB.
 const MAX_PROOF_LEN: usize = 16 * 1024;
 
-/// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), in some spelling.
+/// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), which is much shorter.
 const MAX_JTI_LEN: usize = 256;
 
 /// The checks of RFC 9449 section 4.3, with the allowed algorithms and the acceptance window.
@@ -29,6 +29,14 @@ const MAX_JTI_LEN: usize = 256;
 /// The default allows [`Algorithm::DEFAULT`], a maximum age of 60 seconds and a leeway of 10 seconds
 /// for the difference between two clocks. The age counts from `iat`, so a proof is accepted while
 /// `now - 70 s <= iat <= now + 10 s`.
+///
+/// # Security
+///
+/// The verifier keeps no state, so it accepts the same proof again until it is too old. Pass the
+/// [`VerifiedProof`] to a [`ReplayStore`](crate::replay::ReplayStore) if a proof must be used only once
+/// (RFC 9449 section 11.1).
+///
+/// # Example
 ///
 /// ```
 /// # #[cfg(feature = "josekit")] {
@@ -72,17 +80,32 @@ impl Default for ProofVerifier {
 
 impl ProofVerifier {
     /// Sets the allowed algorithms in order of preference. Challenges advertise them in this order.
+    ///
+    /// Defaults to [`Algorithm::DEFAULT`]. With an empty list, every proof is rejected with
+    /// [`ProofErrorKind::AlgNotAllowed`].
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Sets the maximum age of a proof: whole seconds, from one second to 10 minutes.
+    /// Sets the maximum age of a proof: whole seconds, from one second to 10 minutes. Defaults to 60 seconds.
     ///
     /// # Errors
     ///
     /// Returns a [`ConfigError`] for anything else.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use dpop_tower::{ConfigErrorKind, proof::ProofVerifier};
+    ///
+    /// let verifier = ProofVerifier::default().max_age(Duration::from_secs(30))?;
+    ///
+    /// let an_hour = Duration::from_secs(60 * 60);
+    /// let error = verifier.max_age(an_hour).unwrap_err();
+    /// assert_eq!(error.kind(), ConfigErrorKind::Window);
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
         self.with_max_age(Setting::Plain(max_age))
     }
@@ -101,7 +124,8 @@ impl ProofVerifier {
         self.with_max_age(Setting::Danger(max_age))
     }
 
-    /// Sets how far the client's clock may be off in either direction: whole seconds, up to 60.
+    /// Sets how far the client's clock may be off in either direction: whole seconds, up to 60. Defaults to
+    /// 10 seconds.
     ///
     /// # Errors
     ///
@@ -145,7 +169,8 @@ impl ProofVerifier {
     /// Makes every check of RFC 9449 section 4.3 that concerns the proof itself, the signature last.
     ///
     /// The caller has to check that there is only one `DPoP` header (item 1), that the access token is
-    /// bound to the key (item 12), and that the proof was not used before.
+    /// bound to the key (item 12), and that the proof was not used before. The last two come after this
+    /// call, with [`VerifiedProof::thumbprint`] and [`VerifiedProof::jti`].
     ///
     /// # Errors
     ///
@@ -163,9 +188,58 @@ impl ProofVerifier {
 
     /// Makes every check of [`verify`](Self::verify) except that of the signature. `crypto` hashes the key.
     ///
+    /// Use it if you can reject a request before the expensive check, or if you keep prepared keys.
+    ///
     /// # Errors
     ///
     /// Returns a [`ProofError`] with the first check that failed.
+    ///
+    /// # Example
+    ///
+    /// A server keeps the prepared keys of its clients. Only a key with a valid signature is kept, so a
+    /// stranger cannot fill the map:
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "josekit", feature = "test-util"))] {
+    /// # use dpop_tower::{clock::{SystemClock, TimeSource}, test_util::TestClient};
+    /// use std::collections::HashMap;
+    /// use dpop_tower::{
+    ///     crypto::{Josekit, PreparedKey},
+    ///     proof::{Htu, ProofContext, ProofError, ProofVerifier, VerifiedProof},
+    /// };
+    ///
+    /// type Keys = HashMap<(dpop_tower::jwk::Thumbprint, dpop_tower::crypto::Algorithm), PreparedKey>;
+    ///
+    /// fn verify(
+    ///     keys: &mut Keys,
+    ///     header: &str,
+    ///     context: &ProofContext<'_>,
+    /// ) -> Result<VerifiedProof, ProofError> {
+    ///     let proof = ProofVerifier::default().check(header, context, &Josekit)?;
+    ///     let id = (*proof.thumbprint(), proof.algorithm());
+    ///     let key = match keys.get(&id) {
+    ///         Some(key) => PreparedKey::clone(key),
+    ///         None => proof.prepare_key(&Josekit)?,
+    ///     };
+    ///     let proof = proof.verify_signature(&key)?;
+    ///     keys.insert(id, key);
+    ///     Ok(proof)
+    /// }
+    ///
+    /// # let client = TestClient::new();
+    /// let htu = Htu::parse("https://idp.example.com/token")?;
+    /// let now = SystemClock.now();
+    /// let context = ProofContext::new(&http::Method::POST, &htu, now);
+    /// let mut keys = Keys::new();
+    /// for _ in 0..2 {
+    ///     let header = client.proof("POST", "https://idp.example.com/token").sign();
+    ///     let proof = verify(&mut keys, &header, &context)?;
+    ///     assert_eq!(*proof.thumbprint(), client.thumbprint());
+    /// }
+    /// assert_eq!(keys.len(), 1);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check(
         &self,
         proof: &str,
@@ -181,7 +255,7 @@ impl ProofVerifier {
         let payload = jws.payload().ok_or(ProofErrorKind::Malformed)?;
         let required = Required::of(&payload, context);
         let (algorithm, key) = self.check_header(&header)?;
-        // The `typ` of another kind of JWT says more than the claims that it lacks.
+        // For another kind of JWT, the error about its `typ` is clearer than one about missing claims.
         let required = required?;
         let claims = self.check_claims(&required, &payload, context)?;
         Ok(UnverifiedProof {
@@ -193,7 +267,7 @@ impl ProofVerifier {
         })
     }
 
-    /// Items 4, 5 and 7 of RFC 9449 section 4.3.
+    /// Checks items 4, 5 and 7 of RFC 9449 section 4.3.
     fn check_header(&self, header: &Object<'_>) -> Result<(Algorithm, PublicJwk), ProofError> {
         let typ_is_accepted =
             |typ: Option<&Value<'_>>| typ.and_then(Value::as_str) == Some("dpop+jwt");
@@ -202,7 +276,7 @@ impl ProofVerifier {
             .get("jwk")
             .and_then(Value::as_object)
             .ok_or(ProofErrorKind::KeyInvalid)?;
-        // Item 7 is in there: other keys than public ones cannot be read.
+        // This checks item 7, because only public keys parse.
         let key = PublicJwk::from_object(key)?;
         if !key.fits(algorithm) {
             return Err(ProofErrorKind::KeyMismatch.into());
@@ -210,7 +284,7 @@ impl ProofVerifier {
         Ok((algorithm, key))
     }
 
-    /// Items 8 to 12 of RFC 9449 section 4.3, as far as they concern the proof alone.
+    /// Checks items 8 to 12 of RFC 9449 section 4.3, as far as they concern the proof alone.
     fn check_claims(
         &self,
         required: &Required<'_>,
@@ -221,7 +295,7 @@ impl ProofVerifier {
         if required.htm != context.method.as_str() {
             return Err(ProofErrorKind::HtmMismatch.into());
         }
-        // Normalised text parses to itself, so the same text has no difference.
+        // Normalised text parses to itself, so equal texts need no parsing.
         // RFC 9449 section 4.3 item 9
         if required.htu != context.htu.as_str()
             && let Some(difference) = context.htu.difference(&Htu::parse(required.htu)?)
@@ -234,7 +308,7 @@ impl ProofVerifier {
             None => self.check_times(required.iat, claims, context.now)?,
             Some(life) => (life.made, life.accepted_until),
         };
-        // A challenge would send a client with a wrong clock for a nonce that does not help it.
+        // The times come first, because a nonce does not help a client with a wrong clock.
         let nonce_status = nonce_status?;
         if let Some((ath, expected)) = required.ath.zip(context.ath) {
             // RFC 9449 section 4.3 item 12
@@ -263,11 +337,11 @@ impl ProofVerifier {
             return Err(ProofError::clock(ProofErrorKind::FromFuture, offset));
         }
         let expires_at = iat.saturating_add(self.max_age).saturating_add(self.leeway);
-        // At the end of time the clock is broken, and an `iat` out there is no more recent than another.
+        // At the last instant the clock is broken, and no `iat` is recent.
         if expires_at < now || now == UnixTime::END {
             return Err(ProofError::too_old(iat, now));
         }
-        // RFC 9449 section 4.2 allows other claims; these two have a meaning in any JWT.
+        // RFC 9449 section 4.2 allows other claims. These two have a meaning in every JWT.
         if let Some(nbf) = date(claims, "nbf")?.filter(|nbf| *nbf > latest) {
             let offset = nbf.seconds_since(now);
             return Err(ProofError::clock(ProofErrorKind::NotYetValid, offset));
@@ -279,13 +353,13 @@ impl ProofVerifier {
     }
 }
 
-/// The claims that RFC 9449 section 4.2 requires: each is there, with its JSON type.
+/// The claims that RFC 9449 section 4.2 requires. All are present and have the right JSON type.
 struct Required<'c> {
     jti: &'c str,
     htm: &'c str,
     htu: &'c str,
     iat: UnixTime,
-    /// Required beside an access token.
+    /// Required if the request has an access token.
     ath: Option<&'c str>,
 }
 
@@ -349,7 +423,7 @@ fn life_by_nonce(
     let life = context.nonce_life?;
     let is_accepted = status? != NonceStatus::Unknown;
     let life = life(nonce).filter(|_| is_accepted)?;
-    // RFC 9449 section 4.3 item 11, by this server's clock; at the end of time that is broken.
+    // RFC 9449 section 4.3 item 11, by this server's clock. At the last instant that clock is broken.
     (context.now <= life.accepted_until && context.now != UnixTime::END).then_some(life)
 }
 
@@ -373,6 +447,14 @@ fn check_nonce(
 }
 
 /// A proof whose claims match this request but whose signature has not been verified.
+///
+/// [`ProofVerifier::check`] returns it, and [`verify_signature`](Self::verify_signature) turns it into a
+/// [`VerifiedProof`].
+///
+/// # Security
+///
+/// Anyone can write such a proof with the public key of another client. Do not act on its thumbprint before
+/// the signature is verified, except to reject the request.
 #[must_use = "nothing is proved until the signature is verified"]
 pub struct UnverifiedProof {
     algorithm: Algorithm,
@@ -400,9 +482,13 @@ impl UnverifiedProof {
 
     /// Prepares the proof's key with `crypto`.
     ///
+    /// Preparing a key can cost as much as verifying a signature, so a server that sees the same clients
+    /// again can keep the result.
+    ///
     /// # Errors
     ///
-    /// Returns [`ProofErrorKind::KeyInvalid`] if it is not a valid key.
+    /// Returns [`ProofErrorKind::KeyInvalid`] if it is not a valid key, such as a point that is not on its
+    /// curve.
     pub fn prepare_key(&self, crypto: &dyn CryptoProvider) -> Result<PreparedKey, ProofError> {
         crypto
             .prepare(&self.key, self.algorithm)
@@ -423,7 +509,7 @@ impl UnverifiedProof {
         Ok(self.with_known_signature())
     }
 
-    /// Skips the signature of a proof that was verified before and is the same to the last byte.
+    /// Skips the signature of a proof of which the same bytes were verified before.
     pub(crate) fn with_known_signature(self) -> VerifiedProof {
         VerifiedProof {
             thumbprint: self.thumbprint,
@@ -444,7 +530,11 @@ impl fmt::Debug for UnverifiedProof {
     }
 }
 
-/// A proof that passed every check of RFC 9449 section 4.3. Whether it was used before is not known.
+/// A proof that passed every check of RFC 9449 section 4.3 that concerns the proof itself.
+///
+/// It may have been used before. To reject replays, record its [`thumbprint`](Self::thumbprint) and
+/// [`jti`](Self::jti) until [`expires_at`](Self::expires_at), for example in a
+/// [`ReplayStore`](crate::replay::ReplayStore).
 pub struct VerifiedProof {
     thumbprint: Thumbprint,
     algorithm: Algorithm,

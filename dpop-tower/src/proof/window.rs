@@ -1,30 +1,30 @@
-//! Durations of a configuration: whole seconds, within bounds.
+//! The durations of a configuration, which are whole seconds within bounds.
 
 use std::time::Duration;
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A duration, and which setter it was given to.
+/// A duration, and the setter that it was given to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Setting {
-    /// The plain one, which has a bound that is safe.
+    /// The plain setter, which has a safe bound.
     Plain(Duration),
-    /// The one with `danger` in its name.
+    /// The setter with `danger` in its name.
     Danger(Duration),
 }
 
-/// What a duration may be.
+/// The bounds of a duration.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     what: &'static str,
     may_be_zero: bool,
-    /// The most that the plain setter takes.
+    /// The longest duration that the plain setter accepts.
     safe: Duration,
-    /// The most that makes sense at all; beyond is a slip of units.
+    /// The longest duration that any setter accepts. A longer one is probably a wrong unit.
     most: Duration,
-    /// The plain setter. The other one has `danger_` before it.
+    /// The name of the plain setter. The other one has the prefix `danger_`.
     setter: &'static str,
-    /// What speaks against more than `safe`.
+    /// The reason against a duration longer than `safe`.
     reason: &'static str,
 }
 
@@ -57,7 +57,7 @@ pub(crate) const TOKEN_LEEWAY: Bounds = Bounds {
 };
 
 impl Bounds {
-    /// The duration, if it may be that.
+    /// Returns the duration if it is within the bounds.
     pub(crate) fn check(&self, setting: Setting) -> Result<Duration, ConfigError> {
         let Self { what, setter, .. } = self;
         let (duration, setter_used) = match setting {

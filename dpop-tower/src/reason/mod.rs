@@ -1,17 +1,29 @@
-//! Why requests are rejected: one table for each part of a request, and what all of them come to on the
-//! wire.
+//! The reasons for rejections, in one table for each part of a request, and their mapping to the response.
 //!
-//! A table names each reason once, with its code, what the client learns and the words for it.
+//! A table lists each reason once, with its code, its [`RejectionKind`] and its description.
 
 use http::StatusCode;
 
-/// What a client learns about a rejection: the status and the error code.
+/// The part of a rejection that the client learns: the status and the error code.
+///
+/// Several reasons map to one kind. [`Rejection`](crate::rejection::Rejection) has the reason itself, for
+/// logs and metrics.
+///
+/// ```
+/// use dpop_tower::{proof::ProofErrorKind, rejection::RejectionKind};
+///
+/// let kind = RejectionKind::from(ProofErrorKind::NonceMissing);
+/// assert_eq!(kind.status(), 401);
+/// assert_eq!(kind.error_code(), Some("use_dpop_nonce"));
+/// // UNAUTHENTICATED
+/// assert_eq!(kind.grpc_status(), 16);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// No credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
+    /// There are no credentials: 401 with a challenge that has no error code (RFC 6750 section 3.1).
     CredentialsMissing,
-    /// Nobody may do this, whatever their token: 403 without a challenge.
+    /// The policy rejects every request, whatever the token: 403 without a challenge.
     Forbidden,
     /// `insufficient_scope`, 403 (RFC 6750 section 3.1).
     InsufficientScope,
@@ -23,15 +35,16 @@ pub enum RejectionKind {
     InvalidRequest,
     /// `invalid_token`, 401 (RFC 6750 section 3.1).
     InvalidToken,
-    /// Keys or the replay store are out of reach, or the store is full: 503 without a challenge,
-    /// since no other credentials would help.
+    /// The keys or the replay store are out of reach, or the store is full: 503 without a challenge,
+    /// because other credentials do not help.
     Unavailable,
     /// `use_dpop_nonce`, 401 (RFC 9449 section 9).
     UseDpopNonce,
 }
 
 impl RejectionKind {
-    /// The status of the response; a gRPC response has 200 and says it in `grpc-status`.
+    /// Returns the status of the response. A gRPC response has status 200 and the
+    /// [`grpc_status`](Self::grpc_status).
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
@@ -45,7 +58,7 @@ impl RejectionKind {
         }
     }
 
-    /// The `error` in the challenge.
+    /// Returns the `error` parameter of the challenge, or `None` if there is no challenge or no error code.
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
             Self::CredentialsMissing | Self::Forbidden | Self::Unavailable => None,
@@ -58,7 +71,7 @@ impl RejectionKind {
         }
     }
 
-    /// The `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
+    /// Returns the `grpc-status`: `PERMISSION_DENIED` (7), `UNAVAILABLE` (14) or `UNAUTHENTICATED` (16).
     pub const fn grpc_status(self) -> u8 {
         match self {
             Self::Forbidden | Self::InsufficientScope => 7,
@@ -73,8 +86,8 @@ impl RejectionKind {
     }
 }
 
-/// Makes an enum of reasons from a table. An entry has the name, the code, the [`RejectionKind`] and the
-/// `error_description`, and after `logged as` the operator's words where they are others.
+/// Makes an enum of reasons from a table. An entry has a name, a code, a [`RejectionKind`] and an
+/// `error_description`. A different text for the log can follow after `logged as`.
 macro_rules! reasons {
     (
         $(#[$about:meta])*
@@ -94,18 +107,18 @@ macro_rules! reasons {
         }
 
         impl $name {
-            /// All of them.
+            /// All reasons.
             #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$reason),+];
 
-            /// A stable code in snake case, for logs and metrics.
+            /// Returns a stable code in snake case, for logs and metrics.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$reason => $code,)+
                 }
             }
 
-            /// What went wrong in a few words that are safe to send to the client: static, without
+            /// Returns a short description that is safe to send to the client: static text without
             /// quotes or backslashes (RFC 6750 section 3).
             pub const fn description(self) -> &'static str {
                 match self {

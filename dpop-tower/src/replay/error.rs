@@ -1,16 +1,32 @@
-//! Why a replay store gave no answer.
+//! The errors of replay stores.
 
 use std::{error::Error, fmt};
 
 use crate::reason::reasons;
 
-/// What clients are told, who can do nothing about any of it.
+/// The description for clients, which cannot do anything about these errors.
 const NO_ANSWER: &str = "the request cannot be checked at the moment";
 
-/// A replay store could not tell whether a proof is fresh.
+/// The error of a replay store that cannot tell whether a proof is fresh.
 ///
-/// The request cannot be served then. It is no fault of the proof: the answer is 503, not 401.
-/// [`kind`](Self::kind) says why.
+/// The layer rejects the request with 503 and not with 401, because the proof may be good.
+/// [`kind`](Self::kind) returns the reason.
+///
+/// ```
+/// use dpop_tower::replay::{StoreError, StoreErrorKind};
+///
+/// /// Whether an alert should wake somebody up.
+/// fn is_urgent(error: &StoreError) -> bool {
+///     match error.kind() {
+///         // One client or user sends too many requests.
+///         StoreErrorKind::KeyFull | StoreErrorKind::SubjectFull => false,
+///         _ => true,
+///     }
+/// }
+///
+/// assert!(!is_urgent(&StoreError::key_full()));
+/// assert!(is_urgent(&StoreError::unavailable("connection reset")));
+/// ```
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -18,25 +34,26 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// The store holds as many live entries as it may.
+    /// Makes the error of a store that holds as many live entries as it may.
     pub const fn full() -> Self {
         Self::without_source(StoreErrorKind::Full)
     }
 
-    /// This client key has as many live entries as one client key may have.
+    /// Makes the error for a client key that has as many live entries as one client key may have.
     pub const fn key_full() -> Self {
         Self::without_source(StoreErrorKind::KeyFull)
     }
 
-    /// This subject has as many live entries as one subject may have, whatever keys it uses.
+    /// Makes the error for a subject that has as many live entries as one subject may have, with all its
+    /// keys.
     pub const fn subject_full() -> Self {
         Self::without_source(StoreErrorKind::SubjectFull)
     }
 
-    /// The store is out of reach, or answered something that makes no sense.
+    /// Makes the error of a store that is out of reach, or whose response makes no sense.
     ///
-    /// `source` ends up in logs, so it should name neither the [`ReplayKey`](super::ReplayKey) nor
-    /// a password of the store.
+    /// `source` appears in logs, so it must contain neither the [`ReplayKey`](super::ReplayKey) nor a
+    /// password of the store.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind: StoreErrorKind::Unavailable,
@@ -48,7 +65,7 @@ impl StoreError {
         Self { kind, source: None }
     }
 
-    /// What went wrong.
+    /// Returns the reason.
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }
@@ -70,15 +87,15 @@ impl Error for StoreError {
 }
 
 reasons! {
-    /// The kinds of [`StoreError`], for metrics and for choosing an answer.
+    /// The kinds of [`StoreError`], for metrics and for choosing a response.
     pub enum StoreErrorKind {
-        /// One client key has used up its share. Other clients are served.
+        /// One client key has used up its share. Other clients are not affected.
         KeyFull = "key_full", Unavailable,
             NO_ANSWER, logged as "replay store holds too many live proofs of this client key";
-        /// The store is full of live entries, none of which it may forget.
+        /// The store is full of live entries, which it must not forget.
         Full = "store_full", Unavailable,
             NO_ANSWER, logged as "replay store is full of live proofs";
-        /// One subject has used up its share, with however many keys. Others are served.
+        /// One subject has used up its share, with all its keys. Other subjects are not affected.
         SubjectFull = "subject_full", Unavailable,
             NO_ANSWER, logged as "replay store holds too many live proofs of this subject";
         /// The store is out of reach.

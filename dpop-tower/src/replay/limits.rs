@@ -1,16 +1,27 @@
-//! The limits of a store, and whether they are enough.
+//! The limits of a store, and the warning if they are low.
 
 use std::time::Duration;
 
 /// A limit of fewer requests per second than this is probably a mistake.
 const FEW_REQUESTS: u64 = 500;
-/// The same for one client key, and for one subject.
+/// The same for one client key and for one subject.
 const FEW_OF_ONE: u64 = 5;
 
 /// The number of live entries that a [`ReplayStore`](super::ReplayStore) can hold.
 ///
-/// Divided by the time for which proofs are remembered, it is the number of requests per second that are
-/// admitted in the long run. Further requests are rejected with 503.
+/// Divided by the seconds for which proofs are remembered, a limit is the number of requests per second that
+/// are admitted in the long run. Further requests are rejected with 503. Proofs are remembered for the
+/// maximum age, the leeway and 5 seconds, which is 75 seconds by default.
+///
+/// ```
+/// use dpop_tower::replay::{MemoryReplayStore, ReplayStore};
+///
+/// let limits = MemoryReplayStore::new().limits().ok_or("the store knows its limits")?;
+/// assert_eq!(limits.entries, 1_000_000);
+/// assert_eq!(limits.entries / 75, 13_333); // requests per second in all
+/// assert_eq!(limits.per_client / 75, 1_333); // requests per second of one client key
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayLimits {
@@ -91,13 +102,13 @@ impl ReplayLimits {
 struct Shortage {
     what: &'static str,
     entries: u64,
-    /// What would not be warned of.
+    /// The lowest limit without a warning.
     enough: u64,
     code: &'static str,
 }
 
 impl Shortage {
-    /// In requests a second, to one decimal place where there are few.
+    /// Returns the requests per second, with one decimal place for small numbers.
     fn rate(self, remembered_for: Duration) -> String {
         let seconds = remembered_for.as_secs().max(1);
         let tenths = self

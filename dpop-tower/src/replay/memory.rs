@@ -28,6 +28,25 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 /// Its entries are lost when the process ends. A proof that was accepted before a restart can be replayed
 /// after it until it is too old. If that matters, require nonces, or use a store outside the process.
 ///
+/// ```
+/// # #[cfg(feature = "test-util")] {
+/// # use dpop_tower::test_util::TestIssuer;
+/// use std::num::NonZeroUsize;
+/// use dpop_tower::{DpopConfig, PublicOrigin, replay::MemoryReplayStore};
+///
+/// # let issuer = TestIssuer::new().tokens();
+/// let entries = |count| NonZeroUsize::new(count).ok_or("zero entries");
+/// // Most requests come from a few gateways, so one key may have half of the entries.
+/// let store = MemoryReplayStore::with_capacity(entries(200_000)?)
+///     .capacity_per_key(entries(100_000)?)
+///     .capacity_per_subject(entries(20_000)?);
+/// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer)
+///     .replay_store(store)
+///     .build()?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Limits
 ///
 /// The store holds [one million](Self::new) entries by default, a tenth of them per client key, and a
@@ -55,18 +74,18 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 /// If a clock goes back, no proof is accepted twice. The store knows up to which expiry it may have
 /// forgotten entries, and reports older proofs as [`Replayed`](Freshness::Replayed).
 pub struct MemoryReplayStore {
-    /// The secret that decides where entries lie.
+    /// The secret that distributes the entries.
     key: RandomState,
     seen: Parts<UnixTime>,
     clients: Parts<Tally>,
     subjects: Parts<Tally>,
-    /// Places taken in `seen`. Raised before and lowered after the map changes.
+    /// The number of entries in `seen`. Raised before the map grows and lowered after it shrinks.
     len: AtomicUsize,
-    /// When it was last found that no entry can be removed.
+    /// When a search last found no entry to remove.
     full_at: AtomicI64,
     capacity: usize,
     capacity_per_key: usize,
-    /// That of a client unless set.
+    /// Defaults to `capacity_per_key`.
     capacity_per_subject: Option<usize>,
     windows: AcceptanceWindows,
 }
@@ -142,7 +161,7 @@ impl MemoryReplayStore {
         expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<Freshness, StoreError> {
-        // A clock that shows the end of time is broken. Nothing may be cleared by it.
+        // A clock that shows the last instant is broken. It must not expire entries.
         if now == UnixTime::END {
             return Ok(Freshness::Replayed);
         }
@@ -153,7 +172,7 @@ impl MemoryReplayStore {
         };
         loop {
             let outcome = self.try_record(proof, owner, expires_at, now);
-            // The room may go to another thread before this one comes back for it, hence the loop.
+            // Another thread may take the room first, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
                 && self.make_room(&proof, now)
@@ -164,10 +183,10 @@ impl MemoryReplayStore {
         }
     }
 
-    /// The atomic step: the part stays locked from the look-up to the insertion.
+    /// Looks up and inserts in one atomic step, during which the part stays locked.
     ///
-    /// A lock of `clients` is only ever taken under one of `seen`, one of `subjects` under one of
-    /// `clients`, and never two of any.
+    /// A lock of `clients` is only taken while one of `seen` is held, and one of `subjects` only while one of
+    /// `clients` is held. Two locks of the same map are never held together.
     fn try_record(
         &self,
         proof: Id,
@@ -192,12 +211,12 @@ impl MemoryReplayStore {
         {
             return Ok(Freshness::Replayed);
         }
-        // Nobody can tell any more whether such a proof was seen. Callers do not ask, unless the
-        // clock went back or a thread slept between reading the clock and getting here.
+        // It is unknown whether such a proof was seen. This happens if the clock went back, or if a thread
+        // slept between reading the clock and this check.
         if expires_at < now || expires_at <= *forgotten_until {
             return Ok(Freshness::Replayed);
         }
-        // An expired entry with the same key leaves its place to the new one.
+        // An expired entry with the same key is replaced by the new one.
         let needs_place = matches!(entry, Entry::Vacant(_));
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
@@ -216,8 +235,9 @@ impl MemoryReplayStore {
         Ok(Freshness::Fresh)
     }
 
-    /// Counts for both or for neither: the client stays locked while its subject is looked at. What is
-    /// rejected leaves nothing behind, or else a subject without room could fill the memory with keys.
+    /// Counts the entry for both the client and the subject, or for neither. The client stays locked
+    /// meanwhile. A rejected entry leaves nothing behind. Otherwise a subject without room could fill the
+    /// memory with keys.
     fn count_for(
         &self,
         owner: Owner,
@@ -238,11 +258,11 @@ impl MemoryReplayStore {
         Ok(())
     }
 
-    /// Clears the next part, from that of `proof` on, which may have expired entries. Tells whether
+    /// Purges the next part that may have expired entries, starting at the part of `proof`. Returns whether
     /// there was one.
     fn make_room(&self, proof: &Id, now: UnixTime) -> bool {
-        // Whatever is inserted at `now` lives on at `now`, so a second search would be in vain.
-        // Without this a full store would do more work the more requests it rejects.
+        // Entries that are inserted at `now` are live at `now`, so a second search finds nothing. Without
+        // this check, a full store would search again for each request that it rejects.
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {
             return false;
         }
@@ -255,7 +275,7 @@ impl MemoryReplayStore {
         false
     }
 
-    /// Makes the capacity a hard bound: a place is taken before anything is stored.
+    /// Reserves room before anything is stored, so that the capacity is a hard limit.
     fn reserve(&self) -> bool {
         self.len
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
@@ -269,14 +289,14 @@ impl MemoryReplayStore {
     }
 }
 
-/// Whose share an entry is counted to.
+/// The client and the subject for which an entry is counted.
 #[derive(Clone, Copy)]
 struct Owner {
     client: Id,
     subject: Option<Id>,
 }
 
-/// The place of a tally in its part, if fewer than `limit` of its entries are live.
+/// Returns the entry of a tally in its part, if fewer than `limit` of its entries are live.
 fn entry_with_room(
     part: &mut ExpiringMap<Tally>,
     id: Id,

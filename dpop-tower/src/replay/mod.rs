@@ -4,8 +4,10 @@
 //! again until it is too old. [RFC 9449 section 11.1] therefore recommends that a server remembers the
 //! `jti` of each accepted proof for as long as it could be accepted again.
 //!
-//! [`MemoryReplayStore`] does this for one process. Processes that serve the same resources have to share
-//! a [`ReplayStore`]. Otherwise each of them accepts a copied proof once.
+//! [`MemoryReplayStore`] does this for one process, and is the default. Processes that serve the same
+//! resources have to share a [`ReplayStore`], which you set with
+//! [`DpopConfigBuilder::replay_store`](crate::DpopConfigBuilder::replay_store). Otherwise each of them
+//! accepts a copied proof once.
 //!
 //! # Several configurations
 //!
@@ -87,6 +89,16 @@ impl ReplayKey {
     ///
     /// A `jti` is unique only among the proofs of one client. Without the key in the identity, one client
     /// could use up the `jti` of another.
+    ///
+    /// ```
+    /// # #[cfg(feature = "josekit")] {
+    /// use dpop_tower::{crypto::Josekit, replay::ReplayKey};
+    ///
+    /// let one = ReplayKey::new([1; 32], "e1j3V_bKic8-LAEB", &Josekit);
+    /// let other = ReplayKey::new([2; 32], "e1j3V_bKic8-LAEB", &Josekit);
+    /// assert_ne!(one, other);
+    /// # }
+    /// ```
     pub fn new(client: [u8; 32], jti: &str, crypto: &dyn CryptoProvider) -> Self {
         Self {
             client,
@@ -196,6 +208,81 @@ pub enum Freshness {
 /// If the future is dropped before it completes, the proof may or may not be on record. In both cases the
 /// request was abandoned, and the client needs a new proof for the next one. An implementation must not
 /// record a proof *after* the future has completed.
+///
+/// # Example
+///
+/// A small store in memory. The lock makes look-up and insertion one step, expired entries are removed first,
+/// and a full store returns an error. It has no limit per client key or subject, which
+/// [`MemoryReplayStore`] has.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use std::{collections::HashMap, sync::Mutex};
+/// use dpop_tower::{
+///     clock::UnixTime,
+///     future::MaybeReady,
+///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+/// };
+///
+/// #[derive(Debug, Default)]
+/// struct SmallStore {
+///     expiries: Mutex<HashMap<[u8; 32], UnixTime>>,
+///     windows: AcceptanceWindows,
+/// }
+///
+/// impl SmallStore {
+///     fn record(
+///         &self,
+///         key: &ReplayKey,
+///         expires_at: UnixTime,
+///         now: UnixTime,
+///     ) -> Result<Freshness, StoreError> {
+///         if expires_at < now {
+///             return Ok(Freshness::Replayed);
+///         }
+///         let mut expiries = self
+///             .expiries
+///             .lock()
+///             .map_err(|_| StoreError::unavailable("another thread panicked"))?;
+///         expiries.retain(|_, expires_at| now <= *expires_at);
+///         if expiries.contains_key(key.proof()) {
+///             return Ok(Freshness::Replayed);
+///         }
+///         if expiries.len() >= 1000 {
+///             return Err(StoreError::full());
+///         }
+///         expiries.insert(*key.proof(), expires_at);
+///         Ok(Freshness::Fresh)
+///     }
+/// }
+///
+/// impl ReplayStore for SmallStore {
+///     fn check_and_insert(
+///         &self,
+///         key: ReplayKey,
+///         expires_at: UnixTime,
+///         now: UnixTime,
+///     ) -> MaybeReady<Result<Freshness, StoreError>> {
+///         MaybeReady::ready(self.record(&key, expires_at, now))
+///     }
+///
+///     fn windows(&self) -> &AcceptanceWindows {
+///         &self.windows
+///     }
+/// }
+///
+/// # #[cfg(feature = "josekit")] {
+/// # use dpop_tower::crypto::Josekit;
+/// let store = SmallStore::default();
+/// let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB", &Josekit);
+/// let (now, expires_at) = (UnixTime::from_secs(100), UnixTime::from_secs(175));
+/// assert_eq!(store.check_and_insert(key, expires_at, now).await?, Freshness::Fresh);
+/// assert_eq!(store.check_and_insert(key, expires_at, now).await?, Freshness::Replayed);
+/// # }
+/// # Ok::<(), StoreError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot remember used proofs",
     label = "does not implement `ReplayStore`",
@@ -258,7 +345,7 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn windows(&self) -> &AcceptanceWindows;
 
-    /// Returns how many entries the store can hold, if it knows.
+    /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
     /// the time that proofs are remembered.

@@ -1,4 +1,4 @@
-//! The replay store of a configuration, and the window that it has there.
+//! The replay store of a configuration, and its registered window.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,30 +7,29 @@ use super::{
 };
 use crate::{clock::UnixTime, future::MaybeReady};
 
-/// A proof is remembered a little longer than it is acceptable, so that one that was looked at in
-/// its last second is still known when it gets to the store, on this node or on one whose clock is
-/// behind.
+/// A proof is remembered a little longer than it is acceptable. A proof that is checked in its last second is
+/// then still known when it reaches the store, also on a node whose clock is behind.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// The proofs that were used, as one configuration knows them.
+/// The used proofs of one configuration.
 pub(crate) struct UsedProofs {
     store: Arc<dyn ReplayStore>,
     window: Registration,
 }
 
 impl UsedProofs {
-    /// For a configuration that accepts proofs for `window`: their maximum age and the leeway.
+    /// Registers a configuration that accepts proofs for `window`, which is the maximum age plus the leeway.
     pub(crate) fn new(store: Arc<dyn ReplayStore>, window: Duration) -> Self {
         let windows = store.windows();
         let window = windows.register(window);
-        // Once for a store, and not for every configuration that shares it.
+        // Warns once for each store and not for every configuration that shares it.
         if let (Some(longest), Some(limits)) = (windows.news(), store.limits()) {
             limits.warn_if_short(longest.saturating_add(MARGIN));
         }
         Self { store, window }
     }
 
-    /// For a configuration that never asks the store.
+    /// Makes the value of a configuration that never uses the store.
     pub(crate) fn not_remembered(store: Arc<dyn ReplayStore>) -> Self {
         Self {
             window: AcceptanceWindows::new().register(Duration::ZERO),
@@ -38,7 +37,7 @@ impl UsedProofs {
         }
     }
 
-    /// Puts a proof that was made at `made` on record, unless it was used before.
+    /// Records a proof that was made at `made`, unless it was used before.
     pub(crate) fn check_and_insert(
         &self,
         key: ReplayKey,
@@ -47,7 +46,7 @@ impl UsedProofs {
     ) -> MaybeReady<Result<Freshness, StoreError>> {
         let acceptable_until = self.window.acceptable_until(made);
         if acceptable_until < now {
-            // Windows were shorter when it was made, and a record of its use may be gone.
+            // The windows were shorter when it was made, so the record of its use may be gone.
             return MaybeReady::ready(Ok(Freshness::Replayed));
         }
         let expires_at = acceptable_until.saturating_add(MARGIN);

@@ -41,28 +41,39 @@ use crate::{
 /// The windows are those of one process. If several processes share the records of a store, or if records
 /// outlive the process, give each process the longest window of all of them with
 /// [`at_least`](Self::at_least).
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use dpop_tower::replay::AcceptanceWindows;
+///
+/// // One process accepts proofs for 60 + 10 seconds, another one for 120 + 10 seconds.
+/// let windows = AcceptanceWindows::at_least(Duration::from_secs(130))?;
+/// // Pass it to the constructor of your store, which returns it from `ReplayStore::windows`.
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct AcceptanceWindows(Arc<Shared>);
 
-/// All in whole seconds.
+/// All values are whole seconds.
 ///
-/// `longest` and `latest` are a handshake: who uses a proof raises `latest` and then looks at `longest`;
-/// who registers a longer window raises `longest` and then looks at `latest`. So either the proof is
-/// remembered for the longer window, or the change knows of the proof. It takes one order of all four
+/// `longest` and `latest` are a handshake. The use of a proof raises `latest` and then reads `longest`. The
+/// registration of a longer window raises `longest` and then reads `latest`. So either the proof is
+/// remembered for the longer window, or the registration sees the proof. This requires one order of all four
 /// steps, hence `SeqCst`.
 struct Shared {
     /// How many times each window is registered.
     registered: Mutex<BTreeMap<i64, u64>>,
     /// The longest of `registered`; zero if nothing has ever been registered.
     longest: AtomicI64,
-    /// When the youngest proof was made that was ever used.
+    /// When the most recent of all used proofs was made.
     latest: AtomicI64,
-    /// Proofs that were made no later than this may have been remembered for `short` only. It never
-    /// falls, and `short` never rises: were an old change forgotten at some time, a clock that is set
-    /// back could return to it.
+    /// Proofs that were made at or before this instant may have been remembered for `short` only. It never
+    /// falls and `short` never rises, because a clock that is set back could return to an old change.
     short_until: AtomicI64,
     short: AtomicI64,
-    /// The longest window that somebody was told about.
+    /// The longest window that [`AcceptanceWindows::news`] has returned.
     told: AtomicI64,
 }
 
@@ -108,7 +119,8 @@ impl AcceptanceWindows {
         Ok(windows)
     }
 
-    /// Has used proofs be remembered for this long from now on, until the registration is dropped.
+    /// Registers a window. Used proofs are remembered for at least this long until the registration is
+    /// dropped.
     pub(super) fn register(&self, window: Duration) -> Registration {
         let window = whole_seconds(window);
         self.0.add(window);
@@ -118,14 +130,14 @@ impl AcceptanceWindows {
         }
     }
 
-    /// The longest window that is registered, if it is longer than what this has returned before.
+    /// Returns the longest registered window, if it is longer than the one that was returned before.
     pub(super) fn news(&self) -> Option<Duration> {
         let longest = self.0.longest.load(SeqCst);
         let told = self.0.told.fetch_max(longest, SeqCst);
         (longest > told).then(|| self.longest())
     }
 
-    /// The longest window that is registered.
+    /// Returns the longest registered window.
     pub(super) fn longest(&self) -> Duration {
         let seconds = u64::try_from(self.0.longest.load(SeqCst)).unwrap_or_default();
         Duration::from_secs(seconds)
@@ -158,9 +170,9 @@ impl Shared {
             return;
         }
         let latest = self.latest.load(SeqCst);
-        // If nothing was used yet, there is nothing that could have been forgotten.
+        // If no proof was used yet, none can have been forgotten.
         if latest > i64::MIN {
-            // In this order: see `life`.
+            // The order of these two lines matters; see `life`.
             self.short.fetch_min(before, SeqCst);
             self.short_until.fetch_max(latest, SeqCst);
         }
@@ -174,19 +186,19 @@ impl Shared {
                 _ => drop(count.remove()),
             }
         }
-        // The last one stays in force, for the next to be compared with.
+        // The last one stays in force, so that the next is compared with it.
         if let Some(longest) = registered.keys().next_back() {
             self.longest.store(*longest, SeqCst);
         }
     }
 
-    /// For how long a proof that was made then is acceptable, and has to be remembered.
+    /// Returns for how long a proof that was made at `made` is acceptable and has to be remembered.
     fn life(&self, made: i64) -> i64 {
         if self.latest.load(SeqCst) < made {
             self.latest.fetch_max(made, SeqCst);
         }
         let longest = self.longest.load(SeqCst);
-        // Who has written `short_until` has written `short` before.
+        // `short` is written before `short_until`.
         if made <= self.short_until.load(SeqCst) {
             longest.min(self.short.load(SeqCst))
         } else {
@@ -203,7 +215,7 @@ impl fmt::Debug for AcceptanceWindows {
     }
 }
 
-/// The window of one configuration. Dropped, it no longer counts.
+/// The window of one configuration, which counts until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
     shared: Arc<Shared>,
@@ -211,8 +223,8 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// The last instant at which any configuration may accept a proof that was made at `made` and is
-    /// about to be used.
+    /// Returns the last instant at which any configuration may accept a proof that was made at `made` and is
+    /// used now.
     pub(super) fn acceptable_until(&self, made: UnixTime) -> UnixTime {
         let made = made.as_secs();
         UnixTime::from_secs(made.saturating_add(self.shared.life(made)))

@@ -8,6 +8,28 @@ use serde::de::DeserializeOwned;
 ///
 /// The layer puts a `BoundToken` into the request's extensions, and only the layer can make one. With
 /// the feature `axum` it is an extractor. `BoundToken<MyClaims>` reads the claims into your own type.
+///
+/// `Debug` shows the thumbprint and the names of the claims, and hides their values.
+///
+/// # Example
+///
+/// A service that is not an axum handler takes the token from the extensions:
+///
+/// ```
+/// use dpop_tower::BoundToken;
+/// use http::{Request, StatusCode};
+///
+/// fn delete_order<B>(request: &Request<B>) -> StatusCode {
+///     match request.extensions().get::<BoundToken>() {
+///         Some(token) if token.has_scope("orders:write") => StatusCode::NO_CONTENT,
+///         Some(_) => StatusCode::FORBIDDEN,
+///         // There is no layer around this service, or its policy admitted the request without a token.
+///         None => StatusCode::UNAUTHORIZED,
+///     }
+/// }
+///
+/// assert_eq!(delete_order(&Request::new(())), StatusCode::UNAUTHORIZED);
+/// ```
 #[derive(Clone)]
 pub struct BoundToken<C = ClaimSet> {
     thumbprint: Thumbprint,
@@ -41,7 +63,8 @@ impl BoundToken {
 impl<C> BoundToken<C> {
     /// Returns the thumbprint of the client's key (RFC 7638).
     ///
-    /// It is the same for all requests that the client makes with this key, whatever the token.
+    /// It is the same for all requests that the client makes with this key, whatever the token. You can log
+    /// it.
     #[doc(alias = "jkt")]
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
@@ -59,8 +82,12 @@ impl<C> fmt::Debug for BoundToken<C> {
 
 /// An unbound access token that came with the `Bearer` scheme.
 ///
-/// Only an [optional](crate::Policy::optional) layer admits such tokens. Anyone who obtains one can use
-/// it.
+/// Only an [optional](crate::Policy::optional) layer admits such tokens, and only if they are not bound to a
+/// key.
+///
+/// # Security
+///
+/// Anyone who obtains such a token can use it. Use this type while you migrate clients to DPoP.
 #[derive(Clone)]
 pub struct BearerToken<C = ClaimSet> {
     set: ClaimSet,
@@ -119,12 +146,12 @@ macro_rules! accessors {
                 self.set.scopes()
             }
 
-            /// Returns whether the token has this scope.
+            /// Returns whether the token has this scope. Scopes are case-sensitive (RFC 6749 section 3.3).
             pub fn has_scope(&self, scope: &str) -> bool {
                 self.scopes().any(|granted| granted == scope)
             }
 
-            /// Returns when the token expires.
+            /// Returns when the token expires (`exp`). It is valid before this instant.
             pub fn expires_at(&self) -> UnixTime {
                 self.set.expires_at()
             }

@@ -17,6 +17,25 @@ use crate::{
 /// The claims of a verified access token. Clones share one copy.
 ///
 /// `Debug` shows the names of the claims and hides their values, which may be personal data.
+///
+/// ```
+/// use dpop_tower::token::VerifiedToken;
+/// use serde_json::{Map, json};
+///
+/// let claims = Map::from_iter([
+///     ("iss".to_owned(), json!("https://idp.example.com")),
+///     ("sub".to_owned(), json!("alice")),
+///     ("exp".to_owned(), json!(1_700_000_300)),
+///     ("scope".to_owned(), json!("orders:read orders:write")),
+///     ("tenant".to_owned(), json!(7)),
+/// ]);
+/// let token = VerifiedToken::new(claims)?;
+/// let claims = token.claims();
+/// assert_eq!(claims.subject(), Some("alice"));
+/// assert!(claims.scopes().eq(["orders:read", "orders:write"]));
+/// assert_eq!(claims.get("tenant"), Some(&json!(7)));
+/// # Ok::<(), dpop_tower::token::TokenError>(())
+/// ```
 #[derive(Clone)]
 pub struct ClaimSet(Arc<Inner>);
 
@@ -26,12 +45,12 @@ struct Inner {
     expires_at: UnixTime,
     /// `None` for `scope`.
     scope_claim: Option<Arc<str>>,
-    /// Computed once for a token, however often that is used.
+    /// Computed once for each token.
     subject_digest: OnceLock<Option<[u8; 32]>>,
 }
 
 impl ClaimSet {
-    /// Returns the value of a claim.
+    /// Returns the value of a claim, or `None` if the token does not have it.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.claims.get(name)
     }
@@ -83,6 +102,23 @@ impl ClaimSet {
     /// # Errors
     ///
     /// Returns [`ClaimsMismatch`] if the claims do not fit the type.
+    ///
+    /// ```
+    /// use dpop_tower::token::{ClaimSet, ClaimsMismatch};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Claims {
+    ///     tenant: u32,
+    ///     #[serde(default)]
+    ///     roles: Vec<String>,
+    /// }
+    ///
+    /// fn is_admin(claims: &ClaimSet, tenant: u32) -> Result<bool, ClaimsMismatch> {
+    ///     let claims: Claims = claims.deserialize()?;
+    ///     Ok(claims.tenant == tenant && claims.roles.iter().any(|role| role == "admin"))
+    /// }
+    /// # let _ = is_admin;
+    /// ```
     pub fn deserialize<C: DeserializeOwned>(&self) -> Result<C, ClaimsMismatch> {
         C::deserialize(&self.0.claims).map_err(|error| ClaimsMismatch(error.to_string()))
     }
@@ -98,7 +134,7 @@ impl ClaimSet {
         *digest.get_or_init(|| subject_digest(&self.0.claims, crypto))
     }
 
-    /// A date of the wrong JSON type counts as absent.
+    /// Returns a claim that is a date. A value of the wrong JSON type counts as absent.
     pub(crate) fn date(&self, name: &'static str) -> Option<UnixTime> {
         date(&self.0.claims, name).ok()?
     }
@@ -139,14 +175,14 @@ impl fmt::Debug for ClaimSet {
 pub struct ClaimsMismatch(String);
 
 impl ClaimsMismatch {
-    /// The name of a claim that is missing, which is that of a field and so safe to log.
+    /// Returns the name of a missing claim. It is the name of a field of the type, so it is safe to log.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn missing(&self) -> Option<&str> {
         let rest = self.0.strip_prefix("missing field `")?;
         rest.split_once('`').map(|(name, _)| name)
     }
 
-    /// What does not fit, in words that quote nothing of the token.
+    /// Returns an error that explains what does not fit and quotes nothing of the token.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn explained(&self, wanted: &'static str) -> TokenError {
         let text = match self.missing() {
@@ -171,7 +207,23 @@ impl fmt::Debug for ClaimsMismatch {
 
 impl std::error::Error for ClaimsMismatch {}
 
-/// What a token is bound to (`cnf`, RFC 7800 section 3.1).
+/// The key or certificate that a token is bound to (`cnf`, RFC 7800 section 3.1).
+///
+/// ```
+/// use dpop_tower::token::{Confirmation, VerifiedToken};
+/// use serde_json::{Map, json};
+///
+/// let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+/// let claims = Map::from_iter([
+///     ("exp".to_owned(), json!(1_700_000_300)),
+///     ("cnf".to_owned(), json!({ "jkt": jkt })),
+/// ]);
+/// match VerifiedToken::new(claims)?.confirmation() {
+///     Confirmation::Key(thumbprint) => assert_eq!(thumbprint.to_string(), jkt),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), dpop_tower::token::TokenError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Confirmation {
@@ -188,8 +240,8 @@ pub enum Confirmation {
 }
 
 impl Confirmation {
-    /// A `cnf` that is there but cannot be read is an error: taking it for "unbound" would turn a
-    /// bound token into a bearer token.
+    /// Reads the `cnf` claim. A malformed one is an error, because reading it as "unbound" would turn a bound
+    /// token into a bearer token.
     fn from_claims(claims: &Map<String, Value>) -> Result<Self, TokenError> {
         let Some(cnf) = claims.get("cnf") else {
             return Ok(Self::Unbound);
@@ -217,7 +269,10 @@ impl Confirmation {
     }
 }
 
-/// An access token that is valid. Whether the caller may use it is not decided yet.
+/// A valid access token, before the layer has decided whether the caller may use it.
+///
+/// A [`TokenVerifier`](super::TokenVerifier) returns it. The layer then compares
+/// [`confirmation`](Self::confirmation) with the key of the proof.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     claims: ClaimSet,
@@ -235,6 +290,14 @@ impl VerifiedToken {
     ///
     /// Returns a [`TokenError`] if `exp` is missing or not a date, `iss` is not a string, or `cnf` is
     /// malformed.
+    ///
+    /// ```
+    /// use dpop_tower::token::{TokenErrorKind, VerifiedToken};
+    ///
+    /// let error = VerifiedToken::new(serde_json::Map::new()).unwrap_err();
+    /// assert_eq!(error.kind(), TokenErrorKind::MissingClaim);
+    /// assert_eq!(error.to_string(), "a required claim of the token is missing: exp");
+    /// ```
     pub fn new(claims: Map<String, Value>) -> Result<Self, TokenError> {
         let expires_at = date(&claims, "exp")?.ok_or(TokenError::missing("exp"))?;
         if claims.get("iss").is_some_and(|iss| !iss.is_string()) {

@@ -2,7 +2,26 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::{keys::KeysUnavailable, reason::reasons};
 
-/// Why an access token was rejected, for the operator. Its text contains nothing of the token.
+/// The reason why an access token was rejected, for the operator.
+///
+/// You can log its text, which contains nothing of the token. The client learns less: the
+/// [`RejectionKind`](crate::rejection::RejectionKind) and the
+/// [`description`](TokenErrorKind::description) of the kind.
+///
+/// ```
+/// use dpop_tower::{
+///     rejection::RejectionKind,
+///     token::{TokenError, TokenErrorKind},
+/// };
+///
+/// let error = TokenError::from(TokenErrorKind::Inactive);
+/// assert_eq!(error.kind().as_str(), "token_inactive");
+/// assert_eq!(RejectionKind::from(error.kind()).status(), 401);
+///
+/// let error = TokenError::unavailable("the introspection endpoint timed out");
+/// assert_eq!(error.kind(), TokenErrorKind::VerifierUnavailable);
+/// assert_eq!(RejectionKind::from(error.kind()).status(), 503);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenError {
     kind: TokenErrorKind,
@@ -13,7 +32,7 @@ pub struct TokenError {
 enum Detail {
     None,
     Claim(&'static str),
-    /// What is configured, and how to change it.
+    /// The configured value, and how to change it.
     Setting(Arc<str>),
     Source(Arc<dyn Error + Send + Sync>),
 }
@@ -33,7 +52,9 @@ impl PartialEq for Detail {
 impl Eq for Detail {}
 
 reasons! {
-    /// The check that an access token failed; stable, for metrics and tests.
+    /// The check that an access token failed.
+    ///
+    /// Its code, which [`as_str`](Self::as_str) returns, is stable, so you can use it in metrics and tests.
     pub enum TokenErrorKind {
         /// The `alg` is unknown, not asymmetric or not allowed here (RFC 8725 section 3.1).
         AlgNotAllowed = "token_alg_not_allowed", InvalidToken,
@@ -60,23 +81,23 @@ reasons! {
         /// The token has expired.
         Expired = "token_expired", InvalidToken,
             "the token has expired";
-        /// The authorization server says that the token is not active (RFC 7662 section 2.2): for a
-        /// [`TokenVerifier`](super::TokenVerifier) of your own.
+        /// The authorization server reports that the token is not active (RFC 7662 section 2.2). Only a
+        /// [`TokenVerifier`](super::TokenVerifier) of your own returns this.
         Inactive = "token_inactive", InvalidToken,
             "the token is not active";
-        /// A claim is of the wrong JSON type.
+        /// A claim has the wrong JSON type, or does not fit the type that a handler asks for.
         InvalidClaim = "token_invalid_claim", InvalidToken,
             "a claim of the token is invalid";
-        /// The `iss` claim is not the configured issuer, to the letter.
+        /// The `iss` claim is not exactly the configured issuer.
         IssuerMismatch = "token_issuer_mismatch", InvalidToken,
             "the token is of another issuer";
         /// The issuer has no key with this `kid` and of this kind.
         KeyUnknown = "token_key_unknown", InvalidToken,
             "the token is signed with an unknown key";
-        /// The issuer's keys cannot be had at the moment; this is not the client's fault.
+        /// The issuer's keys are not available. This is not the client's fault.
         KeysUnavailable = "keys_unavailable", Unavailable,
             "the issuer's keys are not available";
-        /// Not a compact JWS whose header and payload are JSON objects.
+        /// The token is not a compact JWS whose header and payload are JSON objects.
         Malformed = "token_malformed", InvalidToken,
             "the token is not a well-formed JWT";
         /// A required claim is missing.
@@ -85,7 +106,7 @@ reasons! {
         /// The token is not bound to a key but was sent with the `DPoP` scheme.
         NotBound = "token_not_bound", InvalidToken,
             "the token is not bound to a key";
-        /// `nbf` or `iat` lie in the future.
+        /// The `nbf` or `iat` is further in the future than the leeway allows.
         NotYetValid = "token_not_yet_valid", InvalidToken,
             "the token is not valid yet";
         /// The token was sent with the `Bearer` scheme where only `DPoP` is accepted.
@@ -94,32 +115,32 @@ reasons! {
         /// The signature does not verify.
         SignatureInvalid = "token_signature_invalid", InvalidToken,
             "the token's signature is invalid";
-        /// The token is larger than is accepted.
+        /// The token is longer than [`MAX_TOKEN_LEN`](super::MAX_TOKEN_LEN).
         TooLong = "token_too_long", InvalidToken,
             "the token is too long";
         /// The `typ` is not `at+jwt` (RFC 9068 section 4).
         TypInvalid = "token_typ_invalid", InvalidToken,
             "the token's typ is not at+jwt";
-        /// The token is bound where a handler takes only tokens that are bound to nothing.
+        /// The token is bound, and the handler accepts only unbound tokens.
         UnboundNeeded = "token_unbound_needed", InvalidToken,
             "only tokens that are bound to nothing are accepted";
-        /// A [`TokenVerifier`](super::TokenVerifier) of your own gave no verdict, which is not the
-        /// client's fault; see [`TokenError::unavailable`].
+        /// A [`TokenVerifier`](super::TokenVerifier) of your own could not decide. This is not the client's
+        /// fault; see [`TokenError::unavailable`].
         VerifierUnavailable = "token_verifier_unavailable", Unavailable,
             "the token cannot be verified at the moment";
     }
 }
 
 impl TokenError {
-    /// Which check failed.
+    /// Returns the check that failed.
     pub const fn kind(&self) -> TokenErrorKind {
         self.kind
     }
 
-    /// No verdict on the token, since what it takes is out of reach: an introspection endpoint, say. The
-    /// answer is 503, not 401.
+    /// Makes the error of a verifier that cannot decide, for example because an introspection endpoint is out
+    /// of reach. The response has status 503 and not 401.
     ///
-    /// `source` ends up in logs, so it must not contain the token.
+    /// `source` appears in logs, so it must not contain the token.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind: TokenErrorKind::VerifierUnavailable,
@@ -141,7 +162,7 @@ impl TokenError {
         }
     }
 
-    /// With words for the operator, which have nothing of the token in them.
+    /// Makes an error with a text for the operator, which must contain nothing of the token.
     pub(crate) fn explained(kind: TokenErrorKind, setting: impl Into<Arc<str>>) -> Self {
         Self {
             kind,
@@ -169,7 +190,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.description())?;
         match &self.detail {
-            // What the source has to say is in the chain of causes.
+            // The text of the source is in the chain of causes.
             Detail::None | Detail::Source(_) => Ok(()),
             Detail::Claim(claim) => write!(f, ": {claim}"),
             Detail::Setting(setting) => write!(f, ": {setting}"),

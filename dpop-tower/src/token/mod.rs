@@ -1,4 +1,35 @@
-//! Access tokens: the verifier for JWTs (RFC 9068), and the trait for your own.
+//! Access tokens: the verifier for JWTs (RFC 9068), and the trait for a verifier of your own.
+//!
+//! [`DpopConfig::builder`](crate::DpopConfig::builder) takes one of these as its second argument:
+//!
+//! | tokens | argument |
+//! |---|---|
+//! | JWTs of an issuer with metadata (RFC 8414 or OpenID Connect Discovery) | `Issuer::discover(…)` |
+//! | JWTs of an issuer without metadata, or with keys in a file | [`Issuer::new`] and where its keys are |
+//! | opaque tokens, introspection (RFC 7662), several issuers | your own [`TokenVerifier`] |
+//!
+//! A handler gets the verified token as a [`BoundToken`], or as a [`BearerToken`] where a policy admits
+//! unbound tokens.
+//!
+//! # Example
+//!
+//! ```
+//! use dpop_tower::BoundToken;
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Claims {
+//!     sub: String,
+//!     tenant: Option<String>,
+//! }
+//!
+//! // With the feature `axum`, this is a handler.
+//! async fn orders(token: BoundToken<Claims>) -> String {
+//!     let tenant = token.claims().tenant.as_deref().unwrap_or("no tenant");
+//!     format!("{} of {tenant} with key {}", token.claims().sub, token.thumbprint())
+//! }
+//! # let _ = orders;
+//! ```
 
 mod bound;
 mod claims;
@@ -38,8 +69,12 @@ pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 /// # Security
 ///
 /// A false positive admits anyone who can write such a token. A false negative rejects a good client. If
-/// the verifier cannot tell, because keys or an endpoint are out of reach, it returns
+/// the verifier cannot decide, because keys or an endpoint are out of reach, it returns
 /// [`TokenError::unavailable`] and never a verdict.
+///
+/// A verifier of your own has to check that the token was issued for this API (its audience), and that it
+/// has not expired at `now`. It must pass on the `cnf` claim unchanged. Without `cnf`, the token counts as
+/// unbound.
 ///
 /// # Example
 ///
@@ -89,6 +124,11 @@ pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 #[doc(alias = "introspection")]
 pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
     /// Verifies a token at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// The future yields a [`TokenError`] if the token is not valid, or
+    /// [`TokenError::unavailable`] if that cannot be decided.
     fn verify(
         &self,
         token: PresentedToken<'_>,
@@ -96,8 +136,10 @@ pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
     ) -> MaybeReady<Result<VerifiedToken, TokenError>>;
 }
 
-/// An access token as it stands in the `Authorization` header: at most 16 KiB of the characters of
-/// a `token68` (RFC 9110 section 11.2).
+/// An access token as it is in the `Authorization` header.
+///
+/// It has at most [`MAX_TOKEN_LEN`] characters, which are those of a `token68` (RFC 9110 section 11.2).
+/// `Debug` hides it.
 #[derive(Clone, Copy)]
 pub struct PresentedToken<'a> {
     text: &'a str,
@@ -149,7 +191,9 @@ impl Tokens {
     }
 }
 
-/// What [`Tokens`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes second.
+/// The second argument of [`DpopConfig::builder`](crate::DpopConfig::builder), which becomes [`Tokens`].
+///
+/// It is implemented for an [`Issuer`] and for every [`TokenVerifier`], as a value or in an [`Arc`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot verify access tokens",
     label = "does not implement `TokenVerifier`",

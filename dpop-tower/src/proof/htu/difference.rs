@@ -1,4 +1,4 @@
-//! The difference of two target URIs that should be equal, for the log.
+//! The difference between two target URIs that should be equal, for the log.
 
 use std::{fmt, iter};
 
@@ -14,13 +14,13 @@ pub enum HtuPart {
     Host,
     /// The ports differ.
     Port,
-    /// One path is the other one behind a prefix of whole segments.
+    /// One path is the other with a prefix of whole segments.
     PathPrefix,
-    /// Only one of the paths has a slash at its end.
+    /// Only one of the paths ends with a slash.
     TrailingSlash,
-    /// The paths are equal but for upper and lower case.
+    /// The paths differ only in upper and lower case.
     PathCase,
-    /// The paths are equal but for the percent-encoding of reserved characters.
+    /// The paths differ only in the percent-encoding of reserved characters.
     PathEncoding,
     /// The paths differ in any other way.
     Path,
@@ -48,14 +48,24 @@ impl fmt::Display for HtuPart {
     }
 }
 
-/// The difference between the URI of a proof and that of the request, for the operator of the service.
+/// The difference between the URI of a proof and the URI of the request, for the operator of the service.
 ///
-/// It is displayed as one line that names the first part that differs, the likely cause, and the
-/// remedy. Of the received URI it holds nothing but the scheme and the port, so that no client can
-/// write to the log through it.
+/// `Display` writes one line with the first part that differs, the likely cause, and the remedy. It contains
+/// only the scheme and the port of the received URI, so a client cannot write to the log through it.
+///
+/// ```
+/// use dpop_tower::proof::{Htu, HtuPart};
+///
+/// let expected = Htu::parse("https://api.example.com/orders")?;
+/// let received = Htu::parse("http://api.example.com/orders")?;
+/// let difference = expected.difference(&received).ok_or("they are equal")?;
+/// assert_eq!(difference.part(), HtuPart::Scheme);
+/// println!("the proof was rejected: {difference}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HtuDifference {
-    /// The configured origin; clients do not choose it.
+    /// The configured origin, which clients do not choose.
     origin: String,
     kind: Kind,
     hint: Option<&'static str>,
@@ -130,7 +140,7 @@ impl Kind {
         } else if expected.eq_ignore_ascii_case(received) {
             Self::PathCase
         } else if expected.ends_with(received) {
-            // A path starts with a slash, so what precedes it is whole segments.
+            // A path starts with a slash, so the prefix consists of whole segments.
             Self::PrefixMissing
         } else if received.ends_with(expected) {
             Self::PrefixAdded
@@ -142,7 +152,7 @@ impl Kind {
     }
 }
 
-/// The bytes of a normalised path with every percent-encoding resolved.
+/// Returns the bytes of a normalised path with every percent-encoding decoded.
 fn decoded(path: &str) -> impl Iterator<Item = u32> {
     let mut chars = path.chars();
     iter::from_fn(move || match chars.next()? {

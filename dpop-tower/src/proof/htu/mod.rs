@@ -1,9 +1,8 @@
-//! The `htu` claim: normalising HTTP target URIs, and comparing them (RFC 9449 section 4.3 item 9).
+//! The `htu` claim: normalising HTTP target URIs and comparing them (RFC 9449 section 4.3 item 9).
 //!
-//! Equality is that of the normalised text, so everything rests on one rule: a spelling is only
-//! rewritten where RFC 3986 sections 6.2.2 and 6.2.3 and RFC 9110 section 4.2.3 call the two
-//! spellings equivalent. What they do not call equivalent stays distinct, even if many servers
-//! would serve the same resource.
+//! Two URIs are equal if their normalised texts are. Normalisation follows one rule: it only rewrites what
+//! RFC 3986 sections 6.2.2 and 6.2.3 and RFC 9110 section 4.2.3 call equivalent. Other URIs stay distinct,
+//! even if many servers would serve the same resource.
 
 mod difference;
 mod normalise;
@@ -34,6 +33,13 @@ use self::normalise::{Base, Scheme, parse_base, push_path};
 /// IPv6 literals are written in their canonical form. The case of the path, a trailing slash,
 /// repeated slashes and a trailing dot of the host are significant.
 ///
+/// # Security
+///
+/// If two different resources had equal values, a proof for one would be accepted for the other. If
+/// equivalent URIs had different values, a good proof would be rejected.
+///
+/// # Example
+///
 /// ```
 /// use dpop_tower::proof::Htu;
 ///
@@ -60,6 +66,14 @@ impl Htu {
     ///
     /// Returns an [`HtuError`] if `uri` is not such a URI. Some characters that RFC 3986 does not allow in a
     /// path but that clients send (``[]^`{|}``) are accepted, and differ from their encoded form.
+    ///
+    /// ```
+    /// use dpop_tower::proof::{Htu, HtuError};
+    ///
+    /// assert_eq!(Htu::parse("/orders"), Err(HtuError::NotAbsolute));
+    /// assert_eq!(Htu::parse("https://user@api.example.com/"), Err(HtuError::UserInfo));
+    /// assert_eq!(Htu::parse("wss://api.example.com/feed"), Err(HtuError::WebSocketScheme));
+    /// ```
     pub fn parse(uri: &str) -> Result<Self, HtuError> {
         let (mut text, base, path) = parse_base(uri)?;
         push_path(&mut text, path)?;
@@ -125,30 +139,30 @@ impl fmt::Debug for Htu {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HtuError {
-    /// A character outside ASCII: paths have to be percent-encoded, host names IDNA-encoded.
+    /// There is a character outside ASCII. Paths must be percent-encoded, and host names IDNA-encoded.
     NotAscii,
-    /// Not of the form `scheme://`, such as a bare path.
+    /// The text does not start with `scheme://`, for example because it is only a path.
     NotAbsolute,
-    /// A scheme other than `http` and `https`.
+    /// The scheme is neither `http` nor `https`.
     UnsupportedScheme,
-    /// A user name or password before the host (RFC 9110 section 4.2.4).
+    /// There is a user name or password before the host (RFC 9110 section 4.2.4).
     UserInfo,
-    /// No host.
+    /// The host is empty.
     EmptyHost,
-    /// A host that is neither a name nor an IP address, or an IPv6 address with a zone.
+    /// The host is neither a name nor an IP address, or it is an IPv6 address with a zone.
     InvalidHost,
-    /// A port that is not a number up to 65535.
+    /// The port is not a number up to 65535.
     InvalidPort,
-    /// A `%` without two hexadecimal digits after it.
+    /// A `%` is not followed by two hexadecimal digits.
     InvalidPercentEncoding,
-    /// A character in the path that no HTTP client may send there.
+    /// The path has a character that no HTTP client may send there.
     InvalidPathCharacter,
-    /// The path of a request target that does not start with `/`.
+    /// The path of a request target does not start with `/`.
     RelativePath,
-    /// An origin that goes on after host and port.
+    /// The origin has a path, a query or a fragment.
     NotAnOrigin,
-    /// `ws` or `wss`. A WebSocket begins with an HTTP request (RFC 6455 section 1.3), so the `htu` of its
-    /// proof is an `http` or `https` URI.
+    /// The scheme is `ws` or `wss`. A WebSocket begins with an HTTP request (RFC 6455 section 1.3), so the
+    /// `htu` of its proof is an `http` or `https` URI.
     WebSocketScheme,
 }
 

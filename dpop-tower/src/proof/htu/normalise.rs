@@ -48,7 +48,7 @@ impl Scheme {
     }
 }
 
-/// What is known of a normalised text up to its path.
+/// The parts of a normalised text before its path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Base {
     pub(super) scheme: Scheme,
@@ -65,7 +65,7 @@ impl Base {
     }
 }
 
-/// The normalised text up to the path, and the path as it was written, without query and fragment.
+/// Returns the normalised text before the path, and the path as it was written, without query and fragment.
 pub(super) fn parse_base(uri: &str) -> Result<(String, Base, &str), HtuError> {
     if !uri.is_ascii() {
         return Err(HtuError::NotAscii);
@@ -80,7 +80,7 @@ pub(super) fn parse_base(uri: &str) -> Result<(String, Base, &str), HtuError> {
         .find('/')
         .map_or((rest, ""), |slash| cut_at(rest, slash));
 
-    // Normalisation shortens, but for the `/` of an empty path and some IPv6 literals.
+    // Normalisation only lengthens an empty path and some IPv6 literals.
     let capacity = scheme.prefix().len().saturating_add(rest.len());
     let mut text = String::with_capacity(capacity.saturating_add(1));
     text.push_str(scheme.prefix());
@@ -147,12 +147,12 @@ pub(super) fn push_path(text: &mut String, path: &str) -> Result<(), HtuError> {
         let start = text.len();
         text.push('/');
         push_component(text, segment, Component::Path)?;
-        // Only now, because `%2e` is a dot as well.
+        // After decoding, because `%2e` is a dot as well.
         match text.get(start..) {
             Some("/.") => text.truncate(start),
             Some("/..") => {
                 text.truncate(start);
-                // Not in the whole text: every segment at the root would search a long host again.
+                // Searches only the path, because otherwise every segment would search a long host again.
                 let parent = text.get(root..).and_then(|path| path.rfind('/'));
                 text.truncate(root.saturating_add(parent.unwrap_or_default()));
             }
@@ -233,12 +233,12 @@ fn push_encoded(text: &mut String, hex: &str, component: Component) -> Result<()
     Ok(())
 }
 
-/// RFC 3986 section 2.3.
+/// Returns whether `byte` is unreserved (RFC 3986 section 2.3).
 pub(super) const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// RFC 3986 section 2.2.
+/// Returns whether `byte` is a sub-delimiter (RFC 3986 section 2.2).
 const fn is_sub_delim(byte: u8) -> bool {
     matches!(
         byte,

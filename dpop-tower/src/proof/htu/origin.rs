@@ -7,8 +7,8 @@ use super::{
 
 /// The origin by which clients reach a service: scheme, host and port.
 ///
-/// It is parsed once from configuration, and joined with the path of each request to give the
-/// [`Htu`] that a proof for this request has to name.
+/// Parse it once from your configuration. Joined with the path of a request, it is the [`Htu`] that a proof
+/// for this request must have.
 ///
 /// ```
 /// use dpop_tower::proof::{Htu, Origin};
@@ -32,7 +32,14 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// If `origin` is anything else: an origin has no user information, path, query or fragment.
+    /// Returns an [`HtuError`] for anything else. An origin has no user information, path, query or fragment.
+    ///
+    /// ```
+    /// use dpop_tower::proof::{HtuError, Origin};
+    ///
+    /// assert_eq!(Origin::parse("https://api.example.com/v1"), Err(HtuError::NotAnOrigin));
+    /// assert_eq!(Origin::parse("api.example.com"), Err(HtuError::NotAbsolute));
+    /// ```
     pub fn parse(origin: &str) -> Result<Self, HtuError> {
         if origin.contains(['?', '#']) {
             return Err(HtuError::NotAnOrigin);
@@ -44,16 +51,16 @@ impl Origin {
         }
     }
 
-    /// The target URI of a request for `path` at this origin.
+    /// Returns the target URI of a request for `path` at this origin.
     ///
-    /// `path` is that of the request target as it was received, not decoded and without the query.
-    /// An empty path means `/`. Work and memory are linear in its length, which in an
-    /// [`http::Uri`] is below 64 KiB.
+    /// `path` is the path of the request target as it was received, not decoded and without the query.
+    /// An empty path means `/`. Work and memory are linear in its length, which is below 64 KiB in an
+    /// [`http::Uri`].
     ///
     /// # Errors
     ///
-    /// If `path` does not start with `/` (such as the `*` of `OPTIONS *`), contains `?` or `#`, or
-    /// is malformed.
+    /// Returns an [`HtuError`] if `path` does not start with `/` (such as the `*` of `OPTIONS *`), contains
+    /// `?` or `#`, or is malformed.
     pub fn with_path(&self, path: &str) -> Result<Htu, HtuError> {
         if !path.is_ascii() {
             return Err(HtuError::NotAscii);
@@ -61,7 +68,7 @@ impl Origin {
         if !path.is_empty() && !path.starts_with('/') {
             return Err(HtuError::RelativePath);
         }
-        // One more than both together, for the `/` of an empty path.
+        // One more byte, for the `/` of an empty path.
         let capacity = self.text.len().saturating_add(path.len());
         let mut text = String::with_capacity(capacity.saturating_add(1));
         text.push_str(&self.text);

@@ -1,4 +1,4 @@
-//! Hash maps in many small parts, cleared of what has expired before they grow.
+//! Hash maps in many small parts, from which expired entries are removed before they grow.
 
 use std::{
     collections::HashMap,
@@ -11,26 +11,26 @@ use rustc_hash::FxBuildHasher;
 use super::id::Id;
 use crate::clock::UnixTime;
 
-/// About so many entries share a part when the store is full. Clearing a part or making it bigger
-/// goes through all of its entries while whoever needs the part waits.
+/// The approximate number of entries in a part of a full store. Purging or growing a part visits all of its
+/// entries while other threads wait for it.
 const ENTRIES_PER_PART: usize = 2048;
 
-/// The search for expired entries may have to look at each part, so their number is bounded.
+/// A search for expired entries may visit every part, so their number is limited.
 const MAX_PARTS: usize = 1 << 16;
 
-/// Parts share this many locks. So few stay in a processor's cache, however large the store is; they
-/// are still many more than there are threads.
+/// The number of locks that the parts share. They fit into a processor's cache however large the store is,
+/// and are still many more than there are threads.
 const MAX_LOCKS: usize = 1 << 10;
 
-/// Smaller parts are not worth clearing.
+/// Smaller parts are not worth purging.
 const MIN_PURGE: usize = 16;
 
-/// The parts. Whoever uses one has the lock that it shares with a few others.
+/// The parts. A part in use holds a lock, which it shares with a few others.
 pub(super) struct Parts<V> {
     count: usize,
     parts: DashMap<usize, ExpiringMap<V>, FxBuildHasher>,
-    /// The earliest expiry in each part, side by side: a search that had to lock every part of a
-    /// big store would take milliseconds.
+    /// The earliest expiry in each part, in one array. A search that locked every part of a large store would
+    /// take milliseconds.
     earliest: Box<[AtomicI64]>,
 }
 
@@ -53,13 +53,13 @@ impl<V: Expires> Parts<V> {
         }
     }
 
-    /// Locks the part `id` belongs to.
+    /// Locks the part of `id`.
     pub(super) fn lock(&self, id: &Id) -> Part<'_, V> {
         self.parts.entry(self.index_of(id)).or_default()
     }
 
-    /// Locks the first part in which something may have expired before `now`, beginning with the one
-    /// `id` belongs to.
+    /// Locks the first part that may contain entries that expired before `now`, starting with the part of
+    /// `id`.
     pub(super) fn next_due(&self, id: &Id, now: UnixTime) -> Option<Part<'_, V>> {
         let (before, from) = self.earliest.split_at(self.index_of(id));
         (before.len()..)
@@ -69,7 +69,7 @@ impl<V: Expires> Parts<V> {
             .find_map(|(index, _)| self.parts.get_mut(&index))
     }
 
-    /// Makes the earliest expiry of `part` known to [`next_due`](Self::next_due).
+    /// Publishes the earliest expiry of `part` for [`next_due`](Self::next_due).
     pub(super) fn publish(&self, part: &Part<'_, V>) {
         if let Some(earliest) = self.earliest.get(*part.key()) {
             earliest.store(part.earliest.as_secs(), Ordering::Relaxed);
@@ -92,9 +92,9 @@ impl<V: Expires> Parts<V> {
     }
 }
 
-/// What a map can be cleared of.
+/// A value that expires.
 pub(super) trait Expires {
-    /// The last instant, inclusive, at which this is still needed.
+    /// Returns the last instant, inclusive, at which the value is still needed.
     fn expires_at(&self) -> UnixTime;
 }
 
@@ -104,16 +104,16 @@ impl Expires for UnixTime {
     }
 }
 
-/// One part: a map that removes its expired entries when they may be a third of it.
+/// One part, which is a map that removes its expired entries when they may be a third of it.
 ///
-/// So it takes at most half as much again as its live entries need, and an insertion pays for
-/// looking at three entries. The entries lie side by side, which makes this several times cheaper
-/// than to keep them in order of expiry and to find each again when it is due.
+/// It takes at most 1.5 times the memory of its live entries, and an insertion pays for visiting three
+/// entries. Entries are contiguous in memory, so this is several times cheaper than keeping them in order of
+/// expiry and looking up each one when it expires.
 pub(super) struct ExpiringMap<V> {
     pub(super) entries: HashMap<Id, V, FxBuildHasher>,
-    /// No entry that expired later than this has been removed.
+    /// No entry that expires later than this has been removed.
     pub(super) forgotten_until: UnixTime,
-    /// No entry expires earlier; see [`Parts::publish`].
+    /// No entry expires earlier than this; see [`Parts::publish`].
     pub(super) earliest: UnixTime,
     purge_at: usize,
 }
@@ -130,12 +130,12 @@ impl<V> Default for ExpiringMap<V> {
 }
 
 impl<V: Expires> ExpiringMap<V> {
-    /// Whether it is time to [`purge`](Self::purge), before the next insertion.
+    /// Returns whether it is time to [`purge`](Self::purge) before the next insertion.
     pub(super) fn is_due(&self) -> bool {
         self.entries.len() >= self.purge_at
     }
 
-    /// Removes what expired before `now`, and gives the number of entries removed.
+    /// Removes the entries that expired before `now`, and returns their number.
     pub(super) fn purge(&mut self, now: UnixTime) -> usize {
         let before = self.entries.len();
         let mut earliest = UnixTime::from_secs(i64::MAX);

@@ -1,19 +1,18 @@
-//! What the store keeps of a digest, and finds it by.
+//! The identifier that the store keeps of a digest and looks it up by.
 
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hash, Hasher},
 };
 
-/// Half of a SHA-256 digest's size, made of all of it.
+/// An identifier of half the size of a SHA-256 digest, computed from the whole digest.
 ///
-/// Whoever makes proofs can try `jti` values until their digests start alike, and without a secret key
-/// all of those would land in one place. So digests are hashed once more, with the standard library's
-/// randomly keyed hasher, and the result is kept: it is needed for the part of the store, for the
-/// place in that part, and whenever a part grows.
+/// A client can try `jti` values until their digests start alike. Without a secret key, all of these would
+/// collide. Digests are therefore hashed again with the standard library's randomly keyed hasher. The result
+/// is kept because it selects the part of the store and the place in that part, also when a part grows.
 ///
-/// 128 bits are enough: a collision can only reject a good request, and to aim one at another client's
-/// proof takes a digest of which 64 bits are the same, 2^64 times.
+/// 128 bits are sufficient. A collision can only reject a good request. To aim one at the proof of another
+/// client, an attacker needs 2^64 digests that share 64 bits with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id {
     keyed: u64,
@@ -32,13 +31,13 @@ impl Id {
         }
     }
 
-    /// Distributed evenly, and known to nobody.
+    /// Returns a hash that is evenly distributed and that nobody outside the process can predict.
     pub(super) const fn keyed(&self) -> u64 {
         self.keyed
     }
 }
 
-/// For hashers that need no key of their own, because this has one.
+/// Hashes the keyed hash, so that the hasher needs no key of its own.
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.keyed);

@@ -1,17 +1,17 @@
-//! How many live entries one client, or one subject, has.
+//! The number of live entries of one client or one subject.
 
 use super::expiring::Expires;
 use crate::clock::UnixTime;
 
-/// Live entries of one client or subject, counted by the second they expire in.
+/// The live entries of one client or subject, counted by the second in which they expire.
 ///
-/// Counting by second makes the limit exact without any search: a second that is over
-/// stops counting, whether or not its entries have been removed. All proofs expire within one
-/// acceptance window, so there are few seconds to count.
+/// Counting by second makes the limit exact without a search. A second that has passed no longer counts,
+/// whether or not its entries have been removed. All proofs expire within one acceptance window, so there are
+/// few seconds to count.
 pub(super) struct Tally {
     latest: UnixTime,
     of_latest: usize,
-    /// Behind a pointer because most clients of a large service have no others.
+    /// Boxed because most clients of a large service have no earlier entries.
     earlier: Option<Box<Earlier>>,
 }
 
@@ -23,7 +23,7 @@ struct Earlier {
 }
 
 impl Tally {
-    /// Whether fewer than `limit` entries are live at `now`.
+    /// Returns whether fewer than `limit` entries are live at `now`.
     pub(super) fn has_room(&mut self, now: UnixTime, limit: usize) -> bool {
         self.expire(now);
         self.live() < limit

@@ -1,8 +1,8 @@
-//! Slips that would have every token rejected, and are better told at start-up.
+//! Checks at start-up for mistakes that would reject every token.
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// What every token has as `iss`, to the letter; so nothing that is merely near it.
+/// Rejects an issuer that cannot be exactly the `iss` of a token, such as the URL of its metadata.
 pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
     if issuer.is_empty() {
         let kind = ConfigErrorKind::AccessTokens;
@@ -18,7 +18,7 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
     }
     if let Some((before, behind)) = issuer.split_once("/.well-known/") {
         let (document, path) = behind.split_once('/').unwrap_or((behind, ""));
-        // RFC 8414 section 3.1 puts the path of the issuer behind the well-known part.
+        // RFC 8414 section 3.1 puts the path of the issuer after the well-known part.
         let likely = match (is_metadata(document), path) {
             (true, path) if !path.is_empty() => format!("{before}/{path}"),
             _ => before.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The address of the keys, beside the issuer.
+/// Rejects a URL of the keys that is the issuer or its metadata, or that was swapped with the issuer.
 #[cfg(feature = "jwks")]
 pub(super) fn check_jwks_url(issuer: &str, url: &str) -> Result<(), ConfigError> {
     let reject = |message: String| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
@@ -73,13 +73,13 @@ fn is_metadata(segment: &str) -> bool {
     )
 }
 
-/// Whether an address can be nothing else but that of a JWK Set.
+/// Returns whether an address is certainly that of a JWK Set.
 fn is_jwk_set(address: &str) -> bool {
     let name = last_segment(address).to_ascii_lowercase();
     matches!(&*name, "jwks" | "jwks.json" | "jwks_uri") || name.ends_with(".jwks")
 }
 
-/// Whether it is called as many of them are.
+/// Returns whether an address has a name that is common for JWK Sets.
 #[cfg(feature = "jwks")]
 fn may_be_jwk_set(address: &str) -> bool {
     let name = last_segment(address).to_ascii_lowercase();
@@ -89,7 +89,7 @@ fn may_be_jwk_set(address: &str) -> bool {
         || name.ends_with(".json")
 }
 
-/// The last segment of the path; empty if there is no path.
+/// Returns the last segment of the path, which is empty if there is no path.
 fn last_segment(address: &str) -> &str {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
@@ -97,7 +97,7 @@ fn last_segment(address: &str) -> &str {
     path.rsplit_once('/').map_or("", |(_, segment)| segment)
 }
 
-/// A value of the configuration, without the credentials that it may have by mistake.
+/// Formats a value of the configuration without credentials that it may contain by mistake.
 fn shown(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, behind)) => format!("\"...@{behind}\""),

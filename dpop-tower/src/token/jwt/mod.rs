@@ -20,16 +20,31 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 /// An issuer, and how its JWT access tokens are verified (RFC 9068).
 ///
 /// A token has to be signed with a key of the issuer, name the issuer and one of the configured
-/// audiences, be active, and have the `typ` `at+jwt`. Its keys are found through its metadata
-/// ([`discover`](Self::discover)), or at the place that you name ([`new`](Self::new)).
+/// audiences, be active, and have the `typ` `at+jwt`. The keys come from one of these:
+///
+/// | method | source of the keys |
+/// |---|---|
+/// | `discover` | the issuer's metadata (RFC 8414 or OpenID Connect Discovery), fetched and refreshed |
+/// | `new` and `jwks_url` | a URL, fetched and refreshed |
+/// | [`new`](Self::new) and [`jwks_file`](Self::jwks_file) | a file, read once |
+/// | [`new`](Self::new) and [`jwks`](Self::jwks) | a string |
 ///
 /// Verdicts are cached by the token's hash, so the signature of a token is verified once. A cached verdict
 /// ends with the token's `exp`, and as soon as the issuer withdraws the key that signed it.
 ///
-/// ```
-/// use dpop_tower::Issuer;
+/// # Example
 ///
-/// let tokens = Issuer::discover("https://idp.example.com").audience("https://api.example.com");
+/// ```
+/// # #[cfg(feature = "jwks")] {
+/// use std::time::Duration;
+/// use dpop_tower::{Issuer, crypto::Algorithm};
+///
+/// let tokens = Issuer::discover("https://idp.example.com")
+///     .audience("https://api.example.com")
+///     .algorithms([Algorithm::Es256])
+///     .leeway(Duration::from_secs(5))
+///     .scope_claim("scp");
+/// # }
 /// ```
 pub struct Issuer {
     issuer: String,
@@ -54,9 +69,21 @@ enum Keys {
 }
 
 impl Issuer {
-    /// Tokens of `issuer`, which is what they have as `iss`, to the letter. Its keys come from what is
-    /// called next: `jwks_url`, [`jwks_file`](Self::jwks_file) or [`jwks`](Self::jwks). Without any of
-    /// them building the configuration fails.
+    /// Accepts tokens whose `iss` is exactly `issuer`.
+    ///
+    /// Then name the source of the keys with `jwks_url`, [`jwks_file`](Self::jwks_file) or
+    /// [`jwks`](Self::jwks). Without one of them, [`build`](crate::DpopConfigBuilder::build) returns an error
+    /// of the kind [`AccessTokens`](crate::ConfigErrorKind::AccessTokens).
+    ///
+    /// ```
+    /// # #[cfg(feature = "jwks")] {
+    /// use dpop_tower::Issuer;
+    ///
+    /// let tokens = Issuer::new("https://idp.example.com")
+    ///     .jwks_url("https://idp.example.com/keys")
+    ///     .audience("https://api.example.com");
+    /// # }
+    /// ```
     pub fn new(issuer: impl Into<String>) -> Self {
         Self::with_keys(issuer.into(), Keys::NotGiven)
     }
@@ -84,8 +111,9 @@ impl Issuer {
 
     /// Finds the keys of `issuer` through its metadata.
     ///
-    /// The metadata is the document of RFC 8414. If that one is not usable (no answer, a status other than
-    /// 200, no JSON, no `jwks_uri`, another issuer), it is the document of OpenID Connect Discovery.
+    /// `issuer` is an `https` URL, and exactly the `iss` of its tokens. The metadata is the document of
+    /// RFC 8414. If that document is not usable (no answer, a status other than 200, no JSON, no `jwks_uri`,
+    /// another issuer), the document of OpenID Connect Discovery is used.
     ///
     /// Nothing is fetched before the first token arrives. A separate task fetches, on the tokio runtime of
     /// the request that needs the keys, so that runtime needs I/O and time enabled. There is one attempt at
@@ -94,11 +122,11 @@ impl Issuer {
     /// - Keys older than five minutes are fetched again in the background. They are used until they are
     ///   an hour old, even if the issuer is out of reach.
     /// - Without such keys, a request waits for one attempt. If that fails, the request is rejected
-    ///   with [`KeysUnavailable`](crate::token::TokenErrorKind::KeysUnavailable), and so is every
-    ///   other at once during the next five seconds.
+    ///   with [`KeysUnavailable`](crate::token::TokenErrorKind::KeysUnavailable). Other requests are then
+    ///   rejected at once for five seconds.
     /// - A token with an unknown `kid`, or with a signature that does not verify, waits for one
     ///   attempt, since the issuer may have a new key. All such tokens together cause at most one
-    ///   attempt in 30 seconds; in between they are rejected at once.
+    ///   attempt in 30 seconds. Between attempts they are rejected at once.
     ///
     /// Keys are accepted as real issuers publish them: members that are `null` or empty count as
     /// absent, and numbers may have padding and leading zeros. A key that cannot be used is skipped
@@ -111,9 +139,10 @@ impl Issuer {
         Self::with_keys(issuer.into(), Keys::Discover)
     }
 
-    /// The issuer's keys are at `url`; fetched as with [`discover`](Self::discover).
+    /// Fetches the issuer's keys from `url`, with the rules of [`discover`](Self::discover).
     ///
-    /// An address that is likely that of something else is an error when the configuration is built.
+    /// [`build`](crate::DpopConfigBuilder::build) rejects a URL that is probably not the one of a JWK Set,
+    /// such as that of the metadata.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     #[doc(alias = "jwks_uri")]
@@ -125,7 +154,15 @@ impl Issuer {
 
     /// Reads the issuer's keys from a file that contains a JWK Set (RFC 7517 section 5).
     ///
-    /// The file is read once, when the configuration is built.
+    /// The file is read once, when the configuration is built. To change the keys, build a new configuration.
+    ///
+    /// ```
+    /// use dpop_tower::Issuer;
+    ///
+    /// let tokens = Issuer::new("https://idp.example.com")
+    ///     .jwks_file("/etc/orders/idp-keys.json")
+    ///     .audience("https://api.example.com");
+    /// ```
     #[must_use]
     pub fn jwks_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.keys = Keys::File(path.into());
@@ -133,6 +170,23 @@ impl Issuer {
     }
 
     /// Takes the issuer's keys as the JSON of a JWK Set (RFC 7517 section 5).
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))] {
+    /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
+    ///
+    /// let tokens = Issuer::new("https://idp.example.com")
+    ///     .jwks(r#"{"keys":[{
+    ///         "kty": "OKP",
+    ///         "crv": "Ed25519",
+    ///         "kid": "2026-01",
+    ///         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    ///     }]}"#)
+    ///     .audience("https://api.example.com");
+    /// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, tokens).build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[doc(alias = "jwk_set")]
     #[must_use]
     pub fn jwks(mut self, jwks: impl Into<String>) -> Self {
@@ -313,8 +367,8 @@ impl Issuer {
     }
 }
 
-/// What a claim of these names says is not what its bearer may do (RFC 7519 section 4.1, RFC 7800, RFC
-/// 8693, RFC 9068).
+/// Claims that cannot contain scopes, because another meaning is defined for them (RFC 7519 section 4.1,
+/// RFC 7800, RFC 8693, RFC 9068).
 const NO_SCOPES: [&str; 14] = [
     "iss",
     "sub",

@@ -14,20 +14,20 @@ use crate::{
     token::{TokenError, TokenErrorKind, VerifiedToken},
 };
 
-/// What a token has to say, apart from its signature.
+/// The checks of a token, apart from its signature.
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) issuer: String,
     pub(super) audiences: Vec<String>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
-    /// Whether `JWT`, and none at all, will do.
+    /// Whether the `typ` may be `JWT` or missing.
     pub(super) typ_jwt: bool,
     /// `None` for `scope`.
     pub(super) scope_claim: Option<Arc<str>>,
 }
 
-/// A token that would be valid if its signature is, which is not known yet.
+/// A token whose claims are valid but whose signature has not been verified.
 pub(super) struct UnverifiedToken {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -37,8 +37,7 @@ pub(super) struct UnverifiedToken {
 }
 
 impl Checks {
-    /// Everything that needs no key: a token that is not even addressed to this API makes nobody
-    /// fetch keys.
+    /// Makes every check that needs no key, so that a token for another API causes no fetch of keys.
     pub(super) fn parse(&self, token: &str, now: UnixTime) -> Result<UnverifiedToken, TokenError> {
         let jws = CompactJws::decode(token).ok_or(TokenErrorKind::Malformed)?;
         let header = jws.header().ok_or(TokenErrorKind::Malformed)?;
@@ -59,7 +58,7 @@ impl Checks {
         })
     }
 
-    /// A token whose signature was found to be valid.
+    /// Makes the verified token, after its signature was verified.
     pub(super) fn verified(&self, claims: Map<String, Json>) -> Result<VerifiedToken, TokenError> {
         let token = VerifiedToken::new(claims)?;
         Ok(match &self.scope_claim {
@@ -70,7 +69,7 @@ impl Checks {
 
     fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, TokenError> {
         let typ_is_accepted = |typ: Option<&Value<'_>>| match typ {
-            // RFC 7519 section 5.1 has it OPTIONAL.
+            // RFC 7519 section 5.1: `typ` is OPTIONAL.
             None => self.typ_jwt,
             Some(typ) => typ.as_str().is_some_and(|typ| self.typ_is_accepted(typ)),
         };
@@ -96,14 +95,14 @@ impl Checks {
         }
     }
 
-    /// RFC 7515 section 4.1.9: a media type, whose `application/` may be left out and whose case
-    /// does not matter.
+    /// Returns whether `typ` is accepted. It is a media type, in which `application/` can be omitted and case
+    /// is ignored (RFC 7515 section 4.1.9).
     fn typ_is_accepted(&self, typ: &str) -> bool {
         let typ = subtype(typ);
         typ.eq_ignore_ascii_case("at+jwt") || self.typ_jwt && typ.eq_ignore_ascii_case("JWT")
     }
 
-    /// RFC 9068 section 4, to the letter of the configured values.
+    /// Checks `iss` and `aud` (RFC 9068 section 4), which must exactly match the configured values.
     fn check_claims(&self, claims: &Map<String, Json>) -> Result<(), TokenError> {
         match claims.get("iss") {
             Some(Json::String(iss)) if *iss == self.issuer => {}
@@ -144,7 +143,7 @@ impl Checks {
         Err(mismatch(kind, what, &self.audiences, &named))
     }
 
-    /// The part that has to be repeated whenever a kept verdict is used.
+    /// Checks the times. This is repeated whenever a cached verdict is used.
     pub(super) fn check_times(
         &self,
         claims: &Map<String, Json>,
@@ -165,7 +164,7 @@ impl Checks {
     }
 }
 
-/// The media type without the `application/` that may be left out.
+/// Returns the media type without the optional `application/`.
 fn subtype(typ: &str) -> &str {
     match typ.split_once('/') {
         Some((application, subtype)) if application.eq_ignore_ascii_case("application") => subtype,
@@ -173,7 +172,7 @@ fn subtype(typ: &str) -> &str {
     }
 }
 
-/// Says what is configured, and whether what the token has looks like a slip.
+/// Explains a mismatch with the configured values, and names a likely mistake.
 fn mismatch<T: AsRef<str>>(
     kind: TokenErrorKind,
     what: &str,
@@ -190,7 +189,7 @@ fn mismatch<T: AsRef<str>>(
 }
 
 impl UnverifiedToken {
-    /// The key that made the signature, if one of `keys` did.
+    /// Returns the key of `keys` with which the signature verifies.
     pub(super) fn verify_signature<'k>(
         &self,
         keys: &'k KeySet,

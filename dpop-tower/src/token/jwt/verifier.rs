@@ -12,7 +12,7 @@ use crate::{
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 
-/// [`Issuer`](super::Issuer), ready for use.
+/// The verifier that an [`Issuer`](super::Issuer) becomes.
 #[derive(Clone, Debug)]
 pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 
@@ -20,14 +20,14 @@ pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 struct Shared {
     checks: Checks,
     keys: Arc<dyn KeySource>,
-    /// Verdicts on tokens with a valid signature, which a stranger cannot make.
+    /// Verdicts on tokens with a valid signature, which only the issuer can make.
     cache: Cache<Ath, Verdict>,
 }
 
 #[derive(Clone)]
 struct Verdict {
     token: VerifiedToken,
-    /// The key that signed it: the verdict is worth nothing once the issuer has withdrawn that.
+    /// The key that signed the token. The verdict ends when the issuer withdraws the key.
     signed_by: Thumbprint,
     algorithm: Algorithm,
 }
@@ -90,8 +90,8 @@ impl Shared {
         }
     }
 
-    /// Whether other keys may have the one that is missing: under a new name, or in the place of one
-    /// that the issuer has replaced without giving the new one another name.
+    /// Returns whether newer keys may change the verdict. They may contain a new `kid`, or another key under
+    /// a known `kid`.
     fn may_be_decided_otherwise(
         &self,
         verdict: &Result<VerifiedToken, TokenError>,
@@ -107,7 +107,7 @@ impl Shared {
         lacks_key && self.keys.may_have_others(keys)
     }
 
-    /// The verdict on a token that was seen before, if it still holds.
+    /// Returns the cached verdict on a token, if it still holds.
     fn cached(
         &self,
         ath: Ath,
