@@ -78,8 +78,8 @@ impl<T> Future for MaybeReady<T> {
 impl<T> fmt::Debug for MaybeReady<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            State::Ready(_) => "Check::Ready(..)",
-            State::Pending(_) => "Check::Pending(..)",
+            State::Ready(_) => "MaybeReady::Ready(..)",
+            State::Pending(_) => "MaybeReady::Pending(..)",
         })
     }
 }
