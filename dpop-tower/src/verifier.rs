@@ -113,7 +113,8 @@ impl Verifier {
     ///
     /// ```
     /// # #[cfg(feature = "test-util")]
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use dpop_tower::{DpopConfig, Policy, PolicyTable, PublicOrigin, RequestHead, Verdict, Verifier};
     /// # use dpop_tower::test_util::TestIssuer;
     /// use http::{HeaderMap, Method};
