@@ -1,4 +1,4 @@
-//! The patterns of a table in one spelling, to look readings of a path up.
+//! The patterns of a table in one spelling, for looking up the readings of a path.
 
 use std::collections::BTreeMap;
 
