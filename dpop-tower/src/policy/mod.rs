@@ -221,19 +221,20 @@ impl Policy {
     /// use http::{Request, Response};
     /// use tower::{ServiceBuilder, ServiceExt, service_fn};
     ///
-    /// async fn orders(request: Request<()>) -> Result<Response<&'static str>, std::io::Error> {
+    /// async fn orders(request: Request<()>) -> Result<Response<()>, http::Error> {
     ///     let report = request.extensions().get::<Report>().and_then(Report::rejection);
-    ///     Ok(Response::new(report.map_or("ready for strict", |rejection| rejection.reason())))
+    ///     let report = report.map_or("ready for strict", |rejection| rejection.reason());
+    ///     Response::builder().header("x-report", report).body(())
     /// }
     ///
     /// # let origin = PublicOrigin::new("https://api.example.com")?;
     /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
     /// let layer = DpopLayer::new(config).with_policy(Policy::report_only());
-    /// let service = ServiceBuilder::new()
-    ///     .map_response(|response: Response<_>| response.status())
-    ///     .layer(layer)
-    ///     .service(service_fn(orders));
-    /// assert_eq!(service.oneshot(Request::new(())).await?, 200);
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(orders));
+    ///
+    /// let response = service.oneshot(Request::new(())).await?;
+    /// assert_eq!(response.status(), 200);
+    /// assert_eq!(response.headers()["x-report"], "credentials_missing");
     /// # Ok(()) }
     /// # #[cfg(not(feature = "test-util"))] fn main() {}
     /// ```
