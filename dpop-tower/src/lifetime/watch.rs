@@ -66,7 +66,7 @@ enum Progress {
     Over,
 }
 
-/// How a body ends.
+/// The way in which a body is ended.
 pub(super) enum Ending {
     /// A request ends with an error, and the flag is set for the response.
     #[cfg(any(feature = "axum", feature = "tonic"))]

@@ -138,7 +138,7 @@ use crate::{
     token::TokenError,
 };
 
-/// How long clients are asked to wait when keys or a store are out of reach.
+/// The `Retry-After` of responses when keys or a store cannot be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A rejected request: what the client is told, and why.

@@ -345,7 +345,7 @@ impl fmt::Debug for PublicOrigin {
 #[derive(Clone, Debug)]
 pub struct Target(pub(crate) Arc<dyn TargetUri>);
 
-/// What a [`Target`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes first.
+/// Converts into a [`Target`], the first argument of [`DpopConfig::builder`](crate::DpopConfig::builder).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell what clients call this service",
     label = "does not implement `TargetUri`",
