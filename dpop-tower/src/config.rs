@@ -20,13 +20,13 @@ const PROOF_KEYS: usize = 10_000;
 
 const SEEN_PROOFS: usize = 100_000;
 
-/// A proof, by the SHA-256 hash of its text: header, claims and signature.
+/// The SHA-256 hash of a proof's text: header, claims and signature.
 pub(crate) type ProofDigest = [u8; 32];
 
-/// Proofs whose signature is valid. Everything else about them has to be checked again.
+/// Proofs whose signature is valid. All other checks have to be repeated.
 pub(crate) type SeenProofs = Cache<ProofDigest, ()>;
 
-/// As old as a proof can be without a setter that has `danger` in its name.
+/// The maximum age of a proof without a setter that has `danger` in its name.
 const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 
 /// The configuration that [`DpopLayer`](crate::DpopLayer)s enforce.
@@ -49,23 +49,22 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub struct DpopConfig(pub(crate) Arc<Settings>);
 
-/// What a [`DpopConfig`] is made of.
+/// The settings of a [`DpopConfig`].
 pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
     pub(crate) proof: ProofVerifier,
     pub(crate) crypto: Arc<dyn CryptoProvider>,
-    /// Parsed keys that have proved a bound token, which a stranger has not got. Parsing one costs
-    /// OpenSSL as much as two signatures.
+    /// Parsed keys of valid bound tokens, so strangers cannot fill the cache. With OpenSSL, parsing a key
+    /// costs as much as two signature checks.
     pub(crate) proof_keys: Cache<(Thumbprint, Algorithm), PreparedKey>,
     pub(crate) replay: UsedProofs,
-    /// Where a proof may be used again, those whose signature need not be checked again. Each has
-    /// proved a bound token.
+    /// Proofs whose signature has been verified, if proofs may be reused. Each belongs to a bound token.
     pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
-    /// Whether every proof needs a nonce, and not only where a policy says so.
+    /// Is `true` if every proof needs a nonce, whatever the policy.
     pub(crate) nonces_everywhere: bool,
-    /// Whether the time in a nonce stands in for the client's clock.
+    /// Is `true` if the time in a nonce replaces the client's clock.
     pub(crate) nonce_for_iat: bool,
     pub(crate) clock: Arc<dyn TimeSource>,
     pub(crate) policy: Policy,
@@ -74,6 +73,24 @@ pub(crate) struct Settings {
 impl DpopConfig {
     /// Returns a builder with the two settings that have no safe default: the origin that clients call,
     /// and the issuer whose tokens are accepted.
+    ///
+    /// All other settings have a default:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use std::time::Duration;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let config = DpopConfig::builder(origin, issuer)
+    ///     .max_age(Duration::from_secs(30))
+    ///     .leeway(Duration::from_secs(5))
+    ///     .require_nonces()
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn builder(target: impl IntoTarget, tokens: impl IntoTokens) -> DpopConfigBuilder {
         DpopConfigBuilder {
             target: target.into(),
@@ -93,7 +110,7 @@ impl DpopConfig {
     }
 }
 
-/// Takes a configuration that is shared already.
+/// Converts a shared configuration.
 impl From<Arc<DpopConfig>> for DpopConfig {
     fn from(config: Arc<DpopConfig>) -> Self {
         Self::clone(&config)
@@ -101,13 +118,13 @@ impl From<Arc<DpopConfig>> for DpopConfig {
 }
 
 impl Settings {
-    /// Whether a proof needs a nonce. Who only reports never hands one out, so does not ask for one.
+    /// Returns whether a proof needs a nonce. A policy that only reports gives out no nonces.
     pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
         policy.mode() != Mode::ReportOnly
             && (self.nonces_everywhere || policy.requirements().nonce())
     }
 
-    /// The nonce to hand out now, where this policy needs or offers one.
+    /// Returns the current nonce if this policy requires or offers nonces.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
         (self.needs_nonce(policy) || policy.requirements().offers_nonce())
             .then(|| self.nonces.current(self.clock.now(), &*self.crypto))
@@ -155,6 +172,19 @@ fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
 }
 
 /// Builds a [`DpopConfig`]. Every setting has a safe default.
+///
+/// | setting | default | limits |
+/// |---|---|---|
+/// | [`algorithms`](Self::algorithms) | [`Algorithm::DEFAULT`] | what the crypto backend supports |
+/// | [`max_age`](Self::max_age) | 60 seconds | 1 second to 10 minutes |
+/// | [`leeway`](Self::leeway) | 10 seconds | 0 to 60 seconds |
+/// | [`require_nonces`](Self::require_nonces) | off | |
+/// | [`nonce_source`](Self::nonce_source) | [`StatelessNonces`] with a random secret | |
+/// | [`accept_nonce_for_iat`](Self::accept_nonce_for_iat) | off | |
+/// | [`replay_store`](Self::replay_store) | [`MemoryReplayStore`] | |
+/// | [`crypto`](Self::crypto) | `Josekit`, or else `AwsLcRs` | |
+/// | [`clock`](Self::clock) | [`SystemClock`] | |
+/// | [`policy`](Self::policy) | [`Policy::strict`] | |
 #[must_use]
 pub struct DpopConfigBuilder {
     target: Target,
@@ -176,6 +206,19 @@ impl DpopConfigBuilder {
     /// Sets the algorithms that proofs may be signed with, in order of preference.
     ///
     /// Challenges advertise them. Defaults to [`Algorithm::DEFAULT`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin, crypto::Algorithm};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let config = DpopConfig::builder(origin, issuer)
+    ///     .algorithms([Algorithm::Ed25519, Algorithm::Es256])
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.proof = self.proof.algorithms(algorithms);
         self
@@ -235,6 +278,20 @@ impl DpopConfigBuilder {
     /// Sets the source of the nonces that [`require_nonces`](Self::require_nonces) and
     /// [`Policy::require_nonce`] ask for. Defaults to [`StatelessNonces`] with a random per-process secret.
     /// Set a shared secret when you run more than one node, or clients are challenged in a loop.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::nonce::{NonceSecret, StatelessNonces};
+    /// use dpop_tower::{DpopConfig, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// # let secret_of_all_nodes = [7; 32];
+    /// let nonces = StatelessNonces::new(NonceSecret::new(secret_of_all_nodes)?);
+    /// let config = DpopConfig::builder(origin, issuer).require_nonces().nonce_source(nonces).build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[doc(alias = "nonces")]
     pub fn nonce_source(mut self, nonces: impl NonceSource) -> Self {
         self.nonces = Some(Arc::new(nonces));
@@ -260,6 +317,22 @@ impl DpopConfigBuilder {
     ///
     /// Configurations can share a store in an [`Arc`]. It then remembers each proof for the longest of
     /// their windows. Defaults to a [`MemoryReplayStore`] with its default limits.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin, replay::MemoryReplayStore};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use std::{num::NonZeroUsize, sync::Arc};
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// # let (other_origin, other_issuer) = (origin.clone(), TestIssuer::new().tokens());
+    /// let capacity = NonZeroUsize::new(1_000_000).unwrap();
+    /// let store = Arc::new(MemoryReplayStore::with_capacity(capacity));
+    /// let api = DpopConfig::builder(origin, issuer).replay_store(Arc::clone(&store)).build()?;
+    /// let admin = DpopConfig::builder(other_origin, other_issuer).replay_store(store).build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
         self
@@ -288,7 +361,22 @@ impl DpopConfigBuilder {
         self
     }
 
-    /// Sets the clock. Defaults to the clock of the operating system.
+    /// Sets the clock that proofs and tokens are checked by. Defaults to [`SystemClock`], the clock of the
+    /// operating system.
+    ///
+    /// Tests use a `ManualClock`:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin, clock::ManualClock};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let clock = ManualClock::starting_now();
+    /// let config = DpopConfig::builder(origin, issuer).clock(clock.clone()).build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn clock(mut self, clock: impl TimeSource) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -297,7 +385,20 @@ impl DpopConfigBuilder {
     /// Sets the policy of layers without a policy of their own, and of requests that match no pattern of a
     /// [`PolicyTable`](crate::PolicyTable).
     ///
-    /// Defaults to [`Policy::strict`].
+    /// Defaults to [`Policy::strict`]. A draft is checked by [`build`](Self::build):
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let config = DpopConfig::builder(origin, issuer)
+    ///     .policy(Policy::strict().require_scope("api"))
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn policy<S>(mut self, policy: Policy<S>) -> Self {
         self.policy = policy.into_draft();
         self
@@ -308,7 +409,21 @@ impl DpopConfigBuilder {
     /// # Errors
     ///
     /// Returns a [`ConfigError`] that names the setting if a value is invalid, or if two settings
-    /// contradict each other.
+    /// contradict each other. It also fails if no crypto backend is enabled or set.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use std::time::Duration;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let hour = Duration::from_secs(3600);
+    /// let error = DpopConfig::builder(origin, issuer).max_age(hour).build().unwrap_err();
+    /// assert!(error.to_string().contains("max_age"), "{error}");
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn build(self) -> Result<DpopConfig, ConfigError> {
         let crypto = self.crypto.ok_or_else(|| {
             ConfigError::new(

@@ -1,9 +1,8 @@
-//! CORS for browsers: what a page of another origin has to be allowed so that it can use DPoP.
+//! CORS for browsers: the headers that a page of another origin needs for DPoP.
 //!
-//! A page needs to send the `Authorization` and `DPoP` headers, and to read `WWW-Authenticate` and
-//! `DPoP-Nonce`: without the latter two, a client in a browser never learns why it was rejected, nor the
-//! nonce that it has to use (RFC 9449 section 8.2). Without `Content-Type` it cannot send JSON.
-//! [`cors_layer`] allows these, and nothing more:
+//! A page has to send the `Authorization` and `DPoP` headers, and `Content-Type` if it sends JSON. It has to
+//! read `WWW-Authenticate` and `DPoP-Nonce`. Otherwise it learns neither why it was rejected nor which nonce
+//! to use (RFC 9449 section 8.2). [`cors_layer`] allows these headers and no others:
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "test-util"))] {
@@ -12,11 +11,12 @@
 //! use dpop_tower::cors::cors_layer;
 //! use http::{HeaderValue, Method};
 //!
-//! # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
 //! # let router: Router = Router::new();
 //! let app = router
 //!     .layer(DpopLayer::new(config))
-//!     // Outside of it: a preflight has no token.
+//!     // Outside the DpopLayer, since a preflight has no token.
 //!     .layer(
 //!         cors_layer(HeaderValue::from_static("https://app.example.com"))
 //!             .allow_methods([Method::GET, Method::POST, Method::DELETE]),
@@ -26,33 +26,77 @@
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 //!
+//! The layer answers a preflight, and the `DpopLayer` does not see it:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, cors::cors_layer, test_util::TestIssuer};
+//! # use http::{HeaderValue, Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(cors_layer(HeaderValue::from_static("https://app.example.com")))
+//!     .layer(DpopLayer::new(config))
+//!     .service(service_fn(async |_: Request<()>| {
+//!         Ok::<_, std::io::Error>(Response::new(String::new()))
+//!     }));
+//!
+//! let preflight = Request::options("/orders")
+//!     .header("origin", "https://app.example.com")
+//!     .header("access-control-request-method", "GET")
+//!     .header("access-control-request-headers", "authorization, dpop")
+//!     .body(())?;
+//! let response = service.oneshot(preflight).await?;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(response.headers()["access-control-allow-headers"], "authorization,content-type,dpop");
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
 //! # Security
 //!
-//! CORS decides which pages may read an answer in a browser, and nothing about who may call the API.
-//! With DPoP a page has to hold the token and the key, so it does no harm to allow
-//! [`Any`](::tower_http::cors::Any) origin, provided that the API takes no cookies.
+//! CORS decides which pages can read a response in a browser. It does not decide who can call the API. With
+//! DPoP, a page needs both the token and the key. It is therefore safe to allow
+//! [`Any`](::tower_http::cors::Any) origin, provided that the API accepts no cookies.
 
 use ::tower_http::cors::{AllowOrigin, CorsLayer};
 use http::{HeaderName, header};
 
 use crate::header::{DPOP, DPOP_NONCE};
 
-/// The headers that a page has to be allowed to send: `Authorization`, `Content-Type` and `DPoP`.
+/// The request headers that a page needs: `Authorization`, `Content-Type` and `DPoP`.
 pub const REQUEST_HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, header::CONTENT_TYPE, DPOP];
 
-/// The headers that a page has to be allowed to read: `WWW-Authenticate` and `DPoP-Nonce`.
+/// The response headers that a page needs to read: `WWW-Authenticate` and `DPoP-Nonce`.
+///
+/// Use both lists if you configure a [`CorsLayer`] yourself:
+///
+/// ```
+/// use dpop_tower::cors::{REQUEST_HEADERS, RESPONSE_HEADERS};
+/// use tower_http::cors::{Any, CorsLayer};
+///
+/// let layer = CorsLayer::new()
+///     .allow_origin(Any)
+///     .allow_headers(REQUEST_HEADERS)
+///     .expose_headers(RESPONSE_HEADERS);
+/// ```
 pub const RESPONSE_HEADERS: [HeaderName; 2] = [header::WWW_AUTHENTICATE, DPOP_NONCE];
 
-/// A layer of tower-http that lets pages of these origins use DPoP. It goes outside of the
-/// [`DpopLayer`](crate::DpopLayer), so that it answers preflights and marks rejections too.
+/// Returns a layer of tower-http that allows pages of these origins to use DPoP.
 ///
-/// Methods other than `GET`, `HEAD` and `POST` have to be added. Setting `allow_headers` or
-/// `expose_headers` replaces what is set here: where there are more headers, use [`cors_layer_with`].
+/// Put it outside the [`DpopLayer`](crate::DpopLayer), so that it answers preflights and adds its headers to
+/// rejections.
+///
+/// Add methods other than `GET`, `HEAD` and `POST` with `allow_methods`. To allow more headers, use
+/// [`cors_layer_with`], since `allow_headers` and `expose_headers` replace the lists of this function.
 pub fn cors_layer(origins: impl Into<AllowOrigin>) -> CorsLayer {
     cors_layer_with(origins, [], [])
 }
 
-/// The same, where a page may also send `request_headers` and read `response_headers` of yours.
+/// Returns the layer of [`cors_layer`], with further headers that a page may send and read.
 ///
 /// ```
 /// use dpop_tower::cors::cors_layer_with;

@@ -1,26 +1,26 @@
-//! What a client presents: the one access token and the one proof in a request's headers.
+//! The access token and the proof in the headers of a request.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{header::DPOP, proof::ProofErrorKind, reason::reasons, token::MAX_TOKEN_LEN};
 
 reasons! {
-    /// What is wrong with a request before it comes to its proof or token.
+    /// The reason why a request is rejected before its proof and its token are checked.
     pub enum RequestErrorKind {
-        /// The `Authorization` header is not a scheme and a `token68` (RFC 9110 section 11.4).
+        /// The `Authorization` header does not consist of a scheme and a `token68` (RFC 9110 section 11.4).
         CredentialsMalformed = "credentials_malformed", InvalidRequest,
             "the Authorization header is malformed";
-        /// There is no `Authorization` header with a scheme that this crate knows.
+        /// There is no `Authorization` header with the scheme `DPoP` or `Bearer`.
         CredentialsMissing = "credentials_missing", CredentialsMissing,
             "no access token was sent";
         /// There is more than one `Authorization` header.
         CredentialsMultiple = "credentials_multiple", InvalidRequest,
             "there is more than one Authorization header";
-        /// The path is one that a [`PolicyTable`](crate::PolicyTable) rejects; see
+        /// A [`PolicyTable`](crate::PolicyTable) rejects the path; see
         /// [`MalformedPath`](crate::policy::MalformedPath).
         PathMalformed = "path_malformed", InvalidRequest,
             "the path has a dot segment, a backslash, a control character or an invalid escape";
-        /// The request's target is nothing a proof could be made for.
+        /// No proof can be made for the target of the request, such as `*`.
         TargetInvalid = "target_invalid", InvalidRequest,
             "the request target is not a valid path";
     }
@@ -37,7 +37,7 @@ pub(crate) struct Credentials<'a> {
     pub(crate) token: &'a str,
 }
 
-/// Why there are no credentials that could be verified.
+/// The reason why a request has no usable credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
     Request(RequestErrorKind),
@@ -85,7 +85,7 @@ impl Scheme {
     }
 }
 
-/// The scheme that the client used, for the wording of a challenge.
+/// The scheme that the client used, which decides the form of a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presented {
     Nothing,
@@ -105,10 +105,10 @@ impl Presented {
     }
 }
 
-/// RFC 9110 section 11.2.
+/// Returns whether the text is a `token68` (RFC 9110 section 11.2).
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    // Without an early end, the compiler looks at many bytes at a time.
+    // Without an early return, the compiler can vectorise the loop.
     let is_good = |all_good, byte: &u8| {
         let is_good =
             byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
@@ -117,7 +117,7 @@ fn is_token68(text: &str) -> bool {
     !body.is_empty() & body.as_bytes().iter().fold(true, is_good)
 }
 
-/// The one proof of the request.
+/// Returns the proof of the request, which has to be the only one.
 pub(crate) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
     single(headers, &DPOP)
         // RFC 9449 section 4.3 item 1
@@ -129,7 +129,7 @@ pub(crate) fn proof(headers: &HeaderMap) -> Result<&str, ProofErrorKind> {
 
 struct Several;
 
-/// `HeaderMap::get` would return the first of several and hide the rest.
+/// Returns the only value of a header. `HeaderMap::get` would return the first and ignore the others.
 fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -1,5 +1,15 @@
-//! Extractors for axum: [`BoundToken`] and [`BearerToken`], with claims of your own type, and
-//! [`Scopes`] for handlers that need no more than that.
+//! Extractors for axum: [`BoundToken`], [`BearerToken`] and [`Scopes`].
+//!
+//! | extractor | handlers that use it get |
+//! |---|---|
+//! | `BoundToken` | the token, with all claims; other requests are rejected with 401 |
+//! | `BoundToken<Claims>` | the token, with the claims in your own type |
+//! | `Option<BoundToken>` | the token if it is bound to the client's key |
+//! | `BearerToken`, `Option<BearerToken>` | the token if it is not bound; only [optional] layers admit it |
+//! | [`Scopes`] | the scopes of either kind of token |
+//! | `Result<BoundToken, TokenRejection>` | the token, or the reason why there is none |
+//!
+//! [optional]: crate::Policy::optional
 //!
 //! ```
 //! # #[cfg(feature = "test-util")]
@@ -33,19 +43,53 @@
 //! # #[cfg(not(feature = "test-util"))] fn main() {}
 //! ```
 //!
+//! # Both kinds of token
+//!
+//! A layer with [`Policy::optional`](crate::Policy::optional) also admits unbound tokens. A handler tells
+//! the two kinds apart with `Option`:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, body::Body, routing::get};
+//! use dpop_tower::{BearerToken, BoundToken, DpopConfig, DpopLayer, Policy, PublicOrigin};
+//! use dpop_tower::test_util::TestIssuer;
+//! use http::Request;
+//! use tower::ServiceExt as _;
+//!
+//! async fn orders(bound: Option<BoundToken>, bearer: Option<BearerToken>) -> &'static str {
+//!     match (bound, bearer) {
+//!         (Some(_), _) => "all orders",
+//!         (None, Some(_)) => "the last order",
+//!         (None, None) => "nothing",
+//!     }
+//! }
+//!
+//! let issuer = TestIssuer::new();
+//! let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer.tokens());
+//! let layer = DpopLayer::new(config.build()?).with_policy(Policy::optional());
+//! let app = Router::new().route("/orders", get(orders)).layer(layer);
+//!
+//! let bearer = format!("Bearer {}", issuer.token().mint());
+//! let request = Request::get("/orders").header("authorization", bearer).body(Body::empty())?;
+//! let response = app.oneshot(request).await?;
+//! let body = axum::body::to_bytes(response.into_body(), 1024).await?;
+//! assert_eq!(body, "the last order");
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
 //! # Where to put the layer
 //!
-//! - `Router::layer` also covers the fallback of that router, `route_layer` only its routes. Prefer
-//!   `layer`: with it a stranger cannot even tell which paths exist.
-//! - Either covers what was added to the router before it. A route that is added after it, or comes with
-//!   a later `merge` or `nest`, is open to everyone, so the layer comes last.
-//! - Of a method router too, `layer` and `route_layer` cover what stands before them: of
-//!   `get(a).layer(dpop).post(b)` the `POST` is open.
-//! - Inside `nest`, the layer sees the path without its prefix; it uses axum's `OriginalUri` instead,
-//!   so there is nothing to configure.
-//! - A layer that rewrites the URI has to be inside this one. Any other layer, of axum or tower-http,
-//!   may be inside or outside.
-//! - A CORS layer has to be outside, so that preflight requests, which carry no token, get through.
+//! - `Router::layer` also covers the fallback of the router, and `route_layer` covers only its routes.
+//!   Prefer `layer`, so that strangers cannot find out which paths exist.
+//! - Add the layer last. It covers only what was added to the router before it. A route that is added
+//!   later, also with `merge` or `nest`, is open to everyone.
+//! - The same is true of a method router. In `get(a).layer(dpop).post(b)`, the `POST` is open.
+//! - Inside `nest`, you need not configure the prefix. The layer uses axum's `OriginalUri`.
+//! - Put a layer that rewrites the URI inside this one. Any other layer of axum or tower-http can be
+//!   inside or outside.
+//! - Put a CORS layer outside, so that it answers preflight requests, which have no token.
 
 use std::{any::type_name, fmt, sync::Arc};
 
@@ -65,11 +109,26 @@ use crate::{
     verifier::{Admitted, RequestShape, Rule},
 };
 
-/// Why a handler did not get the token it asked for.
+/// The rejection of the extractors.
 ///
-/// As a response it is what the layer would have answered: with the same headers, with the body of
-/// [`with_rejection_response`](crate::DpopLayer::with_rejection_response), or of headers alone to a gRPC
-/// request. The [`Rejection`] is in the response's extensions.
+/// It makes the same response as the layer: with the same headers, and with the body of
+/// [`with_rejection_response`](crate::DpopLayer::with_rejection_response). A gRPC request gets a response
+/// without a body. The [`Rejection`] is in the response's extensions.
+///
+/// ```
+/// use axum::{http::StatusCode, response::{IntoResponse, Response}};
+/// use dpop_tower::{BoundToken, extract::TokenRejection};
+///
+/// /// Shows a public page to everyone whose token is not bound.
+/// async fn page(token: Result<BoundToken, TokenRejection>) -> Response {
+///     match token {
+///         Ok(token) => format!("key {}", token.thumbprint()).into_response(),
+///         Err(rejection) if rejection.status() == StatusCode::UNAUTHORIZED => "hello".into_response(),
+///         Err(rejection) => rejection.into_response(),
+///     }
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(page));
+/// ```
 #[derive(Clone, Debug)]
 pub struct TokenRejection(Reason);
 
@@ -80,9 +139,14 @@ enum Reason {
 }
 
 impl TokenRejection {
-    /// The status of the response: 500 if no [`DpopLayer`](crate::DpopLayer) was in front of the
-    /// handler, 401 if the token is not of the kind, or does not have the claims, that the handler
-    /// asks for. A gRPC response has 200, and says it in `grpc-status`.
+    /// Returns the status of the response.
+    ///
+    /// | status | reason |
+    /// |---|---|
+    /// | 401 | the token is not of the kind that the handler needs, or its claims do not fit the type |
+    /// | 500 | there is no [`DpopLayer`](crate::DpopLayer) in front of the handler |
+    ///
+    /// A gRPC response has the status 200 and an equivalent code in `grpc-status`.
     pub const fn status(&self) -> StatusCode {
         match &self.0 {
             Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
@@ -105,14 +169,14 @@ impl std::error::Error for TokenRejection {}
 impl IntoResponse for TokenRejection {
     fn into_response(self) -> Response {
         match self.0 {
-            // That the layer is missing is none of the client's business.
+            // A client need not know that the layer is missing.
             Reason::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             Reason::Rejected(rejection, rule) => rule.respond(*rejection).map(Body::from),
         }
     }
 }
 
-/// What the layer has left in a request that a handler extracts a token from.
+/// The verdict of the layer, and the request that a handler extracts a token from.
 struct Inside<'a> {
     admitted: &'a Admitted,
     parts: &'a Parts,
@@ -139,8 +203,9 @@ impl Inside<'_> {
     }
 }
 
-/// The extension `T`, or why there is none. A missing layer must never look like a request that was
-/// admitted without a token.
+/// Returns the extension `T`.
+///
+/// A missing layer is an error, so that it never looks like a request that was admitted without a token.
 fn extension<T: Clone + Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<(Inside<'_>, Option<&T>), TokenRejection> {
@@ -159,7 +224,7 @@ fn extension<T: Clone + Send + Sync + 'static>(
 
 macro_rules! extractor {
     ($token:ident, only_bound: $only_bound:literal) => {
-        /// Gives the token that the layer has verified, its claims read into `C`.
+        /// Extracts the token that the layer has verified, and reads its claims into `C`.
         impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
 
@@ -172,8 +237,9 @@ macro_rules! extractor {
             }
         }
 
-        /// `None` if the request was admitted with a token of the other kind, which only an
-        /// [optional](crate::Policy::optional) layer does.
+        /// Extracts `None` if the request was admitted with a token of the other kind.
+        ///
+        /// Only an [optional](crate::Policy::optional) layer admits both kinds.
         impl<S: Send + Sync, C: DeserializeOwned> OptionalFromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
 
@@ -192,7 +258,7 @@ macro_rules! extractor {
             }
         }
 
-        /// Gives the token that the layer has verified.
+        /// Extracts the token that the layer has verified.
         impl<S: Send + Sync> FromRequestParts<S> for $token {
             type Rejection = TokenRejection;
 
@@ -202,8 +268,9 @@ macro_rules! extractor {
             }
         }
 
-        /// `None` if the request was admitted with a token of the other kind, which only an
-        /// [optional](crate::Policy::optional) layer does.
+        /// Extracts `None` if the request was admitted with a token of the other kind.
+        ///
+        /// Only an [optional](crate::Policy::optional) layer admits both kinds.
         impl<S: Send + Sync> OptionalFromRequestParts<S> for $token {
             type Rejection = TokenRejection;
 
@@ -223,8 +290,18 @@ extractor!(BearerToken, only_bound: false);
 
 /// An extractor for the scopes of the token, bound or not.
 ///
-/// If a route requires a scope, set [`Policy::require_scope`](crate::Policy::require_scope), which also tells
-/// the client which scope is missing.
+/// Use it if a response depends on the scopes. If a route requires a scope, set
+/// [`Policy::require_scope`](crate::Policy::require_scope) instead. The policy also tells the client which
+/// scope is missing.
+///
+/// ```
+/// use dpop_tower::extract::Scopes;
+///
+/// async fn menu(scopes: Scopes) -> &'static str {
+///     if scopes.contains("orders:write") { "list, add" } else { "list" }
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/menu", axum::routing::get(menu));
+/// ```
 #[derive(Clone)]
 pub struct Scopes(ClaimSet);
 
@@ -235,6 +312,8 @@ impl Scopes {
     }
 
     /// Returns whether the token has this scope.
+    ///
+    /// Scopes are compared byte by byte, with regard to case (RFC 6749 section 3.3).
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|granted| granted == scope)
     }
@@ -260,7 +339,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Scopes {
     }
 }
 
-/// How long the token is good for that the request was admitted with, bound or not.
+/// Extracts the remaining time of the token, bound or not.
 #[cfg(feature = "lifetime")]
 impl<S: Send + Sync> FromRequestParts<S> for TokenLifetime {
     type Rejection = TokenRejection;

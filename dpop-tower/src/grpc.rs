@@ -1,9 +1,26 @@
-//! For tonic: the layer on single services, and the token of a request.
+//! Support for tonic: the layer on single services, and the token of a request.
 //!
-//! The layer goes around a whole server (`Server::builder().layer(…)`), with a
-//! [`PolicyTable`](crate::PolicyTable) where health checks or reflection are to stay open, or around one
-//! service, as here. A proof is for `POST` and the configured origin followed by the path of the method,
-//! `/pkg.Service/Method`. It is checked when a call begins; a stream is one call.
+//! # The layer
+//!
+//! A [`DpopLayer`](crate::DpopLayer) can protect a whole server, with `Server::builder().layer(…)`. Use a
+//! [`PolicyTable`](crate::PolicyTable) to keep health checks or reflection open:
+//!
+//! ```
+//! use dpop_tower::{Policy, PolicyTable};
+//!
+//! let table = PolicyTable::builder()
+//!     .route("/grpc.health.v1.Health/{*method}", Policy::off())
+//!     .route("/shop.Orders/Cancel", Policy::strict().require_scope("orders:write"))
+//!     .route("/shop.Orders/{*method}", Policy::strict().require_scope("orders:read"))
+//!     .otherwise(Policy::deny())
+//!     .build()?;
+//! # Ok::<(), dpop_tower::ConfigError>(())
+//! ```
+//!
+//! A proof is made for `POST` and the configured origin followed by the path of the method, such as
+//! `https://api.example.com/shop.Orders/Cancel`. It is checked when a call begins. A stream is one call.
+//!
+//! The layer can also protect a single service:
 //!
 //! ```
 //! # use dpop_tower::DpopLayer;
@@ -17,7 +34,9 @@
 //! # }
 //! ```
 //!
-//! In a method, [`RequestExt`] gives the token, whose claims can be read into a type of your own:
+//! # The token
+//!
+//! In a method, [`RequestExt`] returns the token. You can read its claims into a type of your own:
 //!
 //! ```
 //! use dpop_tower::grpc::RequestExt as _;
@@ -34,11 +53,35 @@
 //! }
 //! ```
 //!
-//! An interceptor of tonic's cannot do what the layer does: it sees neither method nor path. Inside the
-//! layer it sees the token: [`RequestExt`] is for its requests as well.
+//! [`RequestExt`] also works in an interceptor of tonic that is inside the layer. An interceptor cannot
+//! replace the layer, since it sees neither the method nor the path:
+//!
+//! ```
+//! use dpop_tower::grpc::RequestExt as _;
+//! use tonic::{Request, Status};
+//!
+//! fn only_alice(request: Request<()>) -> Result<Request<()>, Status> {
+//!     match request.bound_token()?.claims().subject() {
+//!         Some("alice") => Ok(request),
+//!         _ => Err(Status::permission_denied("only alice may do this")),
+//!     }
+//! }
+//!
+//! // Without a layer, there is no token.
+//! let status = only_alice(Request::new(())).unwrap_err();
+//! assert_eq!(status.code(), tonic::Code::Internal);
+//! ```
+//!
+//! # Rejections
+//!
+//! A rejected call gets a response without a body. Its `grpc-status` is `UNAUTHENTICATED`,
+//! `PERMISSION_DENIED` or `UNAVAILABLE`. The metadata has the challenge in `www-authenticate`, a nonce in
+//! `dpop-nonce`, and the [reason](crate::rejection::Rejection::reason) in `dpop-reason`.
+//!
+//! # The peer
 //!
 //! With the server of tonic, a [`ForwardedTarget`](crate::target::ForwardedTarget) knows the address of the
-//! peer.
+//! peer. You need not configure it.
 
 use http::{HeaderValue, Method};
 use tonic::{
@@ -54,18 +97,19 @@ use crate::{
     verifier::{Admitted, RequestShape},
 };
 
-/// The routes of the service behind the layer are those of the service.
+/// Uses the name of the inner service, so that its routes stay the same.
 impl<S: NamedService> NamedService for Dpop<S> {
     const NAME: &'static str = S::NAME;
 }
 
-/// The routes of the service behind the layer are those of the service.
+/// Uses the name of the inner service, so that its routes stay the same.
 impl<S: NamedService> NamedService for RequireScope<S> {
     const NAME: &'static str = S::NAME;
 }
 
-/// For the `?` operator: `UNAUTHENTICATED`. The message says nothing of the claims, which the error itself
-/// may quote.
+/// Converts the error into `UNAUTHENTICATED`, for the `?` operator.
+///
+/// The message does not contain the claims. The error itself may quote them, and is logged.
 impl From<ClaimsMismatch> for Status {
     fn from(mismatch: ClaimsMismatch) -> Self {
         let error = mismatch.explained("the type that a method asks for");
@@ -82,24 +126,58 @@ impl From<ClaimsMismatch> for Status {
     }
 }
 
-/// The tokens that a layer has verified, for methods of a service.
+/// Returns the token that a layer has verified, in the methods of a service.
+///
+/// ```
+/// use dpop_tower::grpc::RequestExt as _;
+/// use tonic::{Request, Response, Status};
+///
+/// // Behind a layer with `Policy::optional()`.
+/// async fn whoami(request: Request<()>) -> Result<Response<String>, Status> {
+///     let claims = match request.bearer_token() {
+///         Some(unbound) => unbound.claims(),
+///         None => request.bound_token()?.claims(),
+///     };
+///     Ok(Response::new(claims.subject().unwrap_or("a service").to_owned()))
+/// }
+/// ```
 pub trait RequestExt: sealed::Sealed {
-    /// The token, which is bound to the client's key.
+    /// Returns the token, which is bound to the client's key.
     ///
     /// # Errors
     ///
-    /// `UNAUTHENTICATED`, with the challenge in its metadata, if the request was admitted without one,
-    /// which only policies do that say so; `INTERNAL` if no layer is in front of the service.
+    /// - `UNAUTHENTICATED`, with the challenge in its metadata, if the policy of the layer admitted the
+    ///   request without a bound token.
+    /// - `INTERNAL` if there is no layer in front of the service.
     fn bound_token(&self) -> Result<&BoundToken, Status>;
 
-    /// The token, if it is bound to nothing: what an [optional](crate::Policy::optional) layer admits
-    /// too.
+    /// Returns the token if it is not bound to a key.
+    ///
+    /// Only an [optional](crate::Policy::optional) layer admits such a token.
     fn bearer_token(&self) -> Option<&BearerToken>;
 
-    /// How long the token is good for; `None` if no layer is in front of the service.
+    /// Returns the remaining time of the token, and `None` if there is no layer in front of the service.
     ///
-    /// Streams end by themselves where the layer
-    /// [ends them](crate::DpopLayer::end_streams_at_expiry); this is for what a method has started beside.
+    /// The layer [ends the streams](crate::DpopLayer::end_streams_at_expiry) of a call itself. Use this
+    /// method for a task that you start beside the call:
+    ///
+    /// ```
+    /// use dpop_tower::grpc::RequestExt as _;
+    /// use tonic::{Request, Status};
+    ///
+    /// # #[allow(dead_code)]
+    /// async fn watch(request: Request<()>) -> Result<(), Status> {
+    ///     let lifetime = request.token_lifetime().ok_or_else(|| Status::internal("no layer"))?;
+    ///     tokio::spawn(async move {
+    ///         tokio::select! {
+    ///             () = lifetime.ended() => println!("the token has expired"),
+    ///             () = work() => {}
+    ///         }
+    ///     });
+    ///     Ok(())
+    /// }
+    /// # async fn work() {}
+    /// ```
     #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     fn token_lifetime(&self) -> Option<crate::lifetime::TokenLifetime>;
@@ -118,7 +196,7 @@ impl<T> RequestExt for Request<T> {
             return Err(status(&rejection));
         }
         tracing::error!("no DpopLayer in front of a service that asks for a token");
-        // That the layer is missing is none of the client's business.
+        // A client need not know that the layer is missing.
         Err(Status::internal("internal error"))
     }
 

@@ -25,33 +25,46 @@
 //!
 //! # What is checked
 //!
-//! A request is admitted if all of this is true, and the inner service is not called otherwise:
+//! A request is admitted if it satisfies all of these conditions. Otherwise the inner service is not called.
 //!
 //! 1. It has one `Authorization` header with the scheme `DPoP`, and one `DPoP` header.
 //! 2. The proof is a well-formed JWT with the `typ` `dpop+jwt`, an allowed algorithm, a public key
-//!    that fits it, and no extension that is not understood (RFC 9449 section 4.3 items 2 to 7).
-//! 3. It is for this method and this URL, was made just now, has the nonce if one is wanted, and is
-//!    for this access token (items 8 to 12).
-//! 4. The access token is the issuer's, for this API, and active (RFC 9068 section 4).
+//!    that fits the algorithm, and no unknown critical extension (RFC 9449 section 4.3 items 2 to 7).
+//! 3. The proof was made recently, for this method, this URL and this access token. It has a nonce if the
+//!    policy requires one (items 8 to 12).
+//! 4. The access token comes from the issuer, is for this API, and is active (RFC 9068 section 4).
 //! 5. The token is bound to the proof's key (item 12), and the proof's signature is valid (item 6).
 //! 6. The proof was not used before (section 11.1).
 //!
-//! The verified [`BoundToken`] goes into the request's extensions. A client that is rejected gets a
-//! challenge that says what to do; see [`rejection`].
+//! The layer puts the verified [`BoundToken`] into the request's extensions. A rejected client gets a
+//! challenge that tells it what to do; see [`rejection`].
 //!
 //! # What has to be configured
 //!
-//! - **The origin under which clients call the service**, [`PublicOrigin`]. It is not taken from the
-//!   request: a malicious API could then replay a proof that was made for it, by sending it here with
-//!   a forged `Host`. Behind a proxy, it is the proxy's public address.
+//! - **The origin by which clients call the service**, [`PublicOrigin`]. It is not taken from the request,
+//!   since a malicious API could then replay a proof that was made for it, with a forged `Host`. Behind a
+//!   proxy, it is the public address of the proxy.
 //! - **The issuer and the audience** of access tokens, [`Issuer`].
 //!
-//! Everything else has a safe default; see [`DpopConfigBuilder`]. What weakens a default has `danger`
-//! in its name.
+//! Everything else has a safe default; see [`DpopConfigBuilder`]. A setting that weakens a default has
+//! `danger` in its name.
+//!
+//! # Common tasks
+//!
+//! | task | API |
+//! |---|---|
+//! | Require a scope, a nonce or a recent login on some routes | [`PolicyTable`], [`Policy`] |
+//! | Introduce DPoP while some clients still send bearer tokens | [`Policy::optional`] |
+//! | See what would be rejected before anything is | [`Policy::report_only`], [`Report`] |
+//! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
+//! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
+//! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
+//! | Verify requests of a framework that is not built on tower | [`Verifier`] |
+//! | Test a protected service | `test_util` |
 //!
 //! # Limits
 //!
-//! - Replays are noticed by the process that saw the first use; see [`replay`].
+//! - By default, only the process that admitted a proof notices its replay; see [`replay`].
 //! - A proof does not cover the query, the body, or other headers. TLS does.
 //! - Fetching keys needs a tokio runtime with I/O and time enabled; nothing else does.
 //!
@@ -63,7 +76,7 @@
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
 //! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
-//! | `cors` | What browsers need to be allowed: `cors` | |
+//! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |

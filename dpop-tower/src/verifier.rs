@@ -1,8 +1,8 @@
 //! The way of a request, from its headers to a verdict.
 //!
-//! Read top-down, this is the order of the checks. What costs little comes first; there is one
-//! signature check of the proof (and one of the token, the first time it is seen); the only write,
-//! into the replay store, is the very last step, so nothing that was rejected leaves a trace.
+//! The functions of this file are in the order of the checks. Cheap checks come first. The signature of a
+//! proof is verified once, and the signature of a token when the token is first seen. The entry in the
+//! replay store is the only write and the last step, so a rejected request leaves no trace.
 
 mod admitted;
 pub(crate) mod count;
@@ -39,12 +39,11 @@ use crate::{
     },
 };
 
-/// Verifies requests without a tower service: for other frameworks, and for whatever only answers
-/// whether a request may pass.
+/// Verifies requests without a tower service.
 ///
-/// A [`DpopLayer`](crate::DpopLayer) does with a verdict what a tower service needs; everything else is
-/// the same, the metrics and the line in the log included. Layers and verifiers of one configuration
-/// share its replay store and caches. Clones are cheap.
+/// Use it with a framework that is not built on tower, or behind a proxy that asks whether a request may
+/// pass. Checks, metrics and log lines are those of a [`DpopLayer`](crate::DpopLayer). Layers and verifiers
+/// of one configuration share its replay store and caches. Clones are cheap.
 ///
 /// ```
 /// # #[cfg(feature = "test-util")]
@@ -83,6 +82,14 @@ use crate::{
 /// # Ok(()) }
 /// # #[cfg(not(feature = "test-util"))] fn main() {}
 /// ```
+///
+/// # Security
+///
+/// - Call the handler only after [`Verdict::Admitted`].
+/// - Send the headers of [`Admitted::response_headers`] with every response, or clients miss the next
+///   nonce (RFC 9449 section 8.2).
+/// - Pass the headers as they came. If a framework merges two `Authorization` or `DPoP` headers, the
+///   verifier cannot reject them (RFC 9449 section 4.3 item 1).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Verifier {
@@ -90,7 +97,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Verifies by this configuration.
+    /// Returns a verifier with this configuration and its policy.
     pub fn new(config: impl Into<DpopConfig>) -> Self {
         let DpopConfig(config) = config.into();
         count::describe();
@@ -103,14 +110,43 @@ impl Verifier {
     /// [`PolicyTable`](crate::PolicyTable), which selects policies by request path and method.
     ///
     /// Defaults to the policy of the configuration.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, Policy, PolicyTable, PublicOrigin, RequestHead, Verdict, Verifier};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use http::{HeaderMap, Method};
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let table = PolicyTable::builder()
+    ///     .route("/health", Policy::off())
+    ///     .otherwise(Policy::strict())
+    ///     .build()?;
+    /// let verifier = Verifier::new(config).with_policy(table);
+    ///
+    /// let headers = HeaderMap::new();
+    /// for (path, passes) in [("/health", true), ("/orders", false)] {
+    ///     let uri = path.parse()?;
+    ///     let head = RequestHead::new(&Method::GET, &uri, &headers);
+    ///     let verdict = verifier.verify_request(head).await;
+    ///     assert_eq!(matches!(verdict, Verdict::Admitted(_)), passes);
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     #[doc(alias = "with_policies")]
     pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
         self.rules = self.rules.with_policies(policy.into_policies());
         self
     }
 
-    /// Sets what extractors and layers inside answer a request with that they reject, where
-    /// [`Admitted::record`] is used.
+    /// Sets the response of inner layers and extractors to requests that they reject.
+    ///
+    /// They find it in the extensions of the request, after [`Admitted::record`]. The verifier itself
+    /// makes no responses.
     pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
         let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
         self.rules.change(|rule| rule.set_responder(&responder));
@@ -119,14 +155,14 @@ impl Verifier {
 
     /// Verifies a request by this policy.
     ///
-    /// A proof that is admitted counts as used. The future owns what it needs, and checks what can be
-    /// checked at once before it is returned.
+    /// The proof of an admitted request counts as used, so verify a request once. The future borrows
+    /// nothing. This function makes all checks that need no I/O before it returns the future.
     pub fn verify(&self, request: RequestHead<'_>, policy: &Policy) -> Verification {
         let rule = self.rules.plain().with_policy(policy.clone());
         Verification::start(Arc::new(rule), request)
     }
 
-    /// Verifies a request by the policy that was [set](Self::with_policy).
+    /// Verifies a request by the policy of the verifier; see [`with_policy`](Self::with_policy).
     ///
     /// With a [`PolicyTable`](crate::PolicyTable), it also rejects
     /// [malformed paths](crate::policy::MalformedPath).
@@ -136,22 +172,40 @@ impl Verifier {
     }
 }
 
-/// What becomes of a request.
+/// The result of a verification.
+///
+/// ```
+/// use dpop_tower::Verdict;
+///
+/// fn subject(verdict: &Verdict) -> Result<Option<&str>, &'static str> {
+///     match verdict {
+///         Verdict::Admitted(admitted) => {
+///             Ok(admitted.bound_token().and_then(|token| token.claims().subject()))
+///         }
+///         Verdict::Rejected(rejection) => Err(rejection.reason()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a request that is rejected must not pass"]
 pub enum Verdict {
-    /// It may pass. Where the policy rejects nobody, it need not have a token.
+    /// The request may pass.
+    ///
+    /// It need not have a token if the policy is [`Policy::off`] or [`Policy::report_only`].
     Admitted(Admitted),
-    /// It may not.
+    /// The request must not pass. Send the rejection to the client.
     Rejected(Rejection),
 }
 
-/// A request on its way through the checks: the future of [`Verifier::verify`]. It waits in two places
-/// only: for the issuer's keys if they are not at hand, and for a replay store that is not in memory.
+/// The future of [`Verifier::verify`], which resolves to a [`Verdict`].
+///
+/// It waits only for the issuer's keys, if they are not cached, and for a replay store that is not in
+/// memory.
 ///
 /// # Cancel safety
 ///
-/// Dropped before the last step it leaves no trace; dropped during it, the proof may count as used.
+/// The future can be dropped at any time. If it is dropped while the replay store is asked, the proof may
+/// count as used, and the client has to make a new one.
 ///
 /// # Panics
 ///
@@ -160,13 +214,13 @@ pub enum Verdict {
 pub struct Verification {
     rule: Arc<Rule>,
     shape: RequestShape,
-    /// What the layers outside agree on.
+    /// The mode of the outer layers, and whether they end streams.
     outer: (Mode, bool),
     step: Step,
 }
 
 enum Step {
-    /// Before anything had to be waited for.
+    /// The request was decided without waiting.
     Decided(Option<Result<Admitted, Cause>>),
     Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
     Token(
@@ -177,7 +231,7 @@ enum Step {
 }
 
 impl Verification {
-    /// Off, by the verdict of an outer layer, or by a look at the request.
+    /// Starts the verification: the mode is off, an outer layer has decided, or the request is checked.
     pub(crate) fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
         let RequestHead {
             method,
@@ -206,12 +260,12 @@ impl Verification {
         verification
     }
 
-    /// The rule that the request is verified by.
+    /// Returns the rule that applies to the request.
     pub(crate) const fn rule(&self) -> &Arc<Rule> {
         &self.rule
     }
 
-    /// Whether it is certain by now that the request will not pass.
+    /// Returns whether it is already known that the request is rejected.
     pub(crate) fn is_rejected(&self) -> bool {
         matches!(self.step, Step::Decided(Some(Err(_)))) && !self.rule.only_reports()
     }
@@ -220,7 +274,7 @@ impl Verification {
         self.shape
     }
 
-    /// Goes on as far as it can.
+    /// Makes as many steps as possible.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admitted, Cause>> {
         let Rule { config, policy, .. } = &*self.rule;
         let token = loop {
@@ -289,7 +343,7 @@ fn finished<T>(value: Option<T>) -> T {
     value.expect("`Verification` polled after completion")
 }
 
-/// Everything before the access token is looked into.
+/// Makes all checks that come before the access token.
 fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
     if policy.mode() == Mode::Deny {
         return Err(PolicyErrorKind::Denied.into());
@@ -311,14 +365,14 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
     }
 }
 
-/// A proof that is good if its signature is.
+/// A proof whose claims match the request but whose signature has not been verified.
 struct Candidate {
     proof: UnverifiedProof,
-    /// Known where proofs may be used again.
+    /// `None` unless the configuration allows proofs to be reused.
     digest: Option<ProofDigest>,
 }
 
-/// Everything about the proof but its signature.
+/// Checks everything about the proof except its signature.
 fn check_proof(
     config: &Settings,
     policy: &Policy,
@@ -361,14 +415,14 @@ fn check_proof(
     Ok(Candidate { proof, digest })
 }
 
-/// Binding, signature, what the policy asks of the token, and then the replay store.
+/// Checks the binding, the signature and the policy, and then asks the replay store.
 fn prove_possession(
     config: &Settings,
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
     token: VerifiedToken,
 ) -> Result<Step, Cause> {
-    // Token and proof were looked at when the request came; it may have waited for keys since.
+    // The request may have waited for keys since its token and its proof were checked.
     let now = config.clock.now();
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
@@ -415,7 +469,7 @@ fn prove_possession(
     Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
 }
 
-/// The proof's identity, and whose share of the replay store it counts to.
+/// Returns the identity of the proof, and the subject whose share of the replay store it counts towards.
 fn replay_key(config: &Settings, proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
     let crypto = &*config.crypto;
     let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), crypto);
@@ -425,7 +479,7 @@ fn replay_key(config: &Settings, proof: &VerifiedProof, token: &VerifiedToken) -
     }
 }
 
-/// The one signature check. The parsed key is kept: its token is good, so a stranger fills nothing.
+/// Verifies the signature and caches the parsed key. The token is valid, so strangers cannot fill the cache.
 fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
     let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
     let known_key = config.proof_keys.get(&(thumbprint, algorithm));
@@ -448,7 +502,7 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
     Ok(())
 }
 
-/// Only a token that is bound to nothing may be used by whoever holds it (RFC 9449 section 7.2).
+/// Admits a bearer token if it is not bound to a key (RFC 9449 section 7.2).
 fn admit_bearer(config: &Settings, policy: &Policy, token: VerifiedToken) -> Result<Token, Cause> {
     let now = config.clock.now();
     check_still_active(&token, now)?;

@@ -1,14 +1,15 @@
-//! Ending what outlives its token: event streams, gRPC streams, web sockets.
+//! Streams that end when their token expires: event streams, gRPC streams, web sockets.
 //!
-//! A token is looked at when a request comes. A stream that is open for hours would go on being served
-//! long after it has expired, unless something ends it. A layer that is told to does, when a new request
-//! with the token would be rejected:
+//! A token is checked when a request arrives. A stream that is open for hours would be served long after
+//! the token has expired. With [`end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry), the layer
+//! ends the stream at the time when a new request with the token would be rejected:
 //!
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "test-util"))] {
 //! # use axum::Router;
 //! # use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, test_util::TestIssuer};
-//! # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
 //! # let router: Router = Router::new();
 //! let app = router.layer(DpopLayer::new(config).end_streams_at_expiry());
 //! # let _: Router = app;
@@ -16,53 +17,53 @@
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 //!
-//! | what is open | how it ends |
+//! | open stream | end |
 //! |---|---|
-//! | a gRPC response | with trailers that say `UNAUTHENTICATED` |
-//! | a gRPC request, before there is a response | with a response of that status |
-//! | another request of unknown length | its body ends with [`TokenExpired`], and the handler goes on from there |
-//! | server-sent events (`text/event-stream`) | in an orderly way: the browser connects again, and is asked for a token |
-//! | another body of unknown length | with [`TokenExpired`], which breaks the connection (HTTP/1.1) or resets the stream (HTTP/2), since it must not look complete |
-//! | a body whose length was announced | not at all: it is one answer, and not a stream |
-//! | a web socket | when its handler says so; see [`TokenLifetime`] |
+//! | a gRPC response | trailers with `UNAUTHENTICATED` |
+//! | a gRPC request, before there is a response | a response with `UNAUTHENTICATED` |
+//! | another request of unknown length | its body ends with the error [`TokenExpired`], which the handler gets |
+//! | server-sent events (`text/event-stream`) | the body ends normally; the browser reconnects and is challenged |
+//! | another response of unknown length | the error [`TokenExpired`], which closes the connection (HTTP/1.1) or resets the stream (HTTP/2), so that the body does not look complete |
+//! | a response of known length | none, since it is not a stream |
+//! | a web socket | its handler has to end it; see [`TokenLifetime`] |
 //!
-//! An answer is never cut off before its first piece, however long it took.
+//! A response always gets to send its first chunk, however late that is.
 //!
 //! # Request bodies
 //!
-//! The layer leaves the type of the request's body as it is. It puts another body of the same type in its
-//! place if that type is axum's `Body` (feature `axum`) or tonic's `Body` (feature `tonic`), which can be
-//! made of any body: that covers routers and servers of both.
+//! The layer keeps the type of the request's body. It can wrap a body if its type is axum's `Body` (feature
+//! `axum`) or tonic's `Body` (feature `tonic`), since these can hold any body. Routers of axum and servers of
+//! tonic use these types.
 //!
-//! A body of another type cannot be ended alone: hyper's `Incoming` is one, and what a layer outside of this
-//! one has made of a body, such as tower-http's `RequestBodyLimitLayer`. If the token expires while there is
-//! no response, the request as a whole is ended: with 401, or with `UNAUTHENTICATED` for gRPC. That goes for
-//! requests of unknown length, which have `Transfer-Encoding` in HTTP/1.1, and in HTTP/2 no `Content-Length`
-//! and a method that usually has a body. What is left:
+//! The layer cannot end a body of another type, such as hyper's `Incoming` or the body of an outer
+//! `RequestBodyLimitLayer` of tower-http. If the token expires before there is a response, it rejects the
+//! request as a whole, with 401 or with `UNAUTHENTICATED` for gRPC. It does so if the length of the request
+//! is unknown: with `Transfer-Encoding` in HTTP/1.1, and without `Content-Length` in HTTP/2 if the method
+//! usually has a body. Such bodies have two limits:
 //!
-//! - With such a body, the layer cannot tell a handler that still reads from one that has read everything
-//!   and takes its time. Both are ended; a unary call of gRPC, whose length is unknown, too.
-//! - Once there is a response, only its end is watched. What a handler has given the body of the request
-//!   to, a task of its own for instance, may go on reading.
+//! - The layer cannot tell whether a handler is still reading the body. It also rejects requests whose
+//!   handler has read everything and is slow. These include unary gRPC calls, whose length is unknown.
+//! - Once there is a response, the layer only ends the response. A task that a handler has given the
+//!   request's body to can go on reading.
 //!
-//! tower-http's `MapRequestBodyLayer::new(axum::body::Body::new)` outside of this layer makes axum's body of
-//! any, and nothing is left.
+//! Both limits disappear with tower-http's `MapRequestBodyLayer::new(axum::body::Body::new)` outside this
+//! layer, which turns any body into axum's.
 //!
-//! gRPC-web has its trailers in the body. A layer that translates it, such as tonic's, goes outside of
-//! this one; otherwise its streams end as bodies of unknown length do.
+//! gRPC-web has its trailers in the body. Put a layer that translates it, such as tonic's, outside this one.
+//! Otherwise its streams end as other responses of unknown length do.
 //!
 //! # Exceptions
 //!
-//! Streams are ended where the policy is [strict](crate::Policy::strict) or
-//! [optional](crate::Policy::optional), unless it says
-//! [`danger_let_streams_outlive_tokens`](crate::Policy::danger_let_streams_outlive_tokens). Of two layers
-//! around one handler, either one is enough to have them ended.
+//! The layer ends streams if the policy is [strict](crate::Policy::strict) or
+//! [optional](crate::Policy::optional). A policy with
+//! [`danger_let_streams_outlive_tokens`](crate::Policy::danger_let_streams_outlive_tokens) exempts its
+//! routes. If two layers are nested, streams end if either of them ends streams.
 //!
 //! # Runtime
 //!
-//! Waiting needs a tokio runtime with its timer enabled. The layer's clock decides; it is looked at for
-//! every piece, and at least every 30 seconds in between. A stream ends at most a tenth of a second
-//! late, or those 30 seconds if somebody sets the clock.
+//! The layer needs a tokio runtime with its timer enabled. The clock of the configuration decides when a
+//! token expires. The layer reads it for every chunk, and at least every 30 seconds. A stream ends at most
+//! 100 milliseconds late, or 30 seconds late if somebody sets the clock.
 
 mod request;
 mod token;

@@ -15,7 +15,7 @@ use super::{
     watch::{Ending, Watch},
 };
 
-/// What becomes of a request and its response when the token expires.
+/// Ends a request and its response when the token expires.
 pub(crate) struct Expiry {
     lifetime: TokenLifetime,
     upload: Upload,
@@ -23,17 +23,17 @@ pub(crate) struct Expiry {
 
 /// The body of a request.
 pub(super) enum Upload {
-    /// Its length is known.
+    /// The length of the body is known.
     Finite,
-    /// It ends with an error, and this says whether it did.
+    /// The body is wrapped and ends with an error. The flag is set when it has.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     Wrapped(Arc<AtomicBool>),
-    /// It may go on for ever, and cannot be replaced by one that does not.
+    /// The body may never end and cannot be wrapped.
     Opaque(Option<Pin<Box<Ended>>>),
 }
 
 impl Expiry {
-    /// Has the request's body end with the token; `None` if nothing of this request ends.
+    /// Makes the request's body end with the token. Returns `None` if this request has no end.
     pub(crate) fn begin<B: 'static>(request: &mut Request<B>) -> Option<Self> {
         let lifetime = TokenLifetime::of(request.extensions())?;
         lifetime.expires_at()?;
@@ -45,7 +45,7 @@ impl Expiry {
         Some(Self { lifetime, upload })
     }
 
-    /// Completes when the request is to be given up as a whole, since its body cannot be ended alone.
+    /// Completes when the token has expired and the request has to be rejected as a whole.
     pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Upload::Opaque(ended) = &mut self.upload else {
             return Poll::Pending;
@@ -54,7 +54,7 @@ impl Expiry {
         ended.as_mut().poll(cx)
     }
 
-    /// What ends the body of a response with these headers; `None` if it has come too late to be given.
+    /// Returns the watch for a response with these headers, and `None` if the response comes too late.
     pub(crate) fn watch(&self, headers: &HeaderMap) -> Option<Watch> {
         let ending = Ending::of(headers, self.upload.was_cut());
         (!ending.request_was_cut()).then(|| Watch::new(self.lifetime.clone(), ending))
@@ -62,7 +62,7 @@ impl Expiry {
 }
 
 impl Upload {
-    /// What says whether it has been ended, if it can be.
+    /// Returns the flag that is set when the body has been ended.
     const fn was_cut(&self) -> Option<&Arc<AtomicBool>> {
         match self {
             #[cfg(any(feature = "axum", feature = "tonic"))]
@@ -82,7 +82,7 @@ fn wrapped(_: &mut dyn Any, _: &TokenLifetime) -> Option<Upload> {
     None
 }
 
-/// Whether a request has a body of unknown length, by its head: of its type nothing is known.
+/// Returns whether a request has a body of unknown length, judged by its head.
 fn may_go_on<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     match request.version() {
@@ -90,8 +90,8 @@ fn may_go_on<B>(request: &Request<B>) -> bool {
         Version::HTTP_09 | Version::HTTP_10 | Version::HTTP_11 => {
             headers.contains_key(header::TRANSFER_ENCODING)
         }
-        // RFC 9113 section 8.1.1: the length is optional. Whether there is a body at all is said in a
-        // frame, so for methods that hardly ever have one, none is assumed.
+        // RFC 9113 section 8.1.1: the length is optional. The head does not say whether there is a body,
+        // so methods that rarely have one are assumed to have none.
         _ => {
             !headers.contains_key(header::CONTENT_LENGTH)
                 && ![

@@ -17,16 +17,19 @@ use crate::{
     verifier::Admitted,
 };
 
-/// The clock may be set, or the machine may have slept.
+/// Limits a sleep, since the clock may be set or the machine may be suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// The clock shows whole seconds, so the last one is divided.
+/// The clock has whole seconds, so it is read more often in the last second.
 const LAST_SECOND: Duration = Duration::from_millis(100);
 
-/// How long the token that a request was admitted with is good for: what a web socket, and whatever else
-/// takes over the connection, has to watch by itself.
+/// The remaining time of the token that a request was admitted with.
 ///
-/// With the `axum` feature it is an extractor. With a web socket of axum:
+/// Use it for a web socket, or for anything else that takes over the connection or runs in the background.
+/// The layer cannot end these. With the feature `axum` it is an extractor. With tonic, use
+/// `RequestExt::token_lifetime`.
+///
+/// The handler of a web socket waits for the next message and for the end of the token:
 ///
 /// ```
 /// use dpop_tower::lifetime::TokenLifetime;
@@ -34,7 +37,7 @@ const LAST_SECOND: Duration = Duration::from_millis(100);
 ///
 /// # #[allow(dead_code)]
 /// async fn talk(mut socket: impl Socket, lifetime: TokenLifetime) {
-///     // To be awaited again and again, so it is made once.
+///     // Created once, since it is awaited in every iteration.
 ///     let mut ended = std::pin::pin!(lifetime.ended());
 ///     loop {
 ///         tokio::select! {
@@ -47,17 +50,58 @@ const LAST_SECOND: Duration = Duration::from_millis(100);
 ///     }
 /// }
 /// ```
+///
+/// In any other service, read it from the extensions of the request:
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use dpop_tower::{
+///     DpopConfig, DpopLayer, PublicOrigin,
+///     clock::ManualClock,
+///     lifetime::TokenLifetime,
+///     test_util::{TestClient, TestIssuer},
+/// };
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// let clock = ManualClock::starting_now();
+/// let issuer = TestIssuer::new().clock(clock.clone());
+/// let client = TestClient::new().clock(clock.clone());
+/// let origin = PublicOrigin::new("https://api.example.com")?;
+/// let config = DpopConfig::builder(origin, issuer.tokens()).clock(clock.clone()).build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(DpopLayer::new(config).end_streams_at_expiry())
+///     .service(service_fn(move |request: Request<()>| {
+///         let (lifetime, clock) = (TokenLifetime::of(request.extensions()), clock.clone());
+///         async move {
+///             let lifetime = lifetime.expect("a DpopLayer is in front of the service");
+///             assert!(!lifetime.is_over());
+///             clock.advance(Duration::from_secs(60));
+///             lifetime.ended().await;
+///             Ok::<_, std::io::Error>(Response::new(()))
+///         }
+///     }));
+///
+/// let minute = Duration::from_secs(60);
+/// let token = issuer.token().bound_to(&client).expires_in(minute).mint();
+/// service.oneshot(client.get("https://api.example.com/events", &token)).await?;
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct TokenLifetime {
-    /// `None` if nothing is ended.
+    /// `None` if streams do not end.
     limit: Option<(Arc<Settings>, UnixTime)>,
 }
 
 impl TokenLifetime {
-    /// That of a request which a [`DpopLayer`](crate::DpopLayer) has passed on; `None` if there was no
-    /// layer.
+    /// Returns the lifetime of a request that a [`DpopLayer`](crate::DpopLayer) has admitted.
     ///
-    /// It never ends where the policy ends no streams.
+    /// Returns `None` if there is no layer. The lifetime never ends if the layer or its policy does not
+    /// end streams.
     pub fn of(extensions: &Extensions) -> Option<Self> {
         extensions
             .get::<Admitted>()
@@ -68,21 +112,23 @@ impl TokenLifetime {
         Self { limit }
     }
 
-    /// Until when; `None` if it never ends.
+    /// Returns the `exp` of the token, and `None` if the lifetime never ends.
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.limit.as_ref().map(|(_, expires_at)| *expires_at)
     }
 
-    /// Whether it has ended.
+    /// Returns whether the token has expired.
     pub fn is_over(&self) -> bool {
         self.remaining().is_some_and(|remaining| remaining <= 0)
     }
 
-    /// Completes when it has ended.
+    /// Returns a future that completes when the token has expired.
+    ///
+    /// It is at most 100 milliseconds late, or 30 seconds if somebody sets the clock.
     ///
     /// # Panics
     ///
-    /// When it is polled outside of a tokio runtime, or if that has no timer.
+    /// The future panics if it is polled outside a tokio runtime, or if the runtime has no timer.
     pub fn ended(&self) -> Ended {
         Ended {
             lifetime: self.clone(),
@@ -90,13 +136,13 @@ impl TokenLifetime {
         }
     }
 
-    /// In seconds.
+    /// Returns the remaining time in seconds.
     fn remaining(&self) -> Option<i64> {
         let (config, expires_at) = self.limit.as_ref()?;
         Some(expires_at.seconds_since(config.clock.now()))
     }
 
-    /// For how long nobody has to look; `None` if it has ended.
+    /// Returns how long to sleep before the clock is read again, and `None` if the token has expired.
     fn pause(remaining: i64) -> Option<Duration> {
         match u64::try_from(remaining) {
             Err(_) | Ok(0) => None,
@@ -115,11 +161,13 @@ impl fmt::Debug for TokenLifetime {
 }
 
 pin_project! {
-    /// The future of [`TokenLifetime::ended`]. After it has completed it does so again.
+    /// The future of [`TokenLifetime::ended`].
+    ///
+    /// It can be polled again after it has completed, and then completes at once.
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any time, and another be made.
+    /// The future can be dropped at any time. A new one continues where it stopped.
     pub struct Ended {
         lifetime: TokenLifetime,
         #[pin]

@@ -1,4 +1,4 @@
-//! Request bodies that can be made of any body, so that they can be ended and keep their type.
+//! Request bodies that can hold any body, so that a wrapped one keeps its type.
 
 use std::{
     any::Any,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::error::BoxError;
 
-/// Puts a body that ends with the token in the place of this one; `None` if that takes another type.
+/// Replaces the body by one that ends with the token. Returns `None` if its type cannot hold such a body.
 pub(super) fn wrapped(body: &mut dyn Any, lifetime: &TokenLifetime) -> Option<Upload> {
     #[cfg(feature = "axum")]
     if let Some(body) = body.downcast_mut() {
@@ -77,12 +77,12 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        // A lower bound of a stream that may be cut off is none.
+        // A stream that may be cut off has no lower bound.
         SizeHint::default()
     }
 }
 
-/// axum's extractors look for the cause, such as a length limit, no deeper than they wrap it themselves.
+/// Removes a layer of wrapping, since axum's extractors look for a length limit at a fixed depth.
 fn unwrapped(error: BoxError) -> BoxError {
     #[cfg(feature = "axum")]
     let error = match error.downcast::<axum::Error>() {

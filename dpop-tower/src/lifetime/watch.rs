@@ -20,7 +20,18 @@ use crate::{
     token::TokenErrorKind,
 };
 
-/// Why a body ended before its time: the access token has expired.
+/// The error of a body that was ended because the access token has expired.
+///
+/// A handler finds it among the sources of the error of a request's body:
+///
+/// ```
+/// use dpop_tower::lifetime::TokenExpired;
+/// use std::error::Error;
+///
+/// fn is_expiry(error: &(dyn Error + 'static)) -> bool {
+///     error.is::<TokenExpired>() || error.source().is_some_and(is_expiry)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenExpired;
@@ -36,7 +47,7 @@ impl Error for TokenExpired {}
 /// Ends a body when the token expires.
 pub(crate) struct Watch {
     lifetime: TokenLifetime,
-    /// Made when the body has to be waited for: most never have.
+    /// Created when the body is pending for the first time, which most bodies never are.
     ended: Option<Pin<Box<Ended>>>,
     ending: Ending,
     progress: Progress,
@@ -44,29 +55,27 @@ pub(crate) struct Watch {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// The body was not polled yet, and not asked for its length.
+    /// The body has not been polled, and its length is not known yet.
     Unread,
-    /// The length was announced: the body is one answer, and not cut.
+    /// The length is known, so the body is not a stream and is not ended.
     Exempt,
-    /// A stream that has given nothing. An answer that took longer than its token is given all the
-    /// same, if it comes in one piece.
+    /// The stream has sent nothing. Its first chunk is sent even if the token has expired.
     Nothing,
     Begun,
-    /// It has been ended.
+    /// The stream has been ended.
     Over,
 }
 
-/// How a body ends.
+/// The way in which a body is ended.
 pub(super) enum Ending {
-    /// A request: with an error, and the response learns of it.
+    /// A request ends with an error, and the flag is set for the response.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     Request(Arc<AtomicBool>),
-    /// A response of gRPC: with trailers, also in place of what the service made of a request that
-    /// was cut.
+    /// A gRPC response ends with trailers. They also replace those of a service whose request was ended.
     Grpc(Option<Arc<AtomicBool>>),
-    /// Events, of which there need be no last one: as if there were no more.
+    /// Events end as if there were no more of them.
     Events,
-    /// With an error: it must not look complete.
+    /// Any other body ends with an error, so that it does not look complete.
     Other,
 }
 
@@ -80,7 +89,7 @@ impl Watch {
         }
     }
 
-    /// Polls `body`, which has to be the same each time, and ends it when it is time to.
+    /// Polls `body`, which has to be the same each time, and ends it when the token has expired.
     pub(crate) fn poll_frame<B>(
         &mut self,
         body: Pin<&mut B>,
@@ -106,7 +115,7 @@ impl Watch {
                 self.progress == Progress::Begun && self.lifetime.is_over()
             }
             Poll::Ready(Some(Ok(_trailers))) => self.ending.request_was_cut(),
-            // The end is near.
+            // The body ends by itself.
             Poll::Ready(_) => false,
         };
         if !is_over {
@@ -126,12 +135,12 @@ impl Watch {
         self.ended.get_or_insert_with(ended).as_mut().poll(cx)
     }
 
-    /// Whether the body has been ended.
+    /// Returns whether the body has been ended.
     pub(crate) fn is_over(&self) -> bool {
         self.progress == Progress::Over
     }
 
-    /// Whether what `body` says of its length cannot be relied on: a stream may be cut off.
+    /// Returns whether the size hint of `body` is unreliable, because the body may be ended.
     pub(crate) fn may_cut<B: Body>(&self, body: &B) -> bool {
         match self.progress {
             Progress::Unread => is_stream(body),
@@ -146,7 +155,7 @@ pub(super) fn is_stream<B: Body>(body: &B) -> bool {
 }
 
 impl Ending {
-    /// That of a response.
+    /// Returns the ending of a response with these headers.
     pub(super) fn of(headers: &HeaderMap, request_was_cut: Option<&Arc<AtomicBool>>) -> Self {
         if is_media_type(headers, "application/grpc") {
             Self::Grpc(request_was_cut.cloned())
@@ -157,7 +166,7 @@ impl Ending {
         }
     }
 
-    /// Where it matters.
+    /// Returns whether the request of a gRPC response was ended.
     pub(super) fn request_was_cut(&self) -> bool {
         match self {
             Self::Grpc(Some(was_cut)) => was_cut.load(Ordering::Acquire),

@@ -15,12 +15,41 @@ use crate::error::BoxError;
 use crate::lifetime::Watch;
 
 pin_project! {
-    /// The body of a response that has come through a [`Dpop`](crate::Dpop) service or a
-    /// [`RequireScopeLayer`](crate::RequireScopeLayer) layer: that of the inner service, or that of a rejection.
+    /// The body of the responses of a [`Dpop`](crate::Dpop) or [`RequireScope`](crate::RequireScope)
+    /// service.
     ///
-    /// It is a [`Body`] if the inner one is, and if that one's data can be made of [`Bytes`], as that of
-    /// axum, hyper, tonic and tower-http is [`Bytes`]. Errors are those of the inner body, boxed. With
-    /// [`end_streams_at_expiry`](crate::DpopLayer#method.end_streams_at_expiry) there may also be
+    /// It is the body of the inner service or of a rejection. It implements [`Body`] if the inner body
+    /// does, and if the data of that body can be made of [`Bytes`]. The bodies of axum, hyper, tonic and
+    /// tower-http satisfy this.
+    ///
+    /// axum and tonic accept any body. If something else needs the type of the inner body, convert it:
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "axum", feature = "test-util"))] {
+    /// use axum::body::Body;
+    /// use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, ResponseBody};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, service_fn};
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let service = ServiceBuilder::new()
+    ///     .map_response(|response: Response<ResponseBody<Body>>| response.map(Body::new))
+    ///     .layer(DpopLayer::new(config))
+    ///     .service(service_fn(async |_: Request<Body>| {
+    ///         Ok::<_, std::io::Error>(Response::new(Body::from("hello")))
+    ///     }));
+    /// # fn takes(_: impl tower::Service<Request<Body>, Response = Response<Body>>) {}
+    /// # takes(service);
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Errors of the inner body are boxed. With
+    /// [`end_streams_at_expiry`](crate::DpopLayer#method.end_streams_at_expiry), the error can also be
     /// `TokenExpired`.
     pub struct ResponseBody<B> {
         #[pin]
@@ -36,7 +65,7 @@ pin_project! {
             #[pin]
             body: B,
         },
-        // What is left of it.
+        // The part that has not been read yet.
         Rejection {
             bytes: Bytes,
         },
@@ -44,7 +73,7 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    /// That of the inner service.
+    /// Returns the body of the inner service.
     pub(super) const fn inner(body: B) -> Self {
         Self {
             source: Source::Inner { body },
@@ -52,7 +81,7 @@ impl<B> ResponseBody<B> {
         }
     }
 
-    /// The same, but it ends when the token expires.
+    /// Returns the body of the inner service, which ends when the token expires.
     pub(super) const fn watched(body: B, watch: Watch) -> Self {
         Self {
             source: Source::Inner { body },
@@ -103,7 +132,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match (&self.source, &self.watch) {
-            // A lower bound of a stream that may be cut off is none.
+            // A stream that may be cut off has no lower bound.
             (Source::Inner { body }, Some(watch)) if watch.may_cut(body) => SizeHint::default(),
             (Source::Inner { body }, _) => body.size_hint(),
             (Source::Rejection { bytes }, _) => {

@@ -26,8 +26,12 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped while the request is verified, the inner service is never called. The proof
-    /// may count as used by then, and the client has to make another.
+    /// If the future is dropped while the request is verified, the inner service is never called. The
+    /// proof may count as used by then, and the client has to make a new one.
+    ///
+    /// # Panics
+    ///
+    /// Like most futures, it panics if it is polled again after it has completed.
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -42,8 +46,8 @@ pin_project! {
     enum State<S, B, F> {
         Verifying {
             verification: Verification,
-            // The service that was polled ready, and the request to call it with, unless it is rejected
-            // already: taken when the verdict is there.
+            // The service that was polled ready, and its request. `None` once the request is rejected or
+            // passed on.
             held: Option<(S, Request<B>)>,
         },
         Inner {
@@ -58,7 +62,7 @@ pin_project! {
     }
 }
 
-/// A request whose streams end when the token expires, and how it is rejected if it comes to that.
+/// A request whose streams end when the token expires, and the rule that rejects it then.
 struct Expiring {
     expiry: Expiry,
     rule: Arc<Rule>,
@@ -83,11 +87,11 @@ impl Expiring {
         self.rule.respond(self.rule.reject(cause, self.shape))
     }
 
-    /// The response with a body that ends with the token.
+    /// Makes the body of a response end when the token expires.
     fn watch<B>(&self, response: Response<B>) -> Response<ResponseBody<B>> {
         match self.expiry.watch(response.headers()) {
             Some(watch) => response.map(|body| ResponseBody::watched(body, watch)),
-            // What the service made of half a request is not what the client wants to know.
+            // The service has seen only a part of the request, so its response means nothing.
             None => self.reject().map(ResponseBody::rejection),
         }
     }
@@ -98,14 +102,14 @@ where
     S: Service<Request<B>>,
 {
     pub(super) fn new(inner: S, request: Request<B>, verification: Verification) -> Self {
-        // Gives back what `poll_ready` reserved, whenever the future is polled.
+        // Dropping the service releases what `poll_ready` reserved, even if the future is polled late.
         let held = (!verification.is_rejected()).then_some((inner, request));
         Self {
             state: State::Verifying { verification, held },
         }
     }
 
-    /// Of a request that passes as it is.
+    /// Returns the future of a request that passes unchanged.
     pub(super) fn passed(mut inner: S, request: Request<B>) -> Self {
         Self {
             state: State::Inner {
@@ -116,7 +120,7 @@ where
         }
     }
 
-    /// Of a request that the inner service does not get.
+    /// Returns the future of a request that the inner service does not get.
     pub(super) const fn answered(response: Response<Bytes>) -> Self {
         Self {
             state: State::Answered {
@@ -165,7 +169,7 @@ where
                             State::inner(taken(held.take()), admitted, verification)
                         }
                         Verdict::Rejected(rejection) => {
-                            // Before the response, and with it perhaps an idle connection, outlives it.
+                            // The response may live much longer than what `poll_ready` reserved.
                             drop(held.take());
                             let response = verification.rule().respond(rejection);
                             return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
@@ -189,7 +193,7 @@ where
                     (Poll::Pending, Some(expiring)) => {
                         ready!(expiring.expiry.poll_request(cx));
                         let response = Some(expiring.reject());
-                        // Drops the inner future, which has the body that goes on.
+                        // Drops the inner future, and with it the body of the request.
                         State::Answered { response }
                     }
                 },

@@ -12,8 +12,37 @@ use crate::{
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
 ///
-/// See the [crate's documentation](crate) for what is checked and what clients are told. Layers made
-/// of one configuration share its replay store and caches, so make one and clone it:
+/// See the [crate's documentation](crate) for the checks, and [`rejection`](crate::rejection) for the
+/// responses to rejected requests. The layer works with any tower service of `http` requests:
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dpop_tower::{BoundToken, DpopConfig, DpopLayer, PublicOrigin};
+/// # use dpop_tower::test_util::{TestClient, TestIssuer};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+/// async fn orders(request: Request<()>) -> Result<Response<String>, std::io::Error> {
+///     let token = request.extensions().get::<BoundToken>();
+///     let subject = token.and_then(|token| token.claims().subject());
+///     Ok(Response::new(format!("orders of {}", subject.unwrap_or("a service"))))
+/// }
+///
+/// let service = ServiceBuilder::new().layer(DpopLayer::new(config)).service(service_fn(orders));
+///
+/// # let token = issuer.token().bound_to(&client).mint();
+/// # let request = client.get("https://api.example.com/orders", &token);
+/// assert_eq!(service.clone().oneshot(request).await?.status(), 200);
+/// assert_eq!(service.oneshot(Request::new(())).await?.status(), 401);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
+///
+/// Layers of one configuration share its replay store and caches. Build one configuration and clone it:
 ///
 /// ```
 /// # #[cfg(feature = "test-util")] {
@@ -32,17 +61,49 @@ use crate::{
 ///
 /// # Layers around layers
 ///
-/// Two layers of one configuration, one directly inside the other, verify a request once. Layers of
-/// different configurations verify it independently, and handlers see the token of the innermost. Such two
-/// need a replay store each and one source of nonces, and no layer of one may stand between two of the
-/// other: otherwise the inner layer takes every proof for a replay, and the log says so at `warn`.
+/// Two nested layers of one configuration verify a request once. The inner layer only checks its own
+/// policy, so it can be stricter than the outer layer:
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin};
+/// # use dpop_tower::test_util::{TestClient, TestIssuer};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+/// let write = Policy::strict().require_scope("orders:write").build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(DpopLayer::new(config.clone()))
+///     .layer(DpopLayer::new(config).with_policy(write))
+///     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+///
+/// for (scope, status) in [("orders:read", 403), ("orders:read orders:write", 200)] {
+///     let token = issuer.token().bound_to(&client).scope(scope).mint();
+///     let request = client.get("https://api.example.com/orders", &token);
+///     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+/// }
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
+///
+/// Layers of different configurations verify a request independently. The handler gets the token of the
+/// innermost layer. Such configurations need separate replay stores and a common source of nonces. Do not
+/// put a layer of one configuration between two layers of the other: the inner layer would reject every
+/// proof as a replay, and log it at `warn`.
 #[derive(Clone)]
 pub struct DpopLayer {
     rules: Rules,
 }
 
 impl DpopLayer {
-    /// Enforces `config`, with its policy, and answers rejected requests with an empty body.
+    /// Returns a layer with this configuration and its policy.
+    ///
+    /// Rejected requests get an empty body; see
+    /// [`with_rejection_response`](Self::with_rejection_response).
     pub fn new(config: impl Into<DpopConfig>) -> Self {
         let DpopConfig(config) = config.into();
         count::describe();
@@ -55,10 +116,27 @@ impl DpopLayer {
     /// [`PolicyTable`](crate::PolicyTable), which selects policies by request path and method.
     ///
     /// Patterns match the original path, so inside axum's `nest` they include the prefix. A second call
-    /// replaces the policy of the first.
+    /// replaces the policy of the first. Defaults to the policy of the configuration.
     ///
-    /// Of two layers around one handler that share a configuration, the outer one verifies and the
-    /// inner one can only be stricter; see [above](Self#layers-around-layers).
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PolicyTable, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let table = PolicyTable::builder()
+    ///     .route("/health", Policy::off())
+    ///     .route("/orders/{id}", Policy::strict().require_scope("orders"))
+    ///     .otherwise(Policy::deny())
+    ///     .build()?;
+    /// let layer = DpopLayer::new(config).with_policy(table);
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    ///
+    /// If two nested layers share a configuration, the outer layer verifies the request, and the inner
+    /// layer can only be stricter; see [above](Self#layers-around-layers).
     #[doc(alias = "with_policies")]
     #[must_use]
     pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
@@ -66,8 +144,23 @@ impl DpopLayer {
         self
     }
 
-    /// Sets what a rejected request is answered with, by this layer and by extractors inside; see
-    /// [`RejectionResponse`].
+    /// Sets the response to requests that this layer or an extractor rejects; see [`RejectionResponse`].
+    ///
+    /// The status and the headers of a rejection stay as they are. Defaults to an empty body.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, rejection::Rejection};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use http::Response;
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let layer = DpopLayer::new(config)
+    ///     .with_rejection_response(|rejection: &Rejection| Response::new(rejection.description()));
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
         let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
@@ -77,7 +170,25 @@ impl DpopLayer {
 
     /// Ends streams when their token expires; see [`lifetime`](crate::lifetime) for what ends, and how.
     ///
-    /// It needs a tokio runtime with its timer enabled.
+    /// Without it, a stream stays open for as long as the client keeps the connection. It needs a tokio
+    /// runtime with its timer enabled.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PolicyTable, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// // Streams of all routes but one end with their token.
+    /// let table = PolicyTable::builder()
+    ///     .route("/ticker", Policy::strict().danger_let_streams_outlive_tokens())
+    ///     .otherwise(Policy::strict())
+    ///     .build()?;
+    /// let layer = DpopLayer::new(config).with_policy(table).end_streams_at_expiry();
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     #[must_use]

@@ -1,4 +1,6 @@
-//! The tower middleware: [`DpopLayer`] and the service it makes.
+//! The tower middleware: [`DpopLayer`] and [`RequireScopeLayer`], their services, futures and bodies.
+//!
+//! A [`DpopLayer`] verifies a request. A [`RequireScopeLayer`] checks the token that it has verified.
 
 mod body;
 mod future;

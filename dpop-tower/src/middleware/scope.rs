@@ -17,16 +17,18 @@ use crate::{
     verifier::{Admitted, Report, RequestShape},
 };
 
-/// Lets those requests through whose token has a scope. It goes inside a
-/// [`DpopLayer`](crate::DpopLayer), which has verified the token, and takes its configuration from there:
-/// for single routes, as axum's `route_layer`.
+/// Admits only requests whose token has a scope.
+///
+/// Put it inside a [`DpopLayer`](crate::DpopLayer), which verifies the token. It needs no configuration of
+/// its own. Use it for single routes, for example with axum's `route_layer`:
 ///
 /// ```
 /// # #[cfg(all(feature = "axum", feature = "test-util"))] {
 /// use axum::{Router, routing::{get, post}};
 /// use dpop_tower::{DpopLayer, RequireScopeLayer};
 /// # use dpop_tower::{DpopConfig, PublicOrigin, test_util::TestIssuer};
-/// # let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens()).build()?;
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
 ///
 /// let orders = post(|| async {}).route_layer(RequireScopeLayer::new("orders:write")?);
 /// let app: Router = Router::new()
@@ -36,36 +38,82 @@ use crate::{
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 ///
-/// Otherwise the answer is 403 with `insufficient_scope` and the scope in the challenge (RFC 6750 section
-/// 3.1). A request that the layer has let pass without looking at it, which
-/// [`Policy::off`] does, is rejected with 401. Where that layer, and every other outer one, at most
-/// [reports](Policy::report_only), so does this one. Without a layer the answer is 500.
+/// Requests get one of these responses:
 ///
-/// The same can be said with [`Policy::require_scope`], which spares a request without the scope the entry in the
-/// replay store.
+/// | request | status |
+/// |---|---|
+/// | The token has the scope. | the status of the inner service |
+/// | The token lacks the scope. | 403, `insufficient_scope` and the scope (RFC 6750 section 3.1) |
+/// | The outer layer has a policy that is [off](Policy::off). | 401 |
+/// | All outer layers only [report](Policy::report_only). | the status of the inner service, and a report |
+/// | There is no `DpopLayer` outside. | 500, and an error in the log |
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, RequireScopeLayer};
+/// # use dpop_tower::test_util::{TestClient, TestIssuer};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(DpopLayer::new(config))
+///     .layer(RequireScopeLayer::new("orders:write")?)
+///     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+///
+/// let token = issuer.token().bound_to(&client).scope("orders:read").mint();
+/// let response = service.oneshot(client.get("https://api.example.com/orders", &token)).await?;
+/// assert_eq!(response.status(), 403);
+/// let challenge = response.headers()["www-authenticate"].to_str()?;
+/// assert!(challenge.contains(r#"scope="orders:write""#));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
+///
+/// [`Policy::require_scope`] has the same effect. It rejects a request before the replay store is asked.
 #[derive(Clone)]
 pub struct RequireScopeLayer {
-    /// Strict, and with nothing but the scopes.
+    /// A strict policy with nothing but the scopes.
     policy: Policy,
-    /// In place of that of the layer outside.
+    /// Replaces the responder of the outer layer.
     responder: Option<Arc<dyn RejectionResponse>>,
 }
 
 impl RequireScopeLayer {
-    /// The token needs this scope.
+    /// Returns a layer that requires this scope.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if it is no scope (RFC 6749 section 3.3), such as one with a space in it.
+    /// Returns a [`ConfigError`] if the text is not a scope (RFC 6749 section 3.3), for example because it
+    /// has a space in it:
+    ///
+    /// ```
+    /// use dpop_tower::RequireScopeLayer;
+    ///
+    /// assert!(RequireScopeLayer::new("orders:read").is_ok());
+    /// assert!(RequireScopeLayer::new("orders:read orders:write").is_err());
+    /// ```
     pub fn new(scope: impl Into<String>) -> Result<Self, ConfigError> {
         Self::any([scope.into()])
     }
 
-    /// The token needs one of these scopes at least. Clients are told of the first.
+    /// Returns a layer that requires at least one of these scopes.
+    ///
+    /// The challenge names the first of them, so list the least powerful scope first.
+    ///
+    /// ```
+    /// use dpop_tower::RequireScopeLayer;
+    ///
+    /// let layer = RequireScopeLayer::any(["orders:read", "orders:write"])?;
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if there are none, or one is no scope.
+    /// Returns a [`ConfigError`] if the list is empty, or if one of its texts is not a scope.
     pub fn any<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self {
             policy: Policy::strict().require_any_scope(scopes).build()?,
@@ -73,29 +121,38 @@ impl RequireScopeLayer {
         })
     }
 
-    /// And this one too.
+    /// Adds a scope that is required as well.
+    ///
+    /// ```
+    /// use dpop_tower::RequireScopeLayer;
+    ///
+    /// // `admin`, and one of the other two.
+    /// let layer = RequireScopeLayer::any(["orders:read", "orders:write"])?.and("admin")?;
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As [`new`](RequireScopeLayer::new).
+    /// Returns the same errors as [`new`](RequireScopeLayer::new).
     pub fn and(mut self, scope: impl Into<String>) -> Result<Self, ConfigError> {
         self.policy = self.policy.require_scope(scope).build()?;
         Ok(self)
     }
 
-    /// Sets what a rejected request is answered with; see [`RejectionResponse`]. Without it, that is what
-    /// the [`DpopLayer`](crate::DpopLayer) would answer with.
+    /// Sets the response to rejected requests; see [`RejectionResponse`].
+    ///
+    /// Defaults to the response of the outer [`DpopLayer`](crate::DpopLayer).
     #[must_use]
     pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
         self.responder = Some(Arc::new(responder));
         self
     }
 
-    /// The answer, unless the request passes.
+    /// Returns the response to a rejected request, and `None` if the request passes.
     fn rejection<B>(&self, request: &mut Request<B>) -> Option<Response<Bytes>> {
         let Some(admitted) = request.extensions().get::<Admitted>() else {
             tracing::error!("no DpopLayer outside of a RequireScopeLayer");
-            // That the layer is missing is none of the client's business.
+            // A client need not know that the layer is missing.
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             return Some(response);
@@ -135,7 +192,9 @@ impl fmt::Debug for RequireScopeLayer {
     }
 }
 
-/// The service that a [`RequireScopeLayer`] makes. The body of its responses is a [`ResponseBody`].
+/// The service of a [`RequireScopeLayer`].
+///
+/// The body of its responses is a [`ResponseBody`].
 #[derive(Clone, Debug)]
 pub struct RequireScope<S> {
     inner: S,

@@ -14,10 +14,14 @@ use crate::{
     verifier::{Admitted, RequestHead, Rules, Verification},
 };
 
-/// The service that a [`DpopLayer`](super::DpopLayer) makes.
+/// The service of a [`DpopLayer`](super::DpopLayer).
 ///
-/// It takes the requests of the inner service, and its errors are those of that service. The body of its
-/// responses is a [`ResponseBody`], which is that of the inner service or of a rejection.
+/// Requests and errors have the types of the inner service. The body of its responses is a
+/// [`ResponseBody`]. It is ready when the inner service is. Each call clones the inner service, so that
+/// should be cheap to clone, as the services of axum and tonic are.
+///
+/// The values of `Authorization` and `DPoP` are marked as
+/// [sensitive](http::HeaderValue::set_sensitive), so inner layers that log headers do not log them.
 #[derive(Clone)]
 pub struct Dpop<S> {
     inner: S,
@@ -29,12 +33,12 @@ impl<S> Dpop<S> {
         Self { inner, rules }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns the inner service, without the checks of the layer.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -64,8 +68,9 @@ where
     }
 }
 
-/// The service that was polled ready is the one to call; a clone stays behind. It goes into the future, so
-/// that rejecting gives back whatever `poll_ready` reserved.
+/// Takes the service that was polled ready, and leaves a clone in its place.
+///
+/// The future owns it, so a rejection releases what `poll_ready` reserved.
 pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
     let clone = inner.clone();
     mem::replace(inner, clone)
@@ -80,7 +85,8 @@ fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_
     }
 }
 
-/// axum's `nest` takes its prefix off the URI, and leaves the whole in an extension.
+/// Returns the URI as the client sent it. axum's `nest` removes the prefix and keeps the original URI in an
+/// extension.
 fn original_uri<B>(request: &Request<B>) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = request.extensions().get::<axum::extract::OriginalUri>() {
@@ -89,7 +95,7 @@ fn original_uri<B>(request: &Request<B>) -> &Uri {
     request.uri()
 }
 
-/// Where the connection comes from, if the server says so.
+/// Returns the address that the connection comes from, if the server provides it.
 #[cfg_attr(
     not(feature = "tonic"),
     expect(clippy::needless_pass_by_ref_mut, reason = "tonic takes them")
@@ -116,7 +122,7 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
     }
     #[cfg(feature = "tonic")]
     {
-        // With TLS, and what that comes with, only tonic knows where to look.
+        // With TLS, only tonic knows which extension holds the address.
         let request = tonic::Request::from_parts(Default::default(), mem::take(extensions), ());
         let told = request.remote_addr();
         *extensions = request.into_parts().1;
@@ -127,7 +133,7 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
     None
 }
 
-/// Keeps inner services that log headers from logging these two.
+/// Prevents inner services that log headers from logging these two.
 fn mark_sensitive(headers: &mut HeaderMap) {
     for name in [header::AUTHORIZATION, DPOP] {
         if let header::Entry::Occupied(mut entry) = headers.entry(name) {

@@ -1,4 +1,4 @@
-//! Stands in for `lifetime` where that is not built in: nothing ends.
+//! Replaces `lifetime` if that feature is not enabled. No stream ends.
 
 use std::{
     pin::Pin,

@@ -1,7 +1,10 @@
 use self::sealed::Policies;
 use super::{Policy, PolicyTable};
 
-/// What a layer goes by: one [`Policy`] for every request, or a [`PolicyTable`].
+/// The policy of a layer or a verifier: one [`Policy`] for every request, or a [`PolicyTable`].
+///
+/// [`DpopLayer::with_policy`](crate::DpopLayer::with_policy) and
+/// [`Verifier::with_policy`](crate::Verifier::with_policy) take it. The trait is sealed.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the policy of a layer",
     label = "is neither a `Policy` nor a `PolicyTable`",

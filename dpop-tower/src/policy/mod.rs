@@ -4,6 +4,20 @@
 //! proof. A layer has one policy ([`DpopLayer::with_policy`](crate::DpopLayer::with_policy)) or a
 //! [`PolicyTable`], which selects policies by path and method.
 //!
+//! # Modes
+//!
+//! | mode | no token | unbound token as `Bearer` | bound token as `Bearer` | bound token with a proof |
+//! |---|---|---|---|---|
+//! | [`Policy::strict`] | 401 | 401 | 401 | admitted |
+//! | [`Policy::optional`] | 401 | admitted | 401 | admitted |
+//! | [`Policy::report_only`] | admitted, reported | admitted, reported | admitted, reported | admitted |
+//! | [`Policy::off`] | admitted | admitted | admitted | admitted, not verified |
+//! | [`Policy::deny`] | 403 | 403 | 403 | 403 |
+//!
+//! # Requirements
+//!
+//! Requirements are added to a mode. A request has to satisfy all of them:
+//!
 //! ```
 //! use dpop_tower::Policy;
 //! use std::time::Duration;
@@ -151,6 +165,32 @@ impl Policy {
     ///
     /// A handler distinguishes the two cases by [`BoundToken`](crate::BoundToken) and
     /// [`BearerToken`](crate::token::BearerToken).
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier};
+    /// # use dpop_tower::test_util::{TestClient, TestIssuer};
+    /// use http::Request;
+    ///
+    /// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let verifier = Verifier::new(config).with_policy(Policy::optional());
+    /// let unbound = issuer.token().mint();
+    /// let bound = issuer.token().bound_to(&client).mint();
+    ///
+    /// for (token, passes) in [(unbound, true), (bound, false)] {
+    ///     let authorization = format!("Bearer {token}");
+    ///     let request = Request::get("/orders").header("authorization", authorization).body(())?;
+    ///     let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    ///     let verdict = verifier.verify_request(head).await;
+    ///     assert_eq!(matches!(verdict, Verdict::Admitted(_)), passes);
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     pub fn optional() -> Self {
         Self::of(Mode::Optional)
     }
@@ -169,6 +209,35 @@ impl Policy {
     /// **This mode protects nothing.** If another layer checks bearer tokens today, keep it. A
     /// [`BoundToken`](crate::BoundToken) in a handler is verified as in any other mode, but its absence
     /// says nothing about the request.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, Report};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// async fn orders(request: Request<()>) -> Result<Response<()>, http::Error> {
+    ///     let report = request.extensions().get::<Report>().and_then(Report::rejection);
+    ///     let report = report.map_or("ready for strict", |rejection| rejection.reason());
+    ///     Response::builder().header("x-report", report).body(())
+    /// }
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let layer = DpopLayer::new(config).with_policy(Policy::report_only());
+    /// let service = ServiceBuilder::new().layer(layer).service(service_fn(orders));
+    ///
+    /// let response = service.oneshot(Request::new(())).await?;
+    /// assert_eq!(response.status(), 200);
+    /// assert_eq!(response.headers()["x-report"], "credentials_missing");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     #[doc(alias = "dry_run")]
     pub fn report_only() -> Self {
         Self::of(Mode::ReportOnly)
@@ -179,13 +248,42 @@ impl Policy {
     /// # Security
     ///
     /// **This mode protects nothing.** An outer or an inner layer still enforces its own policy.
+    ///
+    /// # Examples
+    ///
+    /// A health check stays open, and everything else is strict:
+    ///
+    /// ```
+    /// use dpop_tower::{Policy, PolicyTable};
+    ///
+    /// let table = PolicyTable::builder()
+    ///     .route("/health", Policy::off())
+    ///     .otherwise(Policy::strict())
+    ///     .build()?;
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn off() -> Self {
         Self::of(Mode::Off)
     }
 
     /// Rejects every request with 403, whatever its token.
     ///
-    /// Use it for what a [`PolicyTable`] does not list; see [`PolicyTableBuilder::otherwise`].
+    /// Use it for what a [`PolicyTable`] does not list; see [`PolicyTableBuilder::otherwise`]. The response
+    /// has no challenge, because no token would be accepted.
+    ///
+    /// ```
+    /// use dpop_tower::{Mode, Policy, PolicyTable};
+    /// use http::Method;
+    ///
+    /// let table = PolicyTable::builder()
+    ///     .route("/orders", Policy::strict())
+    ///     .otherwise(Policy::deny())
+    ///     .build()?;
+    /// let mode = |path| Some(table.policy_for(&Method::GET, path).ok()??.mode());
+    /// assert_eq!(mode("/orders"), Some(Mode::Strict));
+    /// assert_eq!(mode("/order"), Some(Mode::Deny));
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn deny() -> Self {
         Self::of(Mode::Deny)
     }
@@ -198,7 +296,7 @@ impl Policy {
         }
     }
 
-    /// The same requirements in another mode.
+    /// Returns the same requirements in another mode.
     pub(crate) fn in_mode(&self, mode: Mode) -> Self {
         Self {
             mode,
@@ -232,6 +330,15 @@ impl<S> Policy<S> {
     ///
     /// Other requests are rejected with 403 and `insufficient_scope` (RFC 6750 section 3.1). A scope has
     /// no space in it (RFC 6749 section 3.3).
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let both = Policy::strict().require_scope("orders").require_scope("payments").build()?;
+    /// assert_eq!(both.to_string(), "strict, scope orders, scope payments");
+    /// assert!(Policy::strict().require_scope("orders payments").build().is_err());
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     #[doc(alias = "scope")]
     #[doc(alias = "scopes")]
     pub fn require_scope(self, scope: impl Into<String>) -> Policy<Draft> {
@@ -240,7 +347,16 @@ impl<S> Policy<S> {
 
     /// Requires that the token has at least one of these scopes.
     ///
-    /// The challenge names the first of them, so that clients know which one to request.
+    /// The challenge names the first of them, so that clients know which one to request. With an empty
+    /// list, [`build`](Self::build) returns an error.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let read = Policy::strict().require_any_scope(["orders:read", "orders:write"]).build()?;
+    /// assert_eq!(read.to_string(), "strict, any scope of orders:read orders:write");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn require_any_scope<T: Into<String>>(
         self,
         scopes: impl IntoIterator<Item = T>,
@@ -251,13 +367,52 @@ impl<S> Policy<S> {
 
     /// Requires that the proof has a nonce, even if the configuration does not
     /// [require nonces](crate::DpopConfigBuilder::require_nonces) everywhere (RFC 9449 section 9).
+    ///
+    /// A request without a current nonce is rejected with 401, `use_dpop_nonce` and a `DPoP-Nonce` header.
+    /// The client repeats it with this nonce:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier};
+    /// # use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let verifier = Verifier::new(config);
+    /// let policy = Policy::strict().require_nonce().build()?;
+    ///
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let request = client.get("https://api.example.com/orders", &token);
+    /// let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    /// let Verdict::Rejected(rejection) = verifier.verify(head, &policy).await else {
+    ///     panic!("a proof without a nonce was admitted");
+    /// };
+    /// assert_eq!(rejection.reason(), "proof_nonce_missing");
+    /// assert!(rejection.headers().contains_key("dpop-nonce"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     pub fn require_nonce(self) -> Policy<Draft> {
         self.with(|requirements| requirements.nonce = true)
     }
 
     /// Limits the age of the proof, in whole seconds.
     ///
-    /// It can only shorten the age that the [configuration](crate::DpopConfigBuilder::max_age) allows.
+    /// It can only shorten the age that the [configuration](crate::DpopConfigBuilder::max_age) allows. If
+    /// it is called twice, the shorter age applies. The [leeway](crate::DpopConfigBuilder::leeway) of the
+    /// configuration is added to it.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let fresh = Policy::strict().max_proof_age(Duration::from_secs(5)).build()?;
+    /// assert!(Policy::strict().max_proof_age(Duration::from_millis(500)).build().is_err());
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn max_proof_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
             requirements.max_age =
@@ -268,7 +423,15 @@ impl<S> Policy<S> {
     /// Requires that the proof is signed with one of these algorithms.
     ///
     /// It can only remove some of those that the [configuration](crate::DpopConfigBuilder::algorithms)
-    /// allows.
+    /// allows. The challenge lists the algorithms that remain.
+    ///
+    /// ```
+    /// use dpop_tower::{Policy, crypto::Algorithm};
+    ///
+    /// let policy = Policy::strict().proof_algorithms([Algorithm::Es256]).build()?;
+    /// assert_eq!(policy.to_string(), "strict, algorithms ES256");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn proof_algorithms(
         self,
         algorithms: impl IntoIterator<Item = Algorithm>,
@@ -283,6 +446,37 @@ impl<S> Policy<S> {
     /// Requires that the token's `acr` is one of these values, in order of preference.
     ///
     /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3).
+    /// The challenge lists the values, so that the client can send the user to the issuer again:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier};
+    /// # use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let verifier = Verifier::new(config);
+    /// let pay = Policy::strict().require_acr(["urn:example:mfa"]).build()?;
+    ///
+    /// for (acr, passes) in [("urn:example:password", false), ("urn:example:mfa", true)] {
+    ///     let token = issuer.token().acr(acr).bound_to(&client).mint();
+    ///     let request = client.get("https://api.example.com/pay", &token);
+    ///     let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    ///     match verifier.verify(head, &pay).await {
+    ///         Verdict::Admitted(_) => assert!(passes),
+    ///         Verdict::Rejected(rejection) => {
+    ///             assert!(!passes);
+    ///             let challenge = rejection.headers()["www-authenticate"].clone();
+    ///             assert!(challenge.to_str()?.contains(r#"acr_values="urn:example:mfa""#));
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     #[doc(alias = "step_up")]
     pub fn require_acr<T: Into<String>>(
         self,
@@ -298,7 +492,17 @@ impl<S> Policy<S> {
     /// Requires that the user was authenticated at most this long ago, in whole seconds, according to
     /// the token's `auth_time`.
     ///
-    /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3).
+    /// Other requests are rejected with 401 and `insufficient_user_authentication` (RFC 9470 section 3). A
+    /// token without `auth_time` is rejected, too.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::strict().max_auth_age(Duration::from_secs(300)).build()?;
+    /// assert_eq!(policy.to_string(), "strict, authenticated within 300s");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn max_auth_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
             let shortest = requirements
@@ -340,7 +544,7 @@ impl<S> Policy<S> {
     /// # Security
     ///
     /// A client that was admitted once is served for as long as it keeps the connection, even if its
-    /// access has been revoked since.
+    /// access has been revoked since. Use it only for streams whose content is public.
     #[cfg(feature = "lifetime")]
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     pub fn danger_let_streams_outlive_tokens(self) -> Self {
@@ -349,8 +553,30 @@ impl<S> Policy<S> {
 
     /// Sends a nonce with every response, so that clients can get one before they need it.
     ///
-    /// This is not a requirement, so it can be combined with any mode, such as
-    /// `Policy::off().offer_nonce()`.
+    /// This is not a requirement, so it can be combined with any mode. An open route saves clients their
+    /// first challenge:
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(DpopLayer::new(config).with_policy(Policy::off().offer_nonce().build()?))
+    ///     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+    ///
+    /// let response = service.oneshot(Request::new(())).await?;
+    /// assert_eq!(response.status(), 200);
+    /// assert!(response.headers().contains_key("dpop-nonce"));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
     pub fn offer_nonce(self) -> Self {
         self.with(|requirements| requirements.offers_nonce = true)
     }

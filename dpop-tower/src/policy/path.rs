@@ -22,6 +22,18 @@ const MOST_BYTES: usize = 256 * 1024;
 /// - overlong UTF-8
 ///
 /// A path with too many readings is rejected as well.
+///
+/// ```
+/// use dpop_tower::{Policy, PolicyTable, policy::MalformedPath};
+/// use http::Method;
+///
+/// let table = PolicyTable::builder().route("/files/{*path}", Policy::strict()).build()?;
+/// for path in ["/files/../admin", "/files/%2e%2e/admin", "/files/a%5Cb", "/files/%zz"] {
+///     assert!(matches!(table.policy_for(&Method::GET, path), Err(MalformedPath)), "{path}");
+/// }
+/// assert!(table.policy_for(&Method::GET, "/files/a..b").is_ok());
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MalformedPath;

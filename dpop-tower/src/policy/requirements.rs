@@ -24,7 +24,7 @@ pub(crate) struct Requirements {
     pub(super) claims: Vec<Claim>,
     /// The only field that weakens a policy.
     pub(super) streams_outlive_tokens: bool,
-    /// Not a requirement.
+    /// A setting, not a requirement.
     pub(super) offers_nonce: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Claim {
     predicate: Arc<dyn Fn(&Value) -> bool + Send + Sync>,
 }
 
-/// What policies of inner layers need to know about a verified proof.
+/// The properties of a verified proof that policies of inner layers check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProofFacts {
     pub(crate) algorithm: Algorithm,

@@ -9,7 +9,7 @@ use crate::{
     token::{TokenError, TokenErrorKind},
 };
 
-/// Why a request is rejected, in full detail.
+/// The reason why a request is rejected, with all details.
 #[derive(Debug)]
 pub(crate) enum Cause {
     Request(RequestErrorKind),
@@ -20,7 +20,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// A stable code in snake case, for logs and metrics.
+    /// Returns a stable code in snake case, for logs and metrics.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Request(kind) => kind.as_str(),
@@ -31,7 +31,7 @@ impl Cause {
         }
     }
 
-    /// What the client learns of it.
+    /// Returns what the client learns.
     pub(super) fn kind(&self) -> RejectionKind {
         match self {
             Self::Request(kind) => (*kind).into(),
@@ -42,7 +42,7 @@ impl Cause {
         }
     }
 
-    /// The same in words.
+    /// Returns the text for the client.
     pub(super) const fn description(&self) -> &'static str {
         match self {
             Self::Request(kind) => kind.description(),

@@ -5,15 +5,14 @@ use http::HeaderValue;
 use super::RejectionKind;
 use crate::{crypto::Algorithm, policy::Policy};
 
-/// What a rejected client is asked for: the parameters of `WWW-Authenticate` that do not depend on
-/// the error.
+/// The parameters of `WWW-Authenticate` that do not depend on the error.
 #[derive(Clone)]
 pub(crate) struct Challenge {
     terms: Arc<Terms>,
     bearer: Bearer,
 }
 
-/// What a policy asks for, as challenges say it.
+/// The requirements of a policy, as parameters of a challenge.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
     /// RFC 9449 section 7.1; `None` if no algorithm is left.
@@ -26,7 +25,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Of a policy, where the configuration allows these algorithms.
+    /// Returns the parameters of a policy, with the algorithms that the configuration also allows.
     pub(crate) fn of<S>(policy: &Policy<S>, algorithms: &[Algorithm]) -> Self {
         let requirements = policy.requirements();
         let allowed = requirements.allowed_algorithms(algorithms);
@@ -41,7 +40,7 @@ impl Terms {
         }
     }
 
-    /// The parameters that go with a rejection of this kind, but for `algs`.
+    /// Returns the parameters for a rejection of this kind, except `algs`.
     fn parameters(&self, kind: RejectionKind) -> impl Iterator<Item = (&'static str, &str)> {
         let step_up = kind == RejectionKind::InsufficientUserAuthentication;
         let scope = matches!(
@@ -58,15 +57,16 @@ impl Terms {
     }
 }
 
-/// Whether the route takes bearer tokens too, and which challenge then brings the error: that of the
-/// scheme which the client used (RFC 9449 section 7.2).
+/// The bearer challenge of a route.
+///
+/// The error is in the challenge of the scheme that the client used (RFC 9449 section 7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearer {
     NotAccepted,
     Accepted,
-    /// Accepted, and the client sent one.
+    /// Bearer tokens are accepted, and the client sent one.
     Presented,
-    /// Accepted, and the client used more than one scheme, or one of them twice.
+    /// Bearer tokens are accepted, and the client sent several `Authorization` headers.
     Ambiguous,
 }
 
@@ -75,14 +75,15 @@ impl Challenge {
         Self { terms, bearer }
     }
 
-    /// The same for a handler that no bearer token will do for.
+    /// Returns the challenge of a handler that needs a bound token.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn without_bearer(&self) -> Self {
         Self::new(Arc::clone(&self.terms), Bearer::NotAccepted)
     }
 
-    /// The values of `WWW-Authenticate`. `DPoP` comes first and in this spelling: there are clients
-    /// that look no further.
+    /// Returns the values of `WWW-Authenticate`.
+    ///
+    /// `DPoP` comes first and in this spelling, since some clients read nothing else.
     pub(crate) fn values(
         &self,
         kind: RejectionKind,
@@ -110,8 +111,9 @@ impl Challenge {
     }
 }
 
-/// A challenge that is being written. Every part is a constant of this crate, or was found to be free
-/// of quotes, backslashes and controls.
+/// A challenge that is being written.
+///
+/// Every part is a constant of this crate, or was checked to have no quotes, backslashes or controls.
 struct Value {
     scheme: &'static str,
     text: String,

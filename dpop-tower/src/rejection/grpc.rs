@@ -3,7 +3,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::RejectionKind;
 
-/// The metadata that has the code of a rejection.
+/// The metadata entry that contains the code of a rejection.
 pub(crate) const DPOP_REASON: &str = "dpop-reason";
 
 const MEDIA_TYPES: [&str; 3] = [
@@ -12,9 +12,9 @@ const MEDIA_TYPES: [&str; 3] = [
     "application/grpc",
 ];
 
-/// The content type to answer a gRPC request with; `None` if it is none.
+/// Returns the content type of the response to a gRPC request, and `None` for any other request.
 ///
-/// It only decides what a rejection looks like.
+/// It only decides the form of a rejection.
 pub(crate) fn response_type(headers: &HeaderMap) -> Option<&'static str> {
     let value = headers.get(header::CONTENT_TYPE)?;
     MEDIA_TYPES
@@ -22,7 +22,7 @@ pub(crate) fn response_type(headers: &HeaderMap) -> Option<&'static str> {
         .find(|known| is_of_type(value, known))
 }
 
-/// Whether the content type is `known`, with or without a suffix such as `+proto`.
+/// Returns whether the content type is `known`, with or without a suffix such as `+proto`.
 #[cfg(feature = "lifetime")]
 pub(crate) fn is_media_type(headers: &HeaderMap, known: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE);
@@ -38,8 +38,9 @@ fn is_of_type(value: &HeaderValue, known: &str) -> bool {
     })
 }
 
-/// How a call ends that is rejected, in words that clients of any language read. They stand in the
-/// trailers, or in the headers of a response of headers alone.
+/// Returns the metadata that ends a rejected call.
+///
+/// It belongs into the trailers, or into the headers of a trailers-only response.
 pub(crate) fn status(
     kind: RejectionKind,
     code: &'static str,
@@ -47,14 +48,15 @@ pub(crate) fn status(
 ) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(3);
     trailers.insert("grpc-status", u64::from(kind.grpc_status()).into());
-    // Descriptions have no character that the protocol would have percent-encoded.
+    // Descriptions contain no character that the protocol would percent-encode.
     trailers.insert("grpc-message", HeaderValue::from_static(description));
     trailers.insert(DPOP_REASON, HeaderValue::from_static(code));
     trailers
 }
 
-/// A response of headers alone ("Trailers-Only" in the gRPC protocol). Of a bare 401, clients would have
-/// to guess the status.
+/// Returns a response without a body ("Trailers-Only" in the gRPC protocol).
+///
+/// With a bare 401, clients would have to guess the gRPC status.
 pub(super) fn trailers_only(
     content_type: &'static str,
     kind: RejectionKind,

@@ -1,17 +1,17 @@
-//! The one line of a rejection. It never contains a token, a proof or what the caller wrote.
+//! The log line of a rejection. It never contains a token, a proof or text of the caller.
 
 use std::error::Error;
 
 use super::{Cause, Rejection, RejectionKind};
 
-/// What the operator may have to change, told in the log.
+/// A mistake in the setup that the log points out to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// It is a preflight, which never has a token (Fetch standard, CORS protocol).
+    /// The request is a preflight, which never has a token (Fetch standard, CORS protocol).
     Preflight,
     /// An outer layer of another configuration has accepted this proof.
     TwoConfigurations,
-    /// An outer layer has accepted the nonce that this one does not know.
+    /// An outer layer has accepted a nonce that this layer does not know.
     TwoNonceSources,
 }
 
@@ -33,7 +33,7 @@ impl Hint {
         }
     }
 
-    /// Whether every request fails for it.
+    /// Returns whether this mistake makes every request fail.
     const fn is_urgent(self) -> bool {
         matches!(self, Self::TwoConfigurations | Self::TwoNonceSources)
     }
@@ -45,7 +45,7 @@ impl Rejection {
         self
     }
 
-    /// The line for a request that passes all the same.
+    /// Logs a request that would be rejected, but passes.
     pub(crate) fn log_reported(&self) {
         self.write_line(tracing::Level::INFO, "would reject request");
     }
@@ -54,7 +54,7 @@ impl Rejection {
         let (level, message) = match (self.kind, self.hint) {
             (RejectionKind::Unavailable, _) => (tracing::Level::WARN, "cannot check request"),
             (_, Some(hint)) if hint.is_urgent() => (tracing::Level::WARN, "rejected request"),
-            // Every client's first request may be one of these.
+            // The first request of any client may be rejected like this.
             (RejectionKind::CredentialsMissing | RejectionKind::UseDpopNonce, None) => {
                 (tracing::Level::DEBUG, "challenged request")
             }
@@ -70,7 +70,7 @@ impl Rejection {
             Cause::Token(error) if error.source().is_some() => Some(error as _),
             _ => None,
         };
-        // A store or a verifier explains itself by the error and its causes.
+        // The error of a store or a verifier is logged with its causes instead.
         let detail = error.is_none().then(|| tracing::field::display(detail));
         let route = self.route.as_deref();
         let asks_for = matches!(

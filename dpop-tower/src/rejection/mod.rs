@@ -1,4 +1,109 @@
-//! What a rejected client learns, and what it does not.
+//! Rejections: what the client of a rejected request learns, and what the operator learns.
+//!
+//! A [`Rejection`] has a [kind](RejectionKind), which decides the status and the challenge, and a
+//! [reason](Rejection::reason), which names the failed check. No part of it contains a token, a proof or a
+//! key, so you may log all of it.
+//!
+//! # A body of your own
+//!
+//! The layer writes the status and the headers. A [`RejectionResponse`] only chooses the body, and a
+//! closure or a function is enough:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, rejection::Rejection};
+//! # use dpop_tower::test_util::TestIssuer;
+//! use http::{HeaderValue, Request, Response, header};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! fn as_json(rejection: &Rejection) -> Response<String> {
+//!     let mut response = Response::new(format!(r#"{{"code":"{}"}}"#, rejection.reason()));
+//!     let json = HeaderValue::from_static("application/json");
+//!     response.headers_mut().insert(header::CONTENT_TYPE, json);
+//!     response
+//! }
+//!
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(DpopLayer::new(config).with_rejection_response(as_json))
+//!     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+//!
+//! let response = service.oneshot(Request::new(())).await?;
+//! assert_eq!(response.status(), 401);
+//! assert_eq!(response.headers()["content-type"], "application/json");
+//! assert!(response.headers().contains_key("www-authenticate"));
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
+//! # Reading a rejection outside the layer
+//!
+//! The rejection is in the extensions of the response. An outer layer can read it there, for example to
+//! write an audit log:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, rejection::Rejection};
+//! # use dpop_tower::test_util::TestIssuer;
+//! use http::{HeaderValue, Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! fn audit<B>(mut response: Response<B>) -> Response<B> {
+//!     if let Some(rejection) = response.extensions().get::<Rejection>() {
+//!         let reason = HeaderValue::from_static(rejection.reason());
+//!         response.headers_mut().insert("x-audit", reason);
+//!     }
+//!     response
+//! }
+//!
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+//! let service = ServiceBuilder::new()
+//!     .map_response(audit)
+//!     .layer(DpopLayer::new(config))
+//!     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+//!
+//! let response = service.oneshot(Request::new(())).await?;
+//! assert_eq!(response.headers()["x-audit"], "credentials_missing");
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
+//! # Other frameworks
+//!
+//! A [`Verifier`](crate::Verifier) returns the rejection. If your framework has response types of its
+//! own, build the response from the parts:
+//!
+//! ```
+//! # #[cfg(feature = "test-util")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dpop_tower::{DpopConfig, PublicOrigin, RequestHead, Verdict, Verifier};
+//! # use dpop_tower::test_util::TestIssuer;
+//!
+//! # let origin = PublicOrigin::new("https://api.example.com")?;
+//! # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+//! let verifier = Verifier::new(config);
+//! let request = http::Request::get("/orders").body(())?;
+//! let head = RequestHead::new(request.method(), request.uri(), request.headers());
+//!
+//! let Verdict::Rejected(rejection) = verifier.verify_request(head).await else {
+//!     panic!("a request without a token was admitted");
+//! };
+//! assert_eq!(rejection.status(), 401);
+//! assert_eq!(rejection.headers()["cache-control"], "no-store");
+//! assert!(rejection.problem().contains(r#""reason":"credentials_missing""#));
+//! # Ok(()) }
+//! # #[cfg(not(feature = "test-util"))] fn main() {}
+//! ```
+//!
+//! # Security
+//!
+//! Send every header of [`Rejection::headers`], whatever the body looks like. Without the challenge a
+//! client cannot tell a missing nonce from an invalid token (RFC 9449 section 7.1), and without `no-store`
+//! a cache may keep a nonce (RFC 9449 section 8.2).
 
 mod cause;
 mod challenge;
@@ -33,17 +138,28 @@ use crate::{
     token::TokenError,
 };
 
-/// How long clients are asked to wait when keys or a store are out of reach.
+/// The `Retry-After` of responses when keys or a store cannot be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// A rejected request: what the client is told, and for the operator why.
+/// A rejected request: what the client is told, and why.
 ///
 /// The layer puts it into the response's extensions, whatever the response looks like. A
-/// [`Verifier`](crate::Verifier) gives it to you, and [`into_response`](Self::into_response) makes the
-/// response; where that is of no use, [`status`](Self::status), [`headers`](Self::headers) and
-/// [`problem`](Self::problem) have its parts.
+/// [`Verifier`](crate::Verifier) returns it, and [`into_response`](Self::into_response) makes the
+/// response. If you cannot use that response, take its parts from [`status`](Self::status),
+/// [`headers`](Self::headers) and [`problem`](Self::problem).
 ///
-/// `Display` says why in words that may be logged.
+/// `Display` writes why the request was rejected. The text is safe to log.
+///
+/// ```
+/// use dpop_tower::{proof::ProofErrorKind, rejection::Rejection};
+///
+/// /// Returns whether the clock of a client seems to be wrong.
+/// fn has_wrong_clock(rejection: &Rejection) -> bool {
+///     rejection.proof_error().is_some_and(|error| {
+///         matches!(error.kind(), ProofErrorKind::TooOld | ProofErrorKind::FromFuture)
+///     })
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use = "the client has to be told"]
 pub struct Rejection {
@@ -51,12 +167,12 @@ pub struct Rejection {
     cause: Arc<Cause>,
     challenge: Challenge,
     policy: Policy,
-    /// The patterns of the rows that counted.
+    /// The patterns of the table rows that applied.
     route: Option<Arc<str>>,
     hint: Option<Hint>,
-    /// What the client has to put into its next proof.
+    /// The nonce for the client's next proof.
     nonce: Option<HeaderValue>,
-    /// The content type of the response, if the request is a gRPC one.
+    /// The content type of the response to a gRPC request, and `None` for any other request.
     grpc: Option<&'static str>,
 }
 
@@ -85,28 +201,31 @@ impl Rejection {
         self
     }
 
-    /// What the client learns.
+    /// Returns the kind, which decides the status and the challenge.
     pub const fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The status of the response. A gRPC response has 200, and says it in `grpc-status`.
+    /// Returns the status of the response.
+    ///
+    /// A gRPC response has the status 200 and an equivalent code in `grpc-status`.
     pub const fn status(&self) -> StatusCode {
         self.kind.status()
     }
 
-    /// A stable code in snake case that says why, for logs and metrics, such as
-    /// `proof_htu_mismatch`.
+    /// Returns the code of the failed check, in snake case, such as `proof_htu_mismatch`.
+    ///
+    /// Codes are stable, so you can use them in logs, metrics and tests.
     pub fn reason(&self) -> &'static str {
         self.cause.code()
     }
 
-    /// What the client is told in words, the `error_description`.
+    /// Returns the text that the client gets as `error_description` (RFC 6750 section 3).
     pub fn description(&self) -> &'static str {
         self.cause.description()
     }
 
-    /// What is wrong with the proof, if it was that.
+    /// Returns the error of the proof, and `None` if the request was rejected for another reason.
     pub fn proof_error(&self) -> Option<&ProofError> {
         match &*self.cause {
             Cause::Proof(error) => Some(error),
@@ -114,7 +233,7 @@ impl Rejection {
         }
     }
 
-    /// What is wrong with the access token, if it was that.
+    /// Returns the error of the access token, and `None` if the request was rejected for another reason.
     pub fn token_error(&self) -> Option<&TokenError> {
         match &*self.cause {
             Cause::Token(error) => Some(error),
@@ -122,7 +241,9 @@ impl Rejection {
         }
     }
 
-    /// What the policy asks for and the token does not have, if it was that.
+    /// Returns the requirement of the policy that the token does not satisfy.
+    ///
+    /// Returns `None` if the request was rejected for another reason.
     pub fn policy_error(&self) -> Option<PolicyErrorKind> {
         match &*self.cause {
             Cause::Policy(kind) => Some(*kind),
@@ -130,7 +251,7 @@ impl Rejection {
         }
     }
 
-    /// What is wrong with the replay store, if it was that.
+    /// Returns the error of the replay store, and `None` if the request was rejected for another reason.
     pub fn store_error(&self) -> Option<&StoreError> {
         match &*self.cause {
             Cause::Store(error) => Some(error),
@@ -138,24 +259,36 @@ impl Rejection {
         }
     }
 
-    /// The headers that the client has to get, whatever the response looks like otherwise:
-    /// `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control: no-store` and `Retry-After`, each where it
-    /// applies.
+    /// Returns the headers that every response to this request needs.
+    ///
+    /// | header | sent |
+    /// |---|---|
+    /// | `Cache-Control: no-store` | always |
+    /// | `WWW-Authenticate` | unless the status is 503, or the policy is [`Policy::deny`] |
+    /// | `DPoP-Nonce` | with a challenge, if the policy requires or offers nonces |
+    /// | `Retry-After: 5`, in seconds | with the status 503 |
+    ///
+    /// `WWW-Authenticate` may have two values, one a scheme. Append them, and do not replace one by the
+    /// other.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.write_headers(&mut headers);
         headers
     }
 
-    /// The body of [`ProblemDetails`], of the media type `application/problem+json` (RFC 9457).
+    /// Returns the body that [`ProblemDetails`] sends.
+    ///
+    /// Its media type is `application/problem+json` (RFC 9457).
     pub fn problem(&self) -> String {
         problem::body(self)
     }
 
-    /// The response to the client, complete: of headers alone to a gRPC request, and to any other
-    /// with the body that `responder` makes. It has the rejection in its extensions.
+    /// Returns the complete response to the client, with the body that `responder` makes.
     ///
-    /// Every rejection of this crate leaves by this function.
+    /// A gRPC request gets a response without a body, and `responder` is not called. The response has the
+    /// rejection in its extensions.
+    ///
+    /// The layers and extractors of this crate use this function too.
     pub fn into_response(self, responder: &dyn RejectionResponse) -> Response<Bytes> {
         let mut response = match self.grpc {
             Some(content_type) => {

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::{Rejection, RejectionResponse};
 
-/// Answers rejected requests with a body of `application/problem+json` (RFC 9457).
+/// Answers rejected requests with a body of the type `application/problem+json` (RFC 9457).
 ///
-/// The body repeats the challenge for clients that look no further. It has these members:
+/// The body repeats the challenge for clients that do not parse `WWW-Authenticate`. It has these members:
 ///
 /// | member | value |
 /// |---|---|
@@ -26,6 +26,17 @@ use super::{Rejection, RejectionResponse};
 /// let layer = DpopLayer::new(config).with_rejection_response(ProblemDetails);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+///
+/// A request without a token gets this body:
+///
+/// ```json
+/// {
+///   "status": 401,
+///   "title": "Unauthorized",
+///   "detail": "no access token was sent",
+///   "reason": "credentials_missing"
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemDetails;

@@ -4,11 +4,13 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::{Challenge, Rejection, RejectionKind};
 use crate::policy::is_nqchars;
 
-/// RFC 9449 section 8.2: a nonce must not end up in another client's cache, and no verdict should.
+/// RFC 9449 section 8.2: a cache must not give a nonce to another client. The same is true of a verdict.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `None` if a [`NonceSource`](crate::nonce::NonceSource) made something that is no nonce (RFC 9449
-/// section 8.1, RFC 6749 appendix A), which clients need not be able to read.
+/// Returns the header value of a nonce.
+///
+/// Returns `None` if the text of a [`NonceSource`](crate::nonce::NonceSource) is not a nonce by RFC 9449
+/// section 8.1. Clients need not be able to read it.
 pub(crate) fn nonce_value(nonce: String) -> Option<HeaderValue> {
     is_nqchars(&nonce)
         .then(|| HeaderValue::try_from(nonce))?
@@ -27,10 +29,10 @@ pub(super) fn write_challenges(
     }
 }
 
-/// Makes the response to a rejected request, such as one with a body of your own.
+/// Makes the response to a rejected request, for example with a body of your own.
 ///
-/// Any `Fn(&Rejection) -> Response<T>` is one if [`Bytes`] can be made of `T`: of a `String`, a
-/// `&'static str`, a `Vec<u8>`. Where nothing else is to be said, `""` is an empty body.
+/// Any `Fn(&Rejection) -> Response<T>` implements it if `T` converts into [`Bytes`], as `String`,
+/// `&'static str` and `Vec<u8>` do. Return `""` for an empty body.
 ///
 /// ```
 /// use dpop_tower::rejection::Rejection;
@@ -41,10 +43,37 @@ pub(super) fn write_challenges(
 /// # takes(in_words);
 /// ```
 ///
-/// A layer shares it with the extractors and the layers inside, hence `Send`, `Sync` and `'static`. It
-/// sets the status, `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control` and `Retry-After` itself,
-/// afterwards: they cannot get lost. No response is asked for to gRPC requests, whose rejection has no
-/// body.
+/// Implement it for a type of your own if the response depends on state:
+///
+/// ```
+/// use bytes::Bytes;
+/// use dpop_tower::rejection::{Rejection, RejectionKind, RejectionResponse};
+/// use http::{HeaderValue, Response, header};
+///
+/// /// Tells people where to get help, and gives no body where a client can help itself.
+/// struct HelpPage {
+///     url: &'static str,
+/// }
+///
+/// impl RejectionResponse for HelpPage {
+///     fn response(&self, rejection: &Rejection) -> Response<Bytes> {
+///         if rejection.kind() == RejectionKind::UseDpopNonce {
+///             return Response::default();
+///         }
+///         let mut response = Response::new(format!("{}: see {}", rejection.description(), self.url));
+///         let text = HeaderValue::from_static("text/plain; charset=utf-8");
+///         response.headers_mut().insert(header::CONTENT_TYPE, text);
+///         response.map(Bytes::from)
+///     }
+/// }
+/// # fn takes(_: impl dpop_tower::rejection::RejectionResponse) {}
+/// # takes(HelpPage { url: "https://example.com/help" });
+/// ```
+///
+/// A layer shares the responder with extractors and inner layers, so it has to be `Send`, `Sync` and
+/// `'static`. The layer then sets the status, `WWW-Authenticate`, `DPoP-Nonce`, `Cache-Control` and
+/// `Retry-After`, so a responder cannot omit them. It is not called for gRPC requests, whose rejection has
+/// no body.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer rejected requests",
     label = "is no `RejectionResponse`",
@@ -55,7 +84,9 @@ pub(super) fn write_challenges(
     note = "`dpop_tower::rejection::ProblemDetails` answers with `application/problem+json`"
 )]
 pub trait RejectionResponse: Send + Sync + 'static {
-    /// Makes the response.
+    /// Returns the response to a request that was rejected for this reason.
+    ///
+    /// The status is overwritten. Headers that the layer does not set are kept.
     fn response(&self, rejection: &Rejection) -> Response<Bytes>;
 }
 
@@ -69,7 +100,7 @@ where
     }
 }
 
-/// Answers with an empty body.
+/// Answers rejected requests with an empty body. This is the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultRejectionResponse;
 

@@ -78,6 +78,16 @@ enum Syntax {
 /// # Security
 ///
 /// It has to be the address of the socket. An address from a header is chosen by the caller.
+///
+/// ```
+/// use dpop_tower::target::PeerAddr;
+/// use std::net::SocketAddr;
+///
+/// fn with_peer<B>(mut request: http::Request<B>, peer: SocketAddr) -> http::Request<B> {
+///     request.extensions_mut().insert(PeerAddr(peer.ip()));
+///     request
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "peer")]
 #[doc(alias = "remote_addr")]
@@ -98,6 +108,30 @@ impl ForwardedTarget {
     }
 
     /// Reads the `Forwarded` header (RFC 7239) of peers in these networks.
+    ///
+    /// The proxy then selects the origin that the proof has to be made for:
+    ///
+    /// ```
+    /// use dpop_tower::{
+    ///     PublicOrigin,
+    ///     target::{ForwardedTarget, TargetRequest, TargetUri},
+    /// };
+    /// use http::{HeaderMap, HeaderValue};
+    ///
+    /// let origins = PublicOrigin::new("https://api.example.com")?.with_alias("https://api.example.org")?;
+    /// let target = ForwardedTarget::forwarded(origins, ["10.0.0.0/8"])?;
+    ///
+    /// let uri = "/orders".parse()?;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("forwarded", HeaderValue::from_static("host=api.example.org;proto=https"));
+    /// let htu = |peer: &str| -> Result<_, Box<dyn std::error::Error>> {
+    ///     Ok(target.expected(TargetRequest::new(&uri, &headers, Some(peer.parse()?)))?)
+    /// };
+    /// assert_eq!(htu("10.0.0.1")?.as_str(), "https://api.example.org/orders");
+    /// // A stranger is not a proxy.
+    /// assert_eq!(htu("203.0.113.7")?.as_str(), "https://api.example.com/orders");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

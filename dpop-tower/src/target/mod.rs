@@ -158,6 +158,29 @@ impl PublicOrigin {
 
     /// Adds another origin by which clients call the same service.
     ///
+    /// The request's host selects among the listed origins:
+    ///
+    /// ```
+    /// use dpop_tower::{
+    ///     PublicOrigin,
+    ///     target::{TargetRequest, TargetUri},
+    /// };
+    /// use http::{HeaderMap, HeaderValue, header};
+    ///
+    /// let origin = PublicOrigin::new("https://api.example.com")?.with_alias("https://api.example.org")?;
+    /// let uri = "/orders".parse()?;
+    /// for (host, htu) in [
+    ///     ("api.example.org", "https://api.example.org/orders"),
+    ///     ("evil.example", "https://api.example.com/orders"),
+    /// ] {
+    ///     let mut headers = HeaderMap::new();
+    ///     headers.insert(header::HOST, HeaderValue::from_static(host));
+    ///     let expected = origin.expected(TargetRequest::new(&uri, &headers, None))?;
+    ///     assert_eq!(expected.as_str(), htu);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns the same errors as [`new`](Self::new).
@@ -169,6 +192,19 @@ impl PublicOrigin {
     /// Sets the path prefix that a proxy removes before it forwards a request, such as `/v1`.
     ///
     /// It is not needed for axum's `nest`.
+    ///
+    /// ```
+    /// use dpop_tower::{
+    ///     PublicOrigin,
+    ///     target::{TargetRequest, TargetUri},
+    /// };
+    ///
+    /// let origin = PublicOrigin::new("https://api.example.com")?.path_prefix("/v1")?;
+    /// let (uri, headers) = ("/orders".parse()?, http::HeaderMap::new());
+    /// let htu = origin.expected(TargetRequest::new(&uri, &headers, None))?;
+    /// assert_eq!(htu.as_str(), "https://api.example.com/v1/orders");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -309,7 +345,7 @@ impl fmt::Debug for PublicOrigin {
 #[derive(Clone, Debug)]
 pub struct Target(pub(crate) Arc<dyn TargetUri>);
 
-/// What a [`Target`] can be made of: what [`DpopConfig::builder`](crate::DpopConfig::builder) takes first.
+/// Converts into a [`Target`], the first argument of [`DpopConfig::builder`](crate::DpopConfig::builder).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell what clients call this service",
     label = "does not implement `TargetUri`",

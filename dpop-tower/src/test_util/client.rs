@@ -15,7 +15,19 @@ use crate::{
     jwk::Thumbprint,
 };
 
-/// A client with a key, which makes proofs.
+/// A client with a key pair, which makes proofs.
+///
+/// ```
+/// use dpop_tower::test_util::{KeyKind, TestClient, TestIssuer};
+/// use http::Method;
+///
+/// let client = TestClient::with_key(KeyKind::Ed25519);
+/// let token = TestIssuer::new().token().bound_to(&client).mint();
+/// let request = client.request(Method::PUT, "https://api.example.com/orders/7?dry=1", &token);
+/// assert_eq!(request.uri(), "/orders/7?dry=1");
+/// assert_eq!(request.headers()["host"], "api.example.com");
+/// assert!(request.headers().contains_key("dpop"));
+/// ```
 #[derive(Clone)]
 pub struct TestClient {
     key: SigningKey,
@@ -23,12 +35,12 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// A client with a new P-256 key.
+    /// Returns a client with a new P-256 key.
     pub fn new() -> Self {
         Self::with_key(KeyKind::P256)
     }
 
-    /// A client with a new key of this kind.
+    /// Returns a client with a new key of this kind.
     pub fn with_key(kind: KeyKind) -> Self {
         Self {
             key: SigningKey::generate(kind),
@@ -36,19 +48,34 @@ impl TestClient {
         }
     }
 
-    /// Sets the clock that `iat` is taken from.
+    /// Sets the clock for the `iat` of proofs. Defaults to the clock of the operating system.
+    ///
+    /// ```
+    /// use dpop_tower::{clock::ManualClock, test_util::TestClient};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::starting_now();
+    /// let client = TestClient::new().clock(clock.clone());
+    /// let now = client.proof("GET", "https://api.example.com/").payload_json();
+    /// clock.advance(Duration::from_secs(1));
+    /// let later = client.proof("GET", "https://api.example.com/").payload_json();
+    /// assert_ne!(now, later);
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl TimeSource) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The thumbprint of its key: what its tokens are bound to.
+    /// Returns the thumbprint of the client's key, which its tokens are bound to (RFC 7638).
     pub fn thumbprint(&self) -> Thumbprint {
         self.key.thumbprint()
     }
 
-    /// A proof for a request with this method to this URI, without an access token.
+    /// Begins a proof for a request with this method and this URI.
+    ///
+    /// The proof has no `ath` yet; see [`ProofBuilder::access_token`]. Each proof gets a new random `jti`.
+    /// `htu` is used as it is, so leave out a query, as RFC 9449 section 4.2 requires.
     pub fn proof(&self, method: &str, htu: &str) -> ProofBuilder {
         let header = json!({
             "typ": "dpop+jwt",
@@ -67,23 +94,60 @@ impl TestClient {
         }
     }
 
-    /// A `GET` request with the token and a fresh proof. The target is of the form that HTTP/1.1 has
-    /// (a path alone); `uri` is what the client calls.
+    /// Returns a `GET` request with the token and a new proof.
+    ///
+    /// `uri` is the URI that the client calls. The target of the request is the path alone, as in
+    /// HTTP/1.1, and the authority is in `Host`.
+    ///
+    /// # Panics
+    ///
+    /// Panics for the reasons of [`request_with_proof`](Self::request_with_proof).
     pub fn get(&self, uri: &str, token: &str) -> Request<()> {
         self.request(Method::GET, uri, token)
     }
 
-    /// A request with the token and a fresh proof.
+    /// Returns a request with the token and a new proof.
+    ///
+    /// # Panics
+    ///
+    /// Panics for the reasons of [`request_with_proof`](Self::request_with_proof).
     pub fn request(&self, method: Method, uri: &str, token: &str) -> Request<()> {
         let proof = self.proof(method.as_str(), uri).access_token(token).sign();
         self.request_with_proof(method, uri, token, &proof)
     }
 
-    /// A request with the token and this proof.
+    /// Returns a request with the token and this proof.
+    ///
+    /// Use it to send a wrong proof, or one proof twice:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin};
+    /// use dpop_tower::test_util::{TestClient, TestIssuer};
+    /// use http::{Method, Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(DpopLayer::new(config))
+    ///     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+    ///
+    /// let uri = "https://api.example.com/orders";
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let proof = client.proof("GET", uri).access_token(&token).sign();
+    /// for status in [200, 401] {
+    ///     let request = client.request_with_proof(Method::GET, uri, &token, &proof);
+    ///     assert_eq!(service.clone().oneshot(request).await?.status(), status);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     ///
-    /// If `uri` is not a URI, or token or proof do not fit a header.
+    /// Panics if `uri` is not a URI, or if the token or the proof cannot be the value of a header.
     #[expect(clippy::expect_used, reason = "test code, and documented")]
     pub fn request_with_proof(
         &self,
@@ -125,7 +189,10 @@ impl fmt::Debug for TestClient {
     }
 }
 
-/// A proof about to be signed. See [`TestClient::proof`].
+/// A proof that has not been signed yet; see [`TestClient::proof`].
+///
+/// Every setter replaces one part of a valid proof. [`sign`](Self::sign) always succeeds, whatever the
+/// parts are.
 #[derive(Clone)]
 #[must_use]
 pub struct ProofBuilder {
@@ -134,30 +201,58 @@ pub struct ProofBuilder {
 }
 
 impl ProofBuilder {
-    /// Adds the `ath` of an access token.
+    /// Sets `ath` to the hash of an access token (RFC 9449 section 4.2).
     pub fn access_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self.claim("ath", base64url::encode(&Sha256::digest(token)))
     }
 
-    /// Adds the nonce that the server gave.
+    /// Sets `nonce` to the value of a `DPoP-Nonce` header (RFC 9449 section 8).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin};
+    /// use dpop_tower::test_util::{TestClient, TestIssuer};
+    /// use http::{Method, Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// let config = DpopConfig::builder(origin, issuer.tokens()).require_nonces().build()?;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(DpopLayer::new(config))
+    ///     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+    ///
+    /// let uri = "https://api.example.com/orders";
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let challenge = service.clone().oneshot(client.get(uri, &token)).await?;
+    /// let nonce = challenge.headers()["dpop-nonce"].to_str()?;
+    ///
+    /// let proof = client.proof("GET", uri).access_token(&token).nonce(nonce).sign();
+    /// let request = client.request_with_proof(Method::GET, uri, &token, &proof);
+    /// assert_eq!(service.oneshot(request).await?.status(), 200);
+    /// # Ok(()) }
+    /// ```
     pub fn nonce(self, nonce: &str) -> Self {
         self.claim("nonce", nonce)
     }
 
-    /// Signs with another client's key; the header goes on showing the first one's.
+    /// Signs with the key of another client. The header keeps the key of the first client.
     pub fn signed_by(mut self, other: &TestClient) -> Self {
         self.draft.key = other.key.clone();
         self
     }
 
-    /// Signs the proof.
+    /// Signs the proof and returns it in compact serialisation, the value of a `DPoP` header.
     pub fn sign(self) -> String {
         self.draft.sign()
     }
 
-    /// Signs the proof and puts it into the headers of a request, together with the
-    /// [access token](Self::access_token), if there is one: for clients that make requests of their own.
+    /// Signs the proof and puts it into the headers of a request.
+    ///
+    /// It also sets `Authorization`, if the proof has an [access token](Self::access_token). Use it for
+    /// requests with a body or with further headers.
     ///
     /// ```
     /// use dpop_tower::test_util::{TestClient, TestIssuer};
@@ -175,7 +270,7 @@ impl ProofBuilder {
     ///
     /// # Panics
     ///
-    /// If the token does not fit a header.
+    /// Panics if the token cannot be the value of a header.
     #[expect(clippy::expect_used, reason = "test code, and documented")]
     pub fn sign_into(self, headers: &mut HeaderMap) {
         let value = |text: &str| HeaderValue::from_str(text).expect("fits a header");
@@ -185,8 +280,11 @@ impl ProofBuilder {
         headers.insert("dpop", value(&self.sign()));
     }
 
-    /// As [`sign_into`](Self::sign_into), for a request of tonic's. Its proof is for `POST` and the origin
-    /// of the server followed by the path of the method.
+    /// Signs the proof and puts it into the metadata of a tonic request, as
+    /// [`sign_into`](Self::sign_into) does.
+    ///
+    /// The proof of a gRPC call is for `POST` and the origin of the server followed by the path of the
+    /// method.
     ///
     /// ```
     /// use dpop_tower::test_util::{TestClient, TestIssuer};
@@ -203,7 +301,7 @@ impl ProofBuilder {
     ///
     /// # Panics
     ///
-    /// If the token does not fit a header.
+    /// Panics if the token cannot be the value of a header.
     #[cfg(feature = "tonic")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
     pub fn sign_into_grpc<T>(self, request: &mut tonic::Request<T>) {

@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 use super::key::SigningKey;
 use crate::jose::base64url;
 
-/// A JWS that is about to be signed, with everything that a test may want to break.
+/// A JWS that has not been signed yet. A test can change any part of it.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) key: SigningKey,
@@ -73,17 +73,17 @@ impl Draft {
     }
 }
 
-/// The methods that break a draft, for both builders.
+/// Defines the methods of both builders that change a draft.
 macro_rules! breakable {
     ($builder:ident) => {
         impl $builder {
-            /// Sets a header parameter.
+            /// Sets a parameter of the JOSE header, of any JSON type.
             pub fn header(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
                 self.draft.header.insert(name.to_owned(), value.into());
                 self
             }
 
-            /// Leaves a header parameter out.
+            /// Removes a parameter of the JOSE header.
             pub fn without_header(mut self, name: &str) -> Self {
                 self.draft.header.remove(name);
                 self
@@ -95,42 +95,55 @@ macro_rules! breakable {
                 self
             }
 
-            /// Leaves a claim out.
+            /// Removes a claim.
             pub fn without_claim(mut self, name: &str) -> Self {
                 self.draft.payload.remove(name);
                 self
             }
 
-            /// Uses this text as the header, for duplicate members and broken JSON.
+            /// Sets the text of the header, for duplicate members and broken JSON.
+            ///
+            /// It replaces all parameters. It is base64url-encoded and signed as it is.
             pub fn raw_header(mut self, json: impl Into<String>) -> Self {
                 self.draft.set_raw_header(json.into());
                 self
             }
 
-            /// Uses this text as the payload, for duplicate members and broken JSON.
+            /// Sets the text of the payload, for duplicate members and broken JSON.
+            ///
+            /// It replaces all claims. It is base64url-encoded and signed as it is. To repeat a claim,
+            /// change the text of [`payload_json`](Self::payload_json):
+            ///
+            /// ```
+            /// use dpop_tower::test_util::TestClient;
+            ///
+            /// let proof = TestClient::new().proof("GET", "https://api.example.com/orders");
+            /// let twice = proof.payload_json().replacen('{', r#"{"htm":"POST","#, 1);
+            /// let proof = proof.raw_payload(twice).sign();
+            /// ```
             pub fn raw_payload(mut self, json: impl Into<String>) -> Self {
                 self.draft.set_raw_payload(json.into());
                 self
             }
 
-            /// Flips a bit of the signature.
+            /// Flips the last bit of the signature.
             pub fn corrupt_signature(mut self) -> Self {
                 self.draft.corrupt_signature();
                 self
             }
 
-            /// Leaves the signature empty, as in an unsecured JWS.
+            /// Removes the signature, as in an unsecured JWS (RFC 7515 appendix A.5).
             pub fn empty_signature(mut self) -> Self {
                 self.draft.empty_signature();
                 self
             }
 
-            /// The header as it stands, to build a [`raw_header`](Self::raw_header) from.
+            /// Returns the header as JSON, as a basis for a [`raw_header`](Self::raw_header).
             pub fn header_json(&self) -> String {
                 serde_json::Value::Object(self.draft.header.clone()).to_string()
             }
 
-            /// The payload as it stands, to build a [`raw_payload`](Self::raw_payload) from.
+            /// Returns the payload as JSON, as a basis for a [`raw_payload`](Self::raw_payload).
             pub fn payload_json(&self) -> String {
                 serde_json::Value::Object(self.draft.payload.clone()).to_string()
             }

@@ -10,7 +10,16 @@ use crate::{
     jwk::{PublicJwk, Thumbprint},
 };
 
-/// What kind of key a [`TestClient`](super::TestClient) or [`TestIssuer`](super::TestIssuer) has.
+/// The kind of key of a [`TestClient`](super::TestClient) or a [`TestIssuer`](super::TestIssuer).
+///
+/// ```
+/// use dpop_tower::test_util::{KeyKind, TestClient};
+///
+/// for kind in [KeyKind::P256, KeyKind::Ed25519] {
+///     let proof = TestClient::with_key(kind).proof("GET", "https://api.example.com/orders");
+///     println!("{}", proof.header_json());
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum KeyKind {
@@ -21,7 +30,7 @@ pub enum KeyKind {
     Ed25519,
 }
 
-/// A key pair that signs without any of the crate's own backends, so that tests compare two
+/// A key pair that does not use a crypto backend of this crate, so that tests compare two
 /// implementations.
 #[derive(Clone)]
 pub(super) enum SigningKey {
@@ -101,7 +110,7 @@ impl SigningKey {
     }
 }
 
-/// The private half stays out of test logs, too.
+/// Omits the private key, also in the logs of tests.
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({})", self.algorithm())

@@ -1,8 +1,14 @@
-//! An issuer and a client for the tests of services that this crate protects.
+//! An issuer and a client for tests of protected services.
 //!
-//! [`TestIssuer`] mints access tokens and knows the keys they are verified with; [`TestClient`] has
-//! a key and makes proofs. By default they make what is accepted. Any single part of a
-//! [token](TokenBuilder) or [proof](ProofBuilder) can be changed, to see it rejected.
+//! A [`TestIssuer`] mints access tokens and publishes its keys. A [`TestClient`] has a key and makes proofs.
+//! By default, their tokens and proofs are valid. For negative tests, you can change any part of a
+//! [token](TokenBuilder) or a [proof](ProofBuilder).
+//!
+//! # Security
+//!
+//! Never use this module in production, since nothing in it keeps a secret.
+//!
+//! # A first test
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,12 +31,54 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Negative tests
+//!
+//! A table of wrong proofs shows that the service is protected. Compare the
+//! [reason](crate::rejection::Rejection::reason), not only the status. Otherwise a test can pass because of
+//! another mistake:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dpop_tower::{DpopConfig, DpopLayer, PublicOrigin, rejection::Rejection};
+//! use dpop_tower::test_util::{TestClient, TestIssuer};
+//! use http::{Method, Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! let (issuer, client, thief) = (TestIssuer::new(), TestClient::new(), TestClient::new());
+//! let origin = PublicOrigin::new("https://api.example.com")?;
+//! let service = ServiceBuilder::new()
+//!     .layer(DpopLayer::new(DpopConfig::builder(origin, issuer.tokens()).build()?))
+//!     .service(service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(()))));
+//!
+//! let uri = "https://api.example.com/orders";
+//! let token = issuer.token().bound_to(&client).mint();
+//! let good = || client.proof("GET", uri).access_token(&token);
+//!
+//! for (proof, reason) in [
+//!     (good().claim("htm", "POST"), "proof_htm_mismatch"),
+//!     (good().claim("htu", "https://api.example.org/orders"), "proof_htu_mismatch"),
+//!     (good().claim("iat", 0), "proof_too_old"),
+//!     (good().without_claim("jti"), "proof_missing_claim"),
+//!     (good().header("typ", "JWT"), "proof_typ_invalid"),
+//!     (good().access_token("another token"), "proof_ath_mismatch"),
+//!     (good().corrupt_signature(), "proof_signature_invalid"),
+//!     (good().signed_by(&thief), "proof_signature_invalid"),
+//!     (thief.proof("GET", uri).access_token(&token), "token_binding_mismatch"),
+//! ] {
+//!     let request = client.request_with_proof(Method::GET, uri, &token, &proof.sign());
+//!     let response = service.clone().oneshot(request).await?;
+//!     let rejection: &Rejection = response.extensions().get().expect("rejected");
+//!     assert_eq!(rejection.reason(), reason);
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Time
 //!
-//! Two clocks count. That of dates (`iat`, `exp`) is a [`ManualClock`], which the issuer, the client and the
-//! configuration have to share. That of timers is tokio's, which stands still after `tokio::time::pause`
-//! (feature `test-util` of tokio): streams end and fetches are given up by it. Move both by the same, the
-//! one of dates first:
+//! A test has two clocks. Dates (`iat`, `exp`) come from a [`ManualClock`], which the issuer, the client and
+//! the configuration have to share. Timers come from tokio, whose time stands still after
+//! `tokio::time::pause` (feature `test-util` of tokio). They end streams and fetches. Advance both by the
+//! same duration, the `ManualClock` first:
 //!
 //! ```
 //! # #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
@@ -72,15 +120,13 @@
 //! # #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))] fn main() {}
 //! ```
 //!
-//! Time that passes is [`ManualClock::advance`]; a clock that somebody sets is [`ManualClock::set`]. A paused
-//! runtime moves its own clock whenever it has nothing else to do, so a test that waits for a timer moves
-//! the `ManualClock` before it waits.
+//! [`ManualClock::advance`] lets time pass, and [`ManualClock::set`] sets the clock. A paused runtime
+//! advances
+//! its own clock whenever it is idle, so advance the `ManualClock` before your test waits for a timer.
 //!
 //! [`ManualClock`]: crate::clock::ManualClock
 //! [`ManualClock::advance`]: crate::clock::ManualClock::advance
 //! [`ManualClock::set`]: crate::clock::ManualClock::set
-//!
-//! Never use this in production: nothing here keeps a secret.
 
 mod client;
 mod issuer;

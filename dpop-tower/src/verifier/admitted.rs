@@ -19,38 +19,69 @@ use crate::{
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use crate::{rejection::Rejection, token::TokenError};
 
-/// A request that may pass: with which token, and what its response has to bring.
+/// An admitted request: its token, and the headers for its response.
 ///
-/// A layer leaves it in the extensions of the request, for layers and extractors inside.
+/// A layer puts it into the extensions of the request, where inner layers and extractors find it. With a
+/// [`Verifier`](crate::Verifier), [`record`](Self::record) does this:
+///
+/// ```
+/// # #[cfg(feature = "test-util")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dpop_tower::{BoundToken, DpopConfig, PublicOrigin, RequestHead, Verdict, Verifier};
+/// # use dpop_tower::test_util::{TestClient, TestIssuer};
+///
+/// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+/// # let token = issuer.token().bound_to(&client).mint();
+/// let verifier = Verifier::new(config);
+/// let mut request = client.get("https://api.example.com/orders", &token);
+///
+/// let head = RequestHead::new(request.method(), request.uri(), request.headers());
+/// let Verdict::Admitted(admitted) = verifier.verify_request(head).await else {
+///     panic!("a valid request was rejected");
+/// };
+/// let headers = admitted.response_headers();
+/// admitted.record(request.extensions_mut());
+///
+/// // The handler:
+/// let token = request.extensions().get::<BoundToken>().unwrap();
+/// assert_eq!(*token.thumbprint(), client.thumbprint());
+///
+/// let mut response = http::Response::new("three orders");
+/// response.headers_mut().extend(headers);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "test-util"))] fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Admitted {
     with: Token,
-    /// The rule of the innermost layer that agrees, or of a stricter outer one.
+    /// The rule of the innermost layer, or of an outer layer that is stricter.
     pub(super) rule: Arc<Rule>,
     #[cfg_attr(
         not(any(feature = "axum", feature = "tonic")),
         expect(dead_code, reason = "only handlers ask for another token")
     )]
     presented: Presented,
-    /// The strictest of the layers so far.
+    /// The strictest mode of the layers so far.
     mode: Mode,
-    /// Whether a layer so far wants streams ended when the token expires.
+    /// Is `true` if any layer so far ends streams when the token expires.
     ends_streams: bool,
     new_nonce: Option<HeaderValue>,
     report: Option<Report>,
 }
 
-/// What a request is admitted with.
+/// The token that a request is admitted with.
 #[derive(Clone)]
 pub(super) enum Token {
     Bound(BoundToken, ProofFacts),
     Bearer(BearerToken),
-    /// Without one: the policy rejects nobody.
+    /// The policy admits requests without a token.
     None,
 }
 
 impl Admitted {
-    /// What a rule has found, inside a layer that has admitted the request before.
+    /// Returns the result of a rule, combined with the mode of the outer layers.
     pub(super) fn new(
         with: Token,
         rule: Arc<Rule>,
@@ -69,8 +100,7 @@ impl Admitted {
         }
     }
 
-    /// With the next nonce, if the policy asks for one and that of the proof is about to retire, or if it
-    /// is offered to everybody.
+    /// Adds the next nonce if the nonce of the proof is about to retire, or if the policy offers nonces.
     pub(super) fn with_nonce(mut self, rule: &Rule) -> Self {
         let is_due = match &self.with {
             _ if rule.policy.requirements().offers_nonce() => true,
@@ -87,7 +117,7 @@ impl Admitted {
         self
     }
 
-    /// The token, if it is bound to the client's key.
+    /// Returns the token if it is bound to the client's key.
     pub const fn bound_token(&self) -> Option<&BoundToken> {
         match &self.with {
             Token::Bound(token, _) => Some(token),
@@ -95,7 +125,9 @@ impl Admitted {
         }
     }
 
-    /// The token, if it is bound to nothing. Only an [optional](Policy::optional) policy admits it.
+    /// Returns the token if it is not bound to a key.
+    ///
+    /// Only an [optional](Policy::optional) policy admits such a token.
     pub const fn bearer_token(&self) -> Option<&BearerToken> {
         match &self.with {
             Token::Bearer(token) => Some(token),
@@ -103,12 +135,14 @@ impl Admitted {
         }
     }
 
-    /// What a policy found out that only [reports](Policy::report_only); `None` with any other policy.
+    /// Returns the report of a [`Policy::report_only`] policy, and `None` with any other policy.
     pub const fn report(&self) -> Option<&Report> {
         self.report.as_ref()
     }
 
-    /// What the response has to bring: nothing, or a `DPoP-Nonce` for the client's next proof, and with it
+    /// Returns the headers that the response needs.
+    ///
+    /// They are empty, or they are a `DPoP-Nonce` for the client's next proof and
     /// `Cache-Control: no-store` (RFC 9449 section 8.2).
     pub fn response_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -120,15 +154,17 @@ impl Admitted {
         self.new_nonce.take()
     }
 
-    /// Puts the token and the report into the extensions of the request, where extractors and layers of
-    /// this crate look for them. Tokens that are there already are removed.
+    /// Puts the token and the report into the extensions of the request.
+    ///
+    /// Extractors and layers of this crate look for them there. Tokens of an outer layer are replaced. If
+    /// this request was admitted without a token, the verdict of an outer layer is kept.
     pub fn record(mut self, extensions: &mut Extensions) {
         if let Some(report) = self.report.take() {
             extensions.insert(report);
         }
         let was_looked_at = |outer: &Self| outer.mode != Mode::Off;
         match &self.with {
-            // What an outer layer has found stays as it is.
+            // The verdict of an outer layer is kept.
             Token::None if extensions.get().is_some_and(was_looked_at) => return,
             Token::None => {}
             Token::Bound(token, _) => {
@@ -143,20 +179,21 @@ impl Admitted {
         extensions.insert(self);
     }
 
-    /// Whether the rules of the layer that left this and of another one are of the same configuration, and
-    /// there is something to go by: the request is not verified twice then, or its own proof would count
-    /// as a replay.
+    /// Returns whether a layer of the same configuration has already verified a token.
+    ///
+    /// Such a request is not verified twice, or its own proof would count as a replay.
     pub(super) fn is_verified_by(&self, config: &Arc<Settings>) -> bool {
         !self.is_without_token() && Arc::ptr_eq(&self.rule.config, config)
     }
 
-    /// What the layers up to this one agree on.
+    /// Returns the strictest mode of the layers up to this one, and whether any of them ends streams.
     pub(super) const fn so_far(&self) -> (Mode, bool) {
         (self.mode, self.ends_streams)
     }
 
-    /// The same inside a layer of the same configuration that agrees. Extractors ask for tokens in the
-    /// words of the innermost layer, unless an outer one would not take what that asks for.
+    /// Returns the verdict of an inner layer of the same configuration that also admits the request.
+    ///
+    /// Extractors use the challenge of the innermost layer, unless an outer layer is stricter.
     pub(super) fn agreed(&self, rule: &Arc<Rule>) -> Self {
         let mode = rule.policy.mode();
         let words = if self.rule.policy.mode().stricter(mode) == mode {
@@ -172,14 +209,14 @@ impl Admitted {
         }
     }
 
-    /// Whether what was admitted there is admitted here too. An inner layer can only be stricter.
+    /// Checks the request against the policy of an inner layer, which can only be stricter.
     pub(super) fn satisfies(&self, policy: &Policy) -> Result<(), Cause> {
         if policy.mode() == Mode::Deny {
             return Err(PolicyErrorKind::Denied.into());
         }
         if let Token::Bound(_, facts) = &self.with {
             let (_, leeway) = self.rule.config.proof.window();
-            // The outer layer may be one that asks for no nonces.
+            // The outer layer need not require nonces.
             let needs_nonce = self.rule.config.needs_nonce(policy);
             let now = self.rule.config.clock.now();
             (policy.requirements()).check_facts(*facts, needs_nonce, now, leeway)?;
@@ -187,7 +224,7 @@ impl Admitted {
         self.grants(policy)
     }
 
-    /// The same for the token alone.
+    /// Checks the token alone against a policy.
     fn grants(&self, policy: &Policy) -> Result<(), Cause> {
         let claims = match (&self.with, policy.mode()) {
             (_, Mode::Off) => return Ok(()),
@@ -202,8 +239,9 @@ impl Admitted {
         Ok(policy.requirements().check_token(claims, now)?)
     }
 
-    /// Whether the token is one that `required` asks for, which is a strict policy. The error has the rule
-    /// to reject by, whose client learns of all that is asked for.
+    /// Checks the token against `required`, which is a strict policy.
+    ///
+    /// The rule in the error makes a challenge with all requirements so far.
     pub(crate) fn require(&self, required: &Policy) -> Result<(), (Cause, Rule)> {
         // As strict as the strictest outer layer, but never without a token. A bearer token was admitted
         // by whatever put it there: between two layers it may have been exchanged for a bound one.
@@ -215,7 +253,7 @@ impl Admitted {
         let required = required.in_mode(mode);
         match self.grants(&required) {
             Ok(()) => Ok(()),
-            // It is reported already.
+            // The outer layer has already reported it.
             Err(_) if mode == Mode::ReportOnly && self.is_without_token() => Ok(()),
             Err(cause) => {
                 let policy = self.rule.policy.in_mode(mode).and(&required);
@@ -224,7 +262,7 @@ impl Admitted {
         }
     }
 
-    /// Whether the layer has accepted the nonce of the proof.
+    /// Returns whether the layer has accepted the nonce of the proof.
     pub(super) fn has_good_nonce(&self) -> bool {
         match &self.with {
             Token::Bound(_, facts) => {
@@ -242,7 +280,7 @@ impl Admitted {
         matches!(self.with, Token::None)
     }
 
-    /// When streams end, and the clock for it; `None` if they do not.
+    /// Returns when streams end, with the configuration whose clock decides, or `None` if they do not.
     #[cfg(feature = "lifetime")]
     pub(crate) fn limit(&self) -> Option<(Arc<Settings>, UnixTime)> {
         let expires_at = match &self.with {
@@ -254,8 +292,9 @@ impl Admitted {
             .then(|| (Arc::clone(&self.rule.config), expires_at))
     }
 
-    /// Rejects a request whose token is not what a handler asks for. Where only a bound one will do, no
-    /// other is asked for. The rule has the response.
+    /// Rejects a request whose token does not suit a handler.
+    ///
+    /// With `only_bound`, the challenge has no `Bearer`. The rule makes the response.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn reject(
         &self,
@@ -274,7 +313,7 @@ impl Admitted {
     }
 }
 
-/// RFC 9449 section 8.2: what has a nonce is not to be stored.
+/// Writes a nonce. RFC 9449 section 8.2: a response with a nonce must not be stored.
 pub(crate) fn write_nonce(headers: &mut HeaderMap, nonce: Option<&HeaderValue>) {
     if let Some(nonce) = nonce {
         headers.insert(DPOP_NONCE, nonce.clone());

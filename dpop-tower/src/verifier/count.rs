@@ -1,6 +1,6 @@
-//! Verdicts in numbers, for whatever recorder of the `metrics` crate the program has installed.
+//! Counts verdicts with the `metrics` crate.
 //!
-//! Every label has few values, all of them from this crate.
+//! Every label has a small set of values that this crate defines.
 
 use crate::policy::Mode;
 

@@ -4,7 +4,16 @@ use http::{HeaderMap, Method, Uri};
 
 use super::Admitted;
 
-/// The parts of a request that count.
+/// The parts of a request that a [`Verifier`](crate::Verifier) checks.
+///
+/// ```
+/// use dpop_tower::RequestHead;
+/// use std::net::SocketAddr;
+///
+/// fn head<B>(request: &http::Request<B>, peer: SocketAddr) -> RequestHead<'_> {
+///     RequestHead::new(request.method(), request.uri(), request.headers()).peer(peer.ip())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct RequestHead<'a> {
@@ -16,8 +25,10 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// A request with this method, this URI as the client sent it, not as a router left it, and these
-    /// headers.
+    /// Describes a request with this method, this URI and these headers.
+    ///
+    /// Pass the URI as the client sent it, before a router has removed a prefix. Its path becomes a part
+    /// of the expected `htu` and selects the policy of a [`PolicyTable`](crate::PolicyTable).
     pub const fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         Self {
             method,
@@ -28,21 +39,28 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    /// Sets the address that the connection comes from: a
-    /// [`ForwardedTarget`](crate::target::ForwardedTarget) needs it.
+    /// Sets the address that the connection comes from.
+    ///
+    /// A [`ForwardedTarget`](crate::target::ForwardedTarget) needs it, and trusts no forwarded header
+    /// without it.
+    ///
+    /// # Security
+    ///
+    /// Pass the address of the socket. An address from a header such as `X-Forwarded-For` can be chosen by
+    /// the caller.
     pub const fn peer(mut self, peer: IpAddr) -> Self {
         self.peer = Some(peer);
         self
     }
 
-    /// Sets what the layer outside has left, if there is one.
+    /// Sets the verdict of the outer layer, if there is one.
     pub(crate) const fn inside(mut self, outer: Option<&'a Admitted>) -> Self {
         self.outer = outer;
         self
     }
 }
 
-/// Headers are left out: they have the credentials.
+/// Omits the headers, since they contain the credentials.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")

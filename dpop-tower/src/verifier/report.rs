@@ -1,6 +1,7 @@
 use crate::rejection::Rejection;
 
-/// What a layer with [`Policy::report_only`](crate::Policy::report_only) found out about a request.
+/// The verdict of a [`Policy::report_only`](crate::Policy::report_only) layer on a request.
+///
 /// It is in the request's extensions, and in [`Admitted::report`](crate::Admitted::report).
 ///
 /// ```
@@ -20,7 +21,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// How the request would have been rejected; `None` if it would have been admitted.
+    /// Returns the rejection that a strict policy would have caused.
+    ///
+    /// Returns `None` if the request would have been admitted.
     pub const fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_ref()
     }

@@ -17,20 +17,21 @@ use crate::{
     },
 };
 
-/// What a layer goes by: a policy, how rejections put it, and the configuration that it is a policy of.
-/// All in one, so that a request takes hold of it by a single count that processors have to share.
+/// The rule of a layer: a policy, its configuration, and the form of rejections.
+///
+/// One `Arc` holds all of it, so a request changes only one shared counter.
 #[derive(Clone)]
 pub(crate) struct Rule {
     pub(crate) config: Arc<Settings>,
     pub(crate) policy: Policy,
-    /// Whether the layer ends streams when the token expires, where the policy has them ended.
+    /// Is `true` if the layer ends streams when the token expires, unless the policy exempts them.
     pub(crate) ends_streams: bool,
     responder: Arc<dyn RejectionResponse>,
-    /// For requests that are rejected for this, whatever else they have.
+    /// The reason why this rule rejects every request, if it does.
     pub(super) rejects: Option<RequestErrorKind>,
-    /// The patterns that it is for, if it comes from a table.
+    /// The patterns that the rule belongs to, if it comes from a table.
     pub(super) route: Option<Arc<str>>,
-    /// Made for the first challenge.
+    /// Computed for the first challenge.
     terms: OnceLock<Arc<Terms>>,
 }
 
@@ -47,7 +48,7 @@ impl Rule {
         }
     }
 
-    /// The same rule with another policy.
+    /// Returns the same rule with another policy.
     pub(crate) fn with_policy(&self, policy: Policy) -> Self {
         Self {
             policy,
@@ -69,13 +70,14 @@ impl Rule {
         self.policy.mode() == Mode::ReportOnly
     }
 
-    /// Rejects a request. Whoever rejects does it here: the rejection gets its challenge and its nonce, is
-    /// counted, and has its line in the log.
+    /// Rejects a request.
+    ///
+    /// Every rejection is made here: it gets its challenge and its nonce, is counted, and is logged.
     pub(crate) fn reject(&self, cause: Cause, shape: RequestShape) -> Rejection {
         self.rejected(cause, shape, self.challenge(shape.presented))
     }
 
-    /// The same for a handler that no bearer token will do for.
+    /// Rejects a request for a handler that needs a bound token.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(super) fn reject_unbound(&self, cause: Cause, shape: RequestShape) -> Rejection {
         let challenge = self.challenge(shape.presented).without_bearer();
@@ -91,7 +93,7 @@ impl Rule {
         rejection
     }
 
-    /// What becomes of a request that would be rejected if the policy did more than report.
+    /// Reports a request that would be rejected if the policy were strict.
     pub(crate) fn report(&self, cause: Cause, shape: RequestShape) -> Rejection {
         let rejection = self.rejection(cause, shape, self.challenge(shape.presented));
         count::would_reject(self.policy.mode(), rejection.reason());
@@ -105,12 +107,12 @@ impl Rule {
         Rejection::new(cause, challenge, policy, route, shape.grpc).with_hint(hint)
     }
 
-    /// The response to a rejected request.
+    /// Returns the response to a rejected request.
     pub(crate) fn respond(&self, rejection: Rejection) -> Response<Bytes> {
         rejection.into_response(&*self.responder)
     }
 
-    /// The nonce to hand out now, where the policy needs or offers one.
+    /// Returns the current nonce if the policy requires or offers nonces.
     pub(super) fn current_nonce(&self) -> Option<HeaderValue> {
         nonce_value(self.config.current_nonce(&self.policy)?)
     }

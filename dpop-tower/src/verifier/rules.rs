@@ -1,4 +1,4 @@
-//! Which policy counts for a request.
+//! Selects the policy of a request.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::{
     policy::{Choice, MalformedPath, Policies, Policy, PolicyTable, Rows},
 };
 
-/// The route of a request that fits no pattern, in the log.
+/// The route in the log of a request that matches no pattern.
 const NOT_LISTED: &str = "not listed";
 
-/// The rules of a layer or a verifier: one, or one for each policy of a table. Cheap to clone.
+/// The rules of a layer or a verifier: one, or one for each policy of a table. Clones are cheap.
 #[derive(Clone, Debug)]
 pub(crate) enum Rules {
     One(Arc<Rule>),
@@ -24,22 +24,22 @@ pub(crate) enum Rules {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     patterns: PolicyTable,
-    /// One for each of the table's policies.
+    /// One rule for each policy of the table.
     rules: Vec<Arc<Rule>>,
-    /// For what the table does not list.
+    /// The rule for requests that match no pattern.
     fallback: Arc<Rule>,
-    /// For paths that are rejected whatever the table says.
+    /// The rule for malformed paths, which are always rejected.
     malformed: Arc<Rule>,
     enforces: bool,
 }
 
 impl Rules {
-    /// The policy of this configuration.
+    /// Returns the rule of a configuration with its own policy.
     pub(crate) fn new(config: Arc<Settings>) -> Self {
         Self::One(Arc::new(warned(Rule::new(config))))
     }
 
-    /// These policies, and otherwise as these rules are.
+    /// Replaces the policies.
     pub(crate) fn with_policies(&self, policies: Policies) -> Self {
         match policies {
             Policies::One(policy) => self.with_policy(policy),
@@ -47,12 +47,12 @@ impl Rules {
         }
     }
 
-    /// This policy, and otherwise as these rules are.
+    /// Replaces the policies by one policy.
     fn with_policy(&self, policy: Policy) -> Self {
         Self::One(Arc::new(warned(self.plain().with_policy(policy))))
     }
 
-    /// The policies of this table, and otherwise as these rules are.
+    /// Replaces the policies by those of a table.
     fn with_table(&self, patterns: PolicyTable) -> Self {
         let config_policy = &self.config().policy;
         let rule = |policy: &Policy, route: &str| {
@@ -95,7 +95,7 @@ impl Rules {
         }
     }
 
-    /// That of all of them.
+    /// Returns the configuration, which all rules share.
     pub(crate) fn config(&self) -> &Arc<Settings> {
         match self {
             Self::One(rule) => &rule.config,
@@ -103,7 +103,7 @@ impl Rules {
         }
     }
 
-    /// What all of them have in common, with whichever policy.
+    /// Returns a rule with everything that all rules share. Its policy has no meaning.
     pub(super) fn plain(&self) -> Rule {
         let rule = match self {
             Self::One(rule) => rule,
@@ -114,7 +114,7 @@ impl Rules {
         plain
     }
 
-    /// That of a request. Where the path is to be rejected, it is one that rejects.
+    /// Returns the rule of a request. For a malformed path, it is a rule that rejects the request.
     pub(crate) fn choose(&self, request: &RequestHead<'_>) -> Arc<Rule> {
         match self {
             Self::One(rule) => Arc::clone(rule),
@@ -137,12 +137,12 @@ fn warned(rule: Rule) -> Rule {
 
 impl Table {
     fn choose(&self, method: &Method, path: &str) -> Arc<Rule> {
-        // Every row has a rule. Without one, nobody is admitted.
+        // Every row has a rule. If one were missing, the request would be rejected.
         let row = |row: usize| Arc::clone(self.rules.get(row).unwrap_or(&self.malformed));
         let rows = match self.patterns.choose(method, path) {
             Ok(Choice::Row(index)) => return row(index),
             Ok(Choice::Rows(rows)) => rows,
-            // Where nothing is ever rejected, neither is this.
+            // A table that rejects no request does not reject malformed paths either.
             Err(MalformedPath) if !self.enforces => Rows::default(),
             Err(MalformedPath) => return Arc::clone(&self.malformed),
         };

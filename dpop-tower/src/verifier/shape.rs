@@ -7,16 +7,16 @@ use crate::{
     rejection::{Cause, Hint, grpc},
 };
 
-/// What a rejection depends on of a request, besides its cause.
+/// The properties of a request that a rejection depends on, besides its cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestShape {
     pub(super) presented: Presented,
-    /// The content type of the response, if the request is a gRPC one.
+    /// The content type of the response to a gRPC request, and `None` for any other request.
     pub(super) grpc: Option<&'static str>,
     is_preflight: bool,
-    /// Whether an outer layer of another configuration has accepted the proof.
+    /// Is `true` if an outer layer of another configuration has accepted the proof.
     has_used_proof: bool,
-    /// Whether an outer layer has accepted the nonce of the proof.
+    /// Is `true` if an outer layer has accepted the nonce of the proof.
     has_good_nonce: bool,
 }
 
@@ -32,7 +32,7 @@ impl RequestShape {
         }
     }
 
-    /// With what the layer outside has left, if there is one.
+    /// Adds the verdict of the outer layer, if there is one.
     pub(super) fn inside(mut self, outer: Option<&Admitted>) -> Self {
         if let Some(outer) = outer {
             self.has_used_proof = outer.bound_token().is_some();
@@ -41,7 +41,7 @@ impl RequestShape {
         self
     }
 
-    /// What a client has presented that an outer layer has looked at already.
+    /// Sets the scheme that the client used, as an outer layer has found it.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) const fn presenting(mut self, presented: Presented) -> Self {
         self.presented = presented;

@@ -1,4 +1,4 @@
-//! The patterns of a table in one spelling, to look readings of a path up.
+//! The patterns of a table in one spelling, for looking up the readings of a path.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,26 @@ use super::{Entry, Rows, pattern::Pattern};
 
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    /// To a place in `shapes`.
+    /// Positions in `shapes`.
     routes: matchit::Router<usize>,
     shapes: Vec<Shape>,
 }
 
-/// A pattern as it is spelled here. Several entries of the table may come to the same.
+/// A pattern in the spelling of the index. Several entries of the table can have the same.
 #[derive(Clone, Debug)]
 struct Shape {
     pattern: Pattern,
     entries: Vec<usize>,
-    /// Other shapes that may fit the same path, and are not narrower than this one.
+    /// Other shapes that can match the same path and are not narrower than this one.
     around: Vec<usize>,
-    /// Whether there is neither a narrower shape nor one that overlaps this one in part.
+    /// Is `true` if no other shape is narrower or overlaps this one in part.
     is_simple: bool,
 }
 
 impl Index {
-    /// The error has the place of an entry that cannot stand beside another.
+    /// Builds the index.
+    ///
+    /// The error contains the position of an entry that conflicts with another.
     pub(super) fn new(patterns: &[Pattern]) -> Result<Self, (usize, InsertError)> {
         let mut by_route: BTreeMap<String, (Pattern, Vec<usize>)> = BTreeMap::new();
         for (place, pattern) in patterns.iter().enumerate() {
@@ -61,7 +63,7 @@ impl Index {
         Ok(Self { routes, shapes })
     }
 
-    /// The entry that such a path fits, if it is narrower than all others that it fits.
+    /// Returns the entry that matches a path, if it is narrower than all others that match.
     pub(super) fn simple(&self, path: &str) -> Option<usize> {
         let shape = self.shapes.get(*self.routes.at(path).ok()?.value)?;
         match shape.entries.as_slice() {
@@ -70,7 +72,7 @@ impl Index {
         }
     }
 
-    /// The row for a method that the only pattern lists which counts for a path of this shape.
+    /// Returns the row for a method, if only one pattern applies to paths of this shape.
     fn simple_row(&self, entries: &[Entry], place: usize, method: &Method) -> Option<usize> {
         let shape = self.shapes.get(place).filter(|shape| shape.is_simple)?;
         match shape.entries.as_slice() {
@@ -79,13 +81,13 @@ impl Index {
         }
     }
 
-    /// Whether nothing else fits what this entry fits, but for wider patterns.
+    /// Returns whether only wider patterns match the paths of this entry.
     pub(super) fn is_simple(&self, entry: usize) -> bool {
         let mut shapes = self.shapes.iter();
         shapes.any(|shape| shape.is_simple && shape.entries == [entry])
     }
 
-    /// Adds the rows for such a request to `rows`. `false` if no pattern fits.
+    /// Adds the rows of a request to `rows`. Returns `false` if no pattern matches.
     pub(super) fn collect(
         &self,
         entries: &[Entry],
@@ -116,8 +118,10 @@ impl Index {
     }
 }
 
-/// Of the patterns that fit, the narrowest count, and the wider ones where those say nothing of the
-/// method. They are then obeyed in addition: a row for one method frees no other.
+/// Collects the rows of the narrowest patterns that match.
+///
+/// If a pattern does not list the method, the wider patterns apply in addition, so a row for one method
+/// does not exempt another.
 fn collect_narrowest(
     fitting: &mut Vec<&Shape>,
     entries: &[Entry],

@@ -62,9 +62,9 @@ use crate::error::{ConfigError, ConfigErrorKind};
 #[derive(Clone, Debug)]
 pub struct PolicyTable {
     entries: Vec<Entry>,
-    /// The patterns as they were given, and then in every spelling in which one of them differs.
+    /// The patterns as given, and in every spelling in which one of them differs.
     indexes: Vec<Index>,
-    /// How a reading is looked up.
+    /// The lookups that are made for each reading.
     lookups: Vec<Lookup>,
     policies: Vec<Policy>,
     otherwise: Option<Policy>,
@@ -77,13 +77,13 @@ struct Entry {
     pattern: Pattern,
     by_method: Vec<(Method, usize)>,
     other_methods: Option<usize>,
-    /// Whether no spelling of a path that the pattern fits could fit another one that is not wider.
+    /// Is `true` if no spelling of a matching path matches another pattern that is not wider.
     is_settled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lookup {
-    /// In which of the indexes.
+    /// The position in the list of indexes.
     index: usize,
     spelling: Spelling,
 }
@@ -221,8 +221,8 @@ impl PolicyTable {
         Ok(Choice::Rows(rows))
     }
 
-    /// The row of a path that [keeps its segments](path::keeps_its_segments), if neither the case nor the
-    /// escapes in them can make a difference: nothing but wider patterns could fit them.
+    /// Returns the row of a path that [keeps its segments](path::keeps_its_segments), if no other spelling
+    /// of the path can match a pattern that is not wider.
     fn settled(&self, method: &Method, path: &str) -> Option<usize> {
         let entry = self.indexes.first()?.simple(path)?;
         let entry = self.entries.get(entry).filter(|entry| entry.is_settled)?;
@@ -248,7 +248,7 @@ impl PolicyTable {
             }
             let fits = (self.indexes.get(*index))
                 .is_some_and(|index| index.collect(&self.entries, path, method, rows));
-            // To a server that is exact it is another path than that of the row, if there is one.
+            // An exact server does not treat it as the path of an inexact row.
             is_listed |= fits && spelling.is_exact();
             done.push((index, path));
         }
@@ -314,6 +314,8 @@ struct Row {
 
 impl PolicyTableBuilder {
     /// Sets the policy for paths of this pattern, for all methods that have no policy of their own.
+    ///
+    /// The order of the rows has no effect; see [precedence](PolicyTable#precedence).
     pub fn route<S>(mut self, pattern: impl Into<String>, policy: Policy<S>) -> Self {
         self.rows.push(Row {
             pattern: pattern.into(),
@@ -327,6 +329,21 @@ impl PolicyTableBuilder {
     ///
     /// `GET` includes `HEAD` unless `HEAD` is listed itself. A method that is not listed has to satisfy
     /// the policies of the listed ones and the policy of the next wider pattern.
+    ///
+    /// ```
+    /// use dpop_tower::{Policy, PolicyTable};
+    /// use http::Method;
+    ///
+    /// let table = PolicyTable::builder()
+    ///     .methods("/orders", [Method::GET], Policy::strict().require_scope("orders:read"))
+    ///     .methods("/orders", [Method::POST], Policy::strict().require_scope("orders:write"))
+    ///     .otherwise(Policy::strict())
+    ///     .build()?;
+    /// let policy = |method| table.policy_for(&method, "/orders").unwrap().unwrap().to_string();
+    /// assert_eq!(policy(Method::HEAD), "strict, scope orders:read");
+    /// assert_eq!(policy(Method::DELETE), "strict, scope orders:read, scope orders:write");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
     pub fn methods<S>(
         mut self,
         pattern: impl Into<String>,
@@ -359,6 +376,15 @@ impl PolicyTableBuilder {
     ///
     /// Returns a [`ConfigError`] that names the pattern if it is malformed, can never match, or contradicts
     /// another, or if no request can satisfy its policy.
+    ///
+    /// ```
+    /// use dpop_tower::{Policy, PolicyTable};
+    ///
+    /// let table = |pattern| PolicyTable::builder().route(pattern, Policy::strict()).build();
+    /// assert!(table("/orders/{id}").is_ok());
+    /// assert!(table("orders").is_err());
+    /// assert!(table("/orders/{id").is_err());
+    /// ```
     pub fn build(self) -> Result<PolicyTable, ConfigError> {
         let mut policies = Vec::new();
         let mut entries: Vec<Entry> = Vec::new();

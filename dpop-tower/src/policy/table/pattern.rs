@@ -1,10 +1,10 @@
-//! Patterns of paths: reading them, and comparing two of them.
+//! Path patterns: parsing and comparison.
 
 use std::{borrow::Cow, iter};
 
 use crate::policy::path;
 
-/// A pattern of axum's: fixed segments, `{name}` for one segment, `{*name}` for the rest of the path.
+/// A pattern of axum: fixed segments, `{name}` for one segment, `{*name}` for the rest of the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(Vec<Segment>);
 
@@ -13,20 +13,20 @@ enum Segment {
     Fixed(String),
     /// One segment.
     One,
-    /// One segment that is not empty, and whatever follows.
+    /// One segment that is not empty, and everything after it.
     Rest,
 }
 
-/// How the fixed parts of a pattern are spelled, to be compared with a path.
+/// The spelling of the fixed parts of a pattern, for the comparison with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling {
-    /// As a server has it that compares the path as it was sent.
+    /// The spelling for a server that compares the path as it was sent.
     AsSent,
-    /// As one has it that decodes the path.
+    /// The spelling for a server that decodes the path.
     Decoded {
-        /// And ignores the case.
+        /// The server ignores case.
         is_folded: bool,
-        /// And ignores a slash at the end.
+        /// The server ignores a trailing slash.
         is_trimmed: bool,
     },
 }
@@ -47,7 +47,7 @@ impl Spelling {
         }
     }
 
-    /// Whether the server tells all paths apart that are not the same once they are decoded.
+    /// Returns whether the server distinguishes all paths that differ after decoding.
     pub(super) const fn is_exact(self) -> bool {
         matches!(
             self,
@@ -85,7 +85,7 @@ impl Pattern {
         Ok(Self(segments))
     }
 
-    /// The same pattern in another spelling.
+    /// Returns the same pattern in another spelling.
     pub(super) fn spelled(&self, spelling: Spelling) -> Self {
         let Spelling::Decoded {
             is_folded,
@@ -108,8 +108,7 @@ impl Pattern {
         Self(segments)
     }
 
-    /// The text that `matchit` takes. Equal patterns have equal texts, whatever their parameters are
-    /// called.
+    /// Returns the text for `matchit`, which does not depend on the names of parameters.
     pub(super) fn route(&self) -> String {
         let mut route = String::new();
         for (index, segment) in self.0.iter().enumerate() {
@@ -125,7 +124,9 @@ impl Pattern {
         route
     }
 
-    /// Whether it fits this path, as `matchit` sees it: a parameter is empty at most before a slash.
+    /// Returns whether the pattern matches this path.
+    ///
+    /// As in `matchit`, a parameter can only be empty before a slash.
     pub(super) fn fits(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else {
             return false;
@@ -142,13 +143,13 @@ impl Pattern {
         parts.next().is_none()
     }
 
-    /// Whether it fits every path that `other` fits.
+    /// Returns whether the pattern matches every path that `other` matches.
     pub(super) fn contains(&self, other: &Self) -> bool {
         let mut others = other.0.iter();
         for segment in &self.0 {
             match (segment, others.next()) {
                 (Segment::Rest, Some(theirs)) => {
-                    // `/{*rest}` fits `//x` but not `/`.
+                    // `/{*rest}` matches `//x` but not `/`.
                     return !theirs.is_empty() || others.next().is_some();
                 }
                 (Segment::One, Some(theirs)) if theirs.is_one_segment() => {}
@@ -159,7 +160,7 @@ impl Pattern {
         others.next().is_none()
     }
 
-    /// Whether there are paths that both of them fit.
+    /// Returns whether there are paths that both patterns match.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.0.iter(), other.0.iter());
         loop {
@@ -179,7 +180,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it fits every path but the shortest, or every path below one.
+    /// Returns whether the pattern ends with a parameter for the rest of the path.
     pub(super) fn takes_the_rest(&self) -> bool {
         matches!(self.0.last(), Some(Segment::Rest))
     }
@@ -219,7 +220,7 @@ impl Segment {
         matches!(self, Self::Fixed(fixed) if fixed.is_empty())
     }
 
-    /// Whether all that it fits is one segment that is not empty.
+    /// Returns whether the segment only matches one segment that is not empty.
     fn is_one_segment(&self) -> bool {
         match self {
             Self::Fixed(fixed) => !fixed.is_empty(),
@@ -240,7 +241,7 @@ fn of_another_framework(part: &str, instead: &str) -> Cow<'static, str> {
     .into()
 }
 
-/// What no path has that this table is asked about.
+/// Rejects characters that no request path contains.
 fn check_characters(text: &str) -> Result<(), Cow<'static, str>> {
     if text.contains(['?', '#']) {
         return Err("it has a query or a fragment, and only the path is compared".into());

@@ -1,4 +1,4 @@
-//! What trusted proxies say was called, read from their headers.
+//! Reads the forwarded headers of trusted proxies.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -9,15 +9,15 @@ pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What was called, as far as it is said.
+/// The URI parts that a proxy claims the client has called.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Claimed<'h> {
     pub(super) host: Option<Host<'h>>,
     pub(super) prefix: Option<&'h str>,
-    /// The last of the header first, which the nearest proxy has written.
+    /// In reverse order, since the nearest proxy has written the last value.
     protos: Vec<&'h str>,
     ports: Vec<&'h str>,
-    /// What to tell of a header that cannot be read.
+    /// The hint for the log about a malformed header.
     pub(super) unreadable: Option<&'static str>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Host<'h> {
 }
 
 impl<'h> Claimed<'h> {
-    /// By `X-Forwarded-Host` and the like.
+    /// Reads `X-Forwarded-Host` and the related headers.
     pub(super) fn by_x_forwarded(headers: &'h HeaderMap) -> Self {
         let mut unreadable = None;
         let mut read = |name: HeaderName, hint| {
@@ -73,7 +73,7 @@ impl<'h> Claimed<'h> {
         }
     }
 
-    /// By the `Forwarded` header (RFC 7239).
+    /// Reads the `Forwarded` header (RFC 7239).
     pub(super) fn by_forwarded(headers: &'h HeaderMap) -> Self {
         let read = || match elements(headers, &header::FORWARDED)?.first() {
             Some(element) => Self::of_element(element),
@@ -87,8 +87,9 @@ impl<'h> Claimed<'h> {
         })
     }
 
-    /// RFC 7239 section 4: pairs may be empty, and there may be others than are known here. None of a
-    /// malformed element counts.
+    /// Reads one element. RFC 7239 section 4: pairs can be empty or unknown.
+    ///
+    /// A malformed element is ignored as a whole.
     fn of_element(element: &'h str) -> Option<Self> {
         let (mut host, mut proto) = (None, None);
         for pair in split(element, ';')? {
@@ -119,10 +120,9 @@ impl<'h> Claimed<'h> {
         })
     }
 
-    /// The origin with this host that fits best what is said of scheme and port.
+    /// Returns the origin with this host that fits the claimed scheme and port best.
     ///
-    /// A scheme or a port narrows the choice if one of the origins has it, and is passed over otherwise:
-    /// it is what an inner proxy was called by.
+    /// A scheme or a port that no origin has is ignored, since an inner proxy was called by it.
     pub(super) fn choose<'o>(
         &self,
         host: Host<'_>,
@@ -136,7 +136,7 @@ impl<'h> Claimed<'h> {
         let ports = self.ports.iter().filter_map(|port| unquoted(port));
         let ports = host.port.into_iter().chain(ports);
         let ports = ports.filter_map(|port| port.parse().ok()).map(Some);
-        // Without a port, a host has that of its scheme.
+        // A host without a port has the default port of its scheme.
         let ports = ports.chain([None]);
         narrow(&mut fitting, ports, |origin, port: Option<u16>| {
             origin.port() == port.unwrap_or_else(|| default_port(origin))
@@ -145,7 +145,7 @@ impl<'h> Claimed<'h> {
     }
 }
 
-/// Keeps those that fit the first of the claims that any of them fits.
+/// Keeps the origins that fit the first claim that any of them fits.
 fn narrow<T: Copy>(
     origins: &mut Vec<&Origin>,
     claims: impl Iterator<Item = T>,
@@ -159,8 +159,7 @@ fn narrow<T: Copy>(
     }
 }
 
-/// The scheme of the request that opens a web socket is that of `http` (RFC 8441 section 5, RFC 6455
-/// section 3).
+/// Replaces the scheme of a web socket by that of HTTP (RFC 8441 section 5, RFC 6455 section 3).
 fn scheme(proto: &str) -> Option<&'static str> {
     let proto = unquoted(proto)?;
     let is = |name: &str| proto.eq_ignore_ascii_case(name);
@@ -199,7 +198,7 @@ impl<'h> Host<'h> {
         (!name.is_empty() && port.is_none_or(is_number)).then_some(Self { name, port })
     }
 
-    /// Whether it is that of an origin, whatever the port.
+    /// Returns whether an origin has this host, whatever its port.
     fn is_of(self, origin: &Origin) -> bool {
         origin.authority_matches(&format!("{}:{}", self.name, origin.port()))
     }
@@ -209,8 +208,9 @@ impl<'h> Host<'h> {
     }
 }
 
-/// The elements of a list header over all of its lines, the last first; `None` if the last line cannot
-/// be read. RFC 9110 section 5.6.1.2: empty elements do not count.
+/// Returns the elements of a list header over all of its lines, the last first.
+///
+/// Returns `None` if the last line cannot be read. RFC 9110 section 5.6.1.2: empty elements are ignored.
 fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str>> {
     let mut elements = Vec::new();
     for line in headers.get_all(name).iter().rev() {
@@ -221,14 +221,14 @@ fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str
                 elements.extend(of_line.filter(|element| !element.is_empty()));
             }
             None if elements.is_empty() => return None,
-            // Whatever stands before an element that cannot be read may be anybody's.
+            // Elements before one that cannot be read may come from the caller.
             None => break,
         }
     }
     Some(elements)
 }
 
-/// Splits where the separator is not inside a quoted string; `None` if one of those has no end.
+/// Splits at separators outside quoted strings. Returns `None` if a quoted string has no end.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let parts = text
