@@ -34,7 +34,7 @@ pub(crate) const MAX_AGE: Bounds = Bounds {
     safe: Duration::from_secs(10 * 60),
     most: Duration::from_secs(24 * 60 * 60),
     setter: "max_age",
-    reason: "whoever gets hold of a proof can use it for as long, and RFC 9449 section 11.1 wants seconds \
+    reason: "anyone who gets hold of a proof can use it for as long, and RFC 9449 section 11.1 wants seconds \
              or minutes",
 };
 

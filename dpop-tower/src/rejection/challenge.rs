@@ -8,13 +8,13 @@ use crate::{crypto::Algorithm, policy::Policy};
 /// The parameters of `WWW-Authenticate` that do not depend on the error.
 #[derive(Clone)]
 pub(crate) struct Challenge {
-    terms: Arc<Terms>,
+    params: Arc<ChallengeParams>,
     bearer: Bearer,
 }
 
 /// The requirements of a policy, as parameters of a challenge.
 #[derive(Debug, Default)]
-pub(crate) struct Terms {
+pub(crate) struct ChallengeParams {
     /// RFC 9449 section 7.1; `None` if no algorithm is left.
     algs: Option<String>,
     /// RFC 6750 section 3.
@@ -24,7 +24,7 @@ pub(crate) struct Terms {
     max_age: Option<String>,
 }
 
-impl Terms {
+impl ChallengeParams {
     /// Returns the parameters of a policy, with the algorithms that the configuration also allows.
     pub(crate) fn of<S>(policy: &Policy<S>, algorithms: &[Algorithm]) -> Self {
         let requirements = policy.requirements();
@@ -71,14 +71,14 @@ pub(crate) enum Bearer {
 }
 
 impl Challenge {
-    pub(crate) const fn new(terms: Arc<Terms>, bearer: Bearer) -> Self {
-        Self { terms, bearer }
+    pub(crate) const fn new(params: Arc<ChallengeParams>, bearer: Bearer) -> Self {
+        Self { params, bearer }
     }
 
     /// Returns the challenge of a handler that needs a bound token.
     #[cfg(any(feature = "axum", feature = "tonic"))]
     pub(crate) fn without_bearer(&self) -> Self {
-        Self::new(Arc::clone(&self.terms), Bearer::NotAccepted)
+        Self::new(Arc::clone(&self.params), Bearer::NotAccepted)
     }
 
     /// Returns the values of `WWW-Authenticate`.
@@ -97,15 +97,15 @@ impl Challenge {
         };
         let dpop = Value::new("DPoP")
             .error(of_dpop.then_some(kind), description)
-            .terms(&self.terms, kind, of_dpop);
-        let dpop = match &self.terms.algs {
+            .params(&self.params, kind, of_dpop);
+        let dpop = match &self.params.algs {
             Some(algs) => dpop.parameter("algs", algs),
             None => dpop,
         };
         let bearer = of_bearer.map(|is_used| {
             Value::new("Bearer")
                 .error(is_used.then_some(kind), description)
-                .terms(&self.terms, kind, is_used)
+                .params(&self.params, kind, is_used)
         });
         std::iter::once(dpop).chain(bearer).map(Value::finish)
     }
@@ -147,9 +147,9 @@ impl Value {
         }
     }
 
-    fn terms(self, terms: &Terms, kind: RejectionKind, is_used: bool) -> Self {
+    fn params(self, params: &ChallengeParams, kind: RejectionKind, is_used: bool) -> Self {
         let no_credentials = kind == RejectionKind::CredentialsMissing;
-        terms
+        params
             .parameters(kind)
             .filter(|_| is_used || no_credentials)
             .fold(self, |value, (name, text)| value.parameter(name, text))
@@ -163,7 +163,7 @@ impl Value {
 impl fmt::Debug for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Challenge")
-            .field("terms", &self.terms)
+            .field("params", &self.params)
             .field("bearer", &self.bearer)
             .finish()
     }
@@ -176,8 +176,8 @@ mod tests {
     use super::*;
 
     fn values<S>(policy: &Policy<S>, bearer: Bearer, kind: RejectionKind) -> Vec<String> {
-        let terms = Terms::of(policy, &[Algorithm::Es256, Algorithm::Ed25519]);
-        Challenge::new(Arc::new(terms), bearer)
+        let params = ChallengeParams::of(policy, &[Algorithm::Es256, Algorithm::Ed25519]);
+        Challenge::new(Arc::new(params), bearer)
             .values(kind, "what is wrong")
             .map(|value| value.to_str().unwrap().to_owned())
             .collect()

@@ -114,7 +114,7 @@ mod response;
 
 pub(crate) use self::{
     cause::Cause,
-    challenge::{Bearer, Challenge, Terms},
+    challenge::{Bearer, Challenge, ChallengeParams},
     log::Hint,
     response::{NO_STORE, nonce_value},
 };

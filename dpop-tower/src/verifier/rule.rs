@@ -12,8 +12,8 @@ use crate::{
     credentials::{Presented, RequestErrorKind, Scheme},
     policy::{Mode, Policy},
     rejection::{
-        Bearer, Cause, Challenge, DefaultRejectionResponse, Rejection, RejectionResponse, Terms,
-        nonce_value,
+        Bearer, Cause, Challenge, ChallengeParams, DefaultRejectionResponse, Rejection,
+        RejectionResponse, nonce_value,
     },
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Rule {
     /// The patterns that the rule belongs to, if it comes from a table.
     pub(super) route: Option<Arc<str>>,
     /// Computed for the first challenge.
-    terms: OnceLock<Arc<Terms>>,
+    params: OnceLock<Arc<ChallengeParams>>,
 }
 
 impl Rule {
@@ -44,7 +44,7 @@ impl Rule {
             responder: Arc::new(DefaultRejectionResponse),
             rejects: None,
             route: None,
-            terms: OnceLock::new(),
+            params: OnceLock::new(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Rule {
     pub(crate) fn with_policy(&self, policy: Policy) -> Self {
         Self {
             policy,
-            terms: OnceLock::new(),
+            params: OnceLock::new(),
             ..self.clone()
         }
     }
@@ -125,8 +125,8 @@ impl Rule {
             (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
         };
         let algorithms = self.config.proof.allowed_algorithms();
-        let terms = || Arc::new(Terms::of(&self.policy, algorithms));
-        Challenge::new(Arc::clone(self.terms.get_or_init(terms)), bearer)
+        let params = || Arc::new(ChallengeParams::of(&self.policy, algorithms));
+        Challenge::new(Arc::clone(self.params.get_or_init(params)), bearer)
     }
 }
 

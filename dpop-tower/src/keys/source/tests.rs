@@ -153,7 +153,7 @@ fn an_attempt_ends_with_its_runtime_and_the_next_caller_begins_another() {
         waiting
     });
     assert_eq!(rig.script.asked(), 1);
-    // Whoever waits on another runtime is woken.
+    // Anyone who waits on another runtime is woken.
     let ended = std::thread::spawn(move || small_runtime().block_on(soon(waiting.end())));
     std::thread::sleep(Duration::from_millis(20));
     drop(first);
