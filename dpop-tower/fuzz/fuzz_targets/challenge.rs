@@ -4,7 +4,7 @@
 //! operator's reason stands for, no more and no less.
 #![no_main]
 
-#[path = "../../../tests/it/rejection/challenge.rs"]
+#[path = "../../../tests/conformance/src/challenge.rs"]
 mod challenge;
 
 use challenge::Challenge;

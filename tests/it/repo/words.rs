@@ -24,7 +24,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("nonces_where_required", "`nonce_source`"),
     ("octet", "byte"),
     ("refus", "reject"),
-    ("whoever", "anyone who"),
+    ("whoever ", "anyone who"),
 ];
 
 const KINDS: &[&str] = &["md", "mjs", "proto", "py", "rs", "sh", "toml"];
