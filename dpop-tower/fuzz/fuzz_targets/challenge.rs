@@ -5,7 +5,10 @@
 #![no_main]
 
 #[path = "../../../tests/conformance/src/challenge.rs"]
-#[expect(unreachable_pub, reason = "it is public in the crate that it comes from")]
+#[expect(
+    unreachable_pub,
+    reason = "it is public in the crate that it comes from"
+)]
 mod challenge;
 
 use challenge::Challenge;

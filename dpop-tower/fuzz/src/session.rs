@@ -105,7 +105,8 @@ impl Draft {
 impl Session {
     pub fn new(with_nonces: bool) -> Self {
         let clock = ManualClock::new(UnixTime::from_secs(NOW));
-        let tokens = Issuer::new(ISSUER).jwks(ISSUER_KEYS.as_str())
+        let tokens = Issuer::new(ISSUER)
+            .jwks(ISSUER_KEYS.as_str())
             .audience(AUDIENCE)
             .cache_capacity(16);
         let origin = PublicOrigin::new(ORIGIN).expect("an origin");
