@@ -53,6 +53,8 @@ pub struct DpopConfig(pub(crate) Arc<Settings>);
 pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
+    /// `None` if they are not part of the configuration.
+    pub(crate) issuers: Option<Vec<String>>,
     pub(crate) proof: ProofVerifier,
     pub(crate) crypto: Arc<dyn CryptoProvider>,
     /// Parsed keys of valid bound tokens, so strangers cannot fill the cache. With OpenSSL, parsing a key
@@ -72,7 +74,7 @@ pub(crate) struct Settings {
 
 impl DpopConfig {
     /// Returns a builder with the two settings that have no safe default: the origin that clients call,
-    /// and the issuer whose tokens are accepted.
+    /// and the issuer whose tokens are accepted, or [several issuers](crate::token#several-issuers).
     ///
     /// All other settings have a default:
     ///
@@ -142,6 +144,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("DpopConfig")
             .field("target", &self.target)
             .field("tokens", &self.tokens)
+            .field("issuers", &self.issuers)
             .field("proof", &self.proof)
             .field("crypto", &self.crypto)
             .field("proof_keys", &self.proof_keys)
@@ -445,6 +448,13 @@ impl DpopConfigBuilder {
             );
             return Err(ConfigError::new(ConfigErrorKind::Policy, message));
         }
+        let issuers = self.tokens.issuers();
+        if let Some(issuers) = &issuers
+            && !policy.requirements().accepts_any_issuer(issuers)
+        {
+            let message = format!("the policy ({policy}) accepts none of the configured issuers");
+            return Err(ConfigError::new(ConfigErrorKind::Policy, message));
+        }
         let mut proof = self.proof;
         if let Some(max_age) = self.max_age {
             proof = proof.with_max_age(max_age)?;
@@ -499,6 +509,7 @@ impl DpopConfigBuilder {
         Ok(DpopConfig(Arc::new(Settings {
             target: self.target.0,
             tokens,
+            issuers,
             proof,
             crypto,
             proof_keys: Cache::new(PROOF_KEYS),

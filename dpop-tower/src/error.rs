@@ -23,6 +23,7 @@ pub struct ConfigError {
     kind: ConfigErrorKind,
     message: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    issuer: Option<String>,
 }
 
 /// The kind of setting that a [`ConfigError`] is about.
@@ -59,12 +60,23 @@ impl ConfigError {
             kind,
             message: message.into(),
             source: None,
+            issuer: None,
         }
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    pub(crate) fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Returns the identifier of the issuer whose settings are wrong, if there are several issuers.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
     /// Returns the kind of setting that is wrong.
@@ -75,6 +87,9 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(issuer) = &self.issuer {
+            write!(f, "issuer {issuer:?}: ")?;
+        }
         f.write_str(&self.message)
     }
 }
@@ -84,6 +99,7 @@ impl fmt::Debug for ConfigError {
         f.debug_struct("ConfigError")
             .field("kind", &self.kind)
             .field("message", &self.message)
+            .field("issuer", &self.issuer)
             .field("source", &self.source)
             .finish()
     }

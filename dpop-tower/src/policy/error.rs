@@ -17,6 +17,9 @@ reasons! {
         /// The policy rejects every request ([`Policy::deny`](super::Policy::deny)).
         Denied = "policy_denied", Forbidden,
             "no request for this is accepted";
+        /// The policy does not accept tokens of this issuer.
+        IssuerNotAccepted = "policy_issuer_not_accepted", InvalidToken,
+            "no token of this issuer is accepted for this";
         /// A scope is missing.
         ScopeMissing = "policy_scope_missing", InsufficientScope,
             "the token lacks a scope";

@@ -326,6 +326,46 @@ impl<S> Policy<S> {
         self.mode
     }
 
+    /// Requires that the token was issued by this issuer, which is one of the configured ones.
+    ///
+    /// Other requests are rejected with 401 and `invalid_token` (RFC 6750 section 3.1). Without this
+    /// requirement, a policy accepts tokens of every configured issuer.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let staff = Policy::strict().require_issuer("https://staff.example.com").build()?;
+    /// assert_eq!(staff.to_string(), "strict, issuer https://staff.example.com");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    #[doc(alias = "issuers")]
+    pub fn require_issuer(self, issuer: impl Into<String>) -> Policy<Draft> {
+        self.require_any_issuer([issuer.into()])
+    }
+
+    /// Requires that the token was issued by one of these issuers; see
+    /// [`require_issuer`](Self::require_issuer). A further call keeps only the issuers of both lists.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let policy = Policy::strict()
+    ///     .require_any_issuer(["https://staff.example.com", "https://partners.example.com"])
+    ///     .build()?;
+    /// assert!(Policy::strict().require_any_issuer([""; 0]).build().is_err());
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn require_any_issuer<T: Into<String>>(
+        self,
+        issuers: impl IntoIterator<Item = T>,
+    ) -> Policy<Draft> {
+        let issuers: Vec<String> = issuers.into_iter().map(Into::into).collect();
+        self.with(|requirements| match &mut requirements.issuers {
+            None => requirements.issuers = Some(issuers),
+            Some(before) => before.retain(|issuer| issuers.contains(issuer)),
+        })
+    }
+
     /// Requires that the token has this scope. Further calls require further scopes.
     ///
     /// Other requests are rejected with 403 and `insufficient_scope` (RFC 6750 section 3.1). A scope has

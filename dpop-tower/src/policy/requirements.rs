@@ -14,6 +14,8 @@ use crate::{
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requirements {
+    /// The token needs one of these issuers.
+    pub(super) issuers: Option<Vec<String>>,
     /// The token needs one scope of each list.
     pub(super) scopes: Vec<Vec<String>>,
     pub(super) nonce: bool,
@@ -103,6 +105,11 @@ impl Requirements {
         claims: &ClaimSet,
         now: UnixTime,
     ) -> Result<(), PolicyErrorKind> {
+        if let Some(issuers) = &self.issuers
+            && !(claims.issuer()).is_some_and(|iss| issuers.iter().any(|issuer| issuer == iss))
+        {
+            return Err(PolicyErrorKind::IssuerNotAccepted);
+        }
         let has_one = |wanted: &Vec<String>| {
             let mut granted = claims.scopes();
             granted.any(|scope| wanted.iter().any(|wanted| wanted == scope))
@@ -131,6 +138,12 @@ impl Requirements {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a token of at least one of these issuers can be accepted.
+    pub(crate) fn accepts_any_issuer(&self, configured: &[String]) -> bool {
+        let accepted = |issuer| configured.contains(issuer);
+        (self.issuers.as_ref()).is_none_or(|issuers| issuers.iter().any(accepted))
     }
 
     /// Returns the scopes that a client has to request, separated by spaces (RFC 6750 section 3).
@@ -167,6 +180,7 @@ impl Requirements {
             .filter(|scopes| !self.scopes.contains(scopes));
         let new_scopes: Vec<_> = new_scopes.cloned().collect();
         self.scopes.extend(new_scopes);
+        self.issuers = common(self.issuers, other.issuers.as_ref());
         self.nonce |= other.nonce;
         self.max_age = shorter(self.max_age, other.max_age);
         self.algorithms = common(self.algorithms, other.algorithms.as_ref());
@@ -190,6 +204,15 @@ impl Requirements {
                      empty and has no spaces, so give several one by one"
                 ));
             }
+        }
+        match &self.issuers {
+            Some(issuers) if issuers.is_empty() => {
+                return Err("it accepts no issuer, or required others before".to_owned());
+            }
+            Some(issuers) if issuers.iter().any(String::is_empty) => {
+                return Err("it requires an issuer without a name".to_owned());
+            }
+            Some(_) | None => {}
         }
         match &self.acr {
             Some(values) if values.is_empty() => {
@@ -231,6 +254,7 @@ impl Requirements {
     /// Returns the name of the first requirement, if there is any.
     pub(super) fn first(&self) -> Option<&'static str> {
         [
+            ("an issuer", self.issuers.is_some()),
             ("a scope", !self.scopes.is_empty()),
             ("a claim", !self.claims.is_empty()),
             ("an `acr`", self.acr.is_some()),
@@ -262,6 +286,9 @@ fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> 
 /// Writes each requirement with a comma before it.
 impl fmt::Display for Requirements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(issuers) = &self.issuers {
+            write!(f, ", issuer {}", issuers.join(" or "))?;
+        }
         for scopes in &self.scopes {
             let of = if scopes.len() > 1 {
                 "any scope of"

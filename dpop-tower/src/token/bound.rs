@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{ClaimSet, ClaimsMismatch};
+use super::{ClaimSet, ClaimsMismatch, Principal};
 use crate::{clock::UnixTime, jwk::Thumbprint};
 use serde::de::DeserializeOwned;
 
@@ -139,6 +139,11 @@ macro_rules! accessors {
             /// Returns the token's issuer (`iss`).
             pub fn issuer(&self) -> Option<&str> {
                 self.set.issuer()
+            }
+
+            /// Returns the token's subject together with its issuer, or `None` if it lacks one of them.
+            pub fn principal(&self) -> Option<Principal<'_>> {
+                self.set.principal()
             }
 
             /// Returns the token's scopes.

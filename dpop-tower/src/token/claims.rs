@@ -67,6 +67,15 @@ impl ClaimSet {
         self.text("sub")
     }
 
+    /// Returns the subject together with its issuer, or `None` if the token lacks one of them.
+    ///
+    /// A subject is unique within its issuer only (RFC 7519 section 4.1.2). Use both as the key of what
+    /// you store for a user.
+    pub fn principal(&self) -> Option<Principal<'_>> {
+        let (issuer, subject) = (self.issuer()?, self.subject()?);
+        Some(Principal { issuer, subject })
+    }
+
     /// Returns the OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2).
     ///
     /// Returns `None` if it is not a string.
@@ -141,6 +150,53 @@ impl ClaimSet {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
+    }
+}
+
+/// A subject together with the issuer that named it.
+///
+/// Two issuers can give the same subject to different users, so compare principals, not subjects.
+/// `Debug` hides the subject, which may be personal data.
+///
+/// ```
+/// use dpop_tower::token::VerifiedToken;
+/// use serde_json::{Map, json};
+///
+/// let alice_of = |issuer: &str| {
+///     VerifiedToken::new(Map::from_iter([
+///         ("iss".to_owned(), json!(issuer)),
+///         ("sub".to_owned(), json!("alice")),
+///         ("exp".to_owned(), json!(1_700_000_300)),
+///     ]))
+/// };
+/// let (one, other) = (alice_of("https://a.example.com")?, alice_of("https://b.example.com")?);
+/// assert_eq!(one.claims().subject(), other.claims().subject());
+/// assert_ne!(one.claims().principal(), other.claims().principal());
+/// # Ok::<(), dpop_tower::token::TokenError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Principal<'a> {
+    issuer: &'a str,
+    subject: &'a str,
+}
+
+impl<'a> Principal<'a> {
+    /// Returns the issuer (`iss`).
+    pub const fn issuer(&self) -> &'a str {
+        self.issuer
+    }
+
+    /// Returns the subject (`sub`).
+    pub const fn subject(&self) -> &'a str {
+        self.subject
+    }
+}
+
+impl fmt::Debug for Principal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 

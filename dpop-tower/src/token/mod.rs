@@ -6,7 +6,9 @@
 //! |---|---|
 //! | JWTs of an issuer with metadata (RFC 8414 or OpenID Connect Discovery) | `Issuer::discover(…)` |
 //! | JWTs of an issuer without metadata, or with keys in a file | [`Issuer::new`] and where its keys are |
-//! | opaque tokens, introspection (RFC 7662), several issuers | your own [`TokenVerifier`] |
+//! | JWTs of several issuers | an array or a `Vec` of [`Issuer`]s |
+//! | JWTs of issuers that change at run time | `DynamicIssuers` |
+//! | opaque tokens, introspection (RFC 7662) | your own [`TokenVerifier`] |
 //!
 //! A handler gets the verified token as a [`BoundToken`], or as a [`BearerToken`] where a policy admits
 //! unbound tokens.
@@ -31,6 +33,34 @@
 //! # let _ = orders;
 //! ```
 
+//!
+//! # Several issuers
+//!
+//! Each [`Issuer`] has its own audiences, algorithms, keys and token types. The `iss` of a token selects its
+//! issuer before a key is used, and then everything is verified by the rules of that issuer, `iss`
+//! included. A token of an unknown issuer is rejected without a fetch.
+//!
+//! ```
+//! # #[cfg(all(feature = "jwks", any(feature = "aws-lc-rs", feature = "josekit")))] {
+//! use dpop_tower::{DpopConfig, Issuer, Policy, PolicyTable, PublicOrigin, crypto::Algorithm};
+//!
+//! let staff = Issuer::discover("https://staff.example.com").audience("https://api.example.com");
+//! let partners = Issuer::discover("https://partners.example.com")
+//!     .audience("urn:example:api")
+//!     .algorithms([Algorithm::Es256]);
+//! let origin = PublicOrigin::new("https://api.example.com")?;
+//! let config = DpopConfig::builder(origin, [staff, partners]).build()?;
+//!
+//! let policies = PolicyTable::builder()
+//!     .route("/admin/{*rest}", Policy::strict().require_issuer("https://staff.example.com"))
+//!     .otherwise(Policy::strict())
+//!     .build()?;
+//! # }
+//! # Ok::<(), dpop_tower::ConfigError>(())
+//! ```
+//!
+//! A subject is unique within its issuer only. [`BoundToken::principal`] returns both.
+
 mod bound;
 mod claims;
 mod error;
@@ -38,21 +68,25 @@ mod jwt;
 
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+pub use self::jwt::{DynamicIssuers, IssuerSource};
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 pub use crate::keys::FetchedKeys;
 
 pub use self::{
     bound::{BearerToken, BoundToken},
-    claims::{ClaimSet, ClaimsMismatch, Confirmation, VerifiedToken},
+    claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
     error::{TokenError, TokenErrorKind},
     jwt::Issuer,
 };
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
+use self::jwt::{Issuers, JwtVerifier};
 use crate::{
     clock::{TimeSource, UnixTime},
     crypto::CryptoProvider,
-    error::ConfigError,
+    error::{ConfigError, ConfigErrorKind},
     future::MaybeReady,
     proof::Ath,
 };
@@ -168,32 +202,89 @@ impl fmt::Debug for PresentedToken<'_> {
     }
 }
 
-/// The verifier of access tokens: an [`Issuer`], or your own [`TokenVerifier`], as a value or in an [`Arc`].
+/// What verifies access tokens: an [`Issuer`], several in an array or a `Vec`, `DynamicIssuers`, or your own
+/// [`TokenVerifier`], as a value or in an [`Arc`].
 #[derive(Debug)]
 pub struct Tokens(Source);
 
 #[derive(Debug)]
 enum Source {
-    Jwt(Box<Issuer>),
+    Issuers(Vec<Issuer>),
+    #[cfg(feature = "jwks")]
+    Dynamic(DynamicIssuers),
     Custom(Arc<dyn TokenVerifier>),
 }
 
 impl Tokens {
+    /// Returns the identifiers of the issuers, if they are part of the configuration.
+    pub(crate) fn issuers(&self) -> Option<Vec<String>> {
+        match &self.0 {
+            Source::Issuers(issuers) => Some(
+                (issuers.iter())
+                    .map(|issuer| issuer.identifier().to_owned())
+                    .collect(),
+            ),
+            #[cfg(feature = "jwks")]
+            Source::Dynamic(_) => None,
+            Source::Custom(_) => None,
+        }
+    }
+
     pub(crate) fn build(
         self,
         crypto: &Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<Arc<dyn TokenVerifier>, ConfigError> {
-        match self.0 {
-            Source::Jwt(tokens) => Ok(Arc::new(tokens.build(crypto, clock)?)),
-            Source::Custom(verifier) => Ok(verifier),
-        }
+        let (issuers, capacity) = match self.0 {
+            Source::Issuers(issuers) => {
+                let capacity = issuers.iter().map(Issuer::tokens).sum();
+                (build_all(issuers, crypto, clock)?, capacity)
+            }
+            #[cfg(feature = "jwks")]
+            Source::Dynamic(issuers) => {
+                let capacity = issuers.tokens();
+                let set = Arc::new(issuers.build(crypto, clock)?);
+                (Issuers::Dynamic(set), capacity)
+            }
+            Source::Custom(verifier) => return Ok(verifier),
+        };
+        Ok(Arc::new(JwtVerifier::new(issuers, capacity)))
     }
+}
+
+fn build_all(
+    issuers: Vec<Issuer>,
+    crypto: &Arc<dyn CryptoProvider>,
+    clock: &Arc<dyn TimeSource>,
+) -> Result<Issuers, ConfigError> {
+    let is_one_of_several = issuers.len() > 1;
+    let reject = |message: &'static str| ConfigError::new(ConfigErrorKind::AccessTokens, message);
+    if issuers.is_empty() {
+        return Err(reject("there is no issuer: give at least one"));
+    }
+    let mut names = HashSet::new();
+    let mut verifiers = Vec::new();
+    for issuer in issuers {
+        let name = issuer.identifier().to_owned();
+        let verifier = if names.insert(name.clone()) {
+            issuer.build(crypto, clock)
+        } else {
+            let message = "it is given twice: give all of its audiences to one `Issuer`";
+            Err(reject(message))
+        };
+        let named = |error: ConfigError| match is_one_of_several {
+            true => error.with_issuer(name),
+            false => error,
+        };
+        verifiers.push(verifier.map_err(named)?);
+    }
+    Ok(Issuers::fixed(verifiers))
 }
 
 /// The second argument of [`DpopConfig::builder`](crate::DpopConfig::builder), which becomes [`Tokens`].
 ///
-/// It is implemented for an [`Issuer`] and for every [`TokenVerifier`], as a value or in an [`Arc`].
+/// It is implemented for an [`Issuer`], for an array or a `Vec` of them, for `DynamicIssuers`, and for every
+/// [`TokenVerifier`], as a value or in an [`Arc`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot verify access tokens",
     label = "does not implement `TokenVerifier`",
@@ -207,8 +298,29 @@ pub trait IntoTokens: Into<Tokens> {}
 impl<T: Into<Tokens>> IntoTokens for T {}
 
 impl From<Issuer> for Tokens {
-    fn from(tokens: Issuer) -> Self {
-        Self(Source::Jwt(Box::new(tokens)))
+    fn from(issuer: Issuer) -> Self {
+        vec![issuer].into()
+    }
+}
+
+/// Each issuer has its own audiences, algorithms and keys. The `iss` of a token selects its issuer.
+impl From<Vec<Issuer>> for Tokens {
+    fn from(issuers: Vec<Issuer>) -> Self {
+        Self(Source::Issuers(issuers))
+    }
+}
+
+impl<const N: usize> From<[Issuer; N]> for Tokens {
+    fn from(issuers: [Issuer; N]) -> Self {
+        Vec::from(issuers).into()
+    }
+}
+
+#[cfg(feature = "jwks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+impl From<DynamicIssuers> for Tokens {
+    fn from(issuers: DynamicIssuers) -> Self {
+        Self(Source::Dynamic(issuers))
     }
 }
 

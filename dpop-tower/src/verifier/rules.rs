@@ -132,6 +132,13 @@ fn warned(rule: Rule) -> Rule {
              every proof is rejected"
         );
     }
+    if let Some(issuers) = &config.issuers
+        && !policy.requirements().accepts_any_issuer(issuers)
+    {
+        tracing::error!(
+            "the policy ({policy}) accepts none of the configured issuers: every token is rejected"
+        );
+    }
     rule
 }
 

@@ -1,10 +1,18 @@
+#[cfg(feature = "jwks")]
+mod dynamic;
 mod issuer;
+mod issuers;
 mod parse;
 mod verifier;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use self::verifier::JwtVerifier;
+#[cfg(feature = "jwks")]
+pub use self::dynamic::{DynamicIssuers, IssuerSource};
+pub(super) use self::{
+    issuers::Issuers,
+    verifier::{IssuerVerifier, JwtVerifier},
+};
 #[cfg(feature = "jwks")]
 use crate::keys::{Endpoint, FetchedKeys};
 use crate::{
@@ -299,7 +307,7 @@ impl Issuer {
         mut self,
         crypto: &Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
-    ) -> Result<JwtVerifier, ConfigError> {
+    ) -> Result<IssuerVerifier, ConfigError> {
         let reject =
             |message: &'static str| Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
         #[cfg(feature = "jwks")]
@@ -363,7 +371,20 @@ impl Issuer {
                 )
             }
         };
-        Ok(JwtVerifier::new(self.checks, keys, self.cache_capacity))
+        Ok(IssuerVerifier {
+            checks: self.checks,
+            keys,
+            #[cfg(feature = "jwks")]
+            currency: None,
+        })
+    }
+
+    pub(super) fn identifier(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(super) const fn tokens(&self) -> usize {
+        self.cache_capacity
     }
 }
 

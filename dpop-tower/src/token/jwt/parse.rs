@@ -14,6 +14,9 @@ use crate::{
     token::{TokenError, TokenErrorKind, VerifiedToken},
 };
 
+/// How many configured values the text of an error lists.
+const MAX_SHOWN: usize = 5;
+
 /// The checks of a token, apart from its signature.
 #[derive(Debug)]
 pub(super) struct Checks {
@@ -27,6 +30,35 @@ pub(super) struct Checks {
     pub(super) scope_claim: Option<Arc<str>>,
 }
 
+/// A token that has been decoded. Nothing else is known about it.
+pub(super) struct DecodedToken<'t> {
+    jws: CompactJws<'t>,
+    claims: Map<String, Json>,
+}
+
+impl<'t> DecodedToken<'t> {
+    /// Decodes a compact JWS whose payload is a JSON object.
+    pub(super) fn decode(token: &'t str) -> Result<Self, TokenError> {
+        let jws = CompactJws::decode(token).ok_or(TokenErrorKind::Malformed)?;
+        let claims = jws.payload().ok_or(TokenErrorKind::Malformed)?.into_json();
+        Ok(Self { jws, claims })
+    }
+
+    /// Returns the issuer that the token names. Anyone can write it, so it only selects the issuer by
+    /// which everything is verified, `iss` included.
+    pub(super) fn unverified_issuer(&self) -> Result<&str, TokenError> {
+        issuer_of(&self.claims)
+    }
+}
+
+fn issuer_of(claims: &Map<String, Json>) -> Result<&str, TokenError> {
+    match claims.get("iss") {
+        Some(Json::String(iss)) => Ok(iss),
+        Some(_) => Err(TokenError::invalid("iss")),
+        None => Err(TokenError::missing("iss")),
+    }
+}
+
 /// A token whose claims are valid but whose signature has not been verified.
 pub(super) struct UnverifiedToken {
     algorithm: Algorithm,
@@ -38,16 +70,20 @@ pub(super) struct UnverifiedToken {
 
 impl Checks {
     /// Makes every check that needs no key, so that a token for another API causes no fetch of keys.
-    pub(super) fn parse(&self, token: &str, now: UnixTime) -> Result<UnverifiedToken, TokenError> {
-        let jws = CompactJws::decode(token).ok_or(TokenErrorKind::Malformed)?;
+    pub(super) fn check(
+        &self,
+        token: DecodedToken<'_>,
+        now: UnixTime,
+    ) -> Result<UnverifiedToken, TokenError> {
+        let DecodedToken { jws, claims } = token;
         let header = jws.header().ok_or(TokenErrorKind::Malformed)?;
         let algorithm = self.check_header(&header)?;
         let kid = match header.get("kid") {
             None => None,
             Some(kid) => Some(kid.as_str().ok_or(TokenErrorKind::Malformed)?.to_owned()),
         };
-        let claims = jws.payload().ok_or(TokenErrorKind::Malformed)?.into_json();
-        self.check_claims(&claims)?;
+        self.check_issuer(issuer_of(&claims)?)?;
+        self.check_audience(&claims)?;
         self.check_times(&claims, now)?;
         Ok(UnverifiedToken {
             algorithm,
@@ -102,23 +138,16 @@ impl Checks {
         typ.eq_ignore_ascii_case("at+jwt") || self.typ_jwt && typ.eq_ignore_ascii_case("JWT")
     }
 
-    /// Checks `iss` and `aud` (RFC 9068 section 4), which must exactly match the configured values.
-    fn check_claims(&self, claims: &Map<String, Json>) -> Result<(), TokenError> {
-        match claims.get("iss") {
-            Some(Json::String(iss)) if *iss == self.issuer => {}
-            Some(Json::String(iss)) => {
-                let configured = slice::from_ref(&self.issuer);
-                let kind = TokenErrorKind::IssuerMismatch;
-                return Err(mismatch(
-                    kind,
-                    "the configured issuer is",
-                    configured,
-                    &[iss.as_str()],
-                ));
-            }
-            Some(_) => return Err(TokenError::invalid("iss")),
-            None => return Err(TokenError::missing("iss")),
+    /// Checks `iss` (RFC 9068 section 4), which must be exactly the configured issuer.
+    fn check_issuer(&self, iss: &str) -> Result<(), TokenError> {
+        if iss == self.issuer {
+            return Ok(());
         }
+        Err(other_issuer(slice::from_ref(&self.issuer), iss))
+    }
+
+    /// Checks `aud` (RFC 9068 section 4), which must name one of the configured audiences exactly.
+    fn check_audience(&self, claims: &Map<String, Json>) -> Result<(), TokenError> {
         let is_ours = |aud: &str| self.audiences.iter().any(|audience| audience == aud);
         let mut named: Vec<&str> = Vec::new();
         match claims.get("aud") {
@@ -164,6 +193,15 @@ impl Checks {
     }
 }
 
+/// Returns the error of a token whose issuer is none of the configured ones.
+pub(super) fn other_issuer<T: AsRef<str>>(configured: &[T], iss: &str) -> TokenError {
+    let what = match configured {
+        [_] => "the configured issuer is",
+        _ => "the configured issuers are",
+    };
+    mismatch(TokenErrorKind::IssuerMismatch, what, configured, &[iss])
+}
+
 /// Returns the media type without the optional `application/`.
 fn subtype(typ: &str) -> &str {
     match typ.split_once('/') {
@@ -173,15 +211,21 @@ fn subtype(typ: &str) -> &str {
 }
 
 /// Explains a mismatch with the configured values, and names a likely mistake.
-fn mismatch<T: AsRef<str>>(
+fn mismatch(
     kind: TokenErrorKind,
     what: &str,
-    configured: &[String],
-    named: &[T],
+    configured: &[impl AsRef<str>],
+    named: &[&str],
 ) -> TokenError {
-    let mut text = format!("{what} {}", configured.join(" or "));
+    let shown: Vec<&str> = (configured.iter().take(MAX_SHOWN))
+        .map(AsRef::as_ref)
+        .collect();
+    let mut text = format!("{what} {}", shown.join(" or "));
+    if configured.len() > MAX_SHOWN {
+        text.push_str(&format!(" or one of {} others", configured.len() - MAX_SHOWN));
+    }
     let is_slip = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
-    let has_slip = |name: &T| configured.iter().any(|ours| is_slip(ours, name.as_ref()));
+    let has_slip = |name: &&str| configured.iter().any(|ours| is_slip(ours.as_ref(), name));
     if named.iter().any(has_slip) {
         text.push_str(", and the token's differs by a trailing slash");
     }

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use super::parse::{Checks, UnverifiedToken};
+use super::{
+    issuers::{Choice, Issuers},
+    parse::{Checks, DecodedToken, UnverifiedToken},
+};
 use crate::{
     cache::Cache,
     clock::UnixTime,
@@ -12,78 +15,163 @@ use crate::{
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
 
-/// The verifier that an [`Issuer`](super::Issuer) becomes.
+/// The verifier that one or several [`Issuer`](super::Issuer)s become.
 #[derive(Clone, Debug)]
 pub(in crate::token) struct JwtVerifier(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    checks: Checks,
-    keys: Arc<dyn KeySource>,
-    /// Verdicts on tokens with a valid signature, which only the issuer can make.
-    cache: Cache<Ath, Verdict>,
+    issuers: Issuers,
+    cache: Verdicts,
 }
+
+/// Verdicts on tokens with a valid signature, which only an issuer can make.
+type Verdicts = Cache<Ath, Verdict>;
 
 #[derive(Clone)]
 struct Verdict {
     token: VerifiedToken,
+    /// The issuer that verified the token.
+    issuer: Arc<IssuerVerifier>,
     /// The key that signed the token. The verdict ends when the issuer withdraws the key.
     signed_by: Thumbprint,
     algorithm: Algorithm,
 }
 
+/// The verifier of the tokens of one issuer.
+#[derive(Debug)]
+pub(in crate::token) struct IssuerVerifier {
+    pub(super) checks: Checks,
+    pub(super) keys: Arc<dyn KeySource>,
+    /// `None` if the issuer is part of the configuration.
+    #[cfg(feature = "jwks")]
+    pub(super) currency: Option<super::dynamic::Currency>,
+}
+
+type Verified = Result<VerifiedToken, TokenError>;
+
 impl JwtVerifier {
-    pub(super) fn new(checks: Checks, keys: Arc<dyn KeySource>, cache_capacity: usize) -> Self {
+    pub(in crate::token) fn new(issuers: Issuers, cache_capacity: usize) -> Self {
         Self(Arc::new(Shared {
-            checks,
-            keys,
+            issuers,
             cache: Cache::new(cache_capacity),
         }))
     }
 }
 
 impl TokenVerifier for JwtVerifier {
-    fn verify(
-        &self,
-        token: PresentedToken<'_>,
-        now: UnixTime,
-    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
-        let shared = &self.0;
-        let (ath, at_hand) = (token.ath(), shared.keys.at_hand());
-        if let Some(at_hand) = &at_hand
-            && let Some(verdict) = shared.cached(ath, &at_hand.keys, now)
-        {
-            shared.refresh_if_due(at_hand);
+    fn verify(&self, token: PresentedToken<'_>, now: UnixTime) -> MaybeReady<Verified> {
+        let Self(shared) = self;
+        let ath = token.ath();
+        if let Some(verdict) = shared.cached(ath, now) {
             return MaybeReady::ready(verdict);
         }
-        let unverified = match shared.checks.parse(token.expose(), now) {
-            Ok(unverified) => unverified,
+        let decoded = match DecodedToken::decode(token.expose()) {
+            Ok(decoded) => decoded,
             Err(error) => return MaybeReady::ready(Err(error)),
         };
-        let mut seen = None;
-        let mut verdict = Err(TokenErrorKind::KeysUnavailable.into());
-        if let Some(at_hand) = at_hand {
-            shared.refresh_if_due(&at_hand);
-            verdict = shared.verify(ath, &unverified, &at_hand.keys);
-            if !shared.may_be_decided_otherwise(&verdict, &at_hand.keys) {
-                return MaybeReady::ready(verdict);
+        match shared.issuers.choose(&decoded) {
+            Ok(Choice::Known(issuer)) => shared.verify(issuer, decoded, ath, now),
+            #[cfg(feature = "jwks")]
+            Ok(Choice::Lookup(lookup)) => {
+                let (shared, token) = (Arc::clone(shared), token.expose().to_owned());
+                MaybeReady::pending(async move {
+                    let issuer = lookup.end().await?;
+                    let verified = shared.verify(issuer, DecodedToken::decode(&token)?, ath, now);
+                    verified.await
+                })
             }
-            seen = Some(at_hand.keys);
+            Err(error) => MaybeReady::ready(Err(error)),
         }
-        let shared = Arc::clone(shared);
-        MaybeReady::pending(async move {
-            let Ok(keys) = shared.keys.load(seen).await else {
-                return verdict;
-            };
-            match shared.cached(ath, &keys, now) {
-                Some(verdict) => verdict,
-                None => shared.verify(ath, &unverified, &keys),
-            }
-        })
     }
 }
 
 impl Shared {
+    /// Returns the cached verdict on a token, if it still holds.
+    fn cached(&self, ath: Ath, now: UnixTime) -> Option<Verified> {
+        let verdict = self.cache.get(&ath)?;
+        let issuer = Arc::clone(&verdict.issuer);
+        let at_hand = issuer.keys.at_hand()?;
+        if !self.issuers.has(&issuer) {
+            self.cache.remove(&ath);
+            return None;
+        }
+        let verified = self.holds(verdict, ath, &at_hand.keys, now)?;
+        issuer.refresh_if_due(&at_hand);
+        Some(verified)
+    }
+
+    /// Checks a cached verdict against the current keys and the current time.
+    fn holds(&self, verdict: Verdict, ath: Ath, keys: &KeySet, now: UnixTime) -> Option<Verified> {
+        if !keys.contains(&verdict.signed_by, verdict.algorithm) {
+            self.cache.remove(&ath);
+            return None;
+        }
+        let claims = verdict.token.claims().map();
+        let times = verdict.issuer.checks.check_times(claims, now);
+        if times.is_err() {
+            self.cache.remove(&ath);
+        }
+        Some(times.map(|()| verdict.token))
+    }
+
+    /// Verifies a token by the rules of this issuer.
+    fn verify(
+        self: &Arc<Self>,
+        issuer: Arc<IssuerVerifier>,
+        token: DecodedToken<'_>,
+        ath: Ath,
+        now: UnixTime,
+    ) -> MaybeReady<Verified> {
+        let unverified = match issuer.checks.check(token, now) {
+            Ok(unverified) => unverified,
+            Err(error) => return MaybeReady::ready(Err(error)),
+        };
+        let mut seen = None;
+        let mut verified = Err(TokenErrorKind::KeysUnavailable.into());
+        if let Some(at_hand) = issuer.keys.at_hand() {
+            issuer.refresh_if_due(&at_hand);
+            verified = self.verify_signature(ath, &issuer, &unverified, &at_hand.keys);
+            if !issuer.may_decide_otherwise(&verified, &at_hand.keys) {
+                return MaybeReady::ready(verified);
+            }
+            seen = Some(at_hand.keys);
+        }
+        let shared = Arc::clone(self);
+        MaybeReady::pending(async move {
+            let Ok(keys) = issuer.keys.load(seen).await else {
+                return verified;
+            };
+            // Another request may have verified the same token meanwhile.
+            let verdict = shared.cache.get(&ath);
+            match verdict.and_then(|verdict| shared.holds(verdict, ath, &keys, now)) {
+                Some(verified) => verified,
+                None => shared.verify_signature(ath, &issuer, &unverified, &keys),
+            }
+        })
+    }
+
+    fn verify_signature(
+        &self,
+        ath: Ath,
+        issuer: &Arc<IssuerVerifier>,
+        unverified: &UnverifiedToken,
+        keys: &KeySet,
+    ) -> Verified {
+        let signed_by = *unverified.verify_signature(keys)?.thumbprint();
+        let token = issuer.checks.verified(unverified.claims.clone())?;
+        let verdict = Verdict {
+            token: token.clone(),
+            issuer: Arc::clone(issuer),
+            signed_by,
+            algorithm: unverified.algorithm(),
+        };
+        self.cache.insert(ath, verdict);
+        Ok(token)
+    }
+}
+
+impl IssuerVerifier {
     fn refresh_if_due(&self, at_hand: &AtHand) {
         if at_hand.is_due {
             self.keys.refresh();
@@ -92,12 +180,8 @@ impl Shared {
 
     /// Returns whether newer keys may change the verdict. They may contain a new `kid`, or another key under
     /// a known `kid`.
-    fn may_be_decided_otherwise(
-        &self,
-        verdict: &Result<VerifiedToken, TokenError>,
-        keys: &Arc<KeySet>,
-    ) -> bool {
-        let lacks_key = verdict.as_ref().is_err_and(|error| {
+    fn may_decide_otherwise(&self, verified: &Verified, keys: &Arc<KeySet>) -> bool {
+        let lacks_key = verified.as_ref().is_err_and(|error| {
             let kind = error.kind();
             matches!(
                 kind,
@@ -105,41 +189,5 @@ impl Shared {
             )
         });
         lacks_key && self.keys.may_have_others(keys)
-    }
-
-    /// Returns the cached verdict on a token, if it still holds.
-    fn cached(
-        &self,
-        ath: Ath,
-        keys: &KeySet,
-        now: UnixTime,
-    ) -> Option<Result<VerifiedToken, TokenError>> {
-        let verdict = self.cache.get(&ath)?;
-        if !keys.contains(&verdict.signed_by, verdict.algorithm) {
-            self.cache.remove(&ath);
-            return None;
-        }
-        let times = self.checks.check_times(verdict.token.claims().map(), now);
-        if times.is_err() {
-            self.cache.remove(&ath);
-        }
-        Some(times.map(|()| verdict.token))
-    }
-
-    fn verify(
-        &self,
-        ath: Ath,
-        unverified: &UnverifiedToken,
-        keys: &KeySet,
-    ) -> Result<VerifiedToken, TokenError> {
-        let signed_by = *unverified.verify_signature(keys)?.thumbprint();
-        let token = self.checks.verified(unverified.claims.clone())?;
-        let verdict = Verdict {
-            token: token.clone(),
-            signed_by,
-            algorithm: unverified.algorithm(),
-        };
-        self.cache.insert(ath, verdict);
-        Ok(token)
     }
 }

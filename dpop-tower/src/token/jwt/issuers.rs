@@ -1,0 +1,81 @@
+//! Selects the issuer of a token by the `iss` that the token names. No key is involved, so a token of an
+//! unknown issuer is rejected without a fetch.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    parse::{DecodedToken, other_issuer},
+    verifier::IssuerVerifier,
+};
+#[cfg(feature = "jwks")]
+use super::dynamic::{DynamicSet, Lookup};
+use crate::token::TokenError;
+
+/// The issuers of one configuration.
+#[derive(Debug)]
+pub(in crate::token) enum Issuers {
+    One(Arc<IssuerVerifier>),
+    Several(Several),
+    #[cfg(feature = "jwks")]
+    Dynamic(Arc<DynamicSet>),
+}
+
+#[derive(Debug)]
+pub(in crate::token) struct Several {
+    by_name: HashMap<String, Arc<IssuerVerifier>>,
+    /// The names in the order of the configuration, for error messages.
+    names: Vec<String>,
+}
+
+/// The result of a selection.
+pub(super) enum Choice {
+    Known(Arc<IssuerVerifier>),
+    /// The set of issuers has to be asked.
+    #[cfg(feature = "jwks")]
+    Lookup(Lookup),
+}
+
+impl Issuers {
+    /// Returns a set of issuers that does not change. The names differ.
+    pub(in crate::token) fn fixed(issuers: Vec<IssuerVerifier>) -> Self {
+        let mut issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
+        if issuers.len() == 1
+            && let Some(issuer) = issuers.pop()
+        {
+            return Self::One(issuer);
+        }
+        let name = |issuer: &Arc<IssuerVerifier>| issuer.checks.issuer.clone();
+        Self::Several(Several {
+            names: issuers.iter().map(name).collect(),
+            by_name: (issuers.into_iter())
+                .map(|issuer| (name(&issuer), issuer))
+                .collect(),
+        })
+    }
+
+    /// Selects the issuer that the token names.
+    pub(super) fn choose(&self, token: &DecodedToken<'_>) -> Result<Choice, TokenError> {
+        match self {
+            // The checks of this issuer include `iss`.
+            Self::One(issuer) => Ok(Choice::Known(Arc::clone(issuer))),
+            Self::Several(Several { by_name, names }) => {
+                let iss = token.unverified_issuer()?;
+                match by_name.get(iss) {
+                    Some(issuer) => Ok(Choice::Known(Arc::clone(issuer))),
+                    None => Err(other_issuer(names, iss)),
+                }
+            }
+            #[cfg(feature = "jwks")]
+            Self::Dynamic(set) => set.choose(token.unverified_issuer()?),
+        }
+    }
+
+    /// Returns whether an issuer still belongs to the set.
+    pub(super) fn has(&self, issuer: &Arc<IssuerVerifier>) -> bool {
+        match self {
+            Self::One(_) | Self::Several(_) => true,
+            #[cfg(feature = "jwks")]
+            Self::Dynamic(set) => set.has(issuer),
+        }
+    }
+}
