@@ -10,31 +10,18 @@ use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, policy::PolicyTable,
     rejection::DefaultRejectionResponse, target::PeerAddr,
 };
-use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::gateway::identity::Identity;
 
-mod issuer;
-
-/// A layer for each issuer, and what the upstream learns of who was admitted. Clones are cheap.
+/// The checks of every request, and the headers that tell the upstream who called. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    routes: Vec<IssuerRoute<Checks>>,
-    identity: Arc<Identity>,
-}
-
-#[derive(Clone, Debug)]
-struct IssuerRoute<T> {
-    issuer: Arc<str>,
-    way: T,
-}
-
-/// The same checks with a service behind them and without.
-#[derive(Clone, Debug)]
-struct Checks {
     layer: DpopLayer,
+    /// The same checks without a service behind them.
     verifier: Verifier,
+    identity: Arc<Identity>,
 }
 
 /// What becomes of a request.
@@ -54,41 +41,18 @@ pub enum Verdict {
 
 impl Guard {
     /// Enforces this configuration, with this table of policies if there is one.
-    pub fn new(
-        config: impl Into<Arc<DpopConfig>>,
-        policies: Option<&PolicyTable>,
-        identity: Identity,
-    ) -> Self {
-        Self::of_issuers([("", config.into())], policies, identity)
-    }
-
-    /// Enforces for the tokens of each issuer its configuration. They have to share a replay store
-    /// and the nonces.
-    ///
-    /// Which one it is, the token says, unverified; a token of none of them gets to the first. That
-    /// is safe, since each verifies everything, `iss` included.
-    pub fn of_issuers<'i>(
-        configs: impl IntoIterator<Item = (&'i str, Arc<DpopConfig>)>,
-        policies: Option<&PolicyTable>,
-        identity: Identity,
-    ) -> Self {
-        let route = |(issuer, config): (&str, Arc<DpopConfig>)| {
-            let layer = DpopLayer::new(Arc::clone(&config));
-            let verifier = Verifier::new(config);
-            let (layer, verifier) = match policies {
-                None => (layer, verifier),
-                Some(table) => (
-                    layer.with_policy(table.clone()),
-                    verifier.with_policy(table.clone()),
-                ),
-            };
-            IssuerRoute {
-                issuer: issuer.into(),
-                way: Checks { layer, verifier },
-            }
+    pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {
+        let (layer, verifier) = (DpopLayer::new(config.clone()), Verifier::new(config));
+        let (layer, verifier) = match policies {
+            None => (layer, verifier),
+            Some(table) => (
+                layer.with_policy(table.clone()),
+                verifier.with_policy(table.clone()),
+            ),
         };
         Self {
-            routes: configs.into_iter().map(route).collect(),
+            layer,
+            verifier,
             identity: Arc::new(identity),
         }
     }
@@ -98,30 +62,21 @@ impl Guard {
         &self.identity
     }
 
-    /// `inner`, for those that are admitted. It has to be ready at all times.
+    /// Returns `inner` behind the checks. It has to be ready at all times.
     pub fn protect<S: Clone>(&self, inner: &S) -> Guarded<S> {
-        let route = |route: &IssuerRoute<Checks>| IssuerRoute {
-            issuer: Arc::clone(&route.issuer),
-            way: route.way.layer.layer(inner.clone()),
-        };
-        Guarded {
-            routes: self.routes.iter().map(route).collect(),
-        }
+        Guarded(self.layer.layer(inner.clone()))
     }
 
     /// The verdict on a request, of which the method, the URI as the client sent it, the headers and,
     /// in the extensions, the [peer](dpop_tower::target::PeerAddr) count. A proof that is admitted
     /// counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
-        let Some(checks) = chosen(&self.routes, request.headers()) else {
-            return Verdict::Rejected(nobody());
-        };
         let head = RequestHead::new(request.method(), request.uri(), request.headers());
         let head = match request.extensions().get::<PeerAddr>() {
             Some(peer) => head.peer(peer.0),
             None => head,
         };
-        match checks.verifier.verify_request(head).await {
+        match self.verifier.verify_request(head).await {
             dpop_tower::Verdict::Admitted(admitted) => {
                 let response_headers = admitted.response_headers();
                 let mut extensions = Extensions::new();
@@ -139,27 +94,9 @@ impl Guard {
     }
 }
 
-/// What is for the issuer that the token names, or the first.
-fn chosen<'r, T>(routes: &'r [IssuerRoute<T>], headers: &HeaderMap) -> Option<&'r T> {
-    let iss = match routes {
-        // There is nothing to choose.
-        [] | [_] => None,
-        _ => issuer::unverified(headers),
-    };
-    let named = iss.and_then(|iss| routes.iter().find(|route| *route.issuer == *iss));
-    named.or(routes.first()).map(|route| &route.way)
-}
-
-/// Anyone who configures no issuer admits nobody.
-fn nobody() -> Response<Body> {
-    crate::gateway::proxy::problem(StatusCode::SERVICE_UNAVAILABLE)
-}
-
 /// A service behind a [`Guard`].
 #[derive(Clone)]
-pub struct Guarded<S> {
-    routes: Vec<IssuerRoute<Dpop<S>>>,
-}
+pub struct Guarded<S>(Dpop<S>);
 
 impl<S> Guarded<S> {
     /// Passes the request on, or rejects it.
@@ -170,14 +107,11 @@ impl<S> Guarded<S> {
     where
         S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone,
     {
-        let route = chosen(&self.routes, request.headers()).cloned();
+        let service = self.0.clone();
         async move {
-            match route {
-                Some(route) => match route.oneshot(request).await {
-                    Ok(response) => response.map(Body::new),
-                    Err(never) => match never {},
-                },
-                None => nobody(),
+            match service.oneshot(request).await {
+                Ok(response) => response.map(Body::new),
+                Err(never) => match never {},
             }
         }
     }

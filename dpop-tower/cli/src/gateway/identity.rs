@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::gateway::names::{is_of_proxies, is_override};
 
 const THUMBPRINT: &str = "x-dpop-thumbprint";
+/// The issuer, a space, and the subject.
+const PRINCIPAL: &str = "x-dpop-principal";
 const CLAIMS: [(&str, &str); 4] = [
     ("sub", "x-dpop-subject"),
     ("client_id", "x-dpop-client-id"),
@@ -33,10 +35,14 @@ const PREFIX: &str = "x-dpop-";
 /// beyond ASCII are always encoded.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
+/// Within [`PRINCIPAL`], a space ends the issuer.
+const ENCODED_ISSUER: &AsciiSet = &ENCODED.add(b' ');
+
 /// Which header has which claim.
 #[derive(Clone, Debug)]
 pub struct Identity {
     thumbprint: HeaderName,
+    principal: Option<HeaderName>,
     claims: Vec<(String, HeaderName)>,
     /// All of these, as [`folded`].
     reserved: BTreeSet<String>,
@@ -57,6 +63,8 @@ impl std::error::Error for IdentityError {}
 impl Default for Identity {
     fn default() -> Self {
         let mut identity = Self::of(HeaderName::from_static(THUMBPRINT));
+        identity.principal = Some(HeaderName::from_static(PRINCIPAL));
+        identity.reserved.insert(folded(PRINCIPAL));
         for (claim, name) in CLAIMS {
             identity
                 .claims
@@ -81,8 +89,29 @@ impl Identity {
         Self {
             reserved: BTreeSet::from([folded(thumbprint.as_str())]),
             thumbprint,
+            principal: None,
             claims: Vec::new(),
         }
+    }
+
+    /// Also writes the issuer and the subject into this header, with a space between them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`IdentityError`] as [`claim_in`](Self::claim_in) does.
+    pub fn principal_in(&mut self, name: &str) -> Result<(), IdentityError> {
+        self.principal = Some(self.reserve(name)?);
+        Ok(())
+    }
+
+    fn reserve(&mut self, name: &str) -> Result<HeaderName, IdentityError> {
+        let header = usable(name)?;
+        if !self.reserved.insert(folded(header.as_str())) {
+            return Err(IdentityError(format!(
+                "the header {name:?} is, but for case and punctuation, that of something else"
+            )));
+        }
+        Ok(header)
     }
 
     /// With this claim in this header.
@@ -92,12 +121,7 @@ impl Identity {
     /// [`IdentityError`] if the name cannot be used, or is that of another header of this identity,
     /// but for case and punctuation.
     pub fn claim_in(&mut self, claim: &str, name: &str) -> Result<(), IdentityError> {
-        let header = usable(name)?;
-        if !self.reserved.insert(folded(header.as_str())) {
-            return Err(IdentityError(format!(
-                "the header {name:?} is, but for case and punctuation, that of something else"
-            )));
-        }
+        let header = self.reserve(name)?;
         self.claims.push((claim.to_owned(), header));
         Ok(())
     }
@@ -111,10 +135,22 @@ impl Identity {
         THUMBPRINT
     }
 
+    pub(crate) const fn usual_principal() -> &'static str {
+        PRINCIPAL
+    }
+
+    /// Returns whether two issuers can give the same value of this claim to different callers.
+    pub(crate) fn is_unique_per_issuer(claim: &str) -> bool {
+        matches!(claim, "sub" | "client_id")
+    }
+
     /// Every header that may be written.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let claims = self.claims.iter().map(|(_, name)| name);
-        [&self.thumbprint, &REPORT].into_iter().chain(claims)
+        [&self.thumbprint, &REPORT]
+            .into_iter()
+            .chain(&self.principal)
+            .chain(claims)
     }
 
     /// Whether nobody but the gateway may write this header, or one that a service could take for it:
@@ -142,6 +178,17 @@ impl Identity {
         } else {
             return headers;
         };
+        if let (Some(name), Some(principal)) = (&self.principal, claims.principal()) {
+            let issuer = utf8_percent_encode(principal.issuer(), ENCODED_ISSUER);
+            if let Some(subject) = header_value(principal.subject()) {
+                let mut value = format!("{issuer} ").into_bytes();
+                value.extend_from_slice(subject.as_bytes());
+                // An empty subject would leave a space at the end, which recipients trim.
+                if let (false, Ok(value)) = (subject.is_empty(), HeaderValue::try_from(value)) {
+                    headers.insert(name.clone(), value);
+                }
+            }
+        }
         for (claim, name) in &self.claims {
             if let Some(value) = claim_value(claims, claim) {
                 headers.insert(name.clone(), value);

@@ -8,7 +8,6 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -202,15 +201,9 @@ impl Settings {
     /// good.
     pub fn guard(&self, memory: &ReloadState) -> Result<Guard, SettingsError> {
         let target = &self.forwarding.target;
-        let configs = access::configs(&self.file, &self.source, &self.folder, memory, target)?;
-        let configs = configs
-            .iter()
-            .map(|(issuer, config)| (issuer.as_str(), Arc::clone(config)));
-        Ok(Guard::of_issuers(
-            configs,
-            self.policies.as_ref(),
-            self.identity.clone(),
-        ))
+        let config = access::config(&self.file, &self.source, &self.folder, memory, target)?;
+        let policies = self.policies.as_ref();
+        Ok(Guard::new(config, policies, self.identity.clone()))
     }
 
     /// The fields that differ and are looked at when the program starts only.

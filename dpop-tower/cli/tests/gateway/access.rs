@@ -301,7 +301,8 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_reject() {
     match guard.check(request).await {
         Verdict::Admitted { identity, .. } => {
             assert_eq!(identity["x-dpop-subject"], "alice");
-            assert_eq!(identity.len(), 5);
+            assert_eq!(identity["x-dpop-principal"], "https://issuer.test alice");
+            assert_eq!(identity.len(), 6);
         }
         Verdict::Rejected(response) => panic!("{response:?}"),
     }

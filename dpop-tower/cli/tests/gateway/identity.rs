@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{ORIGIN, Rig, Wanted, mirror};
 
-pub(super) const OF_THE_GATEWAY: [&str; 5] = [
+pub(super) const OF_THE_GATEWAY: [&str; 6] = [
     "x-dpop-thumbprint",
+    "x-dpop-principal",
     "x-dpop-subject",
     "x-dpop-client-id",
     "x-dpop-scope",
@@ -23,6 +24,7 @@ async fn the_upstream_learns_who_called_from_the_token() {
     let thumbprint = rig.client.thumbprint().to_string();
     let expected = [
         thumbprint.as_str(),
+        "https://issuer.test alice",
         "alice",
         "test-client",
         "f1:read",

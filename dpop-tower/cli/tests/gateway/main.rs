@@ -17,6 +17,7 @@ mod proxying;
 mod reload;
 mod retries;
 mod settings;
+mod several_issuers;
 mod streams;
 mod told;
 

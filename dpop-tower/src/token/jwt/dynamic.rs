@@ -370,7 +370,11 @@ impl Lookup {
             Ok(Err(_)) | Err(_) => None,
         };
         outcome
-            .unwrap_or_else(|| Err(TokenError::unavailable("the lookup of the issuer was given up")))?
+            .unwrap_or_else(|| {
+                Err(TokenError::unavailable(
+                    "the lookup of the issuer was given up",
+                ))
+            })?
             .ok_or_else(unknown)
     }
 }

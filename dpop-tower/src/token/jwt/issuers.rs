@@ -3,12 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+#[cfg(feature = "jwks")]
+use super::dynamic::{DynamicSet, Lookup};
 use super::{
     parse::{DecodedToken, other_issuer},
     verifier::IssuerVerifier,
 };
-#[cfg(feature = "jwks")]
-use super::dynamic::{DynamicSet, Lookup};
 use crate::token::TokenError;
 
 /// The issuers of one configuration.

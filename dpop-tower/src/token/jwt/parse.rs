@@ -222,7 +222,10 @@ fn mismatch(
         .collect();
     let mut text = format!("{what} {}", shown.join(" or "));
     if configured.len() > MAX_SHOWN {
-        text.push_str(&format!(" or one of {} others", configured.len() - MAX_SHOWN));
+        text.push_str(&format!(
+            " or one of {} others",
+            configured.len() - MAX_SHOWN
+        ));
     }
     let is_slip = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
     let has_slip = |name: &&str| configured.iter().any(|ours| is_slip(ours.as_ref(), name));

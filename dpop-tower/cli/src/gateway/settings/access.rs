@@ -1,6 +1,7 @@
 //! Issuers, proofs, nonces, and what the upstream is told.
 
 use std::{
+    collections::HashSet,
     env, fs,
     ops::Range,
     path::{Path, PathBuf},
@@ -22,48 +23,75 @@ use super::{
     policies::policy,
     proof::with_window,
 };
-use crate::gateway::{identity::Identity, reload_state::ReloadState};
+use crate::gateway::{
+    identity::{Identity, IdentityError},
+    reload_state::ReloadState,
+};
 
-/// Which header has which claim.
+/// Returns the headers that tell the upstream who called.
 pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, SettingsError> {
     let usual = Spanned::new(0..0, Identity::usual_thumbprint().to_owned());
     let thumbprint = file.identity.thumbprint.as_ref().unwrap_or(&usual);
-    let mut identity = Identity::thumbprint_in(thumbprint.get_ref()).map_err(|error| {
-        source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
-    })?;
+    let rejected = |header: &Spanned<String>, field: &str, error: IdentityError| {
+        source.error(header.span(), field, error.to_string())
+    };
+    let mut identity = Identity::thumbprint_in(thumbprint.get_ref())
+        .map_err(|error| rejected(thumbprint, "identity.thumbprint", error))?;
+    let is_usual = file.identity.claims.is_none();
+    match &file.identity.principal {
+        Some(principal) => identity
+            .principal_in(principal.get_ref())
+            .map_err(|error| rejected(principal, "identity.principal", error))?,
+        None if is_usual => identity
+            .principal_in(Identity::usual_principal())
+            .map_err(|error| rejected(thumbprint, "identity.thumbprint", error))?,
+        None => {}
+    }
+    let is_ambiguous = file.issuer.get_ref().len() > 1;
     match &file.identity.claims {
         Some(claims) => {
-            // In the order of the file, so that of two that do not go together the second is told.
+            // In the order of the file, so that an error is about the second of two that conflict.
             let mut claims: Vec<_> = claims.iter().collect();
             claims.sort_by_key(|(_, header)| header.span().start);
+            let names_issuer = claims.iter().any(|(claim, _)| *claim == "iss");
             for (claim, header) in claims {
+                let field = format!("identity.claims.{claim}");
+                if is_ambiguous && !names_issuer && Identity::is_unique_per_issuer(claim) {
+                    let message = format!(
+                        "with several issuers, `{claim}` alone does not tell who called: set \
+                         `identity.principal`, or add the claim `iss`"
+                    );
+                    return Err(source.error(header.span(), field, message));
+                }
                 identity
                     .claim_in(claim, header.get_ref())
-                    .map_err(|error| {
-                        let field = format!("identity.claims.{claim}");
-                        source.error(header.span(), field, error.to_string())
-                    })?;
+                    .map_err(|error| rejected(header, &field, error))?;
             }
         }
         None => {
             for (claim, header) in Identity::usual_claims() {
-                identity.claim_in(claim, header).map_err(|error| {
-                    source.error(thumbprint.span(), "identity.thumbprint", error.to_string())
-                })?;
+                // An upstream that was written for one issuer must not take the subject of another one
+                // for its own.
+                if is_ambiguous && Identity::is_unique_per_issuer(claim) {
+                    continue;
+                }
+                identity
+                    .claim_in(claim, header)
+                    .map_err(|error| rejected(thumbprint, "identity.thumbprint", error))?;
             }
         }
     }
     Ok(identity)
 }
 
-/// A configuration for each issuer. They differ in nothing else.
-pub(super) fn configs(
+/// Returns the configuration, in which every issuer has its own keys, audiences and algorithms.
+pub(super) fn config(
     file: &File,
     source: &Source,
     folder: &Path,
     memory: &ReloadState,
     target: &Arc<dyn TargetUri>,
-) -> Result<Vec<(String, Arc<DpopConfig>)>, SettingsError> {
+) -> Result<DpopConfig, SettingsError> {
     let issuers = file.issuer.get_ref();
     if issuers.is_empty() {
         let message = "name an issuer of access tokens";
@@ -71,46 +99,53 @@ pub(super) fn configs(
     }
     let algorithms = algorithms(file.proof.algorithms.as_ref(), "proof.algorithms", source)?;
     let nonces = nonces(file, source, folder, memory)?;
-    let mut configs: Vec<(String, Arc<DpopConfig>)> = Vec::new();
+    let mut urls = HashSet::new();
+    let mut tokens = Vec::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let issuer = issuer.get_ref();
-        let url = issuer.url.get_ref();
-        if configs.iter().any(|(listed, _)| listed == url) {
+        if !urls.insert(issuer.url.get_ref()) {
             let message = "this issuer is listed twice; give all of its audiences in one place";
             return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
         }
-        let tokens = tokens(index, issuer, source, folder, memory)?;
-        let config = DpopConfig::builder(Arc::clone(target), tokens)
-            .policy(policy(file.mode))
-            .replay_store(memory.proofs());
-        let mut config = with_window(config, file, source)?;
-        if let Some(algorithms) = &algorithms {
-            config = config.algorithms(algorithms.iter().copied());
-        }
-        config = match file.nonces.mode {
-            NonceMode::Off => config.nonce_source(nonces.clone()),
-            NonceMode::Required => config.nonce_source(nonces.clone()).require_nonces(),
-        };
-        let for_iat = file.nonces.accept_for_iat.as_ref();
-        if for_iat.is_some_and(|accept| *accept.get_ref()) {
-            config = config.accept_nonce_for_iat();
-        }
-        let config = config.build().map_err(|error| {
-            let (span, field) = match (error.kind(), for_iat) {
-                (ConfigErrorKind::Nonces, Some(accept)) => {
-                    (accept.span(), "nonces.accept_for_iat".to_owned())
-                }
-                _ => culprit(&error, index, issuer),
-            };
-            source.error(span, field, explain(&error))
-        })?;
-        configs.push((url.clone(), Arc::new(config)));
+        tokens.push(self::tokens(index, issuer, source, folder, memory)?);
     }
-    Ok(configs)
+    let config = DpopConfig::builder(Arc::clone(target), tokens)
+        .policy(policy(file.mode))
+        .replay_store(memory.proofs());
+    let mut config = with_window(config, file, source)?;
+    if let Some(algorithms) = &algorithms {
+        config = config.algorithms(algorithms.iter().copied());
+    }
+    config = match file.nonces.mode {
+        NonceMode::Off => config.nonce_source(nonces),
+        NonceMode::Required => config.nonce_source(nonces).require_nonces(),
+    };
+    let for_iat = file.nonces.accept_for_iat.as_ref();
+    if for_iat.is_some_and(|accept| *accept.get_ref()) {
+        config = config.accept_nonce_for_iat();
+    }
+    config.build().map_err(|error| {
+        let (span, field) = match (error.kind(), for_iat) {
+            (ConfigErrorKind::Nonces, Some(accept)) => {
+                (accept.span(), "nonces.accept_for_iat".to_owned())
+            }
+            _ => culprit(&error, issuers),
+        };
+        source.error(span, field, explain(&error))
+    })
 }
 
 /// The field of an issuer that an error is about. All else has been looked at before.
-fn culprit(error: &ConfigError, index: usize, issuer: &IssuerTable) -> (Range<usize>, String) {
+fn culprit(error: &ConfigError, issuers: &[Spanned<IssuerTable>]) -> (Range<usize>, String) {
+    let is_named = |issuer: &Spanned<IssuerTable>| {
+        // With one issuer, the error does not say which it is about.
+        (error.issuer()).is_none_or(|name| name == issuer.get_ref().url.get_ref())
+    };
+    let mut tables = issuers.iter().enumerate();
+    let Some((index, issuer)) = tables.find(|(_, issuer)| is_named(issuer)) else {
+        return (0..0, String::new());
+    };
+    let issuer = issuer.get_ref();
     let of_issuer = |name: &str| format!("issuer[{index}].{name}");
     let keys = (issuer
         .jwks_url

@@ -125,6 +125,7 @@ pub(super) enum ForwardedSyntax {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Identity {
     pub(super) thumbprint: Option<Spanned<String>>,
+    pub(super) principal: Option<Spanned<String>>,
     pub(super) claims: Option<BTreeMap<String, Spanned<String>>>,
 }
 
@@ -135,6 +136,7 @@ pub(super) struct Route {
     pub(super) methods: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) mode: ModeName,
+    pub(super) issuers: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub(super) scopes: Vec<Spanned<String>>,
     pub(super) any_scope: Option<Spanned<Vec<String>>>,

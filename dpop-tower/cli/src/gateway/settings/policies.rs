@@ -29,9 +29,10 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
     if file.route.is_empty() {
         return Ok(None);
     }
+    let issuers = issuers(file);
     let mut table = PolicyTable::builder();
     for (index, route) in file.route.iter().enumerate() {
-        let row = Row::of(index, route.get_ref(), source)?;
+        let row = Row::of(index, route.get_ref(), &issuers, source)?;
         // By itself first: what is wrong then is wrong with this one.
         row.add_to(PolicyTable::builder())
             .build()
@@ -47,15 +48,24 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
 
 /// The first route that does not go with those before it.
 fn first_contradiction(file: &File, source: &Source) -> Option<SettingsError> {
+    let issuers = issuers(file);
     let mut table = PolicyTable::builder();
     for (index, route) in file.route.iter().enumerate() {
-        let row = Row::of(index, route.get_ref(), source).ok()?;
+        let row = Row::of(index, route.get_ref(), &issuers, source).ok()?;
         table = row.add_to(table);
         if let Err(error) = table.clone().build() {
             return Some(row.rejected(source, &explain(&error)));
         }
     }
     None
+}
+
+/// Returns the identifiers of the issuers.
+fn issuers(file: &File) -> Vec<&str> {
+    let issuers = file.issuer.get_ref().iter();
+    issuers
+        .map(|issuer| issuer.get_ref().url.get_ref().as_str())
+        .collect()
 }
 
 struct Row<'f> {
@@ -66,7 +76,12 @@ struct Row<'f> {
 }
 
 impl<'f> Row<'f> {
-    fn of(index: usize, route: &'f Route, source: &Source) -> Result<Self, SettingsError> {
+    fn of(
+        index: usize,
+        route: &'f Route,
+        issuers: &[&str],
+        source: &Source,
+    ) -> Result<Self, SettingsError> {
         let field = |name: &str| format!("route[{index}].{name}");
         let methods = route.methods.as_ref().map(|methods| {
             let parse = |(i, method): (usize, &Spanned<String>)| {
@@ -93,6 +108,13 @@ impl<'f> Row<'f> {
             let message = format!("`{asks}` is not looked at where the mode is `{mode}`");
             return Err(source.error(route.path.span(), field("mode"), message));
         }
+        for (i, issuer) in route.issuers.iter().flat_map(Spanned::get_ref).enumerate() {
+            if !issuers.contains(&issuer.get_ref().as_str()) {
+                let field = format!("{}[{i}]", field("issuers"));
+                let message = "must be the `url` of an `[[issuer]]`";
+                return Err(source.error(issuer.span(), field, message));
+            }
+        }
         Ok(Self {
             index,
             route,
@@ -118,6 +140,9 @@ impl<'f> Row<'f> {
 impl Route {
     fn policy(&self) -> Policy<Draft> {
         let mut policy: Policy<Draft> = policy(self.mode).into();
+        if let Some(issuers) = &self.issuers {
+            policy = policy.require_any_issuer(issuers.get_ref().iter().map(Spanned::get_ref));
+        }
         for scope in &self.scopes {
             policy = policy.require_scope(scope.get_ref());
         }
@@ -145,6 +170,7 @@ impl Route {
     /// A field by which the route asks for more than its mode says.
     fn asks_for(&self) -> Option<&'static str> {
         [
+            ("issuers", self.issuers.is_some()),
             ("scopes", !self.scopes.is_empty()),
             ("any_scope", self.any_scope.is_some()),
             ("acr", self.acr.is_some()),

@@ -143,6 +143,42 @@ fn what_cannot_be_is_told_with_its_field() {
             "issuer[1].jwks_file",
             "already",
         ),
+        (
+            "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\n[identity.claims]\nsub = 'X-User'",
+            4,
+            "identity.claims.sub",
+            "does not tell who called",
+        ),
+        (
+            "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\n[identity.claims]\nclient_id = 'X-A'",
+            4,
+            "identity.claims.client_id",
+            "does not tell who called",
+        ),
+        (
+            "[identity]\nprincipal = 'X-DPoP-Thumbprint'",
+            1,
+            "identity.principal",
+            "something else",
+        ),
+        (
+            "[[route]]\npath = '/a'\nissuers = ['https://issuer.test', 'https://b.test']",
+            2,
+            "route[0].issuers[1]",
+            "`url` of an `[[issuer]]`",
+        ),
+        (
+            "[[route]]\npath = '/a'\nissuers = []",
+            1,
+            "route[0].path",
+            "accepts no issuer",
+        ),
+        (
+            "[[route]]\npath = '/a'\nmode = 'off'\nissuers = ['https://issuer.test']",
+            1,
+            "route[0].mode",
+            "`issuers` is not looked at",
+        ),
         ("[proof]\nmax_age = 0", 1, "proof.max_age", "is zero"),
         ("[proof]\nmax_age = 86401", 1, "proof.max_age", "a day"),
         (
