@@ -218,7 +218,7 @@ pub(super) async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
     async fn seen_by_headers(mut headers: HeaderMap) -> String {
         let subject = headers["x-dpop-subject"].as_bytes();
         let subject = percent_decode(subject).decode_utf8().unwrap().into_owned();
-        for own in ["subject", "client-id", "issuer", "thumbprint"] {
+        for own in ["subject", "client-id", "issuer", "principal", "thumbprint"] {
             assert!(headers.remove(format!("x-dpop-{own}")).is_some(), "{own}");
         }
         assert!(headers.remove("via").is_some());
