@@ -18,7 +18,7 @@
 //! | [`reload_state`] | the state that survives a reload, above all the used proofs |
 //! | `live` | the configuration in force, and how it is replaced |
 //! | `cors` | which pages of other origins may use the service |
-//! | `names` | header names that clients must not pass on, in any spelling |
+//! | `names` | header names that are never forwarded from clients, in any spelling |
 //! | `server` | connections, limits, shutdown, and the checks that HTTP itself requires |
 //! | `observed` | a connection that reports its reads and writes |
 

@@ -19,7 +19,7 @@ use crate::gateway::{
 /// What to do with a configuration file.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve requests as the file configures, until SIGTERM or SIGINT. The file is reloaded when it
+    /// Serve requests according to the file, until SIGTERM or SIGINT. The file is reloaded when it
     /// changes, and on SIGHUP.
     Serve {
         /// The configuration file. See docs/gateway.md.
@@ -106,7 +106,7 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     };
     tokio::select! {
         served = served => served?,
-        // Stops as well: a gateway that silently ignores changes to its file would go unnoticed.
+        // Nobody would notice a gateway that ignores changes to its file, so it stops.
         watched = watching => {
             watched??;
         }

@@ -142,7 +142,7 @@ impl Route {
         policy
     }
 
-    /// Returns a field that the mode of the route must not be combined with.
+    /// Returns the first field that adds a requirement to the mode of the route.
     fn asks_for(&self) -> Option<&'static str> {
         [
             ("scopes", !self.scopes.is_empty()),
