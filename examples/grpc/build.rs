@@ -1,4 +1,4 @@
-//! Generates the code of the proto. protox reads it, so that no `protoc` has to be installed.
+//! Generates code from the proto. protox parses it, so `protoc` does not have to be installed.
 
 use std::{env, error::Error, fs, path::Path};
 
@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let mut proto = protox::Compiler::new(["proto"])?;
     proto.include_imports(true).open_file("orders.proto")?;
-    // Server reflection hands it out.
+    // The descriptors for server reflection.
     let descriptors = Path::new(&env::var("OUT_DIR")?).join("orders.bin");
     fs::write(descriptors, proto.encode_file_descriptor_set())?;
     tonic_prost_build::configure().compile_fds(proto.file_descriptor_set())?;

@@ -9,7 +9,7 @@ const loopback = { [oauth.allowInsecureRequests]: true };
 export const thumbprint = async ({ publicKey }) =>
   jose.calculateJwkThumbprint(await jose.exportJWK(publicKey));
 
-/** A client-credentials token: bound to `keyPair`, or unbound when there is none. */
+/** Fetches a token with client credentials: bound to `keyPair`, or unbound without one. */
 export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, scope, options } = {}) {
   const discovery = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...loopback });
   const as = await oauth.processDiscoveryResponse(new URL(issuer), discovery);
@@ -26,7 +26,7 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, sco
       { DPoP, ...loopback },
     ),
   );
-  // Were the token not what the test asked for, "rejected" would prove nothing.
+  // If the token were not the expected one, a rejection would prove nothing.
   const claims = jose.decodeJwt(answer.access_token);
   assert.equal(answer.token_type, keyPair ? 'dpop' : 'bearer');
   assert.equal(claims.aud, resource);
@@ -35,7 +35,7 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, sco
   return answer.access_token;
 }
 
-// Both clients retry as their library's documentation tells; `challenged` counts how often.
+// Both clients retry as the documentation of their library describes. `challenged` counts the retries.
 export function oauth4webapiClient(token, keyPair, options) {
   const DPoP = keyPair && oauth.DPoP({ client_id: 'bound-client' }, keyPair, options);
   const client = {
@@ -83,7 +83,7 @@ export function send(url, { method = 'GET', scheme = 'DPoP', token, proof } = {}
   return fetch(url, { method, headers, redirect: 'error' });
 }
 
-/** The parameters of the DPoP challenge, as the parser of `oauth4webapi` reads them. */
+/** Returns the parameters of the DPoP challenge, as `oauth4webapi` parses them. */
 export async function challengeOf(response) {
   const replay = { [oauth.customFetch]: async () => response, ...loopback };
   const error = await oauth
@@ -96,20 +96,20 @@ export async function challengeOf(response) {
   return challenge.parameters;
 }
 
-/** The server's current nonce, or `undefined` where it does not ask for one. */
+/** Returns the server's current nonce, or `undefined` if it does not require one. */
 export async function nonceOf({ nonces, server: { url, htu } }, token, keyPair) {
   if (!nonces) return undefined;
   const proof = await dpop.generateProof(keyPair, htu, 'GET', undefined, token);
   return expectRejected(await send(url, { token, proof }), 'use_dpop_nonce');
 }
 
-/** Changes the middle, since the last character of base64url may hold bits that no decoder reads. */
+/** Changes the middle, since decoders may ignore some bits of the last base64url character. */
 export function altered(text) {
   const middle = text.length >> 1;
   return text.slice(0, middle) + (text[middle] === 'A' ? 'B' : 'A') + text.slice(middle + 1);
 }
 
-/** For what neither library lets a caller do to a proof. */
+/** Makes a proof that neither library can make. */
 export async function craftProof(keyPair, claims, header) {
   const jwk = await jose.exportJWK(keyPair.publicKey);
   return new jose.SignJWT({ jti: crypto.randomUUID(), iat: Math.floor(Date.now() / 1000), ...claims })
@@ -123,7 +123,7 @@ export async function expectAllowed(response, keyPair) {
   assert.deepEqual(JSON.parse(body), { sub: 'bound-client', jkt: await thumbprint(keyPair) });
 }
 
-/** Resolves to the nonce that came with the rejection, if one did. */
+/** Resolves to the nonce in the rejection, if there is one. */
 export async function expectRejected(response, error) {
   assert.equal(response.status, 401);
   const challenge = await challengeOf(response);

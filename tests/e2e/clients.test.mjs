@@ -14,7 +14,7 @@ import {
 } from './clients.mjs';
 import { inBothModes } from './server.mjs';
 
-// The libraries write the name of RFC 9864; older clients still write the one of RFC 8037.
+// The libraries write the name of RFC 9864. Older clients still write that of RFC 8037.
 const asEdDSA = { [oauth.modifyAssertion]: (header) => Object.assign(header, { alg: 'EdDSA' }) };
 const KEYS = [['ES256'], ['Ed25519'], ['Ed25519', 'EdDSA', asEdDSA], ['PS256'], ['RS256']];
 const CLIENTS = [

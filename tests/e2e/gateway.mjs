@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The gateway in the place of the server under test: it takes the same environment, and stands in front
-// of a service that knows nothing of DPoP. Usage: run.sh gateway.mjs
+// Puts the gateway in the place of the server under test. It reads the same environment, and runs in
+// front of a service that does not support DPoP. Usage: run.sh gateway.mjs
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const { DPOP_AUDIENCE, DPOP_ISSUER, DPOP_NONCE, DPOP_PUBLIC_ORIGIN, PORT } = pro
 const binary =
   process.env.DPOP_BIN ?? fileURLToPath(new URL('../../target/debug/dpop', import.meta.url));
 
-// Who calls, it knows from the gateway.
+// The gateway tells the service who calls.
 const upstream = http.createServer((request, response) => {
   const { 'x-dpop-subject': sub, 'x-dpop-thumbprint': jkt } = request.headers;
   request.resume();

@@ -7,12 +7,12 @@ export const AUDIENCE = 'https://api.example.com';
 export const OTHER_AUDIENCE = 'https://billing.example.com';
 export const SECRET = 'only-ever-seen-on-loopback';
 
-// Its warnings are advice for production: they would bury the report of the tests.
+// The warnings are advice for production, and would obscure the report of the tests.
 console.info = console.warn = () => {};
 
-/** An authorization server whose access tokens are JWTs signed with `alg`, of any of these scopes. */
+/** Starts an authorization server whose access tokens are JWTs signed with `alg`, with any of these scopes. */
 export async function startProvider({ alg = 'ES256', scope = '' } = {}) {
-  // The issuer's name holds the port, so the socket comes before the provider.
+  // The issuer's URL contains the port, so the socket is opened before the provider is created.
   const server = http.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const issuer = `http://127.0.0.1:${server.address().port}`;
@@ -29,7 +29,7 @@ export async function startProvider({ alg = 'ES256', scope = '' } = {}) {
   });
   const stack = {
     issuer,
-    // Merged into the claims of the tokens issued from then on.
+    // Merged into the claims of all tokens issued from now on.
     claims: {},
     async stop() {
       server.closeAllConnections();
@@ -46,7 +46,7 @@ export async function startProvider({ alg = 'ES256', scope = '' } = {}) {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
-      // A nonce secret without `requireNonce` makes nonces possible but not demanded.
+      // A nonce secret without `requireNonce` makes nonces possible but not required.
       dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7) },
       resourceIndicators: {
         enabled: true,

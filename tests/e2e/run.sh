@@ -8,7 +8,7 @@ binary=${1:-$here/../../target/debug/quickstart}
 binary=$(realpath "$binary")
 cd "$here"
 
-# npm writes this file at the end of an install, so a half-made node_modules counts as missing.
+# npm writes this file at the end of an install, so an incomplete node_modules counts as missing.
 if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
   npm ci --no-audit --no-fund
 fi
@@ -16,7 +16,7 @@ fi
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 QUICKSTART_BIN=$binary npm test --silent | tee "$output"
-# A test that was skipped, or a run of none, is no success.
+# The run fails if a test was skipped, or if none ran.
 for line in '# pass [1-9][0-9]*' '# skipped 0' '# todo 0'; do
   grep -qx "$line" "$output" || { echo "the summary has no line '$line'" >&2; exit 1; }
 done

@@ -21,7 +21,7 @@ async function freePort() {
   return port;
 }
 
-/** Starts a program that is configured as `quickstart` is, and waits until it is ready. */
+/** Starts a program that reads the same settings as `quickstart`, and waits until it is ready. */
 export async function startServer({
   issuer,
   nonces,
@@ -33,7 +33,7 @@ export async function startServer({
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   publicOrigin ??= origin;
-  // What the caller's shell happens to configure must not decide what is tested.
+  // The environment of the caller's shell must not affect the test.
   const inherited = Object.entries(process.env).filter(([name]) => !/^dpop_|_proxy$/i.test(name));
   const child = spawn(program, {
     env: {
@@ -54,13 +54,13 @@ export async function startServer({
     child.once('exit', (code, signal) => done((ended = `exit ${code ?? signal}`)));
     child.once('error', (error) => done((ended = error.message)));
   });
-  // A run that is cut short must not leave a server behind.
+  // An interrupted run must not leave a server behind.
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
 
   async function stop() {
     process.removeListener('exit', kill);
-    // Reported here because a server that crashed may have "rejected" by dropping connections.
+    // Reported here because a crashed server may seem to reject requests by dropping connections.
     assert.equal(ended, undefined, `the server ended by itself (${ended}):\n${output}`);
     child.kill();
     const timer = setTimeout(kill, 5_000);
@@ -83,7 +83,7 @@ export async function startServer({
   }
 }
 
-/** Runs `define` for a stack of provider and server with nonces off, and one with them required. */
+/** Runs `define` for a provider and a server with nonces off, and for a pair with nonces required. */
 export function inBothModes(name, define, { provider: providerOptions, server: serverOptions } = {}) {
   for (const nonces of [false, true]) {
     describe(`${name}, nonces ${nonces ? 'required' : 'off'}`, () => {

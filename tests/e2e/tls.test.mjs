@@ -12,7 +12,7 @@ import { expectAllowed, send, thumbprint } from './clients.mjs';
 import { AUDIENCE } from './provider.mjs';
 import { startServer } from './server.mjs';
 
-/** Certificates that Node.js can use but not make. */
+/** Certificates made with openssl, since Node.js cannot make any. */
 class Certificates {
   directory = mkdtempSync(join(tmpdir(), 'dpop-tower-e2e-'));
 
@@ -92,7 +92,7 @@ async function call(issuer, server) {
 async function expectUnavailable(issuer, response) {
   assert.equal(response.status, 503);
   assert.ok(response.headers.get('retry-after'));
-  // It was the handshake that failed, and nothing was asked for.
+  // The handshake failed, so no document was requested.
   assert.ok(issuer.requests === 0 && issuer.handshakesFailed > 0);
 }
 
@@ -115,7 +115,7 @@ describe('the keys of an issuer with TLS', () => {
   ]) {
     test(what, async () => {
       const issuer = await startIssuer(certificates.tls(name));
-      // OpenSSL and rustls both obey it.
+      // OpenSSL and rustls both read this variable.
       const env = { SSL_CERT_FILE: certificates.path('trusted.pem') };
       const server = await startServer({ issuer: issuer.issuer, env });
       try {

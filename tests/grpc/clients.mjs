@@ -8,7 +8,7 @@ import * as grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 import { PROTO } from './server.mjs';
 
-/** For each method what is sent, and what comes back to `bound-client`. */
+/** The request of each method, and the response for `bound-client`. */
 export const METHODS = {
   Place: { sent: [{ item: 'pears', quantity: 3 }], answers: [{ item: 'pears', quantity: 3 }] },
   Watch: { sent: [{ item: 'pears' }], answers: ['accepted', 'packed', 'sent'].map((name) => ({ name })) },
@@ -19,8 +19,8 @@ export const path = (method) => `/orders.v1.Orders/${method}`;
 
 const definition = protoLoader.loadSync(PROTO);
 
-// Each client makes a call with these headers, and resolves to the answers and the headers of the
-// response; or it rejects with what of the status the language shows.
+// Each client makes a call with these headers. It resolves to the responses and their headers, or
+// rejects with the parts of the status that the language exposes.
 
 /** gRPC, with grpc-js. */
 export function grpcJs(origin) {
@@ -99,10 +99,10 @@ function connectClient(transport) {
   };
 }
 
-/** gRPC-web over HTTP/1.1, with what runs in browsers, on Node's `fetch`. */
+/** gRPC-web over HTTP/1.1, with Connect's transport for browsers, on Node's `fetch`. */
 export const fetchGrpcWeb = (baseUrl) => connectClient(web.createGrpcWebTransport({ baseUrl }));
 
-/** gRPC-web over HTTP/2, with streams of requests, too. */
+/** gRPC-web over HTTP/2, which also supports streams of requests. */
 export const nodeGrpcWeb = (baseUrl) =>
   connectClient(node.createGrpcWebTransport({ baseUrl, httpVersion: '2' }));
 
@@ -112,13 +112,13 @@ export function expectAnswers(method, { answers }) {
   for (const [index, answer] of answers.entries()) {
     assert.equal(answer.subject, 'bound-client');
     for (const [name, value] of Object.entries(wanted[index])) {
-      // Large numbers are objects of a class of its own with one library.
+      // One library represents large numbers as objects of its own class.
       assert.equal(String(answer[name]), String(value), name);
     }
   }
 }
 
-/** Resolves to the status of a call that must be rejected, and checks what every rejection has. */
+/** Resolves to the status of a call that must be rejected, and checks what every rejection must have. */
 export async function expectRejected(call, { code, error, message }) {
   const status = await call.then(() => assert.fail('the call was admitted'), (status) => status);
   if (status instanceof Error) throw status;

@@ -26,7 +26,7 @@ for (const [name, connect, methods] of [
         keyPair = await dpop.generateKeyPair('ES256');
         token = await issueToken(stack.provider, { keyPair, scope: 'orders:write' });
         if (!stack.nonces) return;
-        // With a good nonce in every proof, no rejection can be the nonce's doing.
+        // Every proof has a valid nonce, so no rejection is due to the nonce.
         const rejected = await expectRejected(client.call('Place', await prove('Place')), nonceWanted);
         nonce = rejected.header('dpop-nonce');
         assert.ok(nonce, 'no nonce to go on with');

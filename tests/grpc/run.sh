@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the gRPC suite. Usage: run.sh [SERVER-BINARY]; the example client is looked for beside it.
+# Runs the gRPC suite. Usage: run.sh [SERVER-BINARY]. The example client has to be next to it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,10 +13,10 @@ ORDERS_SERVER_BIN=$(realpath "$server")
 ORDERS_CLIENT_BIN=$(realpath "$client")
 export ORDERS_SERVER_BIN ORDERS_CLIENT_BIN
 
-# npm writes this file at the end of an install, so a half-made node_modules counts as missing.
+# npm writes this file at the end of an install, so an incomplete node_modules counts as missing.
 for suite in "$here/../e2e" "$here"; do
   if [[ ! $suite/node_modules/.package-lock.json -nt $suite/package-lock.json ]]; then
-    # No package here needs what such scripts do.
+    # No package here needs its install scripts.
     npm ci --no-audit --no-fund --ignore-scripts --prefix "$suite"
   fi
 done
@@ -35,7 +35,7 @@ mkdir -p "$ORDERS_STUBS"
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-# Each is run whatever came of the other. A test that was skipped, or a run of none, is no success.
+# Both suites run, even if the first fails. A suite fails if a test was skipped, or if none ran.
 status=0
 run() {
   "$@" | tee "$output" || status=1

@@ -11,7 +11,7 @@ export const PROTO = fileURLToPath(new URL('../../examples/grpc/proto/orders.pro
 
 const { Health } = grpc.loadPackageDefinition(protoLoader.loadSync(protoPath, { enums: String })).grpc.health.v1;
 
-/** What the health service says, without a token. */
+/** Asks the health service, without a token. */
 export async function health(origin, service = '') {
   const client = new Health(new URL(origin).host, grpc.credentials.createInsecure());
   try {
@@ -25,7 +25,7 @@ export async function health(origin, service = '') {
   }
 }
 
-/** For `startServer` and `startProvider` of the end-to-end suite. */
+/** Arguments for `startServer` and `startProvider` of the end-to-end suite. */
 export const options = {
   provider: { scope: 'orders:read orders:write' },
   server: { program: ORDERS_SERVER_BIN, isReady: async (origin) => (await health(origin)) === 'SERVING' },

@@ -1,5 +1,5 @@
-// Starts an authorization server and two servers under test, one of which requires nonces; prints where
-// they are, as JSON; and ends them when its standard input ends. For clients of other languages.
+// Starts an authorization server and two servers under test, one of which requires nonces. Prints their
+// addresses as JSON, and stops them when its standard input ends. For clients in other languages.
 import { AUDIENCE, SECRET, startProvider } from '../e2e/provider.mjs';
 import { startServer } from '../e2e/server.mjs';
 import { options } from './server.mjs';
@@ -13,6 +13,6 @@ const stack = { issuer, audience: AUDIENCE, client_id: 'bound-client', client_se
 console.log(JSON.stringify({ ...stack, servers: { off, required } }));
 
 for await (const _ of process.stdin);
-// It throws if a server ended by itself.
+// Throws if a server has exited.
 for (const server of servers) await server.stop();
 await provider.stop();

@@ -1,4 +1,4 @@
-//! Integration tests: the layer as users have it, over real sockets where that matters.
+//! Integration tests: the layer as users use it, over real sockets where that matters.
 
 mod api;
 mod frameworks;
@@ -12,8 +12,8 @@ mod robustness;
 
 use dpop_conformance::{stores, support};
 
-/// Makes four tests of each case: its name and then `aws_lc_rs_in_process`, and so on. Those of the crate
-/// `dpop-conformance` that go through a proxy, too, are run so by the tests of the gateway.
+/// Makes four tests of each case: its name, followed by `aws_lc_rs_in_process` and so on. The gateway's
+/// tests also run the cases of the crate `dpop-conformance` through a proxy.
 macro_rules! each_way {
     (
         $run:path;
@@ -32,7 +32,7 @@ macro_rules! each_way {
     };
 }
 
-/// The same of functions of this module, which take a [`Way`](support::Way).
+/// Does the same for functions of this module that take a [`Way`](support::Way).
 macro_rules! each_way_of_the_layer {
     ($($test:ident),+ $(,)?) => {
         $(crate::four_ways! { $test: $test })+

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fails if a request costs more, besides the one signature check, than it should: allocations, and
+# Fails if a request exceeds its limits, apart from the one signature check. The limits are allocations, and
 # instructions as valgrind counts them. Neither depends on how busy the machine is.
 #
-# valgrind offers programs no SHA instructions, so hashing counts for more here than it takes.
+# valgrind does not offer SHA instructions, so hashing weighs more here than in reality.
 set -euo pipefail
 
 MOST_ALLOCATIONS=12
@@ -16,18 +16,18 @@ bin=$CARGO_TARGET_DIR/release
 
 "$bin/allocations" "$MOST_ALLOCATIONS"
 
-# count WHAT FUNCTION N: instructions of N calls of FUNCTION.
+# count WHAT FUNCTION N: prints the number of instructions of N calls of FUNCTION.
 count() {
   valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect="$2" \
     "$bin/instructions" aws-lc-rs "$1" "$3" 2>&1 | sed -n 's/.*Collected : //p'
 }
 
-# What the first requests cost once falls out of the difference.
+# The difference excludes the one-time costs of the first requests.
 per_call() {
   local few many
   few=$(count "$1" "$2" 100) many=$(count "$1" "$2" 300)
   [[ $few -gt 0 && $many -gt $few ]] || {
-    echo "valgrind has counted $few and $many instructions" >&2
+    echo "unexpected instruction counts: $few and $many" >&2
     return 1
   }
   echo $(((many - few) / 200))
@@ -35,8 +35,8 @@ per_call() {
 
 raw=$(per_call raw '*performance::Raw::verify*')
 layer=$(per_call layer '*performance::call*')
-echo "$layer instructions, $raw of them for the signature check, $((layer - raw)) besides"
+echo "$layer instructions, $raw of them for the signature check, $((layer - raw)) for the rest"
 ((layer - raw <= MOST_INSTRUCTIONS)) || {
-  echo "that is more than $MOST_INSTRUCTIONS" >&2
+  echo "the limit for the rest is $MOST_INSTRUCTIONS" >&2
   exit 1
 }

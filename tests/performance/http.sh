@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures servers over HTTP, and verifications in one process: `http.sh [ROUNDS [REQUESTS]]`. It takes a
-# few minutes, two processors and Node, and Debian's packages of Apache if Apache is to be measured.
+# Measures servers over HTTP, and verifications in one process: `http.sh [ROUNDS [REQUESTS]]`. It takes a few
+# minutes, and needs two processors and Node.js. Measuring Apache also needs Debian's packages of it.
 #
-# What is started is ended by the program that started it. DPOP_RESULTS is where the results go.
+# Each program stops the processes that it starts. The results go to DPOP_RESULTS.
 set -euo pipefail
 
 rounds=${1:-5} requests=${2:-20000}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures everything in docs/performance.md, draws its plots, and prints the tables. It takes about
-# half an hour, most of it to build; nothing else should run meanwhile.
+# Measures everything in docs/performance.md, draws its plots, and prints the tables. It takes about half
+# an hour, most of it for building. Nothing else should run meanwhile.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,5 +1,5 @@
-//! What users meet who give the wrong thing. Behind `//~` is a part of what the compiler says, and behind
-//! `//~ note` one of its notes.
+//! Common type errors of users. `//~` is followed by part of the compiler's message, and `//~ note` by
+//! one of its notes.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! The inputs that cost most for their length, each with what reads it.
+//! The inputs that cost most for their length, with their readers.
 
 use std::{
     future::Future as _,
@@ -30,7 +30,7 @@ const JWK: &str =
     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
-/// The shape of what is rejected for its depth, and for its length.
+/// The shape of an input that is rejected for its depth, and for its length.
 const TOO_DEEP: &str = "arrays that are too deep";
 pub(crate) const TOO_LONG: &str = "too long";
 
@@ -59,7 +59,7 @@ impl Case {
     }
 }
 
-/// All of them, of about `len` bytes each.
+/// Returns all cases, of about `len` bytes each.
 pub(crate) fn cases(len: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, value) in json(len * 3 / 4 - 400) {
@@ -71,7 +71,7 @@ pub(crate) fn cases(len: usize) -> Vec<Case> {
     cases
 }
 
-/// JSON values of about `len` bytes of which a parser might make too much.
+/// Returns JSON values of about `len` bytes that may be expensive for a parser.
 fn json(len: usize) -> Vec<(&'static str, String)> {
     let list = |item: &str| {
         let items = vec![item; len / (item.len() + 1)];
@@ -107,7 +107,7 @@ fn json(len: usize) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The same value in each place that takes JSON, from strangers or from the issuer.
+/// Puts the same value in each place that accepts JSON, from strangers or from the issuer.
 fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
     let rejected = shape == TOO_DEEP;
     let with = |object: &str| object.replacen('{', &format!("{{\"more\":{value},"), 1);
@@ -132,7 +132,7 @@ fn json_cases(shape: &'static str, value: &str) -> Vec<Case> {
         let tokens = Issuer::new("https://issuer.test")
             .jwks(jwks.as_str())
             .audience(ORIGIN);
-        // A bad part of an issuer's document spoils nothing but itself.
+        // An invalid part of an issuer's document spoils only itself.
         assert!(config(tokens).is_some());
     }));
 
@@ -251,7 +251,7 @@ fn uris(len: usize) -> Vec<Case> {
     cases
 }
 
-/// `Authorization` through the whole layer.
+/// Sends `Authorization` headers through the whole layer.
 fn headers(len: usize) -> Vec<Case> {
     let issuer = TestIssuer::new();
     let layer = DpopLayer::new(config(issuer.tokens()).unwrap());
@@ -307,7 +307,7 @@ fn config(tokens: Issuer) -> Option<DpopConfig> {
         .ok()
 }
 
-/// Why a layer rejects a request: a stranger's, who has no signature that verifies.
+/// Returns the reason for which a layer rejects a stranger's request, which has no valid signature.
 fn rejection(layer: &DpopLayer, request: Request<()>) -> &'static str {
     let inner = tower::service_fn(|_: Request<()>| async {
         Ok::<_, std::convert::Infallible>(Response::new(()))
@@ -319,7 +319,7 @@ fn rejection(layer: &DpopLayer, request: Request<()>) -> &'static str {
     }
 }
 
-/// Cryptography takes the same time for every input, and is no part of this.
+/// Leaves out cryptography, which takes the same time for every input.
 #[derive(Clone, Copy, Debug)]
 struct NoSignature;
 

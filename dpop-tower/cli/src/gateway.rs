@@ -1,25 +1,26 @@
-//! A reverse proxy that checks DPoP (RFC 9449) for services that do not know it.
+//! A reverse proxy that checks DPoP (RFC 9449) for services that do not support it.
 //!
-//! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it admits or rejects a
-//! request, and forwards what is admitted to the upstream, without its credentials and with headers
-//! that say who called. [`serve`] runs it on a socket, and [`watch`] has it follow the file.
+//! [`Settings`] are read from one TOML file. A [`Gateway`] enforces them: it admits or rejects each
+//! request, and forwards admitted requests to the upstream without their credentials and with headers
+//! that identify the caller. [`serve`] runs it on a socket, and [`watch`] reloads it when the file
+//! changes.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | [`settings`] | reads and checks the file |
-//! | [`guard`] | method, URI, headers and peer in; a verdict out |
-//! | [`identity`] | which claims the upstream gets in which headers, and who else may not write these |
-//! | [`proxy`] | forwards a request that was admitted, and its response |
+//! | [`guard`] | turns a method, URI, headers and peer address into a verdict |
+//! | [`identity`] | writes claims into headers for the upstream, and reserves those headers |
+//! | [`proxy`] | forwards admitted requests and their responses |
 //! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
-//! | [`ext_authz`] | the same for Envoy |
+//! | [`ext_authz`] | answers Envoy, which does the same over gRPC |
 //! | `command` | the subcommands of `dpop gateway` |
-//! | `asked` | what these tell of a request, and who may ask |
-//! | [`reload_state`] | what outlives a change of the file, above all the proofs that were used |
-//! | `live` | what is in force now, and how it is replaced |
+//! | `asked` | the request that such a proxy describes, and which proxies may ask |
+//! | [`reload_state`] | the state that survives a reload, above all the used proofs |
+//! | `live` | the configuration in force, and how it is replaced |
 //! | `cors` | which pages of other origins may use the service |
-//! | `names` | headers that no client may have passed on, under any spelling |
-//! | `server` | connections, limits, the end, and what HTTP itself asks of a request |
-//! | `observed` | who is told of what goes over a connection |
+//! | `names` | header names that are never forwarded from clients, in any spelling |
+//! | `server` | connections, limits, shutdown, and the checks that HTTP itself requires |
+//! | `observed` | a connection that reports its reads and writes |
 
 mod asked;
 mod command;

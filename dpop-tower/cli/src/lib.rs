@@ -1,5 +1,5 @@
-//! What the program `dpop` is made of, for its own `main` and its tests. None of it is an interface to
-//! build on: use the crate `dpop-tower` for that.
+//! The parts of the program `dpop`, for its own `main` and its tests. They are not a public API: use the
+//! crate `dpop-tower` instead.
 
 #[doc(hidden)]
 pub mod gateway;

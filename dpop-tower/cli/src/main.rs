@@ -1,4 +1,4 @@
-//! The program; `dpop --help` says what it can do.
+//! The program `dpop`. Run `dpop --help` for its commands.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A reverse proxy that checks DPoP for services that do not know it.
+    /// A reverse proxy that checks DPoP for services that do not support it.
     #[command(subcommand)]
     Gateway(gateway::Command),
 }

@@ -1,5 +1,5 @@
-//! An identity provider in miniature, so that nothing else has to be started. It issues DPoP-bound
-//! tokens to anyone who asks, which no real one would.
+//! A miniature identity provider, so that nothing else has to run. Unlike a real one, it issues
+//! DPoP-bound tokens to anyone who asks.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use dpop_tower::{
 };
 use serde_json::json;
 
-/// The identity provider, and what it says in `/try`.
+/// The identity provider, and the requests that `/try` returns.
 #[derive(Clone, Debug)]
 pub struct IdentityProvider {
     url: Arc<str>,
@@ -32,7 +32,7 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// One at `url`, whose tokens are for this audience.
+    /// Creates an identity provider at `url` whose tokens are for this audience.
     #[must_use]
     pub fn new(url: &str, audience: &str) -> Self {
         Self {
@@ -44,14 +44,14 @@ impl IdentityProvider {
         }
     }
 
-    /// Its tokens have this scope.
+    /// Sets the scope of its tokens.
     #[must_use]
     pub fn scope(mut self, scope: &'static str) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// `/try` is a request for this resource of the API at `api`.
+    /// Sets the API at `api` and the resource that the requests of `/try` ask for.
     #[must_use]
     pub fn try_with(mut self, api: &str, resource: &'static str) -> Self {
         self.api = api.into();
@@ -59,9 +59,9 @@ impl IdentityProvider {
         self
     }
 
-    /// `/token` binds a token to the key of the proof that comes with the request. `/try` is a whole
-    /// request to paste into a shell, `/try/{path}` one for another path, and `/try/stolen` one of a
-    /// thief.
+    /// Serves `/token`, which binds a token to the key of the proof in the request; `/try`, which
+    /// returns a complete request to paste into a shell; `/try/{path}`, the same for another path; and
+    /// `/try/stolen`, the request of a thief.
     pub fn router(self) -> Router {
         Router::new()
             .route("/.well-known/oauth-authorization-server", get(metadata))
@@ -81,7 +81,7 @@ impl IdentityProvider {
         }
     }
 
-    /// The token is bound to the key of `owner`, and the proof is made with that of `caller`.
+    /// Returns a request whose token is bound to the key of `owner` and whose proof is made by `caller`.
     fn request(&self, path: &str, owner: &TestClient, caller: &TestClient) -> String {
         let url = format!("{}/{path}", self.api);
         let token = self.token().bound_to(owner).mint();
@@ -103,7 +103,8 @@ fn as_json(document: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }
 
-/// RFC 9449 section 5: the client proves that it has a key, and the token is bound to that.
+/// Issues a token. RFC 9449 section 5: the client proves possession of a key, and the token is bound to
+/// it.
 async fn token(State(provider): State<IdentityProvider>, headers: HeaderMap) -> Response {
     let verified = headers
         .get("dpop")
@@ -129,7 +130,7 @@ async fn token(State(provider): State<IdentityProvider>, headers: HeaderMap) -> 
     }
 }
 
-/// A request to paste into a shell: curl can send a proof but not make one.
+/// Returns a request to paste into a shell: curl can send a proof but cannot create one.
 async fn try_it(State(provider): State<IdentityProvider>) -> String {
     let client = TestClient::new();
     provider.request(provider.resource, &client, &client)
@@ -140,7 +141,7 @@ async fn try_path(State(provider): State<IdentityProvider>, Path(path): Path<Str
     provider.request(&path, &client, &client)
 }
 
-/// One of a thief, who has the token and a key of their own.
+/// Returns the request of a thief, who has the token and a different key.
 async fn try_stolen(State(provider): State<IdentityProvider>) -> String {
     provider.request(provider.resource, &TestClient::new(), &TestClient::new())
 }

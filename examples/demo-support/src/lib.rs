@@ -1,4 +1,4 @@
-//! What the examples share, so that each shows only what it is about.
+//! Code that the examples share, so that each contains only what it demonstrates.
 
 mod identity_provider;
 
@@ -8,11 +8,11 @@ use tokio::net::TcpListener;
 
 pub use identity_provider::IdentityProvider;
 
-/// Listens on this machine, at this port or, for 0, at a free one. Gives the URL of that, too.
+/// Listens on loopback at this port, or at a free one for 0. Returns the URL as well.
 ///
 /// # Errors
 ///
-/// If the port is taken.
+/// Returns an error if the port is in use.
 pub async fn listen(port: u16) -> io::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.map_err(|error| {
@@ -31,7 +31,7 @@ pub async fn interrupted() {
     }
 }
 
-/// Whether a URL is of this machine, where nobody is on the path.
+/// Whether a URL is on this machine, where nobody can intercept the connection.
 #[must_use]
 pub fn is_loopback(url: &str) -> bool {
     let uri: Option<axum::http::Uri> = url.parse().ok();
@@ -39,7 +39,7 @@ pub fn is_loopback(url: &str) -> bool {
     host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
 }
 
-/// An error with all that led to it.
+/// Formats an error and all of its sources in one line.
 #[must_use]
 pub fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();

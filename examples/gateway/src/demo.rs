@@ -1,4 +1,4 @@
-//! The walk-through: what a client gets through the gateway, and what a thief does not.
+//! The walk-through: what a client can do through the gateway, and what a thief cannot.
 
 use std::{
     fs,
@@ -17,11 +17,11 @@ use tokio::{
 
 use crate::{Result, f1_results, identity_provider};
 
-/// Shows it, with everything on this machine, and says whether every answer was as expected.
+/// Runs everything on this machine, and returns whether every response was as expected.
 pub(crate) async fn show(dpop: Option<PathBuf>) -> Result<bool> {
     let (idp_listener, idp) = listen(0).await?;
     let (f1_listener, f1) = listen(0).await?;
-    // Free now, and soon the gateway's.
+    // A free port, which the gateway will use.
     let (_, gateway) = listen(0).await?;
     let provider = identity_provider(&idp, &gateway).router();
     tokio::spawn(async { axum::serve(idp_listener, provider).await });
@@ -38,7 +38,7 @@ pub(crate) async fn show(dpop: Option<PathBuf>) -> Result<bool> {
     let _running = start(dpop, &path, &gateway).await?;
     println!(
         "\
-A gateway in front of an API that knows nothing of DPoP
+A gateway in front of an API that does not support DPoP
 
   identity provider  {idp}
   F1 results         {f1}   (no protection of its own)
@@ -47,7 +47,7 @@ A gateway in front of an API that knows nothing of DPoP
     );
     let app = TestClient::new();
     let token = fetch_token(&app, &idp).await?;
-    println!("The app has made a key, and got a token that is bound to it:");
+    println!("The app has created a key and received a token that is bound to it:");
     println!("  key thumbprint  {}\n", app.thumbprint());
     let mut story = Story {
         http: Client::builder().no_proxy().build()?,
@@ -58,13 +58,13 @@ A gateway in front of an API that knows nothing of DPoP
     };
     tell(&mut story, &app).await?;
     match story.as_expected {
-        true => println!("All {} answers were as expected.", story.count),
-        false => println!("NOT every answer was as expected: see the lines marked with `!`."),
+        true => println!("All {} responses were as expected.", story.count),
+        false => println!("Some responses were NOT as expected: see the lines marked with `!`."),
     }
     Ok(story.as_expected)
 }
 
-/// Runs the gateway, which cargo builds unless it is given, and waits until it serves.
+/// Runs the gateway and waits until it serves requests. Without a program, cargo builds it first.
 async fn start(dpop: Option<PathBuf>, file: &Path, url: &str) -> Result<Child> {
     let mut command = match dpop {
         Some(program) => Command::new(program),
@@ -88,7 +88,7 @@ async fn start(dpop: Option<PathBuf>, file: &Path, url: &str) -> Result<Child> {
     let http = Client::builder().no_proxy().build()?;
     while http.get(format!("{url}/healthz")).send().await.is_err() {
         if let Some(status) = child.try_wait()? {
-            return Err(format!("the gateway has ended: {status}").into());
+            return Err(format!("the gateway exited: {status}").into());
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -104,12 +104,12 @@ async fn fetch_token(app: &TestClient, idp: &str) -> Result<String> {
     let token = answer.get("access_token").and_then(Value::as_str);
     let token = token.filter(|_| answer.get("token_type").is_some_and(|kind| kind == "DPoP"));
     Ok(token
-        .ok_or("the identity provider gave no bound token")?
+        .ok_or("the identity provider returned no bound token")?
         .to_owned())
 }
 
 async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
-    println!("For each request it makes a proof.\n");
+    println!("It creates a proof for each request.\n");
     let path = "/f1-results";
     let first = story.proof(app, "GET", path);
     let request = story.get(path, "DPoP", Some(&first));
@@ -123,35 +123,41 @@ async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
         .await?;
     let request = story.get("/whoami", "DPoP", Some(&story.proof(app, "GET", "/whoami")));
     let request = request.header("X_DPoP.Subject", "mallory");
-    let what = "what the upstream sees, though the app claims to be somebody else";
+    let what = "what the upstream sees when the app claims to be someone else";
     let subject = "\"x-dpop-subject\":\"alice\"";
     let seen = story.send(what, request, 200, &[subject]).await?;
-    // Neither the credentials nor the forged header got there.
+    // Neither the credentials nor the forged header may reach the upstream.
     for unwanted in ["authorization", "\"dpop\"", "mallory"] {
         if seen.contains(unwanted) {
-            println!("!     the upstream got {unwanted}\n");
+            println!("!     the upstream received {unwanted}\n");
             story.as_expected = false;
         }
     }
 
-    println!("A thief has the token, and some of the proofs.\n");
+    println!("A thief has the token and some of the proofs.\n");
     let (bad_token, bad_proof) = (
         "DPoP error=\"invalid_token\"",
         "DPoP error=\"invalid_dpop_proof\"",
     );
     let thief = TestClient::new();
     for (what, scheme, proof, error, why) in [
-        ("the bare token", "Bearer", None, bad_token, "DPoP scheme"),
+        (
+            "the token as a bearer token",
+            "Bearer",
+            None,
+            bad_token,
+            "DPoP scheme",
+        ),
         ("no proof", "DPoP", None, bad_proof, "missing"),
         (
-            "htm is another method",
+            "a proof whose htm is another method",
             "DPoP",
             Some(story.proof(app, "POST", path)),
             bad_proof,
             "another method",
         ),
         (
-            "htu is another URL",
+            "a proof whose htu is another URL",
             "DPoP",
             Some(story.proof(app, "GET", "/whoami")),
             bad_proof,
@@ -176,10 +182,10 @@ async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
         story.send(what, request, 401, &[error, why]).await?;
     }
 
-    println!("What the file leaves open is open, and the app goes on.\n");
+    println!("Open routes stay open, and the app keeps working.\n");
     let request = story.http.get(format!("{}/healthz", story.gateway));
     story
-        .send("/healthz, without anything", request, 200, &["ok"])
+        .send("/healthz, without credentials", request, 200, &["ok"])
         .await?;
     let path = "/f1-results/3";
     let request = story.get(path, "DPoP", Some(&story.proof(app, "GET", path)));
@@ -218,7 +224,8 @@ impl Story {
         }
     }
 
-    /// The challenge of the answer, or its body, which should have these words.
+    /// Sends a request and returns the challenge of the response, or its body. The text should contain
+    /// `words`.
     async fn send(
         &mut self,
         what: &str,

@@ -1,5 +1,5 @@
-//! The upstream: race results for anyone who asks. It knows nothing of DPoP, and believes the headers
-//! that it gets.
+//! The upstream: race results for anyone who asks. It does not support DPoP, and trusts the headers that
+//! it receives.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// The season of 2024, so far.
+/// The start of the 2024 season.
 const SEASON: [(&str, &str, &str); 3] = [
     ("Bahrain Grand Prix", "Max Verstappen", "Red Bull"),
     ("Saudi Arabian Grand Prix", "Max Verstappen", "Red Bull"),
     ("Australian Grand Prix", "Carlos Sainz", "Ferrari"),
 ];
 
-/// `/f1-results` and `/f1-results/{round}`, `/whoami` with the headers that the gateway set, and
+/// Serves `/f1-results`, `/f1-results/{round}`, `/whoami` with the headers of the request, and
 /// `/healthz`.
 pub(crate) fn router() -> Router {
     Router::new()
@@ -42,7 +42,7 @@ async fn race(Path(round): Path<usize>) -> Result<Json<Value>, StatusCode> {
     race.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-/// Every header that came, so that one sees what is there and what is not.
+/// Returns every header of the request, to show what the gateway sets and removes.
 async fn who_am_i(headers: HeaderMap) -> Json<BTreeMap<String, String>> {
     let mut seen = BTreeMap::new();
     for (name, value) in &headers {

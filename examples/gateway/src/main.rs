@@ -1,5 +1,5 @@
-//! What it takes to see `dpop gateway` work. Without arguments it starts everything on this machine and
-//! shows what a client gets through the gateway, and what a thief does not.
+//! Everything needed to see `dpop gateway` at work. Without arguments, it starts all parts on this
+//! machine and shows what a client can do through the gateway, and what a thief cannot.
 
 mod demo;
 mod f1_results;
@@ -11,11 +11,11 @@ use demo_support::{IdentityProvider, interrupted, listen};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Show what the gateway does, and exit, with 1 if any answer was not as expected.
+/// Show what the gateway does, and exit. The exit code is 1 if any response was not as expected.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// The program `dpop`, if it is not to be built.
+    /// Use this `dpop` program instead of building it.
     #[arg(long)]
     dpop: Option<PathBuf>,
     #[command(subcommand)]
@@ -24,9 +24,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
-    /// Serve race results at port 9000, for the gateway to protect.
+    /// Serve race results on port 9000, for the gateway to protect.
     F1Results,
-    /// Issue DPoP-bound tokens at port 9001 to anyone who asks.
+    /// Issue DPoP-bound tokens on port 9001 to anyone who asks.
     IdentityProvider,
 }
 
@@ -50,7 +50,7 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one that `gateway.toml` names.
+/// The identity provider that `gateway.toml` names.
 fn identity_provider(url: &str, gateway: &str) -> IdentityProvider {
     IdentityProvider::new(url, "https://f1.example")
         .scope("f1:read")

@@ -1,4 +1,4 @@
-//! A call of each method, and its outcome in words.
+//! Calls each method once and returns the outcome in words.
 
 use tokio_stream::StreamExt as _;
 use tonic::Status;
@@ -11,7 +11,7 @@ use crate::{
 /// A client that makes a proof for each call.
 pub type Client = OrdersClient<ProvingChannel>;
 
-/// An order.
+/// Returns a message that orders pears.
 pub fn pears(quantity: u32) -> PlaceRequest {
     PlaceRequest {
         item: "pears".to_owned(),
@@ -19,11 +19,11 @@ pub fn pears(quantity: u32) -> PlaceRequest {
     }
 }
 
-/// One message each way.
+/// Makes a unary call.
 ///
 /// # Errors
 ///
-/// The status of a call that failed; so do the others.
+/// Returns the status of a failed call, as the other functions do.
 pub async fn place(client: &Client) -> Result<String, Status> {
     let call = async || client.clone().place(pears(3)).await;
     let order = with_nonce(call).await?.into_inner();
@@ -33,11 +33,11 @@ pub async fn place(client: &Client) -> Result<String, Status> {
     ))
 }
 
-/// A stream of answers.
+/// Makes a call that is answered with a stream.
 ///
 /// # Errors
 ///
-/// See [`place`].
+/// Returns the same errors as [`place`].
 pub async fn watch(client: &Client) -> Result<String, Status> {
     let request = WatchRequest {
         item: "pears".to_owned(),
@@ -49,11 +49,11 @@ pub async fn watch(client: &Client) -> Result<String, Status> {
     Ok(names.join(", "))
 }
 
-/// A stream of requests.
+/// Makes a call with a stream of requests.
 ///
 /// # Errors
 ///
-/// See [`place`].
+/// Returns the same errors as [`place`].
 pub async fn place_all(client: &Client) -> Result<String, Status> {
     let call = async || {
         let orders = tokio_stream::iter([pears(3), pears(4)]);
@@ -66,11 +66,11 @@ pub async fn place_all(client: &Client) -> Result<String, Status> {
     ))
 }
 
-/// A stream of both.
+/// Makes a call with a stream in both directions.
 ///
 /// # Errors
 ///
-/// See [`place`].
+/// Returns the same errors as [`place`].
 pub async fn quote(client: &Client) -> Result<String, Status> {
     let call = async || {
         let requests = tokio_stream::iter([1, 2]).map(|quantity| QuoteRequest {

@@ -1,4 +1,4 @@
-//! The client's side: a proof for every call, and a second try where the server wants a nonce.
+//! The client: adds a proof to every call, and retries a call if the server requires a nonce.
 
 use std::{
     fmt,
@@ -10,13 +10,13 @@ use http::{HeaderValue, Method, Request, Response, header};
 use tonic::{Status, body::Body, transport::Channel};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
-/// A channel that adds token and proof to each call, for `OrdersClient::new`.
+/// A channel that adds the token and a proof to each call, for `OrdersClient::new`.
 pub type ProvingChannel =
     BoxCloneSyncService<Request<Body>, Response<Body>, tonic::transport::Error>;
 
-/// A token, the key that it is bound to, and the nonce that the server gave last.
+/// A token, the key that it is bound to, and the latest nonce of the server.
 ///
-/// An application has a signer of its own in place of [`TestClient`], whose key lives in memory.
+/// The key of [`TestClient`] lives in memory. An application uses a signer of its own instead.
 #[derive(Clone)]
 pub struct Credentials {
     key: TestClient,
@@ -26,7 +26,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// For calls of the server that clients know under this origin, such as `https://api.example.com`.
+    /// Creates credentials for the server at this public origin, such as `https://api.example.com`.
     pub fn new(key: TestClient, token: &str, origin: &str) -> Self {
         Self {
             key,
@@ -36,7 +36,8 @@ impl Credentials {
         }
     }
 
-    /// A channel that uses them. An interceptor would not see the nonces that come with answers.
+    /// Returns a channel that uses these credentials. It is not an interceptor, since an interceptor
+    /// does not see the nonces in responses.
     pub fn channel(&self, channel: Channel) -> ProvingChannel {
         let (calls, answers) = (self.clone(), self.clone());
         let proving = ServiceBuilder::new()
@@ -46,7 +47,7 @@ impl Credentials {
         BoxCloneSyncService::new(proving)
     }
 
-    /// gRPC calls are all `POST` of `/package.Service/Method`.
+    /// Signs a call. Every gRPC call is a `POST` to `/package.Service/Method`.
     fn sign(&self, mut request: Request<Body>) -> Request<Body> {
         let htu = format!("{}{}", self.origin, request.uri().path());
         let proof = self.key.proof(Method::POST.as_str(), &htu);
@@ -58,7 +59,7 @@ impl Credentials {
         };
         drop(nonce);
         let authorization = HeaderValue::try_from(format!("DPoP {}", self.token));
-        // A token that fits no header is not sent, and the call is rejected.
+        // A token that is not a valid header value is not sent, and the call is rejected.
         if let (Ok(mut authorization), Ok(proof)) = (authorization, proof.sign().try_into()) {
             authorization.set_sensitive(true);
             let headers = request.headers_mut();
@@ -68,7 +69,7 @@ impl Credentials {
         request
     }
 
-    /// A nonce also comes with good answers, before the one in use expires.
+    /// Remembers the nonce. Successful responses contain one as well, before the current one expires.
     fn remember(&self, response: Response<Body>) -> Response<Body> {
         let nonce = response.headers().get("dpop-nonce");
         if let Some(nonce) = nonce.and_then(|nonce| nonce.to_str().ok()) {
@@ -87,13 +88,12 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Calls, and calls once more if all that was wrong is that the server wants a nonce, which the
-/// channel then has. `call` makes its messages anew: those of a stream may have gone with the first
-/// try.
+/// Makes a call, and repeats it if the server only requires a nonce, which the channel has by then.
+/// `call` creates its messages each time, since the first attempt may have consumed those of a stream.
 ///
 /// # Errors
 ///
-/// The status of the last try.
+/// Returns the status of the last attempt.
 pub async fn with_nonce<T>(mut call: impl AsyncFnMut() -> Result<T, Status>) -> Result<T, Status> {
     match call().await {
         Err(status) if error_code(&status) == Some("use_dpop_nonce") => call().await,
@@ -101,7 +101,7 @@ pub async fn with_nonce<T>(mut call: impl AsyncFnMut() -> Result<T, Status>) -> 
     }
 }
 
-/// The `error` of the challenge, such as `invalid_token`.
+/// Returns the `error` parameter of the challenge, such as `invalid_token`.
 pub fn error_code(status: &Status) -> Option<&str> {
     let challenge = status.metadata().get("www-authenticate")?.to_str().ok()?;
     let (_, error) = challenge.split_once("error=\"")?;

@@ -1,11 +1,11 @@
-//! A tonic server that is protected by dpop-tower, and a client for it.
+//! A tonic server protected by dpop-tower, and a client for it.
 //!
 //! ```text
-//! cargo run -p grpc-example -- --demo            fails if anything came out otherwise than expected
-//! cargo run -p grpc-example --bin orders-client  calls each method, with a token of a real issuer
+//! cargo run -p grpc-example -- --demo            fails unless every outcome is as expected
+//! cargo run -p grpc-example --bin orders-client  calls each method with a token of a real issuer
 //! ```
 //!
-//! Both programs say with `--help` what they read from the environment.
+//! Run either program with `--help` for the environment variables that it reads.
 
 pub mod calls;
 pub mod client;

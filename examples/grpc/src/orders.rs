@@ -1,4 +1,4 @@
-//! The service: nothing in it knows of proofs.
+//! The service. It does not know about proofs.
 
 use std::pin::Pin;
 
@@ -13,13 +13,13 @@ use crate::proto::{
 const STAGES: [&str; 3] = ["accepted", "packed", "sent"];
 const CENTS_EACH: u64 = 250;
 
-/// Answers without keeping anything.
+/// Answers orders without storing anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrderDesk;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// For whom the token was issued. There is one, since the layer let the call in.
+/// Returns the subject of the token. The layer has admitted the call, so there is one.
 fn subject<T>(request: &Request<T>) -> Result<String, Status> {
     let subject = request.bound_token()?.claims().subject();
     Ok(subject.unwrap_or_default().to_owned())
@@ -34,7 +34,7 @@ impl Orders for OrderDesk {
         let subject = subject(&request)?;
         let PlaceRequest { item, quantity } = request.into_inner();
         if quantity == 0 {
-            return Err(Status::invalid_argument("an order of nothing"));
+            return Err(Status::invalid_argument("the order is empty"));
         }
         Ok(Response::new(Order {
             subject,

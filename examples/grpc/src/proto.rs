@@ -1,4 +1,4 @@
-//! What is generated from `proto/orders.proto`.
+//! Code generated from `proto/orders.proto`.
 
 #![allow(
     missing_docs,
@@ -11,5 +11,5 @@
 
 tonic::include_proto!("orders.v1");
 
-/// The proto itself, for server reflection.
+/// The descriptors of the proto, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("orders");

@@ -12,22 +12,22 @@ use crate::{
     proto::{FILE_DESCRIPTOR_SET, orders_server::OrdersServer},
 };
 
-/// What the headers of a call may add up to. The default of 16 KiB is less than a token and a proof may be
-/// long, which are 16 KiB each.
+/// Limit for the headers of a call. The default of 16 KiB is too small: a token and a proof may each
+/// have 16 KiB.
 const HEADER_LIST_SIZE: u32 = 64 * 1024;
 
-/// What each method asks for. One that is not listed gets [`Policy::strict`].
+/// The requirements of each method. Methods that are not listed get [`Policy::strict`].
 ///
 /// # Errors
 ///
-/// [`ConfigError`] if two patterns contradict each other.
+/// Returns a [`ConfigError`] if two patterns contradict each other.
 pub fn policies() -> Result<PolicyTable, ConfigError> {
     let write = || Policy::strict().require_scope("orders:write");
     PolicyTable::builder()
         .route("/orders.v1.Orders/Place", write())
         .route("/orders.v1.Orders/PlaceAll", write())
         .route("/orders.v1.Orders/{*method}", Policy::strict())
-        // Load balancers have no token. Reflection tells everybody what the API looks like.
+        // Load balancers have no token. Reflection shows the API to everyone.
         .route("/grpc.health.v1.Health/{*method}", Policy::off())
         .route(
             "/grpc.reflection.v1.ServerReflection/{*method}",
@@ -36,11 +36,11 @@ pub fn policies() -> Result<PolicyTable, ConfigError> {
         .build()
 }
 
-/// Serves the orders, their health and their proto, as gRPC and as gRPC-web.
+/// Serves the orders, health checks and reflection, as gRPC and as gRPC-web.
 ///
 /// # Errors
 ///
-/// If the policies or the proto are not in order, or the listener fails.
+/// Returns an error if the policies or the proto are not valid, or if the listener fails.
 pub async fn serve(
     listener: TcpListener,
     config: DpopConfig,
@@ -57,9 +57,9 @@ pub async fn serve(
         .build_v1()?;
     Server::builder()
         .http2_max_header_list_size(HEADER_LIST_SIZE)
-        // Browsers speak gRPC-web over HTTP/1.1, too.
+        // Browsers also send gRPC-web over HTTP/1.1.
         .accept_http1(true)
-        // Outside, so that it turns rejections into gRPC-web as well.
+        // The outer layer, so that it also converts rejections to gRPC-web.
         .layer(GrpcWebLayer::new())
         .layer(layer)
         .add_service(OrdersServer::new(OrderDesk))

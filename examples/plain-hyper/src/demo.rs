@@ -1,4 +1,4 @@
-//! A request with a proof, the same once more, and one without.
+//! Sends a request with a proof, the same request again, and one without a token.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ pub(crate) async fn run(url: &str, issuer: &TestIssuer) -> Result<(), Box<dyn Er
         .body(())?;
     for (what, request, expected) in [
         ("a proof", with_proof.clone(), StatusCode::OK),
-        ("the same once more", with_proof, StatusCode::UNAUTHORIZED),
+        ("the same proof again", with_proof, StatusCode::UNAUTHORIZED),
         ("no token", without, StatusCode::UNAUTHORIZED),
     ] {
         let (status, told) = send(url, request).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn run(url: &str, issuer: &TestIssuer) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-/// The status, and the body or, of a rejection, the challenge.
+/// Returns the status, and the body or, for a rejection, the challenge.
 async fn send(url: &str, request: Request<()>) -> Result<(StatusCode, String), Box<dyn Error>> {
     let stream = TcpStream::connect(url.trim_start_matches("http://")).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -1,6 +1,6 @@
 //! A service under plain hyper, protected without tower.
 //!
-//! With `--demo` it also sends itself three requests, and fails if one comes out otherwise than it should.
+//! With `--demo`, it also sends itself three requests, and fails unless each has the expected outcome.
 
 mod demo;
 
@@ -24,7 +24,7 @@ async fn answer(verifier: Verifier, request: Request<Incoming>) -> Response<Full
     };
     let subject = (admitted.bound_token()).and_then(|token| token.claims().subject());
     let mut response = Response::new(format!("hello, {}", subject.unwrap_or_default()).into());
-    // A nonce for the next proof, where the configuration has nonces.
+    // Adds a nonce for the next proof, if the configuration uses nonces.
     response.headers_mut().extend(admitted.response_headers());
     response
 }
@@ -38,7 +38,7 @@ async fn serve(listener: TcpListener, verifier: Verifier) -> std::io::Result<()>
             async { Ok::<_, Infallible>(response.await) }
         });
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        // How a connection ends is between the client and hyper.
+        // The errors of a connection do not matter to the service.
         tokio::spawn(async { connection.await.ok() });
     }
 }

@@ -13,18 +13,18 @@ use dpop_tower::{
 
 pub(crate) const ORIGIN: &str = "https://api.example.com";
 
-/// Runs for clients that have proved to hold the key of their token.
+/// Runs for clients that have proved possession of the key of their token.
 async fn orders(token: BoundToken) -> String {
     let subject = token.claims().subject().unwrap_or("someone");
     format!("the orders of {subject}")
 }
 
-/// Runs for clients that do not know DPoP yet, too.
+/// Also runs for clients that do not support DPoP yet.
 async fn catalogue(bound: Option<BoundToken>, bearer: Option<BearerToken>) -> &'static str {
     match (bound, bearer) {
         (Some(_), _) => "the catalogue, with your prices",
         (None, Some(_)) => "the catalogue",
-        (None, None) => "nothing for nobody",
+        (None, None) => "nothing without a token",
     }
 }
 
@@ -59,13 +59,13 @@ pub(crate) fn router(tokens: Issuer) -> Result<Router, ConfigError> {
         .route("/orders", get(orders))
         .merge(staff)
         .nest("/payments", payments)
-        // Around all of the above, which can only ask for more.
+        // The outer layer of all routes above. Inner layers can only add requirements.
         .layer(with(Policy::strict()))
         .merge(
             Router::new()
                 .route("/catalogue", get(catalogue))
                 .route_layer(with(Policy::optional())),
         )
-        // Behind no layer: open to everybody.
+        // Behind no layer, so it is open to everyone.
         .route("/health", get(async || "fine")))
 }

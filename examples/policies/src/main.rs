@@ -1,7 +1,7 @@
-//! Routes with different policies in one app, and what becomes of different requests to them.
+//! Routes with different policies in one app, and the outcomes of different requests.
 //!
 //! ```text
-//! cargo run -p policies    fails if anything came out otherwise than said here
+//! cargo run -p policies    fails unless every outcome is as expected here
 //! ```
 
 mod app;
@@ -13,7 +13,7 @@ use dpop_tower::test_util::{TestClient, TestIssuer};
 use http::{HeaderMap, Method, Request, Response, header};
 use tower::ServiceExt as _;
 
-/// A client whose tokens are bound to its key, and what is sent for it.
+/// A client whose tokens are bound to its key, and the requests that it sends.
 struct Play {
     app: Router,
     issuer: TestIssuer,
@@ -43,7 +43,7 @@ impl Play {
     }
 }
 
-/// The status, and the error code of the challenge if there is one.
+/// Returns the status, and the error code of the challenge if there is one.
 fn outcome(response: &Response<Body>) -> String {
     let status = response.status().as_u16();
     let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();

@@ -1,4 +1,4 @@
-//! The API that is protected: this file is all that an application needs.
+//! The protected API: this file is all that an application needs.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use dpop_tower::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The `aud` of tokens for this API, when its own identity provider issues them.
+/// The `aud` of tokens for this API, if its own identity provider issues them.
 pub(crate) const AUDIENCE: &str = "https://orders.example";
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Caller {
     jkt: String,
 }
 
-/// Runs only if the caller has proved that it holds the key its token is bound to.
+/// Runs only if the caller has proved possession of the key that its token is bound to.
 async fn resource(token: BoundToken<Claims>) -> Json<Caller> {
     Json(Caller {
         sub: token.claims().sub.clone(),
@@ -37,7 +37,7 @@ pub(crate) fn router(config: DpopConfig) -> Router {
         .route("/resource", get(resource).post(resource))
         .route("/other", get(resource))
         .layer(DpopLayer::new(config))
-        // Added after the layer, so open to everybody.
+        // Added after the layer, so it is open to everyone.
         .route("/healthz", get(async || "ok"))
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn config(
     nonces: Nonces,
 ) -> Result<DpopConfig, Box<dyn Error>> {
     let mut tokens = Issuer::discover(issuer).audience(audience);
-    // Nobody is on the path to an issuer on the same machine.
+    // An issuer on the same machine may use plain http: nobody can intercept it.
     if is_loopback(issuer) {
         tokens = tokens.danger_allow_plain_http();
     }

@@ -1,14 +1,14 @@
-//! Shows what dpop-tower does, then goes on serving the API it showed it on.
+//! Shows what dpop-tower does, then keeps serving the API that it used.
 //!
 //! ```text
 //! cargo run -p quickstart              the story, then the API and its identity provider
-//! cargo run -p quickstart -- --demo    the story only; fails if anything came out otherwise
+//! cargo run -p quickstart -- --demo    the story only; fails unless every verdict is as expected
 //! ```
 //!
 //! `--no-default-features --features aws-lc-rs` builds it without OpenSSL.
 //!
-//! With `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN` set (and, if you like, `PORT` and
-//! `DPOP_NONCE=required`), it serves the same API for tokens of that issuer instead.
+//! If you set `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN`, it serves the same API for tokens
+//! of that issuer instead. `PORT` and `DPOP_NONCE=required` are optional.
 
 mod api;
 mod server;
@@ -91,7 +91,7 @@ async fn serve(listener: TcpListener, router: Router) {
     server::serve(listener, router, interrupted()).await;
 }
 
-/// dpop-tower says in one line why a request was rejected.
+/// Logs the reason for each rejection in one line.
 fn log_rejections() {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

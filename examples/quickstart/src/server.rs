@@ -1,4 +1,4 @@
-//! Connections, as `axum::serve` has them, and with a setting that it does not have.
+//! Serves connections as `axum::serve` does, with one more setting.
 
 use std::{future::Future, pin::pin};
 
@@ -10,11 +10,11 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 
-/// What the headers of a request may add up to over HTTP/2. hyper's default of 16 KiB is less than a
-/// token and a proof may be long, which are 16 KiB each.
+/// Limit for the headers of a request over HTTP/2. hyper's default of 16 KiB is too small: a token and a
+/// proof may each have 16 KiB.
 const HEADER_LIST_SIZE: u32 = 64 * 1024;
 
-/// Serves until it is told to end, and then until the requests under way have finished.
+/// Serves until shutdown, and then until the requests under way have finished.
 pub(crate) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -38,7 +38,7 @@ pub(crate) async fn serve(
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = graceful.watch(connection);
-        // How a connection ends is between the client and hyper.
+        // The errors of a connection do not matter to the API.
         tokio::spawn(async { connection.await.ok() });
     }
     drop(listener);

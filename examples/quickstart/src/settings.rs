@@ -1,4 +1,4 @@
-//! What the command line and the environment ask for.
+//! The settings on the command line and in the environment.
 
 use std::env;
 
@@ -8,13 +8,13 @@ pub(crate) const HELP: &str = "\
 usage: quickstart [--demo]
 
   without --demo  tells the story, then serves the API and its identity provider
-  --demo          tells the story and exits, with 1 if any verdict was not the expected one
+  --demo          tells the story and exits, with 1 unless every verdict is as expected
 
-environment, for serving the API to clients of a real issuer (the first three go together):
+environment, to serve the API to clients of a real issuer (set the first three together):
   DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
   DPOP_AUDIENCE       the `aud` that its tokens have for this API
-  DPOP_PUBLIC_ORIGIN  what clients call this API, such as https://api.example.com
-  DPOP_NONCE          `required` to have every proof carry a nonce; `off` unless it is set
+  DPOP_PUBLIC_ORIGIN  the origin by which clients call this API, such as https://api.example.com
+  DPOP_NONCE          `required` to demand a nonce in every proof; `off` by default
   PORT                the port to listen on at 127.0.0.1 (8080 with a real issuer, otherwise any)";
 
 pub(crate) enum Mode {
@@ -82,7 +82,7 @@ fn nonces(value: Option<&str>) -> Result<Nonces, String> {
     match value {
         None | Some("" | "off") => Ok(Nonces::Off),
         Some("required") => Ok(Nonces::Required),
-        Some(_) => Err("DPOP_NONCE is either `required` or `off`".to_owned()),
+        Some(_) => Err("DPOP_NONCE must be `required` or `off`".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The story: what a good client can do with its token, and what a thief cannot.
+//! The story: what an honest client can do with its token, and what a thief cannot.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Tells the story, and whether every verdict was the expected one.
+/// Tells the story, and returns whether every verdict was as expected.
 pub(crate) async fn tell(idp: &str, api: &str) -> Result<bool> {
     let http = Client::new();
     let app = TestClient::new();
@@ -27,7 +27,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     );
 
     let token = fetch_token(&http, &app, idp).await?;
-    println!("The app has made a key and got a token that is bound to it:");
+    println!("The app has created a key and received a token that is bound to it:");
     println!("  key thumbprint  {}", app.thumbprint());
     println!("  token           {}  (typ DPoP)\n", shorten(&token));
 
@@ -45,7 +45,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     let token = story.token.clone();
     let token = token.as_str();
 
-    println!("The app calls the API. Each time it makes a new proof.\n");
+    println!("The app calls the API. It creates a new proof for each request.\n");
     let first = proof("GET", &url, &app, token).sign();
     story
         .send(
@@ -63,7 +63,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
         )
         .await?;
 
-    println!("Now a thief has copied the token, and even some of the proofs.\n");
+    println!("Now a thief has copied the token and even some of the proofs.\n");
     story
         .send(
             "the token as a plain Bearer token",
@@ -89,7 +89,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     let disguised = proof("GET", &url, &app, token).signed_by(&thief).sign();
     story
         .send(
-            "that, passed off as made with the app's key",
+            "the same, disguised as a proof of the app's key",
             Expected::Rejected("invalid_dpop_proof", "signature"),
             Outgoing::Dpop(Method::GET, Some(&disguised)),
         )
@@ -104,7 +104,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     let other_url = proof("GET", &format!("{api}/other"), &app, token).sign();
     story
         .send(
-            "a fresh proof of the app, for another URL",
+            "a fresh proof of the app, but for another URL",
             Expected::Rejected("invalid_dpop_proof", "another URI"),
             Outgoing::Dpop(Method::GET, Some(&other_url)),
         )
@@ -112,7 +112,7 @@ a little signed note that says \"this key, this method, this URL, this token, no
     let other_method = proof("GET", &url, &app, token).sign();
     story
         .send(
-            "a fresh proof of the app, for another method",
+            "a fresh proof of the app, but for another method",
             Expected::Rejected("invalid_dpop_proof", "another method"),
             Outgoing::Dpop(Method::POST, Some(&other_method)),
         )
@@ -123,13 +123,13 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .sign();
     story
         .send(
-            "an unused proof of the app, an hour old",
+            "an unused proof of the app, but an hour old",
             Expected::Rejected("invalid_dpop_proof", "too old"),
             Outgoing::Dpop(Method::GET, Some(&old)),
         )
         .await?;
 
-    println!("Meanwhile the app goes on working.\n");
+    println!("Meanwhile the app keeps working.\n");
     let last = proof("GET", &url, &app, token).sign();
     story
         .send(
@@ -140,9 +140,9 @@ a little signed note that says \"this key, this method, this URL, this token, no
         .await?;
 
     if story.as_expected {
-        println!("All {} answers were as expected.", story.count);
+        println!("All {} responses were as expected.", story.count);
     } else {
-        println!("NOT every answer was as expected: see the lines marked with `!`.");
+        println!("Some responses were NOT as expected: see the lines marked with `!`.");
     }
     Ok(story.as_expected)
 }
@@ -155,14 +155,17 @@ async fn fetch_token(http: &Client, app: &TestClient, idp: &str) -> Result<Strin
     let answer: Value = serde_json::from_slice(&request.send().await?.bytes().await?)?;
     let token = answer.get("access_token").and_then(Value::as_str);
     Ok(token
-        .ok_or("the identity provider gave no token")?
+        .ok_or("the identity provider returned no token")?
         .to_owned())
 }
 
-/// The time by which the app makes its proofs.
+/// Returns the time at which the app makes a proof.
 fn app_time(app: &TestClient) -> Result<i64> {
     let proof: Value = serde_json::from_str(&app.proof("GET", "").payload_json())?;
-    Ok(proof.get("iat").and_then(Value::as_i64).ok_or("no iat")?)
+    Ok(proof
+        .get("iat")
+        .and_then(Value::as_i64)
+        .ok_or("the proof has no iat")?)
 }
 
 struct Story {
@@ -215,11 +218,11 @@ impl Story {
     }
 }
 
-/// What should come of a request.
+/// The expected outcome of a request.
 #[derive(Debug)]
 enum Expected {
     Admitted,
-    /// With this error code, and these words in its description.
+    /// Rejected with this error code, and with these words in the description.
     Rejected(&'static str, &'static str),
 }
 
@@ -251,7 +254,7 @@ fn verdict(status: u16) -> String {
     }
 }
 
-/// A line for every parameter of a challenge.
+/// Splits a challenge into one line per parameter.
 fn wrap(challenge: &str) -> Vec<String> {
     let challenge = format!("WWW-Authenticate: {challenge}");
     let mut parts = challenge.split(", ").peekable();
@@ -271,15 +274,15 @@ fn shorten(token: &str) -> String {
 pub(crate) fn what_to_try(idp: &str, api: &str) -> String {
     format!(
         "\
-The API and its identity provider go on serving (Ctrl-C ends them). Try:
+The API and its identity provider keep running (Ctrl-C stops them). Try:
 
-  curl -i {api}/healthz                       open to everybody
+  curl -i {api}/healthz                       open to everyone
   curl -i {api}/resource                      no token
-  curl -s {idp}/try > request.sh            a request with a token and a new proof, good for a minute
+  curl -s {idp}/try > request.sh            a request with a token and a new proof, valid for a minute
   sh request.sh                                             admitted
   sh request.sh                                             the same proof again
 
-Below, the server says why it rejected a request.
+Below, the server logs why it rejects a request.
 "
     )
 }

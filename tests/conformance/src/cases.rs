@@ -1,19 +1,19 @@
-//! From a function to tests of it in another crate.
+//! Macros that turn a function into tests in another crate.
 
 use std::{future::Future, pin::Pin};
 
-/// A case while it runs. It is boxed so that the code of a case is generated in this crate, and not in
-/// each that runs it.
+/// A running case. It is boxed so that its code is generated in this crate, and not in each crate that
+/// runs it.
 pub type Case = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Lists the cases of a module, and exports them under its name for [`every_case!`]. A function that is
-/// not listed is dead code, which does not pass the lints.
+/// not listed is dead code, which the lints deny.
 ///
 /// | list | the functions take | run |
 /// |---|---|---|
-/// | `each_way` | a [`Way`](crate::support::Way) | every way |
-/// | `each_way_of_the_layer` | a `Way` | not through a proxy: layers inside layers, and what handlers get from the layer in front of them |
-/// | `once` | nothing | by one binary |
+/// | `each_way` | a [`Way`](crate::support::Way) | in every way |
+/// | `each_way_of_the_layer` | a `Way` | in every way except through a proxy: nested layers, and what handlers get from the layer in front of them |
+/// | `once` | nothing | once, by one binary |
 macro_rules! cases {
     ($($input:tt)+) => { cases_with! { ($) $($input)+ } };
 }
@@ -54,8 +54,8 @@ macro_rules! cases_with {
     };
 }
 
-/// Makes a module of tests of every module of cases, with the macro that it is given: that gets the
-/// module's path and three lists, as `cases!` has them.
+/// Makes a module of tests of every module of cases, with the given macro. The macro gets the module's
+/// path and three lists, in the form of `cases!`.
 #[macro_export]
 macro_rules! every_case {
     ($($tests:tt)+) => {

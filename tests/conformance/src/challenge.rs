@@ -10,8 +10,8 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Stricter than RFC 9110 section 11.6.1: as RFC 6750 section 3 and RFC 9449 section 7.1 write
-    /// challenges, since clients parse no more than that.
+    /// Parses a challenge more strictly than RFC 9110 section 11.6.1 requires: only the syntax of RFC
+    /// 6750 section 3 and RFC 9449 section 7.1, since some clients parse no more than that.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("{what} in {text:?}");
         let is_token = |text: &str| {
@@ -35,7 +35,7 @@ impl Challenge {
                 return Err(wrong("name"));
             }
             let (value, after) = value.split_once('"').ok_or_else(|| wrong("open quote"))?;
-            // RFC 6750 section 3 leaves out the quote and the backslash.
+            // RFC 6750 section 3 excludes the quote and the backslash.
             let is_plain = |byte| (0x20..0x7f).contains(&byte) && byte != b'\\';
             if value.is_empty() || !value.bytes().all(is_plain) {
                 return Err(wrong("value"));
@@ -54,7 +54,7 @@ impl Challenge {
         })
     }
 
-    /// All of a response, in order.
+    /// Returns all challenges of a response, in order.
     pub fn all(headers: &HeaderMap) -> Vec<Self> {
         headers
             .get_all(header::WWW_AUTHENTICATE)

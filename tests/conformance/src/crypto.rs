@@ -1,4 +1,4 @@
-//! Every backend, through the seam that it has to fit.
+//! Every backend, through the trait that it implements.
 
 use std::sync::LazyLock;
 
@@ -18,11 +18,11 @@ use josekit::{
 };
 use serde_json::{Map, Value};
 
-/// Every backend there is, by its name in assertions.
+/// All backends, with their names for assertions.
 pub const BACKENDS: [(&str, &dyn CryptoProvider); 2] =
     [("josekit", &Josekit), ("aws-lc-rs", &AwsLcRs)];
 
-/// base64url without padding. Not the library's own, so that both have to be right.
+/// Encodes base64url without padding. It is not the library's own, so that both have to be right.
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -37,7 +37,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// The inverse of [`base64url`], for text that is known to be good.
+/// Decodes valid base64url, the inverse of [`base64url`].
 pub fn from_base64url(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (mut bits, mut held) = (0_u32, 0);
@@ -60,21 +60,21 @@ pub fn from_base64url(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A key pair of josekit: it signs with algorithms that the library's test utilities do not have.
+/// A key pair of josekit. It can sign with algorithms that the library's test utilities do not support.
 #[derive(Clone)]
 pub struct JoseKey {
     pub algorithm: Algorithm,
     private: Jwk,
 }
 
-/// RSA keys take long to make.
+/// Generated once, since RSA keys take long to generate.
 static RSA: LazyLock<[Jwk; 2]> = LazyLock::new(|| [rsa(2048), rsa(2048)]);
 
 pub fn rsa(bits: u32) -> Jwk {
     bare(&Jwk::generate_rsa_key(bits).unwrap())
 }
 
-/// josekit obeys `alg`, `use` and `key_ops`; without them one key serves several algorithms.
+/// Removes `alg`, `use` and `key_ops`, which josekit obeys, so that one key serves several algorithms.
 fn bare(jwk: &Jwk) -> Jwk {
     let mut members: Map<String, Value> = jwk.as_ref().clone();
     for name in ["alg", "kid", "use", "key_ops"] {
@@ -84,12 +84,13 @@ fn bare(jwk: &Jwk) -> Jwk {
 }
 
 impl JoseKey {
-    /// For RSA, always the same key.
+    /// Returns a new key or, for RSA, always the same one.
     pub fn new(algorithm: Algorithm) -> Self {
         Self::numbered(algorithm, 0)
     }
 
-    /// For RSA, always the same key, but not the one that [`new`](Self::new) has.
+    /// Returns a new key or, for RSA, always the same one, which differs from that of
+    /// [`new`](Self::new).
     pub fn other(algorithm: Algorithm) -> Self {
         Self::numbered(algorithm, 1)
     }
@@ -111,12 +112,12 @@ impl JoseKey {
         Self { algorithm, private }
     }
 
-    /// The private JWK's members, the public ones among them.
+    /// Returns all members of the private JWK, including the public ones.
     pub fn private(&self) -> Map<String, Value> {
         self.private.as_ref().clone()
     }
 
-    /// The members of RFC 7638 section 3.2 and no others.
+    /// Returns only the members of RFC 7638 section 3.2.
     pub fn public(&self) -> Map<String, Value> {
         self.private()
             .into_iter()
@@ -150,7 +151,7 @@ impl JoseKey {
         signer.sign(message).unwrap()
     }
 
-    /// A compact JWS with these texts as header and payload, whatever the header says of `alg`.
+    /// Returns a compact JWS with these texts as header and payload, whatever `alg` the header has.
     pub fn jws(&self, header: &str, payload: &str) -> String {
         let input = signing_input(header, payload);
         let signature = self.sign(input.as_bytes());
@@ -162,10 +163,10 @@ pub fn signing_input(header: &str, payload: &str) -> String {
     format!("{}.{}", base64url(header), base64url(payload))
 }
 
-/// A compact JWS whose "signature" is an HMAC with `secret`, often a public key.
+/// Returns a compact JWS whose "signature" is an HMAC with `secret`, often a public key.
 pub fn hmac_jws(header: &str, payload: &str, secret: &[u8]) -> String {
     let input = signing_input(header, payload);
-    // josekit asks for a secret as long as the hash; RFC 2104 section 2 pads with zeros anyway.
+    // josekit requires a secret as long as the hash. RFC 2104 section 2 pads with zeros anyway.
     let mut secret = secret.to_vec();
     secret.resize(secret.len().max(32), 0);
     let signer = HmacJwsAlgorithm::Hs256.signer_from_bytes(secret).unwrap();
@@ -177,7 +178,7 @@ pub fn parse(jwk: &Map<String, Value>) -> PublicJwk {
     PublicJwk::from_json(&Value::Object(jwk.clone()).to_string()).unwrap()
 }
 
-/// What each backend says of a signature, and of the key before that.
+/// Returns each backend's verdict on a key and then on a signature.
 pub fn verdicts(
     key: &PublicJwk,
     algorithm: Algorithm,
@@ -204,7 +205,7 @@ pub const FITTING: [(Algorithm, &[&str]); 5] = [
     ),
 ];
 
-/// The `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, which JOSE does not use.
+/// Encodes the `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, which JOSE does not use.
 pub fn der_signature(signature: &[u8]) -> Vec<u8> {
     let integer = |bytes: &[u8]| {
         let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Which tests the documentation names. Each test binary looks after its own.
+//! The tests that the documentation names. Each test binary checks its own.
 
 use std::{
     collections::BTreeSet,
@@ -12,8 +12,8 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The tests that the documentation names with this binary in front and that it has not, and how many
-/// it names. One that is run in several ways is named without them.
+/// Returns the tests of this binary that the documentation names but that do not exist, and how many it
+/// names. A test that runs in several ways is named without them.
 pub fn missing_tests(binary: &str) -> (usize, Vec<String>) {
     let listed = listed_tests();
     let is_listed = |name: &str| {
@@ -32,7 +32,7 @@ pub fn missing_tests(binary: &str) -> (usize, Vec<String>) {
     (count, missing)
 }
 
-/// The tests of this binary, as it lists them itself.
+/// Returns the tests that this binary lists.
 fn listed_tests() -> BTreeSet<String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--list", "--format=terse"])
@@ -47,7 +47,7 @@ fn listed_tests() -> BTreeSet<String> {
         .collect()
 }
 
-/// What a page names in backticks with this prefix, without it.
+/// Returns the names in backticks with this prefix, without the prefix.
 pub fn named<'p>(page: &'p str, prefix: &str) -> Vec<&'p str> {
     page.split('`')
         .skip(1)
@@ -56,7 +56,7 @@ pub fn named<'p>(page: &'p str, prefix: &str) -> Vec<&'p str> {
         .collect()
 }
 
-/// The pages of the documentation.
+/// Returns the pages of the documentation.
 pub fn pages() -> Vec<(PathBuf, String)> {
     let folder = repository().join("docs");
     let mut pages = Vec::new();

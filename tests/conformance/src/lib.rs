@@ -1,8 +1,8 @@
-//! What RFC 9449 and others ask of a resource server, as cases that run against a [`Way`] to one: the
-//! layer in process, the layer behind a socket, or a proxy in front of a service.
+//! What RFC 9449 and related specifications require of a resource server, as cases that run against a
+//! [`Way`]: the layer in process, the layer behind a socket, or a proxy in front of a service.
 //!
-//! [`every_case`] hands all of them to a macro of the caller, module by module, which makes the tests.
-//! The cases are compiled here, once, however many ways and test binaries there are.
+//! [`every_case`] passes all cases to a macro of the caller, module by module, and that macro makes the
+//! tests. The cases are compiled once, in this crate, however many ways and test binaries there are.
 //!
 //! [`Way`]: support::Way
 

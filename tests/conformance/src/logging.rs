@@ -1,4 +1,4 @@
-//! What a test has logged.
+//! The log of a test.
 
 use std::{cell::RefCell, io, sync::Once};
 
@@ -34,10 +34,10 @@ impl MakeWriter<'_> for ThisThread {
     }
 }
 
-/// The log of the thread of a test; its runtime must not have others.
+/// The log of a test's thread. The test's runtime must not have others.
 ///
-/// The subscriber is one for all threads: with one per thread, `tracing` may ask that of another
-/// test whether anyone is interested in an event, and remember the answer.
+/// All threads share one subscriber. With one per thread, `tracing` might ask the subscriber of another
+/// test whether it is interested in an event, and cache the answer.
 pub struct Log(());
 
 impl Log {
@@ -54,14 +54,14 @@ impl Log {
         Self(())
     }
 
-    /// What was logged since the last call.
+    /// Returns the lines that were logged since the last call.
     pub fn take(&self) -> Vec<String> {
         let lines = LINES.replace(Some(Vec::new())).unwrap();
         let lines = String::from_utf8(lines).unwrap();
         lines.lines().map(str::to_owned).collect()
     }
 
-    /// The one line that was logged since the last call.
+    /// Returns the only line that was logged since the last call.
     pub fn line(&self) -> String {
         let lines = self.take();
         assert_eq!(lines.len(), 1, "{lines:#?}");

@@ -1,4 +1,4 @@
-//! Proofs that may be used again, which takes a setting with `danger` in its name.
+//! Proofs that may be used again, with a setting that has `danger` in its name.
 
 use std::sync::Arc;
 

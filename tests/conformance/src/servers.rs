@@ -1,5 +1,5 @@
-//! What servers make of a path before they look for a handler: models of their reading, not theirs
-//! itself, and all of it in bytes as they do it.
+//! Models of how servers transform a path before they look up a handler. They are not the servers' own
+//! code, but work on bytes as the servers do.
 
 type Step = fn(&[u8]) -> Vec<u8>;
 
@@ -9,7 +9,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The path that it looks for a handler with.
+    /// Returns the path with which the server looks up a handler.
     pub fn read(&self, path: &str) -> String {
         let read = self
             .steps
@@ -20,7 +20,7 @@ impl Server {
 }
 
 pub const SERVERS: [Server; 17] = [
-    // Routes on what it is sent, and decodes parameters only.
+    // Routes on the path as received, and decodes only parameters.
     Server {
         name: "axum",
         steps: &[],

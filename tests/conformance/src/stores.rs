@@ -1,4 +1,4 @@
-//! Replay stores that tell what they were asked, or are out of reach.
+//! Replay stores that record their queries, or are unavailable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use dpop_tower::{
     replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
 };
 
-/// A store in memory that tells what it was asked.
+/// An in-memory store that counts its queries.
 #[derive(Debug, Default)]
 pub struct CountingStore {
     pub store: MemoryReplayStore,
@@ -37,7 +37,7 @@ impl ReplayStore for CountingStore {
     }
 }
 
-/// An outage of the replay store.
+/// A replay store that is unavailable.
 #[derive(Debug)]
 pub struct Outage {
     error: fn() -> StoreError,
@@ -45,7 +45,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Every answer is this.
+    /// Returns a store whose every answer is this error.
     pub fn of(error: fn() -> StoreError) -> Self {
         Self {
             error,

@@ -1,4 +1,4 @@
-//! One protected API with an issuer, a client and a clock, and the ways to run a test against it.
+//! A protected API with an issuer, a client and a clock, and the ways to run a test against it.
 
 use std::{collections::BTreeSet, convert::Infallible, fmt::Debug, sync::Mutex, time::Duration};
 
@@ -15,12 +15,12 @@ use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-/// What clients call the API.
+/// The public origin of the API.
 pub const ORIGIN: &str = "https://api.test";
-/// Its one resource, for `GET` and `POST`.
+/// The only resource of the API, for `GET` and `POST`.
 pub const URL: &str = "https://api.test/orders";
 
-/// How a test is run: with which crypto backend, and over what.
+/// How a test is run: the crypto backend and the transport.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
     pub backend: Backend,
@@ -35,24 +35,24 @@ pub enum Backend {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Over {
-    /// The router is called.
+    /// Calls the router directly.
     Process,
-    /// HTTP/1.1 through the loopback interface, written and read by hyper.
+    /// Sends HTTP/1.1 over loopback, with hyper on both sides.
     Socket,
-    /// That, to a proxy, which forwards to a service that knows nothing of DPoP over a socket of its
-    /// own.
+    /// Sends HTTP/1.1 over loopback to a proxy, which forwards to a service that does not support DPoP.
     Proxy(&'static dyn Proxy),
 }
 
-/// What checks DPoP in front of a service that knows nothing of it.
+/// A proxy that checks DPoP in front of a service that does not support it.
 pub trait Proxy: Debug + Sync {
-    /// Itself, in front of what listens at `upstream`. It says in `x-dpop-subject` and the like who
-    /// calls, and leaves what the layer has left in the extensions of a response there.
+    /// Returns the proxy as a router in front of `upstream`. It identifies the caller in
+    /// `x-dpop-subject` and other headers, and keeps what the layer puts into the extensions of a
+    /// response.
     fn protect(&self, config: DpopConfig, table: Option<&PolicyTable>, upstream: &str) -> Router;
 }
 
-/// Makes two tests of each of these functions, which take a [`Backend`]: its name and then
-/// `aws_lc_rs` and `josekit`. For tests that bring a way of their own to send requests.
+/// Makes two tests of each of these functions, which take a [`Backend`]: its name, followed by
+/// `aws_lc_rs` and by `josekit`. For tests that send requests in a way of their own.
 #[macro_export]
 macro_rules! each_backend {
     ($($test:ident),+ $(,)?) => {$(
@@ -77,12 +77,12 @@ impl Way {
         Self { backend, over }
     }
 
-    /// An API with every default but the clock, which stands still.
+    /// Returns an API with default settings and a clock that stands still.
     pub fn api(self) -> Api {
         self.api_with(|tokens| tokens, |config| config)
     }
 
-    /// An API with settings of the test's own.
+    /// Returns an API with the test's own settings.
     pub fn api_with(
         self,
         tokens: impl FnOnce(Issuer) -> Issuer,
@@ -102,7 +102,7 @@ impl Way {
         }
     }
 
-    /// An API that answers with the subject of the token.
+    /// Returns an API that responds with the subject of the token.
     pub fn router(self, config: DpopConfig) -> Router {
         match self.over {
             Over::Process | Over::Socket => router(config),
@@ -110,7 +110,7 @@ impl Way {
         }
     }
 
-    /// These handlers, behind the layer; or those that go by the headers of a proxy, behind that.
+    /// Puts handlers behind the layer, or handlers that use the headers of a proxy behind that proxy.
     pub fn protect(
         self,
         config: DpopConfig,
@@ -123,7 +123,7 @@ impl Way {
         }
     }
 
-    /// These handlers, which do not care who calls, behind the layer or a proxy with this table.
+    /// Puts handlers that ignore the caller's identity behind the layer or a proxy with this table.
     pub fn protect_by(self, config: DpopConfig, table: PolicyTable, handlers: Router) -> Router {
         match self.over {
             Over::Process | Over::Socket => {
@@ -133,7 +133,7 @@ impl Way {
         }
     }
 
-    /// What the router answers.
+    /// Returns the router's response.
     pub async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
         match self.over {
             Over::Process => send(router, request).await,
@@ -143,7 +143,7 @@ impl Way {
 }
 
 impl Backend {
-    /// An API with every default but the clock, which stands still.
+    /// Returns an API with default settings and a clock that stands still.
     pub fn api(self) -> Api {
         let over = Over::Process;
         Way {
@@ -177,12 +177,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// With every default but the clock, which stands still.
+    /// Creates an API with default settings and a clock that stands still.
     pub fn new() -> Self {
         Self::with(|tokens| tokens, |config| config)
     }
 
-    /// With settings of the test's own.
+    /// Creates an API with the test's own settings.
     pub fn with(
         tokens: impl FnOnce(Issuer) -> Issuer,
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
@@ -194,17 +194,17 @@ impl Api {
         way.api_with(tokens, config)
     }
 
-    /// A good token for the client's key, to break.
+    /// Returns a valid token for the client's key, for tests to break.
     pub fn token(&self) -> TokenBuilder {
         self.issuer.token().subject("alice").bound_to(&self.client)
     }
 
-    /// A good proof for `GET` of [`URL`] with this token, to break.
+    /// Returns a valid proof for `GET` of [`URL`] with this token, for tests to break.
     pub fn proof(&self, token: &str) -> ProofBuilder {
         self.client.proof("GET", URL).access_token(token)
     }
 
-    /// Sends `GET` of [`URL`] with these.
+    /// Sends a `GET` request for [`URL`] with this token and proof.
     pub async fn get(&self, token: &str, proof: &str) -> Verdict {
         self.send(
             self.client
@@ -221,7 +221,7 @@ impl Api {
         self.way.send(self.router.clone(), request).await
     }
 
-    /// A configuration of the same issuer, clock and backend, for another router.
+    /// Returns a configuration with the same issuer, clock and backend, for another router.
     pub fn config(&self) -> DpopConfigBuilder {
         let origin = PublicOrigin::new(ORIGIN).unwrap();
         let config = DpopConfig::builder(origin, self.issuer.tokens()).clock(self.clock.clone());
@@ -237,7 +237,7 @@ impl Api {
     }
 }
 
-/// An API that answers with the subject of the token.
+/// Returns an API that responds with the subject of the token.
 pub fn router(config: DpopConfig) -> Router {
     async fn orders(token: BoundToken) -> String {
         token.claims().subject().unwrap().to_owned()
@@ -247,7 +247,7 @@ pub fn router(config: DpopConfig) -> Router {
         .layer(DpopLayer::new(config))
 }
 
-/// The same, by what a proxy says.
+/// Returns the same API, which uses the headers of a proxy.
 fn router_by_headers() -> Router {
     async fn orders(headers: HeaderMap) -> String {
         headers["x-dpop-subject"].to_str().unwrap().to_owned()
@@ -255,7 +255,7 @@ fn router_by_headers() -> Router {
     Router::new().route("/orders", get(orders).post(orders))
 }
 
-/// A proxy in front of a service that listens on a socket of its own.
+/// Puts a proxy in front of a service that listens on a socket of its own.
 fn behind(
     proxy: &dyn Proxy,
     config: DpopConfig,
@@ -275,7 +275,7 @@ pub async fn send(router: Router, request: Request<()>) -> Response<Body> {
     response.unwrap()
 }
 
-/// Over a connection of its own. What the response's extensions hold travels in headers.
+/// Sends a request over a connection of its own. Headers carry what the response's extensions contain.
 async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Body> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -283,7 +283,7 @@ async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Bo
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let connection = hyper::server::conn::http1::Builder::new();
-        // What is wrong with a connection, the client sees.
+        // The client sees the errors of a connection.
         let _ = connection
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -295,11 +295,11 @@ async fn send_over_a_socket(router: Router, request: Request<()>) -> Response<Bo
     response.unwrap().map(Body::new)
 }
 
-/// The operator's side of a rejection: what the layer leaves in the response's extensions.
+/// The operator's view of a rejection, which the layer puts into the response's extensions.
 pub struct Why {
     pub reason: &'static str,
     pub detail: String,
-    /// What the client is told in words.
+    /// The description that the client gets.
     pub description: &'static str,
 }
 
@@ -340,7 +340,7 @@ impl Why {
     }
 }
 
-/// The same text for as long as the tests run: reasons and error codes are few.
+/// Returns a leaked copy of the text, one for each of the few reasons and error codes.
 fn constant(text: &str) -> &'static str {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut known = KNOWN.lock().unwrap();
@@ -352,21 +352,21 @@ fn constant(text: &str) -> &'static str {
     new
 }
 
-/// What came of a request: admitted, or rejected with this error code for this reason.
+/// The outcome of a request: admitted, or rejected with this error code and reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Admitted,
     Rejected {
         status: u16,
-        /// The `error` of the `DPoP` challenge; empty if it has none.
+        /// The `error` of the `DPoP` challenge. It is empty if there is none.
         error: &'static str,
-        /// The operator's code, from the response's extensions.
+        /// The operator's reason code, from the response's extensions.
         reason: &'static str,
     },
 }
 
 impl Verdict {
-    /// Also checks what every rejection has to have.
+    /// Also checks what every rejection must have.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a response has no further use, and tests read better without the borrow"

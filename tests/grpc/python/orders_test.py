@@ -1,7 +1,7 @@
 """The example server, called with grpcio.
 
-ORDERS_STUBS is where the generated code is, ORDERS_SERVER_BIN the server. The last lines say, as those of
-node's test runner do, how many tests passed.
+ORDERS_STUBS is the folder of the generated code, and ORDERS_SERVER_BIN the server. The last lines report how
+many tests passed, in the format of Node's test runner.
 """
 
 import json

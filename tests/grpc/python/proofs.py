@@ -1,4 +1,4 @@
-"""Proofs for gRPC calls, by the DPoP keys of requests_oauth2client."""
+"""Proofs for gRPC calls, made with the DPoP keys of requests_oauth2client."""
 
 import hashlib
 from base64 import urlsafe_b64encode

@@ -1,4 +1,4 @@
-//! What users write against: settings, seams, the test utilities, and what the compiler says.
+//! The public API: settings, seams, the test utilities, and compiler messages.
 
 mod durations;
 mod seams;

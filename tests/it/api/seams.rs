@@ -1,4 +1,4 @@
-//! What is given of the user's own: as a value or in an `Arc`, and what it may say.
+//! Implementations of the user's own: given as a value or in an `Arc`, and what they may return.
 
 use std::sync::Arc;
 

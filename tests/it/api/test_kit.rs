@@ -1,4 +1,4 @@
-//! What `test_util` makes is what it says.
+//! `test_util` creates what it says it does.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What the compiler says to users who give the wrong thing.
+//! The compiler's messages for users who pass the wrong type.
 //!
-//! It is asked directly, with the library that these tests are built with: a project of its own for each
-//! case would build the library again.
+//! The compiler is called directly, with the library that these tests are built with. A separate project
+//! for each case would build the library again.
 
 use std::{
     env, fs,

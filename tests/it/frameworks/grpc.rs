@@ -1,4 +1,4 @@
-//! gRPC, with tonic's server and the client that is generated for the health service.
+//! gRPC, with tonic's server and the generated client of the health service.
 
 use std::{str::FromStr as _, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The server of the example: what its table of policies opens and closes.
+//! The server of the example: what its table of policies allows and denies.
 
 use std::future::pending;
 

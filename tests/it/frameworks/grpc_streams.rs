@@ -1,5 +1,5 @@
-//! gRPC with every kind of method: the code that is generated for the example's proto, tonic's client,
-//! and what goes over the wire.
+//! gRPC with every kind of method: the generated code of the example's proto, tonic's client, and the
+//! bytes on the wire.
 
 use std::{
     convert::Infallible,

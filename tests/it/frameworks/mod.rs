@@ -1,4 +1,4 @@
-//! The layer among the frameworks, servers and layers that it is used with.
+//! The layer combined with frameworks, servers and other layers.
 
 pub(crate) mod axum_router;
 mod cors;

@@ -1,4 +1,4 @@
-//! The example's gRPC service behind the layer, and calls of it that are good or wrong in one way.
+//! The example's gRPC service behind the layer, with valid calls and calls that are wrong in one way.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Behind proxies: what was called is what a trusted peer says, and only among what is configured.
+//! Behind proxies: only a trusted peer selects the target, and only among the configured ones.
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! A fetch belongs to nobody: who hangs up takes only itself away, and who waits does so once.
+//! A fetch belongs to no caller: a caller that hangs up does not end it, and a caller that waits does so
+//! once.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The age of keys and the pauses between fetches do not depend on what the clock on the wall says.
+//! The age of keys and the intervals between fetches do not depend on the wall clock.
 
 use dpop_tower::clock::{TimeSource as _, UnixTime};
 

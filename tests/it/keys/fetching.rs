@@ -1,4 +1,4 @@
-//! When keys are fetched, and for whom they are not.
+//! When keys are fetched, and when they are not.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Where an issuer's keys come from, how long they are good for, and what happens if they cannot be
-//! had.
+//! Where an issuer's keys come from, how long they are used, and what happens if they are not available.
 
 mod callers;
 mod clock;

@@ -1,4 +1,4 @@
-//! An issuer that cannot be reached, or has no usable key.
+//! An issuer that is unreachable, or has no usable key.
 
 use dpop_tower::crypto::Algorithm;
 use http::header;

@@ -1,4 +1,4 @@
-//! Keys as issuers publish them: which can be used, which are skipped, and which a token means.
+//! Keys as issuers publish them: which are usable, which are skipped, and which one a token refers to.
 
 use dpop_tower::{Issuer, crypto::Algorithm};
 use serde_json::{Map, Value, json};

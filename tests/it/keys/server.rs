@@ -1,4 +1,4 @@
-//! An issuer's web server, and an API whose keys are there.
+//! An issuer's web server, and an API that uses its keys.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,4 +1,4 @@
-//! Settings of tokens, of keys and of proofs, and what is told of mistakes in them.
+//! Settings of tokens, keys and proofs, and the errors for invalid ones.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Configurations that share what was fetched.
+//! Configurations that share fetched keys.
 
 use axum::Router;
 use dpop_tower::{

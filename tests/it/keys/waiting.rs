@@ -1,4 +1,4 @@
-//! Who waits for a fetch, and what happens to a proof and a token meanwhile.
+//! Callers that wait for a fetch, and what happens to a proof and a token meanwhile.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What is still open when its token expires.
+//! Requests, responses and streams that are open when their token expires.
 //!
-//! Time is tokio's, which stands still while there is work and then jumps to the next thing that waits
-//! for it; so connections here are pipes in memory.
+//! Time is tokio's paused clock, which jumps to the next timer when there is no work. Connections are
+//! therefore pipes in memory.
 
 mod requests;
 mod responses;

@@ -1,4 +1,4 @@
-//! Requests that go on when their token expires, and what stands between the layer and who reads them.
+//! Request bodies that outlive their token, and bodies between the layer and the reader.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! Responses that are still under way when their token expires.
+//! Responses that outlive their token.
 
 use std::{
     convert::Infallible,

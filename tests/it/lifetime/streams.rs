@@ -1,4 +1,4 @@
-//! gRPC streams that are still open when their token expires.
+//! gRPC streams that are open when their token expires.
 
 use std::{io, time::Duration};
 

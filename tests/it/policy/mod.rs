@@ -1,4 +1,4 @@
-//! Which rule a request meets: policies, paths, scopes, and layers inside layers.
+//! Which rule applies to a request: policies, paths, scopes, and nested layers.
 
 mod layering;
 mod paths;

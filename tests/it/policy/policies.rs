@@ -1,4 +1,4 @@
-//! Layers that reject nobody, by themselves and around or inside others.
+//! Layers that reject nothing, alone and around or inside others.
 
 use std::{convert::Infallible, sync::Arc};
 

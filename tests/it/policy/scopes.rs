@@ -1,4 +1,4 @@
-//! `RequireScopeLayer`, which goes inside a layer.
+//! `RequireScopeLayer`, the layer for inner routes.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! The parser of challenges that tests go by.
+//! The parser of challenges that the tests use.
 
 pub(crate) use dpop_conformance::challenge::Challenge;
 

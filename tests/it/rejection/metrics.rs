@@ -1,4 +1,4 @@
-//! Verdicts in numbers.
+//! Metrics of verdicts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a rejection says to the client and to the operator.
+//! What the client and the operator learn about a rejection.
 
 pub(crate) mod challenge;
 pub(crate) mod logging;

@@ -1,5 +1,5 @@
-//! No matter who rejects, the rejection looks the same: layer, extractor, scope, method of a tonic service, and
-//! a verifier without tower.
+//! A rejection looks the same whatever rejects: a layer, an extractor, a scope, a method of a tonic
+//! service, or a verifier without tower.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! The layers of the crate, as docs/architecture.md has them, and the versions it depends on.
+//! The layers of the crate in docs/architecture.md, and the versions of its dependencies.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

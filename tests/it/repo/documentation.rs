@@ -1,4 +1,4 @@
-//! What the documentation says of tests is true.
+//! What the documentation says about tests is true.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What holds for the repository itself: its layers, its documentation and its words.
+//! Tests of the repository itself: its layers, its documentation and its words.
 
 mod architecture;
 mod documentation;

@@ -1,4 +1,4 @@
-//! One word for one idea, in code, docs, logs and configuration: CONTRIBUTING.md has the glossary.
+//! One word for one idea, in code, docs, logs and configuration. The glossary is in CONTRIBUTING.md.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! A clock that is broken shows the end of time, and then nothing is good any more.
+//! A broken clock shows the end of time, at which nothing is valid any more.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Every backend, through the seam that it has to fit.
+//! Every backend, through the trait that it implements.
 
 pub(crate) use dpop_conformance::crypto::{
     BACKENDS, JoseKey, Verdict, base64url, from_base64url, parse, rsa, verdicts,

@@ -1,4 +1,4 @@
-//! SHA-256 and HMAC-SHA-256 of both crypto backends: known answers, and the same as each other's.
+//! SHA-256 and HMAC-SHA-256 of both crypto backends: known answers, and agreement with each other.
 
 use super::crypto::BACKENDS;
 use dpop_tower::{

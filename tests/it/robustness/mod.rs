@@ -1,4 +1,4 @@
-//! What comes of hostile and broken input, of clocks that jump, and of two crypto libraries.
+//! Hostile and broken input, clocks that jump, and two crypto libraries.
 
 mod backends;
 mod clock;

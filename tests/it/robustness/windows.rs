@@ -1,4 +1,4 @@
-//! Configurations with different windows that share a replay store: what was used under one is used
+//! Configurations with different windows share a replay store: a proof that was used under one is used
 //! under the other.
 
 use std::{sync::Arc, time::Duration};

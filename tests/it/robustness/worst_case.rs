@@ -1,5 +1,5 @@
-//! What the worst input costs, in allocations and in instructions. Both are the same on every
-//! machine, however busy it is; times are not looked at.
+//! The cost of the worst input, in allocations and instructions. Both are the same on every machine,
+//! however busy it is. Times are not measured.
 
 #[path = "../../worst_case/inputs.rs"]
 mod inputs;
@@ -16,8 +16,8 @@ use inputs::{TOO_LONG, cases};
 /// Close to the 16 KiB that a proof or a token may have.
 const LARGEST: usize = 15_000;
 
-/// Instructions for one byte in a build without optimisation, where every step of an iterator is a
-/// call. URIs are looked at byte by byte a few times.
+/// The maximum number of instructions per byte in a build without optimisation, in which every step of
+/// an iterator is a call. URIs are read byte by byte a few times.
 fn max_instructions(reader: &str) -> f64 {
     match reader {
         "htu" => 2_000.0,
@@ -25,7 +25,7 @@ fn max_instructions(reader: &str) -> f64 {
     }
 }
 
-/// How often a reader may allocate, and how much: for any input, and for each byte of it.
+/// How often a reader may allocate, and how much: in total, and per byte of input.
 struct Bound {
     allocations: [f64; 2],
     bytes: [f64; 2],
@@ -39,7 +39,7 @@ fn bound(reader: &str, shape: &str) -> Bound {
         ("nonce", _) => ([0.0, 0.0], [0.0, 0.0]),
         ("htu" | "target" | "host header" | "htu difference", _) => ([1.0, 0.0], [32.0, 1.0]),
         ("proof", _) => ([8.0, 0.0], [128.0, 1.0]),
-        // A value takes 32 bytes where its text has two, and a list that grows is copied.
+        // A value takes 32 bytes where its text has two, and a growing list is copied.
         ("proof header" | "proof payload", _) => ([64.0, 0.5], [4096.0, 50.0]),
         ("jwk", _) => ([16.0, 0.5], [1024.0, 64.0]),
         ("jwk set" | "token header", _) => ([128.0, 0.5], [48_000.0, 64.0]),
@@ -53,7 +53,7 @@ fn bound(reader: &str, shape: &str) -> Bound {
 #[test]
 fn no_input_has_more_memory_allocated_than_a_small_multiple_of_its_length() {
     for case in cases(LARGEST) {
-        // What is allocated once per process is no part of the case.
+        // What is allocated once per process is not part of the case.
         (case.read)();
         let info = allocation_counter::measure(|| (case.read)());
         let bound = bound(case.reader, case.shape);
@@ -74,7 +74,7 @@ fn no_input_has_more_memory_allocated_than_a_small_multiple_of_its_length() {
 #[test]
 fn work_grows_with_the_length_of_the_input_and_no_faster() {
     let Some(counts) = instructions([LARGEST / 2, LARGEST]) else {
-        // Not `eprintln`, which nobody sees of a test that passes.
+        // Not `eprintln`, whose output is hidden if the test passes.
         let note = "SKIPPED: no instructions are counted, please install valgrind";
         writeln!(io::stderr(), "{note}").unwrap();
         return;
@@ -83,8 +83,8 @@ fn work_grows_with_the_length_of_the_input_and_no_faster() {
     assert!(whole.len() > 80, "{} cases were counted", whole.len());
     for (half, whole) in half.iter().zip(whole) {
         assert_eq!(half.name, whole.name);
-        // About twice the length, and then as many instructions and a quarter more, or so few that
-        // they are those of the call itself.
+        // About twice the length may take twice the instructions and a quarter more, or so few that they
+        // are those of the call itself.
         let longer = whole.len / half.len;
         let growth = whole.instructions / (half.instructions + 10_000.0);
         assert!(growth < 1.25 * longer, "{half:?} {whole:?}");
@@ -101,7 +101,7 @@ struct Count {
     instructions: f64,
 }
 
-/// Has valgrind count the instructions of each case; `None` where there is no valgrind.
+/// Counts the instructions of each case with valgrind. Returns `None` if valgrind is not installed.
 fn instructions(lens: [usize; 2]) -> Option<Vec<Count>> {
     const COUNTED: &str = "worst_case::counted_read";
     Command::new("valgrind").arg("--version").output().ok()?;

@@ -1,5 +1,5 @@
-//! The vectors of Project Wycheproof through every backend, with the outcomes that
-//! docs/crypto-backends.md has.
+//! The test vectors of Project Wycheproof with every backend, and the outcomes documented in
+//! docs/crypto-backends.md.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! What the measurements have in common: a protected service, and requests for it that are made ahead.
+//! Code that the measurements share: a protected service, and requests for it that are created in
+//! advance.
 
 pub mod load;
 pub mod measure;

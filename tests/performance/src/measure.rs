@@ -1,4 +1,4 @@
-//! How long something takes, beside something else.
+//! Measures the time of one thing next to another.
 
 use std::time::{Duration, Instant};
 

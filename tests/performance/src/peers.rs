@@ -1,7 +1,7 @@
-//! Other crates that verify proofs, with all that they check, as far as this one checks it too.
+//! Other crates that verify proofs, with all of their checks that this crate makes too.
 //!
-//! Nonces are off, as they are in this crate unless they are asked for. The memories of used proofs never
-//! forget, so they cost less than one that could be used.
+//! Nonces are off, as they are in this crate by default. The stores of used proofs never evict, so they
+//! cost less than usable ones.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! Measurements on their way to a table and a plot: lines of JSON.
+//! Results for the table and the plots, as lines of JSON.
 
 use std::{
     env,

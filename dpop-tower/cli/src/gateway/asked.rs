@@ -1,4 +1,5 @@
-//! Requests that somebody else got, and asks about: what they tell of it, and who may tell.
+//! A request that another proxy received and asks about: what the proxy says about it, and which proxies
+//! may ask.
 
 use std::net::IpAddr;
 
@@ -13,38 +14,38 @@ use crate::gateway::{
     names::{is_misspelt, is_override},
 };
 
-/// The proxies that may ask. A proof is checked against what they say was requested, so anyone who could
-/// say it could have a proof pass that was made for something else.
+/// The proxies that may ask. A proof is checked against the request that the proxy describes. Anyone who
+/// can describe a request could therefore use a proof that was made for a different one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Those on this machine.
+    /// Trusts proxies on this machine.
     pub fn loopback() -> Self {
         let v4 = Ipv4Net::new_assert([127, 0, 0, 0].into(), 8);
         let v6 = Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128);
         Self(vec![v4.into(), v6.into()])
     }
 
-    /// Those whose address is in one of these networks.
+    /// Trusts proxies whose address is in one of these networks.
     pub const fn in_networks(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether this is where the connection of a request comes from. One that is not known is not.
+    /// Whether the request's connection comes from one of these networks. An unknown address never does.
     pub(crate) fn include(&self, extensions: &Extensions) -> bool {
         peer(extensions).is_some_and(|peer| self.0.iter().any(|network| network.contains(&peer)))
     }
 }
 
-/// The other end of the connection, if it is known.
+/// The address of the other end of the connection, if it is known.
 pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions
         .get::<PeerAddr>()
         .map(|peer| peer.0.to_canonical())
 }
 
-/// What was requested, by the word of a proxy.
+/// The original request, as the proxy describes it.
 #[derive(Debug)]
 pub(crate) struct OriginalRequest {
     pub(crate) method: Method,
@@ -53,8 +54,8 @@ pub(crate) struct OriginalRequest {
 }
 
 impl OriginalRequest {
-    /// The request for the guard. Of the headers it gets those with these names, and nothing else can
-    /// matter.
+    /// Builds the request for the guard. Only the headers in `names` are copied, so no other header can
+    /// affect the verdict.
     pub(crate) fn request(
         self,
         headers: &HeaderMap,
@@ -79,13 +80,14 @@ impl OriginalRequest {
     }
 }
 
-/// A method, as it is: they are case-sensitive (RFC 9110 section 9.1).
+/// Parses a method without changing it: methods are case-sensitive (RFC 9110 section 9.1).
 pub(crate) fn method(text: &[u8]) -> Option<Method> {
     Method::from_bytes(text).ok()
 }
 
-/// A path, with a query or without, as it is (RFC 9112 section 3.2.1). A fragment is no part of a
-/// request; what a proxy and the gateway take for one, they might take differently.
+/// Parses a path with an optional query, without changing it (RFC 9112 section 3.2.1). A fragment is
+/// rejected: it is not part of a request, and the proxy and the gateway could disagree on where it
+/// begins.
 pub(crate) fn target(text: &[u8]) -> Option<PathAndQuery> {
     if !text.starts_with(b"/") || text.contains(&b'#') {
         return None;
@@ -95,7 +97,7 @@ pub(crate) fn target(text: &[u8]) -> Option<PathAndQuery> {
         .filter(|target| target.as_str().as_bytes() == text)
 }
 
-/// The only value of a header.
+/// Returns the value of a header that must be present exactly once.
 pub(crate) fn only<'h>(
     headers: &'h HeaderMap,
     name: &'static str,
@@ -114,14 +116,14 @@ pub(crate) fn only<'h>(
     }
 }
 
-/// A header that a proxy has to set is not there, or is there more than once.
+/// A header that the proxy has to set is missing, or is present more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotOne {
     pub(crate) name: &'static str,
     pub(crate) is_missing: bool,
 }
 
-/// A header that a service may take for one of the gateway's, if the client has sent any.
+/// Returns the first header that a service could mistake for one of the gateway's own.
 pub(crate) fn forged<'n>(
     mut names: impl Iterator<Item = &'n HeaderName>,
     identity: &Identity,
@@ -129,16 +131,16 @@ pub(crate) fn forged<'n>(
     names.find(|name| identity.is_reserved(name))
 }
 
-/// A header by which a service could be told another method, path, host or end of the request than was
-/// checked: one of those, or one that may be taken for what a proxy writes.
+/// Returns the first header that could make a service see another method, path, host or framing than was
+/// checked: an override, or a misspelling of a header that a proxy writes.
 pub(crate) fn misleading<'n>(
     mut names: impl Iterator<Item = &'n HeaderName>,
 ) -> Option<&'n HeaderName> {
     names.find(|name| is_override(name) || is_misspelt(name))
 }
 
-/// All challenges in one header, which means the same (RFC 9110 section 11.6.1). Not every proxy passes
-/// on more than one.
+/// Joins all challenges into one header, which means the same (RFC 9110 section 11.6.1). Some proxies
+/// pass on only one.
 pub(crate) fn join_challenges(headers: &mut HeaderMap) {
     let challenges = headers.get_all(header::WWW_AUTHENTICATE).iter();
     let challenges: Vec<&[u8]> = challenges.map(HeaderValue::as_bytes).collect();

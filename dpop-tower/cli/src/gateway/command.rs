@@ -16,27 +16,27 @@ use crate::gateway::{
     forward_auth::{self, ForwardAuth},
 };
 
-/// What to do with a file.
+/// What to do with a configuration file.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve what the file says, until SIGTERM or SIGINT. The file is read again when it changes, and
-    /// on SIGHUP.
+    /// Serve requests according to the file, until SIGTERM or SIGINT. The file is reloaded when it
+    /// changes, and on SIGHUP.
     Serve {
-        /// The file; docs/gateway.md describes it.
+        /// The configuration file. See docs/gateway.md.
         file: PathBuf,
     },
-    /// Only say whether the file is good.
+    /// Check the file without serving anything.
     Check {
-        /// The file; docs/gateway.md describes it.
+        /// The configuration file. See docs/gateway.md.
         file: PathBuf,
     },
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// If the file is not good, or something could not be served.
+/// Returns an error if the file is not valid, or if a socket cannot be served.
 pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve { file } => serve(file).await,
@@ -46,7 +46,7 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
 
 fn check(file: &Path) -> Result<(), Box<dyn Error>> {
     Settings::read(file)?;
-    println!("{}: good", file.display());
+    println!("{}: valid", file.display());
     Ok(())
 }
 
@@ -64,7 +64,7 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     let (end, ended) = watch::channel(false);
     tokio::spawn(async move {
         told_to_end().await;
-        // Nobody may be serving any more.
+        // Fails if nothing is being served any more.
         let _ = end.send(true);
     });
     let shutdown = || {
@@ -106,7 +106,7 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     };
     tokio::select! {
         served = served => served?,
-        // Nobody would learn otherwise that changes of the file do not count.
+        // Nobody would notice a gateway that ignores changes to its file, so it stops.
         watched = watching => {
             watched??;
         }
@@ -127,7 +127,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-/// Completes on SIGTERM and SIGINT.
+/// Completes on SIGTERM or SIGINT.
 fn told_to_end() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let terminated = async {

@@ -1,7 +1,7 @@
-//! Pages of other origins: what browsers are told of who may use the service.
+//! CORS: which pages of other origins may use the service.
 //!
-//! CORS decides which pages may read an answer, and nothing about who may call the service. Cookies are
-//! never allowed to come along.
+//! CORS decides which pages may read a response. It does not restrict who may call the service.
+//! Requests with cookies are never allowed.
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
@@ -11,22 +11,22 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{Any, CorsLayer};
 
-/// Which pages, and what they may do.
+/// The allowed pages, and what they may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Cors(CorsLayer);
 
-/// Which pages.
+/// The allowed origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origins {
-    /// All of them.
+    /// Every origin.
     Any,
-    /// Those of these origins, as browsers write them.
+    /// These origins, as browsers write them.
     Listed(Vec<HeaderValue>),
 }
 
 impl Cors {
-    /// Pages of `origins` may use `methods`, send `headers` and read `exposed` beside what DPoP needs.
-    /// Browsers may remember that for `max_age`.
+    /// Allows pages of `origins` to use `methods`, send `headers` and read `exposed`, in addition to
+    /// what DPoP needs. Browsers may cache this for `max_age`.
     pub(crate) fn new(
         origins: Origins,
         methods: Vec<Method>,
@@ -49,7 +49,7 @@ impl Cors {
         )
     }
 
-    /// The answer to a preflight, or that of `inner` with what the browser of the page needs.
+    /// Answers a preflight, or adds the CORS headers to the response of `inner`.
     pub(crate) async fn answer<F>(
         &self,
         request: Request<Body>,
@@ -58,7 +58,7 @@ impl Cors {
     where
         F: Future<Output = Response<Body>>,
     {
-        // The layer would answer any `OPTIONS`; a preflight says more of itself than that.
+        // `CorsLayer` answers every `OPTIONS` request, even one that is not a preflight.
         if request.method() == Method::OPTIONS && !is_preflight(&request) {
             return inner(request).await;
         }
@@ -72,7 +72,7 @@ impl Cors {
         }
     }
 
-    /// A response to a request that somebody else got, from a page of this origin.
+    /// Adds the CORS headers to a response for another proxy's request, made by a page of `origin`.
     pub(crate) async fn mark(
         &self,
         origin: Option<&HeaderValue>,
@@ -89,7 +89,8 @@ impl Cors {
     }
 }
 
-/// As browsers send it (<https://fetch.spec.whatwg.org/#cors-preflight-request>).
+/// Whether this is a preflight as browsers send it
+/// (<https://fetch.spec.whatwg.org/#cors-preflight-request>).
 fn is_preflight(request: &Request<Body>) -> bool {
     let headers = request.headers();
     headers.contains_key(header::ORIGIN)

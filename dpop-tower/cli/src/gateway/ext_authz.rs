@@ -1,10 +1,10 @@
 //! Answers Envoy, which asks over gRPC whether a request may pass (`ext_authz`).
 //!
-//! The answer tells Envoy which headers the service behind it gets, and which of the client's it does
-//! not get; or the rejection for the client. `docs/forward-auth.md` has what Envoy needs to be told.
+//! The response either lists the headers that Envoy sets on the request and those that it removes, or
+//! contains the rejection for the client. `docs/forward-auth.md` describes how to configure Envoy.
 //!
-//! Whatever goes wrong is answered with a rejection. A gRPC error would let requests pass where Envoy has
-//! `failure_mode_allow`.
+//! Every failure is answered with a rejection. With `failure_mode_allow`, Envoy lets a request pass on a
+//! gRPC error.
 
 use std::{future::Future, io};
 
@@ -49,18 +49,18 @@ pub mod proto;
 
 static DPOP: HeaderName = dpop_tower::header::DPOP;
 
-/// A request has no more headers than this, but may bring a part of its body along.
+/// The headers of a request are smaller than this, but Envoy may send part of its body as well.
 const LARGEST_QUESTION: usize = 1024 * 1024;
 
-/// Says whether requests may pass. Clones are cheap.
+/// The authorization service for Envoy. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct ExtAuthz {
     gateway: Gateway,
 }
 
 impl ExtAuthz {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, its
-    /// settings say at each request; without any, nobody may.
+    /// Shares the guard of this gateway, and with it the replay store. The current settings decide on
+    /// each request who may ask; without `[ext_authz]`, nobody may.
     pub fn new(gateway: Gateway) -> Self {
         Self { gateway }
     }
@@ -70,19 +70,19 @@ impl ExtAuthz {
         if !settings.is_some_and(|settings| settings.trusted_proxies.include(question.extensions()))
         {
             let peer = peer(question.extensions());
-            warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `ext_authz.networks`");
+            warn!(target: "gateway", "rejected an `ext_authz` request from {peer:?}: the address is not in `ext_authz.networks`");
             return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);
         }
         let peer = peer(question.extensions());
         let (asked, headers) = match understand(question.into_inner()) {
             Ok(understood) => understood,
             Err(Trouble::Envoy(what)) => {
-                error!(target: "gateway", "Envoy asks {what}; see docs/forward-auth.md");
+                error!(target: "gateway", "Envoy sends {what}; see docs/forward-auth.md");
                 return denied(Code::Internal, StatusCode::INTERNAL_SERVER_ERROR);
             }
             Err(Trouble::Request) => return denied(Code::Unauthenticated, StatusCode::BAD_REQUEST),
             Err(Trouble::Malformed(malformed)) => {
-                warn!(target: "gateway", "a request is rejected: {}", malformed.what());
+                warn!(target: "gateway", "rejected a request: {}", malformed.what());
                 return denied(Code::Unauthenticated, malformed.status());
             }
         };
@@ -107,14 +107,14 @@ impl ExtAuthz {
         }
     }
 
-    /// What the service behind does not get. Envoy removes headers after it has set others, so those
-    /// that are set are not among them.
+    /// Lists the headers that Envoy removes. Envoy removes headers after it sets others, so the list
+    /// must not contain the headers that are set.
     fn removed(&self, sent: &HeaderMap, set: &HeaderMap, identity: &Identity) -> Vec<String> {
         let misleads = |name: &HeaderName| misleading(std::iter::once(name)).is_some();
         let forged = sent
             .keys()
             .filter(|name| identity.is_reserved(name) || misleads(name));
-        // Envoy need not have told all that the client has sent.
+        // Adds all identity headers: Envoy may have reported only some of the client's headers.
         let mut names: Vec<&HeaderName> = forged.chain(identity.names()).collect();
         if !self.gateway.passes_on_credentials() {
             names.extend([&header::AUTHORIZATION, &DPOP]);
@@ -139,19 +139,19 @@ impl Authorization for ExtAuthz {
     }
 }
 
-/// The rejection as Envoy tells it to the client. Of a gRPC client's request, Envoy makes a gRPC response
-/// by itself, with the `grpc-status` that is among the headers.
+/// Converts a rejection for Envoy to send to the client. If the client uses gRPC, Envoy builds the gRPC
+/// response itself, with the `grpc-status` among the headers.
 async fn rejected(response: Response<Body>) -> CheckResponse {
     let (mut parts, body) = response.into_parts();
     let kind = parts.extensions.get().map(Rejection::kind);
     let (code, http) = match kind {
         Some(kind) => (Code::from(i32::from(kind.grpc_status())), kind.status()),
-        // The gateway's own: nobody is admitted, since no issuer is known.
+        // The gateway's own response when no issuer is configured and nobody is admitted.
         None => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
     };
     join_challenges(&mut parts.headers);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // A rejection is a text in memory.
+    // The body of a rejection is a text in memory.
     let body = (body.collect().await).map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec());
     CheckResponse {
         status: Some(status(code)),
@@ -165,7 +165,7 @@ async fn rejected(response: Response<Body>) -> CheckResponse {
     }
 }
 
-/// A rejection without a reason that would help the client.
+/// A rejection that gives the client no reason.
 fn denied(code: Code, http: StatusCode) -> CheckResponse {
     let no_store =
         HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
@@ -188,12 +188,12 @@ fn status(code: Code) -> Status {
     }
 }
 
-/// Headers that replace all of the same name.
+/// Headers that replace all others of the same name.
 fn set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
     let option = |(name, value): (&HeaderName, &HeaderValue)| HeaderValueOption {
         header: Some(ProtoHeader {
             key: name.to_string(),
-            // Whatever the gateway writes is ASCII.
+            // The gateway writes only ASCII.
             value: value.to_str().unwrap_or_default().to_owned(),
             raw_value: Vec::new(),
         }),
@@ -202,11 +202,11 @@ fn set(headers: &HeaderMap) -> Vec<HeaderValueOption> {
     headers.iter().map(option).collect()
 }
 
-/// Answers on a socket until it is told to end; see [`serve`](crate::gateway::serve).
+/// Answers on a socket until shutdown; see [`serve`](crate::gateway::serve).
 ///
 /// # Errors
 ///
-/// If the listener has no address.
+/// Returns an error if the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     ext_authz: ExtAuthz,

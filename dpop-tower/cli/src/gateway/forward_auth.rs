@@ -1,9 +1,10 @@
 //! Answers proxies that ask over HTTP whether a request may pass: nginx (`auth_request`), Traefik
 //! (`ForwardAuth`) and Caddy (`forward_auth`).
 //!
-//! The proxy sends the headers of the request, and in further headers which method and URI it was for.
-//! The answer is 200 with the [identity headers](crate::gateway::identity) for the proxy to pass on, or the
-//! rejection for the client. `docs/forward-auth.md` has what the proxies need to be told.
+//! The proxy sends the headers of the original request, and its method and URI in additional headers.
+//! The response is either 200 with the [identity headers](crate::gateway::identity), which the proxy
+//! passes on, or the rejection for the client. `docs/forward-auth.md` describes how to configure the
+//! proxies.
 
 use std::{future::Future, io};
 
@@ -29,22 +30,22 @@ use crate::gateway::{
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the status of a rejection is where nginx cannot be told it.
+/// The status of a rejection, for nginx, which accepts only some statuses.
 const STATUS: HeaderName = HeaderName::from_static("x-dpop-status");
 
-/// Which proxy asks: each has headers of its own, and passes on answers in its own way.
+/// The proxy that asks. Each has its own headers and its own way of passing on responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskingProxy {
-    /// `X-Original-Method` and `X-Original-URI`. nginx takes 2xx, 401 and 403 for an answer, and
-    /// anything else for a failure; see [`ForwardAuth::answer`].
+    /// Sends `X-Original-Method` and `X-Original-URI`. nginx treats any status other than 2xx, 401 and
+    /// 403 as a failure; see [`ForwardAuth::answer`].
     Nginx,
-    /// `X-Forwarded-Method`, `-Uri` and `-Host`.
+    /// Sends `X-Forwarded-Method`, `-Uri` and `-Host`.
     Traefik,
-    /// `X-Forwarded-Method`, `-Uri` and `-Host`.
+    /// Sends `X-Forwarded-Method`, `-Uri` and `-Host`.
     Caddy,
 }
 
-/// Two headers in which a proxy may say what was requested.
+/// A pair of headers that contain the original method and URI.
 #[derive(Clone, Copy)]
 struct Family {
     method: &'static str,
@@ -61,7 +62,7 @@ const X_FORWARDED: Family = Family {
 };
 
 impl AskingProxy {
-    /// The headers that count, and those that do not.
+    /// The headers that this proxy uses, and those that it does not.
     const fn families(self) -> (Family, Family) {
         match self {
             Self::Nginx => (X_ORIGINAL, X_FORWARDED),
@@ -78,17 +79,17 @@ impl AskingProxy {
     }
 }
 
-/// Says whether requests may pass. Clones are cheap.
+/// The forward-auth service. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct ForwardAuth {
     gateway: Gateway,
 }
 
-/// Why there is no verdict.
+/// Why a question has no verdict.
 enum Trouble {
-    /// The proxy is not set up as it has to be.
+    /// The proxy is misconfigured.
     Proxy(NotOne),
-    /// The request cannot be one that anybody makes in good faith.
+    /// No honest client makes such a request.
     Request(StatusCode),
 }
 
@@ -100,7 +101,7 @@ impl From<NotOne> for Trouble {
 
 impl From<Malformed> for Trouble {
     fn from(malformed: Malformed) -> Self {
-        warn!(target: "gateway", "a request is rejected: {}", malformed.what());
+        warn!(target: "gateway", "rejected a request: {}", malformed.what());
         Self::Request(malformed.status())
     }
 }
@@ -108,19 +109,19 @@ impl From<Malformed> for Trouble {
 const BAD_REQUEST: Trouble = Trouble::Request(StatusCode::BAD_REQUEST);
 
 impl ForwardAuth {
-    /// Asks the guard of this gateway, and so knows the proofs that were used there. Who may ask, and
-    /// which proxy that is, its settings say at each request; without any, nobody may.
+    /// Shares the guard of this gateway, and with it the replay store. The current settings decide on
+    /// each request who may ask and which proxy that is; without `[forward_auth]`, nobody may.
     pub fn new(gateway: Gateway) -> Self {
         Self { gateway }
     }
 
-    /// Whether a request may pass: 200, or its rejection.
+    /// Returns 200 if the request may pass, or its rejection.
     ///
-    /// Only those may ask whom the settings in force list; others get 403. A header that the proxy should have
-    /// set and has not, or not once, makes a 500, and the log names it.
+    /// A peer that the current settings do not list gets 403. If a header that the proxy has to set is
+    /// missing or repeated, the status is 500 and the log names the header.
     ///
-    /// nginx would turn a rejection with any other status than 401 and 403 into a 500. It gets these as
-    /// 403, and every status also in `X-DPoP-Status`.
+    /// nginx turns every rejection into a 500 unless its status is 401 or 403. It therefore gets 403 for
+    /// the others, and the actual status of each rejection in `X-DPoP-Status`.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let page = request.headers().get(header::ORIGIN).cloned();
         let mut response = self.verdict(request).await;
@@ -138,7 +139,7 @@ impl ForwardAuth {
         let settings =
             settings.filter(|settings| settings.trusted_proxies.include(request.extensions()));
         let Some(ForwardAuthSettings { proxy, .. }) = settings else {
-            warn!(target: "gateway", "{peer:?} has asked whether a request may pass, and is none of the `forward_auth.networks`");
+            warn!(target: "gateway", "rejected a forward-auth request from {peer:?}: the address is not in `forward_auth.networks`");
             return problem(StatusCode::FORBIDDEN);
         };
         let (parts, _) = request.into_parts();
@@ -148,13 +149,13 @@ impl ForwardAuth {
             Err(Trouble::Request(status)) => return proxy.rejected(problem(status)),
         };
         let guard = self.gateway.guard();
-        // Nothing here can take a header away from the request.
+        // A response cannot remove a header from the proxy's request.
         if let Some(name) = asked::forged(parts.headers.keys(), guard.identity()) {
-            warn!(target: "gateway", "a request has the header {name}, which only the gateway may write; the proxy should take it away before it asks");
+            warn!(target: "gateway", "rejected a request with the header {name}, which only the gateway may write; configure the proxy to remove it before it asks");
             return proxy.rejected(problem(StatusCode::BAD_REQUEST));
         }
-        // Without the content type, a gRPC request is rejected with an HTTP status. The status of
-        // a gRPC rejection is 200, and proxies would let the request pass.
+        // The content type is left out, so that a gRPC request is rejected with an HTTP status. A gRPC
+        // rejection has the status 200, which proxies take for permission.
         let mut names = vec![header::AUTHORIZATION, DPOP];
         if proxy != AskingProxy::Nginx {
             names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
@@ -187,9 +188,9 @@ impl AskingProxy {
             asked::only(headers, family.uri)?,
         );
         for (value, name) in [(method, other.method), (uri, other.uri)] {
-            // Anyone who has set it means something else, and a service may believe that.
+            // A client has set it to another value, and a service may use that one.
             if headers.get_all(name).iter().any(|said| said != value) {
-                warn!(target: "gateway", "{name} says something else than {} has set; the request is rejected", self.name());
+                warn!(target: "gateway", "rejected a request: {name} differs from what {} has set", self.name());
                 return Err(BAD_REQUEST);
             }
         }
@@ -198,7 +199,7 @@ impl AskingProxy {
         };
         let names = headers.keys().filter(|name| !is_of_family(name));
         if let Some(name) = asked::misleading(names) {
-            warn!(target: "gateway", "a request has the header {name}, by which a service could take it for another one; the request is rejected");
+            warn!(target: "gateway", "rejected a request with the header {name}, which a service could use to override the method, path or host");
             return Err(BAD_REQUEST);
         }
         Ok(OriginalRequest {
@@ -208,7 +209,7 @@ impl AskingProxy {
         })
     }
 
-    /// What chooses among the public origins.
+    /// The host that selects one of the public origins.
     fn host(self, parts: &http::request::Parts) -> Result<Option<HeaderValue>, Trouble> {
         let headers = &parts.headers;
         let told = if self != Self::Nginx && headers.contains_key(X_FORWARDED_HOST) {
@@ -222,7 +223,7 @@ impl AskingProxy {
         };
         match told {
             Some(host) if !head::is_host(&host) => {
-                warn!(target: "gateway", "{} tells a host that is none; the request is rejected", self.name());
+                warn!(target: "gateway", "rejected a request: {} sends an invalid host", self.name());
                 Err(BAD_REQUEST)
             }
             told => Ok(told),
@@ -232,15 +233,15 @@ impl AskingProxy {
     fn misconfigured(self, NotOne { name, is_missing }: NotOne) -> Response<Body> {
         let proxy = self.name();
         let how = if is_missing { "no" } else { "more than one" };
-        error!(target: "gateway", "{proxy} asks with {how} {name}: it has to set this header, once; see docs/forward-auth.md");
+        error!(target: "gateway", "{proxy} sends {how} {name} header: it must set this header exactly once; see docs/forward-auth.md");
         problem(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn rejected(self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status.is_success() {
-            // It would let the request pass.
-            error!(target: "gateway", "a rejection has the status {status}");
+            // The proxy would let the request pass.
+            error!(target: "gateway", "a rejection has the success status {status}");
             return problem(StatusCode::INTERNAL_SERVER_ERROR);
         }
         if self == Self::Nginx {
@@ -256,11 +257,11 @@ impl AskingProxy {
     }
 }
 
-/// Answers on a socket until it is told to end; see [`serve`](crate::gateway::serve).
+/// Answers on a socket until shutdown; see [`serve`](crate::gateway::serve).
 ///
 /// # Errors
 ///
-/// If the listener has no address.
+/// Returns an error if the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     forward_auth: ForwardAuth,

@@ -1,5 +1,5 @@
-//! Who called, as the upstream is told: claims of the verified token in headers that nobody else can
-//! write.
+//! The caller's identity, as the upstream sees it: claims of the verified token in headers that only the
+//! gateway can write.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -24,31 +24,31 @@ const CLAIMS: [(&str, &str); 4] = [
     ("iss", "x-dpop-issuer"),
 ];
 
-/// Where nothing is rejected, what would have been: `admitted`, or the reason in snake case.
+/// The verdict that a report-only policy would have given: `admitted`, or a reason in snake case.
 static REPORT: HeaderName = HeaderName::from_static("x-dpop-report");
 
-/// Whatever begins like this is the gateway's, also where the file gives other names: an upstream may
-/// still read those that are usual.
+/// Every header with this prefix is reserved, even if the file configures other names: an upstream may
+/// still read the default ones.
 const PREFIX: &str = "x-dpop-";
 
-/// What may not stand in a header, and the percent sign, so that decoding has one result. Bytes
-/// beyond ASCII are always encoded.
+/// Bytes that must not appear in a header value, and the percent sign, so that decoding is unambiguous.
+/// Bytes beyond ASCII are always encoded.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Within [`PRINCIPAL`], a space ends the issuer.
 const ENCODED_ISSUER: &AsciiSet = &ENCODED.add(b' ');
 
-/// Which header has which claim.
+/// The header for the thumbprint, and for each claim.
 #[derive(Clone, Debug)]
 pub struct Identity {
     thumbprint: HeaderName,
     principal: Option<HeaderName>,
     claims: Vec<(String, HeaderName)>,
-    /// All of these, as [`folded`].
+    /// The names of all these headers, [`folded`].
     reserved: BTreeSet<String>,
 }
 
-/// Why a header cannot have the identity.
+/// Why a header cannot be used for the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityError(String);
 
@@ -76,11 +76,11 @@ impl Default for Identity {
 }
 
 impl Identity {
-    /// The key's thumbprint in this header, and nothing else.
+    /// Writes the key's thumbprint to this header, and nothing else.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if HTTP or the gateway has another use for the name.
+    /// Returns an [`IdentityError`] if HTTP or the gateway uses the name for something else.
     pub fn thumbprint_in(name: &str) -> Result<Self, IdentityError> {
         Ok(Self::of(usable(name)?))
     }
@@ -108,25 +108,25 @@ impl Identity {
         let header = usable(name)?;
         if !self.reserved.insert(folded(header.as_str())) {
             return Err(IdentityError(format!(
-                "the header {name:?} is, but for case and punctuation, that of something else"
+                "the header {name:?} is already in use; names that differ only in case or punctuation count as the same"
             )));
         }
         Ok(header)
     }
 
-    /// With this claim in this header.
+    /// Writes a claim to this header.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if the name cannot be used, or is that of another header of this identity,
-    /// but for case and punctuation.
+    /// Returns an [`IdentityError`] if the name cannot be used, or differs from the name of another
+    /// header of this identity only in case and punctuation.
     pub fn claim_in(&mut self, claim: &str, name: &str) -> Result<(), IdentityError> {
         let header = self.reserve(name)?;
         self.claims.push((claim.to_owned(), header));
         Ok(())
     }
 
-    /// Every claim that goes into a header unless the file says otherwise.
+    /// The claims that are written by default, and their headers.
     pub(crate) fn usual_claims() -> impl Iterator<Item = (&'static str, &'static str)> {
         CLAIMS.into_iter()
     }
@@ -144,7 +144,7 @@ impl Identity {
         matches!(claim, "sub" | "client_id")
     }
 
-    /// Every header that may be written.
+    /// Every header that this identity may write.
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         let claims = self.claims.iter().map(|(_, name)| name);
         [&self.thumbprint, &REPORT]
@@ -153,15 +153,15 @@ impl Identity {
             .chain(claims)
     }
 
-    /// Whether nobody but the gateway may write this header, or one that a service could take for it:
-    /// CGI and its heirs read `X_Dpop_Subject` as `X-Dpop-Subject`.
+    /// Whether only the gateway may write this header, or a service could mistake it for such a header:
+    /// CGI and its successors read `X_Dpop_Subject` as `X-Dpop-Subject`.
     pub fn is_reserved(&self, name: &HeaderName) -> bool {
         let name = folded(name.as_str());
         name.starts_with(PREFIX) || self.reserved.contains(&name)
     }
 
-    /// The headers of a request that a layer has admitted. Where it was admitted without a token, there
-    /// is none but, where the policy is to report, the report; where it came with a token that is bound to nothing, there is no thumbprint.
+    /// Returns the headers for a request that a layer has admitted. Without a token there are no claims.
+    /// With a bearer token there is no thumbprint. A report-only policy adds its report.
     pub fn headers(&self, extensions: &Extensions) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(report) = extensions.get::<Report>() {
@@ -198,10 +198,11 @@ impl Identity {
     }
 }
 
-/// Text as it is, anything else as JSON.
+/// Writes text unchanged, and anything else as JSON.
 ///
-/// The scopes are those that policies go by, wherever the issuer has them, with spaces between. Of a
-/// subject or a client, what is no text is none: a number must not be taken for a name that looks like it.
+/// `scope` contains the scopes that policies check, separated by spaces, whichever claim the issuer
+/// uses. A subject or a client ID that is not text is left out: a number must not be mistaken for a name
+/// that looks like it.
 fn claim_value(claims: &ClaimSet, claim: &str) -> Option<HeaderValue> {
     if claim == "scope" {
         let scopes: Vec<&str> = claims.scopes().collect();
@@ -215,8 +216,8 @@ fn claim_value(claims: &ClaimSet, claim: &str) -> Option<HeaderValue> {
     }
 }
 
-/// Percent-encoded where it has to be. Recipients take spaces off the ends of a value, so there they
-/// are encoded, too. What comes of it is always a header value.
+/// Percent-encodes the text where necessary. Recipients strip spaces from the ends of a value, so
+/// leading and trailing spaces are encoded as well. The result is always a valid header value.
 fn header_value(text: &str) -> Option<HeaderValue> {
     let start = text.len() - text.trim_start_matches(' ').len();
     let inner = text.trim_matches(' ');
@@ -230,7 +231,7 @@ fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(value).ok()
 }
 
-/// What services may take for the same name: case and punctuation do not count.
+/// Normalises the case and punctuation of a name, since services may ignore both.
 pub(crate) fn folded(name: &str) -> String {
     name.chars()
         .map(|c| {
@@ -243,7 +244,7 @@ pub(crate) fn folded(name: &str) -> String {
         .collect()
 }
 
-/// Names of headers that the identity cannot have, since they mean something else.
+/// Headers that cannot carry the identity because they have another meaning.
 const TAKEN: [&str; 22] = [
     "accept",
     "authorization",
@@ -271,11 +272,11 @@ const TAKEN: [&str; 22] = [
 
 fn usable(name: &str) -> Result<HeaderName, IdentityError> {
     let header = HeaderName::try_from(name)
-        .map_err(|_| IdentityError(format!("{name:?} is no name of a header")))?;
+        .map_err(|_| IdentityError(format!("{name:?} is not a valid header name")))?;
     let folded = folded(header.as_str());
     if TAKEN.contains(&folded.as_str()) || is_of_proxies(&header) || is_override(&header) {
         return Err(IdentityError(format!(
-            "the header {name:?} means something else"
+            "the header {name:?} has another meaning"
         )));
     }
     Ok(header)

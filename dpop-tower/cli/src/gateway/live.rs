@@ -1,4 +1,4 @@
-//! What is in force, and how it is replaced while requests go on.
+//! The configuration in force, and how it is replaced without interrupting requests.
 
 use std::{
     convert::Infallible,
@@ -28,13 +28,13 @@ use crate::gateway::{
     settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
 };
 
-/// Editors write a file in several steps; it is read once nothing has happened for as long.
+/// Editors write a file in several steps. It is read after this long without a change.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// In a folder where something happens all the time, it is read after this.
+/// The longest wait for a quiet moment, in a folder that changes all the time.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The service: a guard, and a proxy behind it. Clones are the same gateway.
+/// The service: a guard with a proxy behind it. Clones share the same gateway.
 #[derive(Clone)]
 pub struct Gateway(Arc<Shared>);
 
@@ -45,19 +45,19 @@ struct Shared {
 
 struct Live {
     guard: Guard,
-    /// Where there is no upstream, the gateway only says who may pass.
+    /// `None` without an upstream: the gateway then only answers other proxies.
     guarded: Option<Guarded<Proxy>>,
     cors: Option<Cors>,
-    /// Nothing to compare with where there is no file.
+    /// `None` if the gateway was not configured by a file.
     settings: Option<Settings>,
 }
 
 impl Gateway {
-    /// Enforces what a file says.
+    /// Enforces the settings of a file.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] if a key or a secret that the file names cannot be read any more.
+    /// Returns a [`SettingsError`] if a key or a secret that the file names can no longer be read.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let memory = settings.memory()?;
         let live = Live::of(settings, &memory)?;
@@ -67,12 +67,13 @@ impl Gateway {
         })))
     }
 
-    /// Enforces what was put together in code. It cannot be replaced by a file with all that it
-    /// remembers, since its replay store is its own.
+    /// Enforces a guard that was built in code. The guard has its own replay store, so a file should not
+    /// replace it: used proofs would be forgotten.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`](dpop_tower::ConfigError) if the operating system has no randomness to give.
+    /// Returns a [`ConfigError`](dpop_tower::ConfigError) if the operating system provides no
+    /// randomness.
     pub fn from_parts(guard: Guard, proxy: &Proxy) -> Result<Self, dpop_tower::ConfigError> {
         Ok(Self(Arc::new(Shared {
             live: ArcSwap::from_pointee(Live {
@@ -85,18 +86,18 @@ impl Gateway {
         })))
     }
 
-    /// Has new settings count for all requests from now on. Those that are under way finish with the
-    /// old ones. Proofs that were used before stay used.
+    /// Applies new settings to all later requests. Requests under way finish with the old settings. Used
+    /// proofs are kept.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); what was in force stays so.
+    /// Returns the same errors as [`new`](Self::new). The old settings then stay in force.
     pub fn replace(&self, settings: Settings) -> Result<(), SettingsError> {
         let shared = &self.0;
         let live = Live::of(settings, &shared.memory)?;
         if let (Some(old), Some(new)) = (&shared.live.load().settings, &live.settings) {
             for field in new.needs_restart(old) {
-                warn!(target: "gateway", "a new `{field}` counts after a restart");
+                warn!(target: "gateway", "the new `{field}` takes effect after a restart");
             }
         }
         shared.live.store(Arc::new(live));
@@ -109,31 +110,33 @@ impl Gateway {
             .and_then(|new| self.replace(new));
         match read {
             Ok(()) => {
-                info!(target: "gateway", "{} has been read again and is in force", path.display());
+                info!(target: "gateway", "reloaded {}", path.display());
             }
-            Err(error) => error!(target: "gateway", "{error}; what was in force stays so"),
+            Err(error) => {
+                error!(target: "gateway", "{error}; the previous configuration stays in force")
+            }
         }
     }
 
-    /// What decides now who is admitted, for whatever asks without forwarding anything.
+    /// The guard in force, for callers that do not forward requests.
     pub fn guard(&self) -> Guard {
         self.0.live.load().guard.clone()
     }
 
-    /// Who may ask over HTTP now, if anybody may.
+    /// The forward-auth settings in force, if there are any.
     pub(crate) fn forward_auth(&self) -> Option<ForwardAuthSettings> {
         let live = self.0.live.load();
         live.settings.as_ref()?.forward_auth().cloned()
     }
 
-    /// Who may ask over gRPC now, if anybody may.
+    /// The `ext_authz` settings in force, if there are any.
     pub(crate) fn ext_authz(&self) -> Option<ExtAuthzSettings> {
         let live = self.0.live.load();
         live.settings.as_ref()?.ext_authz().cloned()
     }
 
-    /// A rejection of a request that somebody else got, so that a page of its origin can read it, if it
-    /// may.
+    /// Adds the CORS headers to a rejection of another proxy's request, so that an allowed page can read
+    /// it.
     pub(crate) async fn readable(
         &self,
         origin: Option<&HeaderValue>,
@@ -146,14 +149,14 @@ impl Gateway {
         }
     }
 
-    /// Whether services behind it may see tokens and proofs.
+    /// Whether services behind the gateway receive tokens and proofs.
     pub(crate) fn passes_on_credentials(&self) -> bool {
         let live = self.0.live.load();
         let settings = live.settings.as_ref();
         settings.is_some_and(|settings| settings.forwarding().danger_pass_on_credentials)
     }
 
-    /// The answer to a request, from the gateway or from the upstream.
+    /// Answers a request, or forwards it to the upstream.
     pub fn answer(
         &self,
         request: Request<Body>,
@@ -186,10 +189,10 @@ impl Live {
             .transpose()
             .map_err(|error| settings.error(error.to_string()))?;
         if settings.is_open_by_default() {
-            warn!(target: "gateway", "by default, requests pass without a token");
+            warn!(target: "gateway", "the default mode admits requests without a token");
         }
         if settings.forwarding().danger_pass_on_credentials {
-            warn!(target: "gateway", "the upstream gets access tokens and proofs");
+            warn!(target: "gateway", "access tokens and proofs are passed on to the upstream");
         }
         Ok(Self {
             guarded: proxy.map(|proxy| guard.protect(&proxy)),
@@ -223,23 +226,23 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// Has the gateway follow its file, for as long as the future is polled: whenever it changes, and
-/// whenever the process gets a `SIGHUP`, which also reads secrets and keys in other files anew.
+/// Reloads the file for as long as the future is polled: whenever it changes, and whenever the process
+/// receives `SIGHUP`. A `SIGHUP` also reloads the secrets and keys in other files.
 ///
 /// # Errors
 ///
-/// If the folder of the file cannot be watched.
+/// Returns an error if the file's folder cannot be watched.
 pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // To read the file is an event, too. One that was lost is better taken for a change.
+        // Reading the file is an event as well. An error may hide a change, so it counts as one.
         if !event.is_ok_and(|event| event.kind.is_access()) {
-            // One is enough: the file is read after it.
+            // One pending event is enough: the file is read after it.
             let _ = changed.try_send(());
         }
     })
     .map_err(io::Error::other)?;
-    // The folder, since editors put a new file in place of the old one.
+    // Watches the folder, since editors replace the file with a new one.
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -256,7 +259,7 @@ pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
         .as_ref()
         .map(|settings| settings.text().to_owned());
     let mut last = in_force.map(Ok);
-    // It may have changed before it was watched.
+    // Starts with a check: the file may have changed before the watch began.
     let mut is_asked = false;
     loop {
         let text = settings::text(&path);

@@ -1,13 +1,14 @@
-//! Names of headers that mean something to whatever stands behind the gateway, under any spelling.
+//! Header names that mean something to services behind the gateway, in any spelling.
 //!
-//! Services read names in ways of their own: case never counts, and CGI and its heirs (WSGI, Rack, PHP)
-//! take `X_Original_URL` for `X-Original-URL`. So names are compared without case and punctuation.
+//! Services compare names in different ways. Case never matters, and CGI and its successors (WSGI, Rack,
+//! PHP) read `X_Original_URL` as `X-Original-URL`. Names are therefore compared without case and
+//! punctuation.
 
 use http::HeaderName;
 
 use crate::gateway::identity::folded;
 
-/// What frames a message, and what ends at the next hop (RFC 9110 section 7.6.1, RFC 9112 section 6).
+/// Headers that frame a message or that apply to one hop (RFC 9110 section 7.6.1, RFC 9112 section 6).
 const FRAMING: [&str; 14] = [
     "connection",
     "content-length",
@@ -25,9 +26,9 @@ const FRAMING: [&str; 14] = [
     "upgrade",
 ];
 
-/// By these, services can be told another method, path, host or scheme than that of the request, which
-/// is the one that was checked. `Script-Name` and `Path-Info` are gunicorn's, which believes them of
-/// every proxy on its machine; `Proxy` becomes `HTTP_PROXY` (CVE-2016-5385).
+/// Headers that make some services see another method, path, host or scheme than the one that was
+/// checked. gunicorn reads `Script-Name` and `Path-Info`, and trusts every proxy on its machine. `Proxy`
+/// becomes `HTTP_PROXY` (CVE-2016-5385).
 const OVERRIDES: [&str; 20] = [
     "front-end-https",
     "path-info",
@@ -51,20 +52,20 @@ const OVERRIDES: [&str; 20] = [
     "x-url-scheme",
 ];
 
-/// Without case, and with one hyphen for whatever punctuation there is. None is left at the ends.
+/// Lowercases a name, replaces each run of punctuation by one hyphen, and trims the ends.
 fn plain(name: &str) -> String {
     let folded = folded(name);
     let words = folded.split('-').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
 
-/// Whether a service may take another method, path, host or scheme from it than the request has.
+/// Whether a service may use this header to override the method, path, host or scheme.
 pub(crate) fn is_override(name: &HeaderName) -> bool {
     OVERRIDES.contains(&&*plain(name.as_str()))
 }
 
-/// Whether it is one of those by which proxies tell what they have seen: `Forwarded`, `X-Forwarded-*`
-/// and `X-Real-IP`.
+/// Whether this is a header in which proxies describe a request: `Forwarded`, `X-Forwarded-*` or
+/// `X-Real-IP`.
 pub(crate) fn is_of_proxies(name: &HeaderName) -> bool {
     let plain = plain(name.as_str());
     plain == "forwarded"
@@ -73,19 +74,19 @@ pub(crate) fn is_of_proxies(name: &HeaderName) -> bool {
         || plain.starts_with("x-forwarded-")
 }
 
-/// Whether it is not one of those that frame a message, but may be taken for one.
+/// Whether this header is not a framing header but could be mistaken for one.
 pub(crate) fn imitates_framing(name: &HeaderName) -> bool {
     let plain = plain(name.as_str());
     plain != name.as_str() && FRAMING.contains(&&*plain)
 }
 
-/// Whether it frames a message, or may be taken for what does. Trailers cannot have it (RFC 9110 section
-/// 6.5.1).
+/// Whether this header frames a message, or could be mistaken for one that does. Trailers must not
+/// contain it (RFC 9110 section 6.5.1).
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
     FRAMING.contains(&&*plain(name.as_str()))
 }
 
-/// Whether it can be taken for another one of these that the gateway, or a proxy that asks, writes.
+/// Whether this header could be mistaken for one that the gateway or an asking proxy writes.
 pub(crate) fn is_misspelt(name: &HeaderName) -> bool {
     imitates_framing(name) || (is_of_proxies(name) && plain(name.as_str()) != name.as_str())
 }

@@ -1,4 +1,4 @@
-//! A connection with somebody who is told of what goes over it.
+//! A connection that tells an observer about its reads and writes.
 
 use std::{
     io::{self, IoSlice},
@@ -8,16 +8,16 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Who is told.
+/// Observes a connection.
 pub(crate) trait Observer {
-    /// These bytes have come in; there is one at least.
+    /// Called with the bytes of each read. There is at least one.
     fn read(&mut self, bytes: &[u8]);
 
-    /// Something has gone out.
+    /// Called after each write.
     fn wrote(&mut self) {}
 }
 
-/// The connection. It does what it would do alone.
+/// The connection. It behaves as the inner one.
 pub(crate) struct Observed<T, O> {
     pub(crate) io: T,
     pub(crate) observer: O,

@@ -1,7 +1,7 @@
-//! Forwards requests that were admitted, and their responses.
+//! Forwards admitted requests and their responses.
 //!
-//! The path and the query go to the upstream byte for byte: what the policy and the proof were
-//! checked against is what the upstream sees. Bodies are streamed both ways.
+//! The path and the query go to the upstream byte for byte: the upstream sees exactly what the policy
+//! and the proof were checked against. Bodies are streamed in both directions.
 
 use std::{
     convert::Infallible,
@@ -39,13 +39,13 @@ mod told;
 mod upgrade;
 mod upstream;
 
-/// How patient the proxy is.
+/// Timeouts for the upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// How long connecting to the upstream may take.
+    /// Limit for connecting to the upstream.
     pub connect: Duration,
-    /// How long the upstream may take to begin its response, counted from the last part of the
-    /// request that went to it.
+    /// Limit for the upstream to begin its response, counted from the last part of the request that was
+    /// sent to it.
     pub response: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Default for Timeouts {
     }
 }
 
-/// The service that forwards. Clones share its connections.
+/// The service that forwards requests. Clones share its connections.
 #[derive(Clone)]
 pub struct Proxy {
     connections: Connections,
@@ -73,11 +73,11 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Forwards to `upstream`.
+    /// Forwards requests to `upstream`.
     ///
     /// # Errors
     ///
-    /// [`ConnectorError`] if TLS cannot be set up.
+    /// Returns a [`ConnectorError`] if TLS cannot be set up.
     pub fn new(
         upstream: Upstream,
         identity: Arc<Identity>,
@@ -96,7 +96,8 @@ impl Proxy {
     }
 
     async fn forward(self, mut request: Request<Body>) -> Response<Body> {
-        // Methods for proxies themselves, and one whose answer would show the upstream's headers.
+        // CONNECT addresses proxies themselves, and a TRACE response would reveal the upstream's
+        // headers.
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return problem(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -125,14 +126,14 @@ impl Proxy {
             Some(Ok(response)) => response,
             Some(Err(error)) => return unreachable_upstream(&error),
             None => {
-                warn!(target: "gateway", "the upstream has not answered within {patience:?}");
+                warn!(target: "gateway", "the upstream did not respond within {patience:?}");
                 return problem(StatusCode::GATEWAY_TIMEOUT);
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let connect = |client_side| upgrade::connect(client_side, &mut response, lifetime, place);
         if switches && !upgrade.is_some_and(connect) {
-            warn!(target: "gateway", "the upstream has switched to a protocol that nobody asked for");
+            warn!(target: "gateway", "the upstream switched to a protocol that was not requested");
             return problem(StatusCode::BAD_GATEWAY);
         }
         self.shared
@@ -153,7 +154,7 @@ impl Proxy {
 impl Shared {
     fn request_headers(&self, parts: &http::request::Parts) -> http::HeaderMap {
         let mut headers = self.forwarding.request(parts, &self.identity);
-        // Last, so that nothing of the client's can undo it.
+        // Written last, so that nothing from the client can override it.
         headers.extend(self.identity.headers(&parts.extensions));
         headers
     }
@@ -182,7 +183,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The log says what happened; the client learns that it is not its fault.
+/// Logs the cause, and tells the client only that the gateway could not serve the request.
 fn unreachable_upstream(error: &ClientError) -> Response<Body> {
     let what = if error.is_connect() {
         "reached"
@@ -194,7 +195,7 @@ fn unreachable_upstream(error: &ClientError) -> Response<Body> {
     problem(StatusCode::BAD_GATEWAY)
 }
 
-/// An answer of the gateway's own (RFC 9457).
+/// A response of the gateway's own (RFC 9457).
 pub(crate) fn problem(status: StatusCode) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "status": status.as_u16(), "title": title }).to_string();

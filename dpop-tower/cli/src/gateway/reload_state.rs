@@ -1,11 +1,11 @@
-//! What outlives a change of the file.
+//! State that survives a reload.
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, token::FetchedKeys};
 
-/// The proofs that were used, the secret of nonces where none is configured, and the keys of issuers that
-/// were fetched. A [`Gateway`] keeps one for as long as it runs.
+/// The used proofs, the nonce secret if none is configured, and the keys fetched from issuers. A
+/// [`Gateway`] keeps one for as long as it runs.
 ///
 /// [`Gateway`]: crate::gateway::Gateway
 #[derive(Clone)]
@@ -16,12 +16,13 @@ pub struct ReloadState {
 }
 
 impl ReloadState {
-    /// An empty memory for this many proofs, a million unless given; this many of one client, a tenth of
-    /// the whole unless given; and this many of one subject, as many as of one client unless given.
+    /// Creates empty state with room for `capacity` proofs (a million by default), of which one client
+    /// may use `capacity_per_key` (a tenth of the whole by default) and one subject
+    /// `capacity_per_subject` (as many as one client by default).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the operating system has no randomness to give.
+    /// Returns a [`ConfigError`] if the operating system provides no randomness.
     pub fn new(
         capacity: Option<NonZeroUsize>,
         capacity_per_key: Option<NonZeroUsize>,
@@ -48,7 +49,7 @@ impl ReloadState {
         self.nonce_secret.clone()
     }
 
-    /// One store for every configuration, so that what was used under one is used under the next.
+    /// All configurations share one store, so a proof that was used under one is used under the next.
     pub(crate) fn proofs(&self) -> Arc<MemoryReplayStore> {
         Arc::clone(&self.proofs)
     }

@@ -1,7 +1,7 @@
-//! The file: what it says, and what is wrong with it.
+//! The settings file: its contents, and the errors in it.
 //!
-//! A file is read as a whole or not at all. Whatever is wrong is told with its line and its field,
-//! and fields that are not known are errors, so that no slip of the pen weakens anything.
+//! A file is read as a whole or not at all. Every error names its line and its field. Unknown fields are
+//! errors, so that a typo cannot weaken anything.
 
 use std::{
     fmt, fs,
@@ -38,7 +38,7 @@ mod origins;
 mod policies;
 mod proof;
 
-/// What a file says, checked.
+/// The checked contents of a settings file.
 pub struct Settings {
     proxying: Option<(SocketAddr, Upstream)>,
     forward_auth: Option<ForwardAuthSettings>,
@@ -55,16 +55,16 @@ pub struct Settings {
     folder: PathBuf,
 }
 
-/// What a stranger can use up.
+/// Limits on what a stranger can use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many connections are served at a time. More have to wait.
+    /// Maximum number of connections that are served at a time. Further connections wait.
     pub connections: usize,
-    /// How large the headers of a request may be, in bytes, at least 8192.
+    /// Maximum size of a request's headers in bytes, at least 8192.
     pub header_size: usize,
-    /// How long they may take to arrive.
+    /// Time limit for the headers to arrive.
     pub header_timeout: Duration,
-    /// How long a connection stays open without a request under way.
+    /// Time that a connection may stay open without a request under way.
     pub idle_timeout: Duration,
 }
 
@@ -84,17 +84,17 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] says where the first mistake is.
+    /// Returns a [`SettingsError`] for the first error in the file.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         Self::parse(&text(path)?, path)
     }
 
-    /// Checks the text of a file. Paths in it begin at the folder of `path`, which is otherwise for
-    /// messages only.
+    /// Checks the text of a file. Paths in it are relative to the folder of `path`. Apart from that,
+    /// `path` only appears in messages.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// Returns the same errors as [`read`](Self::read).
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         let source = Source {
             name: path.display().to_string(),
@@ -117,8 +117,8 @@ impl Settings {
             file,
             source,
         };
-        // What is left to find wrong comes out when it is put together. What there is to warn of is told
-        // when it is put together to be used.
+        // Builds a guard to find the remaining errors. Warnings are suppressed here, since they are
+        // logged when the guard is built for use.
         let memory = settings.memory()?;
         tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
             settings.guard(&memory)
@@ -126,63 +126,63 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where to listen for requests to forward, if any are to be.
+    /// The address to listen on for requests to forward, if there is one.
     pub fn listen(&self) -> Option<SocketAddr> {
         self.proxying.as_ref().map(|(listen, _)| *listen)
     }
 
-    /// Where and which proxies may ask over HTTP whether a request may pass.
+    /// The proxies that may ask over HTTP, and the address for them.
     pub const fn forward_auth(&self) -> Option<&ForwardAuthSettings> {
         self.forward_auth.as_ref()
     }
 
-    /// Where and which Envoys may ask over gRPC whether a request may pass.
+    /// The Envoys that may ask over gRPC, and the address for them.
     pub const fn ext_authz(&self) -> Option<&ExtAuthzSettings> {
         self.ext_authz.as_ref()
     }
 
-    /// What a stranger can use up.
+    /// The limits on what a stranger can use up.
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// How long requests have to finish once the program is told to end.
+    /// The time that requests have to finish during shutdown.
     pub const fn shutdown_timeout(&self) -> Duration {
         self.shutdown_timeout
     }
 
-    /// Where requests go, if any are to be forwarded.
+    /// The upstream that requests are forwarded to, if there is one.
     pub fn upstream(&self) -> Option<&Upstream> {
         self.proxying.as_ref().map(|(_, upstream)| upstream)
     }
 
-    /// What the upstream is told, beside who called.
+    /// What the upstream learns about a request, apart from the caller's identity.
     pub const fn forwarding(&self) -> &Forwarding {
         &self.forwarding
     }
 
-    /// Which pages of other origins may use the service.
+    /// The pages of other origins that may use the service.
     pub(crate) const fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
     }
 
-    /// How patient the proxy is.
+    /// The timeouts for the upstream.
     pub const fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
 
-    /// An empty memory of the size that the file asks for.
+    /// Creates empty state of the size that the file configures.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] if the operating system has no randomness to give.
+    /// Returns a [`SettingsError`] if the operating system provides no randomness.
     pub fn memory(&self) -> Result<ReloadState, SettingsError> {
         let [capacity, per_client, per_subject] = self.replay_capacity();
         ReloadState::new(capacity, per_client, per_subject)
             .map_err(|error| self.source.error(0..0, "", error::explain(&error)))
     }
 
-    /// How many used proofs are remembered, of all, of each client and of each subject.
+    /// The number of used proofs that are remembered: in total, for each client, and for each subject.
     pub(crate) fn replay_capacity(&self) -> [Option<NonZeroUsize>; 3] {
         let replay = &self.file.replay;
         [
@@ -193,12 +193,11 @@ impl Settings {
         .map(|field| field.as_ref().map(|count| *count.get_ref()))
     }
 
-    /// What decides who is admitted. It remembers in `memory`.
+    /// Builds the guard that admits or rejects requests. It stores used proofs in `memory`.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] if the keys of an issuer or a secret cannot be read, or what is read is no
-    /// good.
+    /// Returns a [`SettingsError`] if an issuer's keys or a secret cannot be read or are not valid.
     pub fn guard(&self, memory: &ReloadState) -> Result<Guard, SettingsError> {
         let target = &self.forwarding.target;
         let config = access::config(&self.file, &self.source, &self.folder, memory, target)?;
@@ -206,7 +205,7 @@ impl Settings {
         Ok(Guard::new(config, policies, self.identity.clone()))
     }
 
-    /// The fields that differ and are looked at when the program starts only.
+    /// The fields that differ from `old` and take effect only after a restart.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
         let asked = |settings: &Self| settings.forward_auth.as_ref().map(|asked| asked.listen);
         let envoys = |settings: &Self| settings.ext_authz.as_ref().map(|asked| asked.listen);
@@ -226,17 +225,17 @@ impl Settings {
         .collect()
     }
 
-    /// Whether requests can pass without a token.
+    /// Whether the default mode admits requests without a token.
     pub(crate) fn is_open_by_default(&self) -> bool {
         matches!(self.file.mode, ModeName::Off | ModeName::ReportOnly)
     }
 
-    /// The file as it was read.
+    /// The text of the file, as it was read.
     pub(crate) fn text(&self) -> &str {
         &self.source.text
     }
 
-    /// An error of the file as a whole.
+    /// Creates an error about the file as a whole.
     pub(crate) fn error(&self, message: impl Into<String>) -> SettingsError {
         self.source.error(0..0, "", message)
     }
@@ -254,7 +253,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// What a file contains.
+/// Reads the text of a file.
 pub(crate) fn text(path: &Path) -> Result<String, SettingsError> {
     fs::read_to_string(path)
         .map_err(|error| SettingsError::unreadable(&path.display().to_string(), &error))
@@ -272,7 +271,7 @@ fn deserialize(source: &Source) -> Result<File, SettingsError> {
     })
 }
 
-/// The path of a field as people write it. `Spanned` is, to serde, a structure of its own.
+/// Formats the path of a field as users write it. To serde, `Spanned` is a structure of its own.
 fn field(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
 
@@ -297,17 +296,17 @@ fn limits(file: &File, source: &Source) -> Result<(Limits, Timeouts), SettingsEr
     let limits = &file.limits;
     let seconds = |field: &toml::Spanned<u64>, name: &str| match *field.get_ref() {
         seconds @ 1..=86_400 => Ok(Duration::from_secs(seconds)),
-        _ => Err(source.error(field.span(), name, "it is from 1 to 86400 seconds")),
+        _ => Err(source.error(field.span(), name, "must be from 1 to 86400 seconds")),
     };
     let header_size = *limits.header_size.get_ref();
-    // Less than 8 KiB, hyper cannot do; a token and a proof may have 16 KiB each.
+    // hyper needs at least 8 KiB. A token and a proof may each have 16 KiB.
     if !(8192..=16 * 1024 * 1024).contains(&header_size) {
-        let message = "it is from 8192 bytes to 16 MiB";
+        let message = "must be from 8192 bytes to 16 MiB";
         return Err(source.error(limits.header_size.span(), "limits.header_size", message));
     }
     let connections = *limits.connections.get_ref();
     if !(1..=1_000_000).contains(&connections) {
-        let message = "it is from 1 to a million";
+        let message = "must be from 1 to 1000000";
         return Err(source.error(limits.connections.span(), "limits.connections", message));
     }
     Ok((

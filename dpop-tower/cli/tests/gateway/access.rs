@@ -1,4 +1,4 @@
-//! Who is admitted, as the file says.
+//! Who is admitted, according to the file.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ require_nonce = true";
     let response = rig.send(rig.request(Method::PUT, "/f1/1")).await;
     assert_eq!(response.status(), 403);
     assert_eq!(error_of(&response).unwrap(), "insufficient_scope");
-    // No row is for this method, so it is asked for what the other methods are.
+    // No row lists this method, so the requirements of the other methods apply.
     assert_eq!(rig.status(rig.request(Method::DELETE, "/f1/1")).await, 403);
     let response = rig.send(rig.get("/pay")).await;
     assert_eq!(
@@ -116,7 +116,7 @@ methods = ['POST']";
     for (method, path, status) in [
         (Method::GET, "/", 200),
         (Method::GET, "/a/b", 200),
-        // A row for one method frees no other.
+        // A row for one method does not exempt any other.
         (Method::GET, "/some", 401),
         (Method::POST, "/some", 401),
         (Method::GET, "/strict", 401),
@@ -137,7 +137,7 @@ async fn each_of_two_issuers_vouches_for_its_own_tokens_only() {
 url = 'https://other.test'
 audiences = ['other-audience']
 jwks_file = 'other.json'";
-    // The rig needs the file before it starts, so it is written to a place of its own.
+    // The rig needs the file before it starts, so the file goes to a folder of its own.
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("other.json");
     fs::write(&file, other.jwks()).unwrap();
@@ -199,7 +199,7 @@ jwks_file = 'other.json'";
     }
 }
 
-/// The key and the `jti` are what counts, no matter who issued the token.
+/// Only the key and the `jti` count, whichever issuer issued the token.
 #[tokio::test]
 async fn a_proof_is_used_up_for_all_issuers() {
     let other = TestIssuer::new()
@@ -284,7 +284,7 @@ async fn a_proof_is_as_old_as_the_file_allows() {
     }
 }
 
-/// Who only asks whether a request may pass gets the same verdict.
+/// A caller that only asks for a verdict gets the same one.
 #[tokio::test]
 async fn the_guard_by_itself_tells_who_it_is_or_how_to_reject() {
     let rig = Rig::new(mirror()).await;
@@ -315,7 +315,7 @@ async fn the_guard_by_itself_tells_who_it_is_or_how_to_reject() {
     }
 }
 
-/// A nonce that is about to retire is replaced with the answer, no matter who gives that.
+/// A nonce that is about to retire is replaced with the response, no matter who sends it.
 #[tokio::test]
 async fn the_guard_by_itself_hands_out_nonces() {
     let api = Api::new();

@@ -1,5 +1,5 @@
-//! What RFC 9449 and others ask of a resource server: the cases of the library's own tests, through the
-//! gateway.
+//! What RFC 9449 and related specifications require of a resource server: the cases of the library's own
+//! tests, through the gateway.
 
 use axum::Router;
 use dpop_cli::gateway::{
@@ -30,8 +30,8 @@ impl support::Proxy for TheGateway {
 
 const THROUGH_THE_GATEWAY: Over = Over::Proxy(&TheGateway);
 
-/// Makes two tests of each case: its name and then `aws_lc_rs_through_the_gateway` and
-/// `josekit_through_the_gateway`. Cases of the layer itself have nothing to do with it.
+/// Makes two tests of each case: its name, followed by `aws_lc_rs_through_the_gateway` and by
+/// `josekit_through_the_gateway`. Cases of the layer itself do not apply.
 macro_rules! through_the_gateway {
     (
         $run:path;

@@ -1,4 +1,5 @@
-//! Pages of other origins, as browsers ask for them (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! Requests of pages of other origins, as browsers send them
+//! (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -9,7 +10,7 @@ use super::{Rig, Wanted, error_of, ext_authz, forward_auth, forward_auth::Forwar
 const PAGE: &str = "https://app.test";
 const CORS: &str = "[cors]\norigins = ['https://app.test', 'http://localhost:3000']\n";
 
-/// An upstream with an opinion of its own.
+/// An upstream with a CORS policy of its own.
 fn opinionated() -> Router {
     Router::new().fallback(async |method: Method| {
         let mut headers = HeaderMap::new();
@@ -42,7 +43,7 @@ fn from(page: &'static str, mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-/// The elements of a list, in lower case.
+/// Returns the elements of a list, in lower case.
 fn list(headers: &HeaderMap, name: &str) -> Vec<String> {
     let lists = headers.get_all(name).iter();
     let lists = lists.map(|list| list.to_str().unwrap().to_ascii_lowercase());
@@ -63,7 +64,7 @@ fn allowed_origin(headers: &HeaderMap) -> Option<&str> {
     Some(first.to_str().unwrap())
 }
 
-/// A page of this origin can read the response, and what DPoP needs of its headers.
+/// Asserts that a page of this origin can read the response and the headers that DPoP needs.
 fn assert_readable(response: &Response<Incoming>, page: &str) {
     let headers = response.headers();
     assert_eq!(allowed_origin(headers), Some(page), "{headers:?}");
@@ -125,7 +126,7 @@ async fn a_page_can_read_an_answer_and_why_there_is_none() {
     let response = rig.send(from(PAGE, bare())).await;
     assert_eq!(response.status(), 401);
     assert_readable(&response, PAGE);
-    // The nonce is what such a client needs above all.
+    // Such a client needs the nonce most of all.
     let response = rig.send(from(PAGE, rig.get("/orders"))).await;
     assert_eq!(error_of(&response).as_deref(), Some("use_dpop_nonce"));
     assert!(response.headers().contains_key("dpop-nonce"));
@@ -144,7 +145,7 @@ async fn a_page_can_read_an_answer_and_why_there_is_none() {
         (response.status(), allowed_origin(response.headers())),
         (StatusCode::OK, None)
     );
-    // Who is no page needs nothing of it.
+    // A client that is not a page gets no CORS headers.
     let response = rig.send(rig.get("/orders")).await;
     assert_eq!(
         (response.status(), allowed_origin(response.headers())),
@@ -163,7 +164,7 @@ async fn a_page_can_read_that_the_upstream_is_out_of_reach() {
     assert_readable(&response, PAGE);
 }
 
-/// An `OPTIONS` that no browser sends as a preflight is a request as any other.
+/// An `OPTIONS` request that is not a preflight is an ordinary request.
 #[tokio::test]
 async fn options_by_itself_is_not_answered_by_the_gateway() {
     let rig = Rig::with(opinionated(), Wanted::tables(CORS)).await;
@@ -185,7 +186,7 @@ async fn options_by_itself_is_not_answered_by_the_gateway() {
 #[tokio::test]
 async fn a_file_says_what_pages_may_do_and_a_new_one_counts_at_once() {
     let rig = Rig::with(opinionated(), Wanted::default()).await;
-    // Nothing is answered, and the upstream's word is its own.
+    // The gateway answers nothing here, and the upstream's CORS headers pass unchanged.
     let response = rig.send(preflight(PAGE, "GET", "dpop")).await;
     assert_eq!(response.status(), 401);
     assert_eq!(allowed_origin(response.headers()), None);
@@ -232,8 +233,8 @@ async fn a_file_says_what_pages_may_do_and_a_new_one_counts_at_once() {
     );
 }
 
-/// Where another proxy forwards, it answers preflights, too; but what it passes on of a rejection can be
-/// read.
+/// If another proxy forwards the requests, it answers the preflights as well. A page can still read the
+/// rejections that it passes on.
 #[tokio::test]
 async fn a_rejection_for_a_proxy_that_asks_can_be_read_by_a_page() {
     for (_, name) in forward_auth::PROXIES {
@@ -245,7 +246,7 @@ async fn a_rejection_for_a_proxy_that_asks_can_be_read_by_a_page() {
             assert_eq!(response.status(), 401, "{name}");
             assert_eq!(allowed_origin(response.headers()), expected, "{name}");
         }
-        // What the proxy puts into the request is not for the page.
+        // The headers for the upstream are not exposed to the page.
         let good = from(PAGE, asked.rig.get("/orders"));
         let response = asked.answer(asked.about(&good)).await;
         assert_eq!(

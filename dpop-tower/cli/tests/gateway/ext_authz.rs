@@ -1,4 +1,4 @@
-//! Envoy, which asks over gRPC. The client is generated from Envoy's own description of the call.
+//! Envoy, which asks over gRPC. The client is generated from Envoy's own definition of the service.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ impl Envoy {
         self.client.check(question).await.unwrap().into_inner()
     }
 
-    /// The status that a client gets, or 200.
+    /// Returns the status that a client gets, or 200.
     pub(super) async fn verdict<B>(&mut self, request: &Request<B>) -> u16 {
         match self.ask(about(request)).await.http_response {
             Some(HttpResponse::DeniedResponse(response)) => {
@@ -82,7 +82,7 @@ impl Envoy {
         }
     }
 
-    /// With the status of HTTP.
+    /// Returns the rejection and its HTTP status.
     pub(super) async fn rejected(&mut self, question: CheckRequest) -> (i32, DeniedHttpResponse) {
         let answer = self.ask(question).await;
         assert_ne!(answer.status.unwrap().code, i32::from(Code::Ok));
@@ -95,7 +95,7 @@ impl Envoy {
     }
 }
 
-/// What Envoy tells of a request.
+/// Returns Envoy's description of a request.
 pub(super) fn about<B>(request: &Request<B>) -> CheckRequest {
     let path = request.uri().path_and_query().unwrap().to_string();
     let method = request.method().to_string();

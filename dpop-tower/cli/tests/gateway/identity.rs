@@ -1,4 +1,4 @@
-//! Who called, as the upstream learns it, and who cannot say so.
+//! The caller's identity as the upstream learns it, and attempts to forge it.
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
@@ -42,7 +42,7 @@ async fn the_upstream_gets_no_credentials() {
     let headers = request.headers_mut();
     let token = headers[header::AUTHORIZATION].to_str().unwrap().to_owned();
     let proof = headers["dpop"].to_str().unwrap().to_owned();
-    // `-` and case are all that there is to write these names in other ways.
+    // Apart from case, these names have no other spelling: `d_pop` is a different header.
     headers.insert("d_pop", HeaderValue::from_static("another header"));
     let seen = rig.seen(request).await;
     assert_eq!(seen.header("authorization"), None);
@@ -64,7 +64,7 @@ async fn the_upstream_gets_the_credentials_where_the_file_says_so() {
     }
 }
 
-/// Services behind CGI and its heirs take these for one name.
+/// Spellings that CGI and its successors read as the same name.
 pub(super) fn spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![
         name.to_owned(),
@@ -102,7 +102,7 @@ async fn no_client_can_write_a_header_of_the_gateway_in_any_spelling() {
     }
 }
 
-/// A request without a token has no identity, and gets none by claiming one.
+/// A request without a token has no identity, even if it claims one.
 #[tokio::test]
 async fn where_nothing_is_looked_at_nobody_is_who_they_say() {
     let wanted = Wanted::head("mode = \"off\"");
@@ -115,7 +115,7 @@ async fn where_nothing_is_looked_at_nobody_is_who_they_say() {
             assert_eq!(seen.header(name), None);
         }
     }
-    // A good token is not looked at either.
+    // A valid token is not verified either.
     let seen = rig.seen(rig.get("/orders")).await;
     assert_eq!(seen.header("x-dpop-subject"), None);
 }
@@ -147,7 +147,7 @@ async fn trailers_are_no_way_to_write_what_headers_may_not_have() {
     assert_eq!(got, ["x-sum"]);
 }
 
-/// An upstream that tells the names of the trailers that it got.
+/// An upstream that reports the names of the trailers that it received.
 pub(super) fn trailers() -> axum::Router {
     axum::Router::new().fallback(async |request: axum::extract::Request| {
         let body = request.into_body().collect().await.unwrap();
@@ -156,7 +156,7 @@ pub(super) fn trailers() -> axum::Router {
     })
 }
 
-/// `Connection` takes off what the client wrote, never what the gateway writes.
+/// `Connection` can remove headers of the client, but none that the gateway writes.
 #[tokio::test]
 async fn connection_cannot_take_off_a_header_of_the_gateway() {
     let rig = Rig::new(mirror()).await;
@@ -253,7 +253,7 @@ null = 'X-Null'";
         .client
         .get(&format!("{ORIGIN}/orders"), &token)
         .map(|()| Body::empty());
-    // The names of the file, and those that an upstream may still go by.
+    // The configured names, and the default names that an upstream may still read.
     for forged in [
         "remote_user",
         "REMOTE.USER",

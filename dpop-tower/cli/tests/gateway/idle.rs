@@ -22,10 +22,10 @@ use tokio::{
 
 use super::{ORIGIN, Rig, Wanted, mirror, soon, streams};
 
-/// A second without a request, and much longer for the first one.
+/// One second without a request, and much longer for the first one.
 const SHORT: &str = "[limits]\nidle_timeout = 1\nheader_timeout = 600\n";
 
-/// Longer than that, and than a client has to go.
+/// Longer than the idle timeout and the time that a client has to leave.
 const LONG: Duration = Duration::from_secs(8);
 
 async fn http_2(rig: &Rig) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
@@ -45,8 +45,8 @@ fn request(rig: &Rig, path: &str) -> Request<Body> {
     request
 }
 
-/// An upstream that answers `/slow` piece by piece, for longer than idle connections stay, and `/late`
-/// after as long.
+/// An upstream that answers `/slow` piece by piece for longer than idle connections may stay open, and
+/// `/late` after as long.
 fn slow() -> Router {
     async fn pieces() -> Body {
         let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
@@ -90,7 +90,7 @@ async fn an_http_1_connection_without_a_request_is_closed() {
         assert_eq!(&start, b"HTTP/1.1 200");
         let mut rest = [0; 4096];
         soon(stream.read(&mut rest)).await.unwrap();
-        // Not as long as it takes.
+        // Not long enough for the idle timeout.
         sleep(Duration::from_millis(300)).await;
     }
     let mut rest = Vec::new();
@@ -111,7 +111,7 @@ async fn an_http_2_connection_without_a_request_is_closed_in_an_orderly_way() {
     assert!(sender.is_closed());
 }
 
-/// The frames of HTTP/2 up to the first request, with what the test wants.
+/// The HTTP/2 frames up to the first request, with the parameters of the test.
 fn opening(settings: &[u8], headers: &[u8]) -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
         let length = u8::try_from(payload.len()).unwrap();
@@ -126,11 +126,11 @@ fn opening(settings: &[u8], headers: &[u8]) -> Vec<u8> {
     opening
 }
 
-/// `GET / HTTP/2` with an authority, and without one, which is answered with a body.
+/// `GET /` over HTTP/2, with an authority. Without one, the response has a body.
 const GET: &[u8] = b"\x82\x86\x84\x41\x08api.test";
 const MALFORMED: &[u8] = b"\x82\x86\x84";
 
-/// One that reads nothing, not even that it should go, and answers no ping.
+/// A client that reads nothing, not even GOAWAY, and answers no ping.
 async fn until_cut_off(rig: &Rig, opening: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(opening).await.unwrap();
@@ -157,11 +157,11 @@ async fn a_client_that_does_not_go_is_cut_off() {
     let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let read = until_cut_off(&rig, &opening(&[], GET)).await;
     assert!(kinds(&read).contains(&GOAWAY), "{:?}", kinds(&read));
-    // A window of nothing, so that it can never be answered in whole.
+    // A window of zero, so that the response can never be sent in full.
     let no_window = [0, 4, 0, 0, 0, 0];
     let read = until_cut_off(&rig, &opening(&no_window, MALFORMED)).await;
     assert!(kinds(&read).contains(&GOAWAY), "{:?}", kinds(&read));
-    // The place is free.
+    // The place is free again.
     assert_eq!(rig.status(rig.get("/orders")).await, 200);
 }
 
@@ -195,7 +195,7 @@ async fn requests_under_way_keep_their_connection() {
             response.into_body()
         };
         let slow = get("/slow").await;
-        // Another one that ends before.
+        // Another request that ends earlier.
         let soon_over = get("/soon").await.collect().await.unwrap();
         assert_eq!(soon_over.to_bytes(), "soon");
         let slow = soon(slow.collect()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the file says of issuers and their tokens.
+//! The file's settings for issuers and their tokens.
 
 use axum::body::Body;
 use http::Request;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ORIGIN, Rig, Wanted, mirror};
 
-/// A good request whose token has these claims.
+/// Returns a valid request whose token has these claims.
 fn with_claims(rig: &Rig, path: &str, claims: &[(&str, Value)]) -> Request<Body> {
     let mut token = rig.issuer.token().subject("alice").bound_to(&rig.client);
     for (name, value) in claims {
@@ -63,7 +63,7 @@ async fn scopes_are_those_of_the_claim_that_the_file_names() {
     assert!(!seen.has_anywhere("admin"));
 }
 
-/// A number in place of a name must not look like the name that is written alike.
+/// A number must not be passed on as a name that looks the same.
 #[tokio::test]
 async fn a_subject_that_is_no_text_is_none() {
     let rig = Rig::new(mirror()).await;
@@ -87,7 +87,7 @@ async fn a_token_may_be_ahead_by_the_leeway_of_its_issuer() {
         let rig = Rig::with(mirror(), Wanted::tables(line)).await;
         let now: Value = serde_json::from_str(&rig.issuer.token().payload_json()).unwrap();
         let now = now["iat"].as_i64().unwrap();
-        // The clock goes on in between.
+        // The clock advances in between.
         for (nbf, status) in [(now + ahead + 30, 401), (now + ahead, 200)] {
             let request = with_claims(&rig, "/orders", &[("nbf", json!(nbf))]);
             assert_eq!(rig.status(request).await, status, "{line}: {}", nbf - now);

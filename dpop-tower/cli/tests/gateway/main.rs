@@ -1,4 +1,4 @@
-//! The gateway, run in this process on real sockets, with an upstream that knows nothing of DPoP.
+//! The gateway, run in this process on real sockets, with an upstream that does not support DPoP.
 
 mod access;
 mod conformance;
@@ -38,10 +38,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What clients call the gateway, whatever its socket's address is.
+/// The origin by which clients call the gateway, whatever its socket's address.
 const ORIGIN: &str = "https://api.test";
 
-/// Longer than anything takes that is not broken.
+/// Longer than any working operation takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gateway with its file, issuer and upstream, and a client.
@@ -56,7 +56,7 @@ struct Rig {
     served: JoinHandle<std::io::Result<()>>,
 }
 
-/// What a test wants in the file: lines for its head and tables for its end.
+/// What a test adds to the file: lines at its head and tables at its end.
 #[derive(Clone, Copy, Default)]
 struct Wanted<'w> {
     head: &'w str,
@@ -83,7 +83,7 @@ impl Rig {
         Self::before(&upstream, wanted).await
     }
 
-    /// In front of an upstream that the test runs itself.
+    /// Starts a gateway in front of an upstream that the test runs itself.
     async fn before(upstream: &str, wanted: Wanted<'_>) -> Self {
         let folder = TempDir::new().unwrap();
         let issuer = TestIssuer::new();
@@ -121,12 +121,12 @@ impl Rig {
         self.folder.path().join("gateway.toml")
     }
 
-    /// The file with something else in it.
+    /// Rewrites the file with other contents.
     fn write(&self, wanted: Wanted<'_>) {
         fs::write(self.path(), file(&self.upstream, wanted)).unwrap();
     }
 
-    /// Has the gateway read what was written.
+    /// Rewrites the file and makes the gateway load it.
     fn reload(&self, wanted: Wanted<'_>) {
         self.write(wanted);
         self.gateway
@@ -143,7 +143,7 @@ impl Rig {
             .mint()
     }
 
-    /// A good request, to break.
+    /// Returns a valid request, for tests to break.
     fn request(&self, method: Method, path: &str) -> Request<Body> {
         let url = format!("{ORIGIN}{path}");
         self.client
@@ -155,7 +155,7 @@ impl Rig {
         self.request(Method::GET, path)
     }
 
-    /// With a proof that the test has made, and the token that it is for.
+    /// Returns a request with a proof made by the test, and the token that the proof is for.
     fn with_proof(&self, path: &str, token: &str, proof: &str) -> Request<Body> {
         let url = format!("{ORIGIN}{path}");
         let request = self
@@ -164,7 +164,7 @@ impl Rig {
         request.map(|()| Body::empty())
     }
 
-    /// Over a connection of its own.
+    /// Sends a request over a connection of its own.
     async fn send(&self, request: Request<Body>) -> Response<Incoming> {
         send(self.address, request).await
     }
@@ -173,7 +173,7 @@ impl Rig {
         self.send(request).await.status().as_u16()
     }
 
-    /// What the upstream saw of a request that it got.
+    /// Returns what the upstream saw of a request that reached it.
     async fn seen(&self, request: Request<Body>) -> Seen {
         let response = self.send(request).await;
         assert_eq!(response.status(), 200);
@@ -199,7 +199,7 @@ jwks_file = \"jwks.json\"
     )
 }
 
-/// Runs a service for as long as the test runs.
+/// Runs a service until the test ends.
 async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -207,7 +207,7 @@ async fn serve(router: Router) -> String {
     url
 }
 
-/// Over a connection of its own, which may be upgraded. Every request has a `Host`.
+/// Sends a request over a connection of its own, which may be upgraded. Every request has a `Host`.
 async fn send(address: SocketAddr, mut request: Request<Body>) -> Response<Incoming> {
     let host = request.headers_mut().entry(header::HOST);
     host.or_insert(HeaderValue::from_static("api.test"));
@@ -218,7 +218,7 @@ async fn send(address: SocketAddr, mut request: Request<Body>) -> Response<Incom
     soon(response).await.unwrap()
 }
 
-/// The outcome of what must not take for ever.
+/// Returns the output of a future that must finish in time.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap()
 }
@@ -232,7 +232,7 @@ async fn json(response: Response<Incoming>) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
 }
 
-/// An upstream that tells what it got.
+/// An upstream that reports what it received.
 fn mirror() -> Router {
     async fn seen(
         method: Method,
@@ -255,12 +255,12 @@ fn mirror() -> Router {
     Router::new().fallback(seen)
 }
 
-/// What a [`mirror`] says.
+/// The report of a [`mirror`].
 #[derive(Debug)]
 struct Seen(Value);
 
 impl Seen {
-    /// All values of a header, in their order.
+    /// Returns all values of a header, in order.
     fn all(&self, name: &str) -> Vec<&str> {
         let headers = self.0["headers"].as_array().unwrap();
         let of_this_name = headers.iter().filter(|header| header[0] == name);
@@ -280,7 +280,7 @@ impl Seen {
     }
 }
 
-/// The code of a challenge.
+/// Returns the error code of a challenge.
 fn error_of<B>(response: &Response<B>) -> Option<String> {
     let challenge = response.headers().get(header::WWW_AUTHENTICATE)?;
     let challenge = challenge.to_str().unwrap();

@@ -1,4 +1,5 @@
-//! What is no request, or could be two (RFC 9112 sections 3.2 and 6, RFC 9113 section 8.3).
+//! Malformed requests, and requests that could be read as two (RFC 9112 sections 3.2 and 6, RFC 9113
+//! section 8.3).
 
 use std::sync::{
     Arc,
@@ -17,7 +18,7 @@ use super::{Rig, Wanted, mirror, soon};
 
 const OPEN: Wanted<'_> = Wanted::head("mode = 'off'");
 
-/// Counts the requests that it gets, and answers each with its body.
+/// Counts the requests that arrive, and answers each with its body.
 fn counting() -> (Arc<AtomicUsize>, Router) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
@@ -29,17 +30,17 @@ fn counting() -> (Arc<AtomicUsize>, Router) {
     (count, echo)
 }
 
-/// All that comes back until the connection is closed, which the client does not do.
+/// Returns everything that arrives until the gateway closes the connection. The client never closes it.
 async fn exchange(rig: &Rig, text: &str) -> String {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // It may be reset when there is something that was not read.
+    // The connection may be reset if unread bytes remain.
     let _ = soon(stream.read_to_end(&mut answer)).await;
     String::from_utf8(answer).unwrap()
 }
 
-/// The statuses of all answers.
+/// Returns the statuses of all responses.
 fn statuses(answers: &str) -> Vec<u16> {
     let lines = answers.split("HTTP/1.1 ").skip(1);
     lines.map(|rest| rest[..3].parse().unwrap()).collect()
@@ -74,12 +75,12 @@ async fn a_request_has_one_host_that_is_one() {
         let reached = count.load(Ordering::Relaxed) - before;
         assert_eq!(reached, usize::from(status == 200), "{headers}");
     }
-    // HTTP/1.0 has requests without one, but no two.
+    // HTTP/1.0 requests may have no `Host`, but not two.
     let old = "GET / HTTP/1.0\r\n\r\n";
     assert!(exchange(&rig, old).await.starts_with("HTTP/1.0 200"));
     let two = "GET / HTTP/1.0\r\nHost: a.test\r\nHost: a.test\r\n\r\n";
     assert!(exchange(&rig, two).await.starts_with("HTTP/1.0 400"));
-    // A target with a host is more than the header, which has to be there all the same.
+    // A target with a host overrides the header, which is still required.
     let absolute =
         |host| format!("GET http://api.test/ HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
     assert_eq!(
@@ -156,7 +157,7 @@ async fn a_transfer_coding_other_than_chunked_is_not_implemented() {
     }
 }
 
-/// A proxy in front that goes by the length would take the rest for the next request, of somebody else.
+/// A proxy in front that uses the length would read the rest as another client's next request.
 #[tokio::test]
 async fn a_length_beside_an_encoding_is_rejected_and_nothing_after_it_is_read() {
     let (count, upstream) = counting();
@@ -202,7 +203,7 @@ async fn a_length_beside_an_encoding_is_rejected_and_nothing_after_it_is_read() 
     }
 }
 
-/// All the ways to frame a request, one after the other.
+/// All ways to frame a request, one after another.
 #[tokio::test]
 async fn a_connection_goes_on_after_bodies_of_every_kind() {
     let (count, upstream) = counting();
@@ -212,7 +213,7 @@ async fn a_connection_goes_on_after_bodies_of_every_kind() {
         "POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 3\r\n\r\none",
         "POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\ntwo\r\n0\r\nX: y\r\n\r\n",
-        // One that contains a head.
+        // A body that contains a head.
         "POST / HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n\
          17\r\n\r\nContent-Length: 100\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n",

@@ -1,5 +1,5 @@
-//! nginx, set up as `examples/gateway/forward-auth/nginx.conf` has it, before a service that knows
-//! nothing of DPoP.
+//! nginx, configured by `examples/gateway/forward-auth/nginx.conf`, in front of a service that does not
+//! support DPoP.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use super::{
     mirror, send, serve,
 };
 
-/// As users copy it.
+/// The configuration, exactly as users copy it.
 const CONFIG: &str = include_str!("../../../../examples/gateway/forward-auth/nginx.conf");
 
-/// nginx in front of a mirror; ended with the test.
+/// nginx in front of a mirror. It ends with the test.
 struct Nginx {
     asked: ForwardAuthRig,
     address: SocketAddr,
@@ -37,7 +37,7 @@ impl Nginx {
             .trim_start_matches("http://")
             .trim_end_matches('/')
             .to_owned();
-        // Free a moment ago; nginx cannot be given a socket.
+        // These ports were free a moment ago. nginx cannot be handed a socket.
         let address = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -85,14 +85,14 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Nothing is left of it, since it runs as one process.
+        // Kills all of it, since it runs as one process.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_file(self.folder.path().join("nginx.pid"));
     }
 }
 
-/// Debian has it where only root looks for programs.
+/// Debian installs nginx in a folder that only root's search path contains.
 fn program() -> &'static str {
     let debian = "/usr/sbin/nginx";
     if Path::new(debian).exists() {
@@ -102,7 +102,7 @@ fn program() -> &'static str {
     }
 }
 
-/// One process in the foreground that writes to `folder` only.
+/// A configuration for one process in the foreground that writes only to `folder`.
 fn whole(server: &str, folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -145,7 +145,7 @@ async fn what_a_client_forges_does_not_get_to_the_service() {
         let name: http::HeaderName = spelling.parse().unwrap();
         request.headers_mut().insert(name, forged);
         let response = send(nginx.address, request).await;
-        // nginx drops the name, replaces it, or the gateway rejects the request.
+        // nginx drops the header or replaces it, or the gateway rejects the request.
         if response.status() == StatusCode::OK {
             let seen = json(response).await.to_string();
             assert!(!seen.contains("mallory"), "{spelling}: {seen}");

@@ -1,5 +1,5 @@
-//! Rows of the file and the spellings of paths, in front of an upstream that reads paths as real servers
-//! do and serves anyone who reaches it.
+//! Rows of the file and spellings of paths, in front of an upstream that reads paths as real servers do
+//! and admits everyone.
 
 use axum::{Router, body::Body, extract::Request as AxumRequest};
 use http::{Method, Request, StatusCode};
@@ -21,7 +21,7 @@ path = '/admin'
 scopes = ['admin']
 ";
 
-/// Spellings of `/admin` that some server serves as that, and honest clients may send.
+/// Spellings of `/admin` that some server treats as `/admin`, and that honest clients may send.
 const ODD: [&str; 22] = [
     "/%61dmin",
     "/%2561dmin",
@@ -47,7 +47,7 @@ const ODD: [&str; 22] = [
     "/Admin;x/%20",
 ];
 
-/// Those that only somebody sends who is up to something.
+/// Spellings that no honest client sends.
 const MALFORMED: [&str; 16] = [
     "/./admin",
     "/x/../admin",
@@ -67,7 +67,7 @@ const MALFORMED: [&str; 16] = [
     "/%C0%AFadmin",
 ];
 
-/// Says for which servers the path is that of the vault, if it is for any.
+/// Reports the servers for which the path is that of the vault, if there are any.
 fn vault() -> Router {
     async fn serve(request: AxumRequest) -> String {
         let path = request.uri().path();
@@ -80,7 +80,8 @@ fn vault() -> Router {
     Router::new().fallback(serve)
 }
 
-/// A bound token with these claims, and a proof for a path that the guard may see in `path`.
+/// Returns a request with a bound token with these claims, and a proof for a path that the guard may
+/// read from `path`.
 fn signed(rig: &Rig, method: Method, path: &str, htu: &str, scope: &str) -> Request<Body> {
     let token = rig.issuer.token().scope(scope).bound_to(&rig.client).mint();
     let proof = rig.client.proof(method.as_str(), &format!("{ORIGIN}{htu}"));
@@ -129,7 +130,7 @@ async fn a_rows_requirements_hold_for_every_spelling_of_its_path() {
             assert_shut(&rig, signed(&rig, Method::GET, path, htu, "f1:read")).await;
         }
     }
-    // Who has all that the row asks for passes, however the path is spelled.
+    // A client that meets all requirements of the row passes, whatever the spelling.
     let rig = Rig::with(vault(), Wanted::tables(ADMIN_SCOPE)).await;
     for path in ODD.into_iter().chain(["/admin"]) {
         let served = assert_open(&rig, signed(&rig, Method::GET, path, path, "admin")).await;

@@ -1,4 +1,4 @@
-//! The gateway as a program: its command line, its signals, and what it prints.
+//! The gateway as a program: its command line, its signals and its output.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use openssl::{
 };
 use tempfile::TempDir;
 
-/// Longer than anything takes that is not broken.
+/// Longer than any working operation takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn dpop(arguments: &[&str]) -> Output {
@@ -40,7 +40,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A program that runs, and ends with the test.
+/// A running program. It ends with the test.
 struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -68,7 +68,7 @@ impl Running {
             let line = line.clone();
             thread::spawn(move || {
                 for text in BufReader::new(stream).lines().map_while(Result::ok) {
-                    // Nobody may be listening any more.
+                    // Fails if nothing is listening any more.
                     let _ = line.send(text);
                 }
             });
@@ -76,7 +76,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// The first line from now on that contains this.
+    /// Returns the next line that contains this text.
     fn line_with(&self, wanted: &str) -> String {
         let end = Instant::now() + PATIENCE;
         let mut before = Vec::new();
@@ -90,7 +90,7 @@ impl Running {
         }
     }
 
-    /// What it listens on.
+    /// Returns the address that the program listens on.
     fn address(&self) -> String {
         let line = self.line_with("listening on ");
         let (_, address) = line.split_once("listening on ").unwrap();
@@ -145,7 +145,7 @@ jwks_file = 'keys/jwks.json'
     path
 }
 
-/// In a folder of their own, which is not watched.
+/// Writes to a folder that is not watched.
 fn write_keys(folder: &TempDir, issuer: &TestIssuer) {
     let keys = folder.path().join("keys");
     fs::create_dir_all(&keys).unwrap();
@@ -192,7 +192,7 @@ fn check_says_whether_a_file_is_good() {
     let good = file(&folder, "http://127.0.0.1:1", "");
     let output = dpop(&["gateway", "check", good.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("gateway.toml: good"));
+    assert!(text(&output.stdout).contains("gateway.toml: valid"));
 
     let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
     for arguments in [
@@ -245,12 +245,12 @@ async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
     };
     assert_eq!(status(&issuer).await, 200);
 
-    // The file stays as it is, and what it names does not.
+    // The file stays the same, but a file that it names changes.
     let other = TestIssuer::new();
     assert_eq!(status(&other).await, 401);
     write_keys(&folder, &other);
     running.signal("HUP");
-    running.line_with("has been read again and is in force");
+    running.line_with("reloaded ");
     assert_eq!(status(&other).await, 200);
     assert_eq!(status(&issuer).await, 401);
 
@@ -259,7 +259,7 @@ async fn it_serves_reads_its_file_again_on_sighup_and_ends_on_sigterm() {
     assert!(running.wait().success());
 }
 
-/// An HTTPS service, which answers everything with `ok`, and its certificate.
+/// Starts an HTTPS service that answers everything with `ok`, and writes its certificate.
 fn tls_upstream(certificate: &Path) -> String {
     let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
@@ -296,7 +296,7 @@ fn tls_upstream(certificate: &Path) -> String {
     let url = format!("https://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // Anyone who does not trust the certificate goes away.
+            // A client that does not trust the certificate disconnects.
             let Ok(mut stream) = acceptor.accept(stream.unwrap()) else {
                 continue;
             };

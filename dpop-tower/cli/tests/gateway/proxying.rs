@@ -1,4 +1,4 @@
-//! What goes on to the upstream and what comes back (RFC 9110 section 7.6).
+//! What the upstream receives, and what the client gets back (RFC 9110 section 7.6).
 
 use axum::{Router, body::Body};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
@@ -43,7 +43,7 @@ async fn a_path_is_not_made_into_another_on_the_way() {
     }
 }
 
-/// The form that a client sends to a proxy of its own. Where it goes, the file alone says.
+/// The form that a client sends to its own proxy. Only the file decides where the request goes.
 #[tokio::test]
 async fn an_absolute_uri_goes_to_the_upstream_all_the_same() {
     let rig = Rig::new(mirror()).await;
@@ -121,8 +121,8 @@ async fn hop_by_hop_headers_of_the_upstream_end_there_too() {
     assert_eq!(response.headers()["via"], "1.1 dpop-tower-gateway");
 }
 
-/// A proof for the second origin is good if a proxy that is trusted says that it was called, and not
-/// because somebody says so.
+/// A proof for the second origin is valid if a trusted proxy reports that origin, but not if anyone else
+/// does.
 #[tokio::test]
 async fn only_a_trusted_proxy_chooses_among_the_origins() {
     for (networks, status) in [("['127.0.0.1']", 200), ("['192.0.2.0/24']", 401)] {
@@ -172,7 +172,7 @@ async fn an_upstream_that_cannot_be_reached_is_a_502_that_says_no_more() {
     );
 }
 
-/// Answers every connection with this, once.
+/// Answers every connection with this text, once.
 async fn raw_upstream(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -235,7 +235,7 @@ async fn the_status_of_the_upstream_is_that_of_the_answer() {
         );
     let rig = Rig::new(upstream).await;
     assert_eq!(rig.status(rig.get("/teapot")).await, 418);
-    // It is for the client to follow.
+    // The redirect is for the client to follow.
     assert_eq!(rig.status(rig.get("/see")).await, 303);
 }
 
@@ -249,7 +249,7 @@ async fn headers_beyond_the_limit_are_rejected() {
     assert_eq!(rig.status(request).await, 431);
 }
 
-/// Neither nothing at all, nor the beginning of HTTP/2 alone, nor a request without an end.
+/// Sends nothing, only the beginning of HTTP/2, or a request without an end.
 #[tokio::test]
 async fn a_connection_that_sends_no_request_in_time_is_closed() {
     let tables = "[limits]\nheader_timeout = 3";
@@ -258,7 +258,7 @@ async fn a_connection_that_sends_no_request_in_time_is_closed() {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        // Closed, with or without a word.
+        // Closed, with or without a response.
         let _ = soon(stream.read_to_end(&mut rest)).await;
     }
     assert_eq!(rig.status(rig.get("/orders")).await, 200);
@@ -269,7 +269,7 @@ async fn a_connection_more_than_allowed_waits_for_its_turn() {
     let tables = "[limits]\nconnections = 1\nheader_timeout = 3";
     let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let _idle = TcpStream::connect(rig.address).await.unwrap();
-    // Served once the first one is given up.
+    // Served once the first connection is closed.
     assert_eq!(rig.status(rig.get("/orders")).await, 200);
 }
 
@@ -301,7 +301,7 @@ async fn a_client_can_speak_http_2_and_its_cookies_become_one_header() {
     assert_eq!(seen.header("x-dpop-subject"), Some("alice"));
 }
 
-/// Who waits for `100 Continue` gets it from the gateway.
+/// A client that waits for `100 Continue` gets it from the gateway.
 #[tokio::test]
 async fn expect_is_answered_by_the_gateway() {
     let rig = Rig::new(mirror()).await;

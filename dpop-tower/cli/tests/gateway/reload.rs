@@ -1,4 +1,4 @@
-//! The file can change while requests go on, and nothing that was used becomes new by it.
+//! The file can change while requests are under way, and no used proof becomes valid again.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ fn bare() -> Request<Body> {
     Request::get("/orders").body(Body::empty()).unwrap()
 }
 
-/// Waits until this is what comes of a request without a token.
+/// Waits until a request without a token gets this status.
 async fn until_bare_is(rig: &Rig, status: u16) {
     soon(async {
         while rig.status(bare()).await != status {
@@ -110,7 +110,7 @@ async fn a_file_that_changes_is_in_force_soon() {
     let rig = Rig::new(mirror()).await;
     let _watching = tokio::spawn(watch(rig.gateway.clone(), rig.path()));
     assert_eq!(rig.status(bare()).await, 401);
-    // Until the file is watched, nothing happens; so it is written again and again.
+    // Nothing happens until the file is watched, so it is written again and again.
     soon(async {
         while rig.status(bare()).await != 200 {
             rig.write(OPEN);
@@ -118,7 +118,7 @@ async fn a_file_that_changes_is_in_force_soon() {
         }
     })
     .await;
-    // As editors do it: a new file in place of the old one.
+    // Replaces the file by a new one, as editors do.
     let beside = rig.folder.path().join("gateway.toml.new");
     fs::write(&beside, super::file(&rig.upstream, Wanted::default())).unwrap();
     fs::rename(&beside, rig.path()).unwrap();
@@ -156,7 +156,7 @@ async fn a_bad_file_is_told_with_its_line_and_the_old_one_stays() {
     assert!(told.contains(&format!("gateway.toml:{line}:")), "{told}");
     assert!(told.contains("ERROR") && told.contains("stays"), "{told}");
     assert_eq!(rig.status(bare()).await, 200);
-    // So does one that is gone; and a good one counts again.
+    // A missing file is logged as well, and a valid one is loaded again.
     fs::remove_file(rig.path()).unwrap();
     soon(async {
         while !log
@@ -190,7 +190,7 @@ async fn what_counts_after_a_restart_only_is_told() {
         .unwrap();
     let lines = log.take();
     for field in ["listen", "shutdown_timeout", "limits", "replay"] {
-        let told = format!("a new `{field}` counts after a restart");
+        let told = format!("the new `{field}` takes effect after a restart");
         assert!(
             lines.iter().any(|line| line.contains(&told)),
             "{field}: {lines:?}"
@@ -199,10 +199,10 @@ async fn what_counts_after_a_restart_only_is_told() {
     assert_eq!(rig.status(rig.get("/orders")).await, 200);
 }
 
-/// Otherwise an outage of the issuer would be one of the gateway.
+/// Otherwise an outage of the issuer would become one of the gateway.
 #[tokio::test]
 async fn keys_that_were_fetched_stay_over_a_reload() {
-    // Each with keys of its own, in the name of the same issuer.
+    // Two issuers with different keys and the same name.
     let (one, two) = (TestIssuer::new(), TestIssuer::new());
     let in_name = |issuer: TestIssuer| issuer.issuer("https://keys.test");
     let (one, two) = (in_name(one), in_name(two));
@@ -237,7 +237,7 @@ async fn keys_that_were_fetched_stay_over_a_reload() {
     }
     assert_eq!(first.load(Ordering::Relaxed), 1);
 
-    // Those of another place are others.
+    // Keys from another URL are fetched.
     rig.reload(Wanted::tables(&tables(&second_url, "")));
     assert_eq!(status(&two).await, 200);
     assert_eq!(status(&one).await, 401);

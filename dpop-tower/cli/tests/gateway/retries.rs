@@ -1,4 +1,4 @@
-//! An upstream that closes connections without a word (RFC 9110 section 9.2.2, RFC 9112 section 9.5).
+//! An upstream that closes connections without notice (RFC 9110 section 9.2.2, RFC 9112 section 9.5).
 
 use std::sync::{Arc, Mutex};
 
@@ -14,18 +14,18 @@ use super::{PATIENCE, Rig, Wanted, soon};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// What an upstream does with a request that is not the first on its connection.
+/// What an upstream does with a later request on a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// Reads it and closes.
+    /// Reads it and closes the connection.
     Close,
-    /// The same, not in an orderly way.
+    /// Reads it and resets the connection.
     Reset,
-    /// Closes in the middle of this.
+    /// Writes this, and closes in the middle of it.
     Write(&'static str),
 }
 
-/// An upstream that answers the first request on each connection.
+/// An upstream that answers only the first request on each connection.
 #[derive(Clone)]
 struct Dropping {
     /// The first line of each request, and whether it was answered.
@@ -33,7 +33,7 @@ struct Dropping {
 }
 
 impl Dropping {
-    /// `first` is what it answers with.
+    /// Starts an upstream. `first` is its answer to the first request.
     async fn start(first: &'static str, then: Then, together: usize) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -84,7 +84,7 @@ impl Dropping {
         self.seen.lock().unwrap().push((line, is_answered));
     }
 
-    /// How often a path was asked for, and how often without an answer.
+    /// Returns how many requests there were for a path, and how many of them were not answered.
     fn asked(&self, path: &str) -> (usize, usize) {
         let seen = self.seen.lock().unwrap();
         let asked = seen
@@ -95,7 +95,7 @@ impl Dropping {
     }
 }
 
-/// The first line of a request, of which the body has arrived, too.
+/// Reads a request with its body, and returns its first line.
 async fn request(stream: &mut TcpStream) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -116,7 +116,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// Sends requests until one has met a connection that the upstream drops. Its path and its status.
+/// Sends requests until one hits a connection that the upstream drops. Returns its path and its status.
 async fn until_dropped(
     rig: &Rig,
     upstream: &Dropping,
@@ -179,7 +179,7 @@ async fn nothing_is_sent_again_once_an_answer_has_begun() {
         assert_eq!(status, 502, "{part:?}");
         assert_eq!(upstream.asked(&path), (1, 1), "{part:?}");
     }
-    // Half a body breaks the connection, after a part of the answer or before it was written.
+    // Half a body breaks the connection, either after part of the response or before any of it.
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
     let (upstream, url) = Dropping::start(half, Then::Close, 1).await;
     let rig = Rig::before(&url, Wanted::default()).await;
@@ -211,7 +211,7 @@ async fn an_upstream_that_never_answers_is_asked_twice_and_no_more() {
     assert_eq!(upstream.asked("/post").0, 1);
 }
 
-/// An upstream that was started anew has closed all of them.
+/// An upstream that has restarted has closed all of its connections.
 #[tokio::test]
 async fn of_several_connections_that_were_kept_the_next_one_is_not_tried() {
     const KEPT: usize = 4;

@@ -1,4 +1,4 @@
-//! Bodies flow while they are made, both ways, and some connections become something else.
+//! Bodies are streamed in both directions, and some connections are upgraded.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -89,7 +89,7 @@ async fn a_request_arrives_before_the_client_has_finished_it() {
     assert_eq!(super::text(response.await.unwrap()).await, "done");
 }
 
-/// The upstream may wait for the rest of a request for as long as it keeps coming.
+/// The upstream may wait for the rest of a request for as long as it keeps arriving.
 #[tokio::test]
 async fn an_upload_may_take_longer_than_the_limit_for_a_response() {
     let upstream = Router::new().fallback(async |body: Bytes| body.len().to_string());
@@ -135,7 +135,7 @@ async fn server_sent_events_arrive_as_they_are_sent() {
     }
 }
 
-/// An upstream that answers each message with itself, in capitals.
+/// An upstream that echoes each message in capitals.
 pub(super) fn websocket() -> Router {
     async fn echo(headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
         assert_eq!(headers["x-dpop-subject"], "alice");
@@ -208,12 +208,12 @@ async fn a_websocket_ends_with_the_token_that_opened_it() {
     let stream = TcpStream::connect(rig.address).await.unwrap();
     let connected = tokio_tungstenite::client_async(handshake(request.headers()), stream);
     let (mut socket, _) = soon(connected).await.unwrap();
-    // It is cut off, or closed; either way there is no more to come.
+    // The connection is cut off or closed. Either way, nothing more arrives.
     assert!(!matches!(soon(socket.next()).await, Some(Ok(_))));
     assert!(SystemClock.now().as_secs() >= soon_over);
 }
 
-/// The clock of the machine may be set, and a machine that sleeps misses its timers.
+/// The clock of a machine may be set, and a sleeping machine misses its timers.
 #[tokio::test]
 async fn a_websocket_ends_with_its_token_also_where_the_clock_is_set() {
     use futures_util::StreamExt as _;
@@ -245,7 +245,7 @@ async fn a_websocket_ends_with_its_token_also_where_the_clock_is_set() {
     let stream = TcpStream::connect(address).await.unwrap();
     let connected = tokio_tungstenite::client_async(handshake(request.headers()), stream);
     let (mut socket, _) = soon(connected).await.unwrap();
-    // It is noticed within half a minute, which passes at once from now on.
+    // The end is noticed within half a minute, which now passes at once.
     tokio::time::pause();
     let still_open = tokio::time::timeout(Duration::from_secs(100), socket.next());
     assert!(still_open.await.is_err());
@@ -254,7 +254,7 @@ async fn a_websocket_ends_with_its_token_also_where_the_clock_is_set() {
     assert!(!matches!(ended.unwrap(), Some(Ok(_))));
 }
 
-/// It is a connection as any other, and takes the place of one.
+/// A WebSocket is a connection like any other, and takes a place.
 #[tokio::test]
 async fn a_websocket_counts_among_the_connections() {
     let tables = "[limits]\nconnections = 2";
@@ -266,7 +266,7 @@ async fn a_websocket_counts_among_the_connections() {
         let connected = tokio_tungstenite::client_async(request, stream);
         sockets.push(soon(connected).await.unwrap());
     }
-    // Far more than it takes to answer, and it is not answered.
+    // Far longer than an answer takes, and there is none.
     let third = send(rig.address, rig.get("/other"));
     let third = tokio::time::timeout(Duration::from_secs(2), third).await;
     assert!(third.is_err());
@@ -274,7 +274,7 @@ async fn a_websocket_counts_among_the_connections() {
     assert_eq!(rig.status(rig.get("/other")).await, 404);
 }
 
-/// `h2c` above all: what comes after it would be checked by nobody.
+/// Above all `h2c`: nobody would check the requests that follow.
 #[tokio::test]
 async fn no_other_protocol_is_asked_for() {
     let rig = Rig::new(mirror()).await;
@@ -295,7 +295,7 @@ async fn no_other_protocol_is_asked_for() {
         assert_eq!(seen.header("connection"), None, "{protocol}");
         assert_eq!(seen.header("http2-settings"), None, "{protocol}");
     }
-    // Only with `GET`, and not by one header alone.
+    // Both headers and the method `GET` are required.
     let mut request = rig.request(Method::POST, "/orders");
     request
         .headers_mut()
@@ -311,7 +311,7 @@ async fn no_other_protocol_is_asked_for() {
     assert_eq!(rig.seen(request).await.header("upgrade"), None);
 }
 
-/// What is under way when the gateway is told to end goes on to its end.
+/// A request that is under way at shutdown runs to its end.
 #[tokio::test]
 async fn requests_under_way_finish_when_the_gateway_ends() {
     let (hand, mut bodies) = mpsc::unbounded_channel();
@@ -327,7 +327,7 @@ async fn requests_under_way_finish_when_the_gateway_ends() {
     let response = rig.send(rig.get("/slow")).await;
     let mut sender = soon(bodies.recv()).await.unwrap();
     rig.stop.take().unwrap().send(()).unwrap();
-    // No new connections from now on.
+    // The gateway accepts no new connections.
     soon(async {
         while TcpStream::connect(rig.address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,5 +1,4 @@
-//! What the upstream is told of where a request comes from and of what it was made to, and who has no
-//! say in it.
+//! What the upstream is told about a request's origin and target, and who cannot influence it.
 
 use axum::body::{Body, Bytes};
 use dpop_cli::gateway::Settings;
@@ -9,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{Rig, Seen, Wanted, identity, json, mirror, soon};
 
-/// The headers by which proxies tell what they have seen, and other spellings of their names.
+/// The headers in which proxies describe a request, and other spellings of their names.
 const OF_PROXIES: [&str; 17] = [
     "forwarded",
     "x-forwarded-for",
@@ -34,7 +33,7 @@ const X_FORWARDED: &str = "[trusted_proxies]\nnetworks = ['127.0.0.0/8']\nprefix
 const FORWARDED: &str =
     "[trusted_proxies]\nnetworks = ['127.0.0.0/8']\nheader = 'forwarded'\nprefixes = ['/v1']";
 
-/// Behind a gateway that is called by three names.
+/// Starts a gateway with three public origins.
 async fn with_three_origins(tables: &str) -> Rig {
     let rig = Rig::with(mirror(), Wanted::tables(tables)).await;
     let text = std::fs::read_to_string(rig.path()).unwrap();
@@ -46,7 +45,7 @@ async fn with_three_origins(tables: &str) -> Rig {
     rig
 }
 
-/// A good request to an origin, with these headers instead of its `Host`.
+/// Returns a valid request to an origin, with these headers instead of its `Host`.
 fn to(rig: &Rig, origin: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let url = format!("{origin}/orders");
     let mut request = rig.client.get(&url, &rig.token()).map(|()| Body::empty());
@@ -61,7 +60,7 @@ fn to(rig: &Rig, origin: &str, headers: &[(&str, &str)]) -> Request<Body> {
     request
 }
 
-/// What the upstream was told of the origin.
+/// Returns what the upstream was told about the origin.
 fn told(seen: &Seen) -> (&str, &str, &str) {
     (
         seen.header("x-forwarded-proto").unwrap(),
@@ -78,7 +77,7 @@ fn parts_of(origin: &str) -> (&str, &str, &str) {
     }
 }
 
-/// Of all origins, the one that the upstream is told is the one that proofs have to be for.
+/// Asserts that the upstream is told exactly the origin that proofs must be made for.
 async fn assert_one_origin(rig: &Rig, headers: &[(&str, &str)], expected: &str) {
     for origin in ["https://a.test", "https://b.test", "http://c.test:8080"] {
         let response = rig.send(to(rig, origin, headers)).await;
@@ -109,7 +108,7 @@ async fn the_origin_that_the_upstream_is_told_is_the_one_that_the_guard_went_by(
         ("127.0.0.1", "https://a.test"),
     ] {
         assert_one_origin(&rig, &[("host", host)], expected).await;
-        // Nobody is trusted to say otherwise.
+        // No trusted proxy says otherwise.
         let forged = [
             ("host", host),
             ("x-forwarded-host", "b.test"),
@@ -147,7 +146,7 @@ async fn the_same_goes_for_what_a_trusted_proxy_says() {
             "http://c.test:8080",
         ),
         (&[("x-forwarded-proto", "http")], "https://a.test"),
-        // The other family is the client's.
+        // The client may have sent the headers of the other family.
         (
             &[("forwarded", "host=b.test;proto=https")],
             "https://a.test",
@@ -248,7 +247,7 @@ async fn where_a_request_comes_from_the_gateway_says_and_no_client() {
     }
 }
 
-/// What stands in front of the first address that is not trusted, anybody can have written.
+/// Anyone can have written what precedes the first untrusted address.
 #[tokio::test]
 async fn of_the_way_of_a_request_counts_what_trusted_proxies_vouch_for() {
     let networks = "networks = ['127.0.0.0/8', '10.0.0.0/8', '2001:db8::/32']";
@@ -342,7 +341,7 @@ async fn a_prefix_is_told_if_it_is_listed_and_a_trusted_proxy_says_so() {
     }
 }
 
-/// By these, a service could be told another method, path, host or length than was checked.
+/// Headers that could make a service see another method, path, host or length than was checked.
 const MISLEADING: [&str; 21] = [
     "x-http-method-override",
     "x-http-method",
@@ -372,7 +371,7 @@ async fn what_could_mislead_the_upstream_is_dropped_under_any_spelling() {
     let rig = Rig::new(mirror()).await;
     for name in MISLEADING {
         for spelling in identity::spellings(name) {
-            // What frames a message under its own name is not for the gateway to drop.
+            // The gateway must not drop a framing header under its own name.
             if http_names(&spelling) {
                 continue;
             }
@@ -390,7 +389,7 @@ async fn what_could_mislead_the_upstream_is_dropped_under_any_spelling() {
             );
         }
     }
-    // Others pass, and need not look like anything.
+    // Other headers pass, whatever they look like.
     let others = [
         "x-request-id",
         "x_request_id",

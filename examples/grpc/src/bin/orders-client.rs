@@ -1,4 +1,5 @@
-//! Gets a token that is bound to its key, by client credentials, and calls each method of the service.
+//! Gets a token that is bound to its key with the client credentials grant, and calls each method of the
+//! service.
 
 use std::{env, error::Error, process::ExitCode};
 
@@ -17,11 +18,11 @@ usage: orders-client
 
 environment:
   DPOP_ISSUER         the issuer, such as https://idp.example.com
-  DPOP_AUDIENCE       the `aud` of the server; the issuer is asked for it as `resource` (RFC 8707)
-  DPOP_PUBLIC_ORIGIN  what clients call the server, such as https://api.example.com
+  DPOP_AUDIENCE       the `aud` of the server, requested from the issuer as `resource` (RFC 8707)
+  DPOP_PUBLIC_ORIGIN  the origin by which clients call the server, such as https://api.example.com
   CLIENT_ID, CLIENT_SECRET
-                      the client's, for client credentials
-  SERVER_URL          where to connect, without TLS (http://127.0.0.1:50051 unless set)";
+                      the client's ID and secret, for the client credentials grant
+  SERVER_URL          the address to connect to, without TLS (http://127.0.0.1:50051 by default)";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -54,17 +55,17 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-/// RFC 9449 section 5: the token is bound to the key of the proof.
+/// Fetches a token. RFC 9449 section 5: it is bound to the key of the proof.
 async fn token(key: &TestClient) -> Result<String> {
     let http = reqwest::Client::new();
     let mut issuer = Url::parse(&variable("DPOP_ISSUER")?)?;
-    // RFC 8414 section 3: before the path, if the issuer has one.
+    // RFC 8414 section 3: the well-known path comes before the issuer's own path.
     let path = issuer.path().trim_end_matches('/').to_owned();
     issuer.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
     let metadata = json(http.get(issuer).send().await?).await?;
     let endpoint = member(&metadata, "token_endpoint")?;
 
-    // A query and a form are written alike.
+    // A form body has the same syntax as a query.
     let mut form = Url::parse(endpoint)?;
     form.set_query(None);
     form.query_pairs_mut()
@@ -78,9 +79,9 @@ async fn token(key: &TestClient) -> Result<String> {
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.query().unwrap_or_default().to_owned());
     let answer = json(request.send().await?).await?;
-    // A bearer token would mean that the issuer took no notice of the proof.
+    // The issuer issues a bearer token if it ignores the proof.
     if !member(&answer, "token_type")?.eq_ignore_ascii_case("DPoP") {
-        return Err("the issuer gave a token that is not bound to the key".into());
+        return Err("the issuer returned a token that is not bound to the key".into());
     }
     Ok(member(&answer, "access_token")?.to_owned())
 }
@@ -92,7 +93,7 @@ async fn json(response: Response) -> Result<Value> {
 
 fn member<'a>(object: &'a Value, name: &str) -> Result<&'a str> {
     let member = object.get(name).and_then(Value::as_str);
-    Ok(member.ok_or_else(|| format!("the issuer's answer has no {name}"))?)
+    Ok(member.ok_or_else(|| format!("the issuer's response has no {name}"))?)
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-//! What a rejected client is told, and what a handler asks for by itself.
+//! What a rejected client is told, and requirements that a handler adds.
 
 use axum::{Router, routing::get};
 use dpop_tower::{

@@ -1,4 +1,4 @@
-//! Two layers that ask for something each.
+//! Two layers with requirements of their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,8 +25,8 @@ pub(super) async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_u
     let api = way.api();
     let now = api.now();
     let too_old = invalid_proof("proof_too_old");
-    // (a policy, what becomes of a request that is ten seconds old and whose token has scope `a`, what
-    // would have to be there for it to pass)
+    // (a policy, the outcome of a request that is ten seconds old and whose token has scope `a`, what
+    // the request would need to pass)
     type Change = fn(TokenBuilder) -> TokenBuilder;
     let table: [(Policy<Draft>, Verdict, Change); 6] = [
         (
@@ -94,7 +94,7 @@ pub(super) async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_u
             }
         }
     }
-    // The age of a proof, in either layer.
+    // The maximum age of a proof, in either layer.
     for is_outer in [true, false] {
         let layer = DpopLayer::new(api.config().build().unwrap());
         let short = Policy::strict().max_proof_age(Duration::from_secs(5));

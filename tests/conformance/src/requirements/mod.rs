@@ -1,4 +1,4 @@
-//! What a policy asks for beyond a good token and proof, and policies by path.
+//! Requirements of a policy beyond a valid token and proof, and policies by path.
 
 mod answers;
 mod layers;
@@ -56,7 +56,7 @@ fn protected<S>(api: &Api, policy: Policy<S>) -> Router {
     api.way.protect(config, orders(), orders())
 }
 
-/// For policies that no configuration would take as its own.
+/// Puts a policy into a layer that no configuration would accept as its own.
 fn layered<S>(api: &Api, policy: Policy<S>) -> Router {
     let layer = DpopLayer::new(api.config().build().unwrap());
     with_layer(layer.with_policy(policy.build().unwrap()))
@@ -70,7 +70,7 @@ fn orders() -> Router {
     Router::new().route("/orders", get(hello).post(hello))
 }
 
-/// What becomes of a fresh request with this token.
+/// Returns the verdict on a fresh request with this token.
 async fn present(api: &Api, router: &Router, token: &str) -> Verdict {
     Verdict::of(respond(api, router, token).await)
 }
@@ -118,7 +118,7 @@ fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([1; 32]).unwrap()).period(Duration::from_secs(120))
 }
 
-/// A `GET` with a fresh proof, with this nonce.
+/// Returns a `GET` request with a fresh proof that has this nonce.
 fn with_nonce(api: &Api, nonce: Option<&str>) -> Request<()> {
     let token = api.token().mint();
     let proof = api.proof(&token);

@@ -1,4 +1,4 @@
-//! What a policy asks of a proof: its age, its algorithm, and a nonce.
+//! Requirements of a policy on a proof: its age, its algorithm, and a nonce.
 
 use std::time::Duration;
 
@@ -69,7 +69,8 @@ pub(super) async fn a_policy_takes_algorithms_away_and_never_adds_any(way: Way) 
         let challenges = Challenge::all(response.headers());
         assert_eq!(challenges[0].get("algs"), Some(told), "{allowed:?}");
     }
-    // A configuration rejects a policy that leaves none; a layer lets nothing pass then, and has none to name.
+    // A configuration rejects a policy that allows no algorithm. A layer then rejects everything, and
+    // has none to name.
     let policy = Policy::strict().proof_algorithms([Algorithm::Es512]);
     let error = api.config().policy(policy.clone()).build().unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::Policy);
@@ -87,7 +88,7 @@ pub(super) async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
     for shared in [true, false] {
         let config: DpopConfigBuilder = match shared {
             true => api.config().nonce_source(nonces()),
-            // A secret of this process.
+            // The secret is random for this process.
             false => api.config(),
         };
         let layer = DpopLayer::new(config.build().unwrap());

@@ -7,7 +7,7 @@ use http::{Method, Request};
 use super::{bearer, hello, insufficient_scope, orders};
 use crate::support::{Api, ORIGIN, URL, Verdict, Way, invalid_request, invalid_token};
 
-/// Some routes behind one layer.
+/// Returns some routes behind one layer.
 fn shop(api: &Api, table: PolicyTable) -> Router {
     let handlers = orders()
         .route("/health", get(hello))

@@ -1,4 +1,4 @@
-//! What a policy asks of a token: scopes, the user's authentication, and claims.
+//! Requirements of a policy on a token: scopes, the user's authentication, and claims.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ pub(super) async fn a_token_without_the_scope_is_rejected_with_403_and_told_whic
         assert_eq!(scope.unwrap_or_default(), told, "{policy:?}: {granted}");
         assert_eq!(Verdict::of(response), expected, "{policy:?}: {granted}");
     }
-    // Without the claim, too, and a client that has no token yet learns what to ask for.
+    // The same applies without the claim, and a client without a token learns what to request.
     let router = layered(&api, one);
     let token = api.token().without_claim("scope").mint();
     assert_eq!(present(&api, &router, &token).await, missing);
@@ -101,7 +101,7 @@ pub(super) async fn rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_
         assert_eq!(Verdict::of(response), expected, "{what}");
     }
     assert_eq!(present(&api, &router, &api.token().mint()).await, acr);
-    // A verdict that was kept is no excuse.
+    // A cached verdict changes nothing.
     let token = token(json!("urn:mfa"), json!(now - 299));
     assert_eq!(present(&api, &router, &token).await, Verdict::Admitted);
     api.advance(2);
@@ -166,7 +166,7 @@ pub(super) async fn a_request_that_lacks_a_scope_does_not_use_up_its_proof(way: 
     let verdict = present(&api, &router, &api.token().scope("a").mint()).await;
     assert_eq!(verdict, insufficient_scope("policy_scope_missing"));
     assert_eq!(store.asked(), 0);
-    // Who has not shown the key does not learn what the token lacks.
+    // A client that has not proved possession of the key does not learn what the token lacks.
     let token = api.token().scope("a").mint();
     let forged = api.proof(&token).corrupt_signature().sign();
     let client = &api.client;

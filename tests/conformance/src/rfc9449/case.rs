@@ -1,4 +1,4 @@
-//! One good request to break.
+//! A valid request, for tests to break.
 
 use dpop_tower::{crypto::AwsLcRs, jwk::Thumbprint, test_util::ProofBuilder};
 use http::Method;

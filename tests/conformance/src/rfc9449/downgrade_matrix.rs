@@ -1,5 +1,5 @@
-//! Section 7.2: what a token says of its binding, how it is sent, and the policy of the route: every
-//! combination, as docs/downgrade.md has it.
+//! Section 7.2: every combination of the token's binding, the scheme that it is sent with, and the
+//! policy of the route, as in docs/downgrade.md.
 
 use crate::support::{Api, URL, Verdict, Way, Why};
 use axum::{Router, body::to_bytes, extract::Request, routing::get};

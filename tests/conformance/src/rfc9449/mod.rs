@@ -1,4 +1,4 @@
-//! RFC 9449, section by section: each case runs with each crypto backend, in process, over a socket and
+//! RFC 9449, section by section. Each case runs with each crypto backend in process, over a socket and
 //! through a proxy.
 
 mod case;

@@ -1,4 +1,4 @@
-//! Section 11.1: the time in a nonce of the server in place of the client's clock.
+//! Section 11.1: the time in a nonce of the server instead of the client's clock.
 
 use std::{sync::Arc, time::Duration};
 

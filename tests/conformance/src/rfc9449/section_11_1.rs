@@ -1,4 +1,4 @@
-//! Section 11.1: each proof counts once, and only an accepted one counts.
+//! Section 11.1: each proof is accepted once, and a rejected one is not used up.
 
 use crate::stores::CountingStore;
 use crate::support::{Api, URL, Verdict, Way, invalid_proof, unavailable};

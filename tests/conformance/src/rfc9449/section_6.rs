@@ -1,4 +1,4 @@
-//! Section 6: what a token says of the key that it is bound to.
+//! Section 6: the key that a token is bound to.
 
 use dpop_tower::crypto::Algorithm;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Section 7.2: a token that is bound to something is never a bearer token, and one that is bound to
-//! nothing never passes for a bound one.
+//! Section 7.2: a bound token is never accepted as a bearer token, and an unbound one never as a bound
+//! token.
 
 use crate::support::{Api, Over, URL, Verdict, Way, invalid_request, invalid_token};
 use axum::{

@@ -1,4 +1,4 @@
-//! The algorithm of a token, and the keys that it fits.
+//! The algorithm of a token, and the keys for it.
 
 use dpop_tower::{
     Issuer,

@@ -1,4 +1,4 @@
-//! What a handler, and the operator, get to see of a token.
+//! What a handler and the operator can see of a token.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! What RFC 9068 section 4, RFC 7519 and RFC 8725 ask of a token, one part broken at a time.
+//! What RFC 9068 section 4, RFC 7519 and RFC 8725 require of a token, one part broken at a time.
 
 mod algorithms;
 mod claims;

@@ -1,4 +1,4 @@
-//! The signature of a token, and the key that it is made with.
+//! The signature of a token, and the key that made it.
 
 use dpop_tower::{crypto::Algorithm, test_util::TestIssuer};
 use serde_json::{Value, json};

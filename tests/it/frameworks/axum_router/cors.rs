@@ -1,4 +1,4 @@
-//! A CORS layer outside or inside.
+//! A CORS layer outside or inside the `DpopLayer`.
 
 use axum::{Router, routing::get};
 use http::{HeaderName, Request, StatusCode, header};

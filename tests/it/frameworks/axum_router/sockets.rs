@@ -1,4 +1,4 @@
-//! Over a socket.
+//! Requests over a socket.
 
 use std::net::SocketAddr;
 

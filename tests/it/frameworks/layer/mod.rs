@@ -1,4 +1,4 @@
-//! The layer as a tower middleware: readiness, cancellation, types, and layers around layers.
+//! The layer as a tower middleware: readiness, cancellation, types, and nested layers.
 
 mod nested;
 mod readiness;

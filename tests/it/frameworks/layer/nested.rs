@@ -1,4 +1,4 @@
-//! Layers inside layers.
+//! Nested layers.
 
 use std::{convert::Infallible, sync::Arc};
 

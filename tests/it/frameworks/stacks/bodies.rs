@@ -1,4 +1,4 @@
-//! What a response's body says of itself.
+//! The length and the end that a response's body reports.
 
 use std::{
     convert::Infallible,

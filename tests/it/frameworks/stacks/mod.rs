@@ -1,5 +1,5 @@
-//! The layer among the crates and layers that it is used with: that they compile, and what comes of a
-//! request.
+//! The layer combined with other crates and layers: the combinations compile, and requests have the
+//! expected outcome.
 
 mod bodies;
 mod grpc;

@@ -1,5 +1,5 @@
-//! No public module of the crate has the name of a crate that its users have, so that a glob import leaves
-//! the paths of those crates unambiguous.
+//! No public module of the crate has the name of a crate that users are likely to have. A glob import
+//! therefore keeps the paths of those crates unambiguous.
 
 use axum::{Router, routing::get};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Layers around and inside each other, and where they stand in a router.
+//! Nested layers, and their position in a router.
 
 mod modes;
 mod once;

@@ -1,4 +1,4 @@
-//! Each pair of modes, and each kind of request.
+//! Each pair of modes with each kind of request.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! How often a proof counts as used, with layers around layers.
+//! How often nested layers use up a proof.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What one of two layers asks for, wherever it stands.
+//! Requirements of one of two layers, in either position.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Where a layer stands in an axum router.
+//! The position of a layer in an axum router.
 
 use std::{
     future::{Ready, ready},

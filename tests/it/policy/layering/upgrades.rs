@@ -1,4 +1,4 @@
-//! Web sockets and server-sent events, over real sockets.
+//! WebSockets and server-sent events, over real sockets.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 

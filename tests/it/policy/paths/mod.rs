@@ -1,4 +1,4 @@
-//! No spelling of a path asks for less than the path that a server makes of it.
+//! No spelling of a path requires less than the path that a server makes of it.
 
 use dpop_tower::{Mode, Policy, PolicyTable};
 use http::Method;

@@ -1,4 +1,4 @@
-//! What operators read about a rejection, and what must not be in there.
+//! What the log says about a rejection, and what it must not contain.
 
 mod needs;
 

@@ -1,4 +1,4 @@
-//! Each rejection is one line, and the line has what the operator has to change.
+//! Each rejection is one line in the log, which says what the operator has to change.
 
 use std::convert::Infallible;
 

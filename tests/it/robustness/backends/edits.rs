@@ -1,4 +1,4 @@
-//! Signatures with a byte changed here and there.
+//! Signatures with single bytes changed.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The backends against each other, where implementations are known to differ.
+//! A comparison of the backends where implementations are known to differ.
 
 mod ecdsa;
 mod ed25519;

@@ -1,4 +1,4 @@
-//! What is no HTTP, and several requests on one connection.
+//! Bytes that are not HTTP, and several requests on one connection.
 
 use std::time::Duration;
 

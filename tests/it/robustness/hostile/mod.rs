@@ -1,4 +1,4 @@
-//! Whatever comes over the wire is answered, rejected, and forgotten.
+//! Everything that arrives over the wire is answered, rejected and forgotten.
 
 mod connections;
 mod mutations;

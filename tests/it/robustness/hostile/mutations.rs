@@ -1,4 +1,4 @@
-//! Requests, proofs and keys that are changed at random.
+//! Requests, proofs and keys with random changes.
 
 use axum::http::StatusCode;
 use dpop_tower::{

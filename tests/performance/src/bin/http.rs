@@ -1,7 +1,8 @@
-//! `http ROUNDS REQUESTS SERVER...`: requests a second, latencies and processor time of servers, in turn.
+//! `http ROUNDS REQUESTS SERVER...`: requests per second, latencies and processor time of servers, in
+//! turn.
 //!
-//! Every server is a process on one processor, and this is one on another. It waits for a response
-//! before it sends the next request, so latencies are those of a server that is busy all the time.
+//! Every server is a process on one processor, and this program runs on another. Each connection waits
+//! for a response before it sends the next request, so latencies are those of a constantly busy server.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! What the verification of one request costs, in this process, beside other crates.
+//! The cost of verifying one request in this process, compared with other crates.
 
 use std::{
     pin::pin,

@@ -1,4 +1,4 @@
-//! Draws what was measured: `plot RESULTS DIRECTORY`.
+//! Draws the results: `plot RESULTS DIRECTORY`.
 
 use std::{collections::BTreeMap, env, error::Error, fs, path::Path};
 

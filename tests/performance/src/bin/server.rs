@@ -1,5 +1,5 @@
-//! `server NAME`: a server that the generator measures. It is told who the issuer is on its standard
-//! input, and says where it listens on its standard output.
+//! `server NAME`: a server for the load generator. It reads the issuer from its standard input, and
+//! prints its address to its standard output.
 
 use std::{env, num::NonZeroUsize, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the replay store in memory costs when it is large, and as many entries expire as are inserted:
+//! The cost of the in-memory replay store when it is large and as many entries expire as are inserted:
 //! `store [LIVE ENTRIES [CLIENTS]]`.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What a request costs, beside one raw signature verification by the same backend.
+//! The cost of a request, relative to one raw signature verification by the same backend.
 
 use std::{
     iter::repeat_with,

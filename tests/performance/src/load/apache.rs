@@ -1,4 +1,4 @@
-//! Apache with `mod_oauth2`, from Debian's packages, configured in a directory of its own.
+//! Apache with `mod_oauth2`, from Debian's packages, configured in its own directory.
 
 use std::{
     fs::{self, Permissions},

@@ -1,4 +1,4 @@
-//! The load generator: so many requests in flight, each with a proof of its own.
+//! The load generator. It keeps a number of requests in flight, each with its own proof.
 
 use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc, time::Instant};
 

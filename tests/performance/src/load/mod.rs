@@ -1,4 +1,4 @@
-//! Requests over HTTP, to a server that is a process of its own on a core of its own.
+//! Requests over HTTP to a server in its own process and on its own core.
 
 pub mod apache;
 pub mod client;

@@ -1,4 +1,4 @@
-//! Bad requests: which of them a server rejects says what it checks.
+//! Bad requests. Which of them a server rejects shows what it checks.
 
 use dpop_tower::test_util::TestClient;
 use http::HeaderValue;

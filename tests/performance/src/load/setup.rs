@@ -1,4 +1,5 @@
-//! What a server is told on its standard input: the issuer, its keys, and how old a proof may be.
+//! The settings that a server reads from its standard input: the issuer, its keys, and the maximum age
+//! of a proof.
 
 use std::io::{self, BufRead as _};
 

@@ -1,4 +1,4 @@
-//! What Envoy tells of a request.
+//! The request that Envoy describes.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -11,14 +11,14 @@ use crate::gateway::{
     server::head::{self, Malformed},
 };
 
-/// Why there is no verdict.
+/// Why a check has no verdict.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Envoy is not set up as it has to be, or it is not Envoy.
+    /// Envoy is misconfigured, or the peer is not Envoy.
     Envoy(&'static str),
-    /// The request cannot be one that anybody makes in good faith.
+    /// No honest client makes such a request.
     Request,
-    /// It is no request at all.
+    /// The request is malformed.
     Malformed(Malformed),
 }
 
@@ -28,12 +28,14 @@ impl From<Malformed> for Trouble {
     }
 }
 
-/// The request and all of its headers.
+/// Returns the request and all of its headers.
 pub(super) fn understand(question: CheckRequest) -> Result<(OriginalRequest, HeaderMap), Trouble> {
     let http = (question.attributes)
         .and_then(|attributes| attributes.request)
         .and_then(|request| request.http)
-        .ok_or(Trouble::Envoy("without the attributes of an HTTP request"))?;
+        .ok_or(Trouble::Envoy(
+            "a check without the attributes of an HTTP request",
+        ))?;
     let headers = headers(&http)?;
     head::framing(&headers)?;
     let asked = OriginalRequest {
@@ -44,7 +46,8 @@ pub(super) fn understand(question: CheckRequest) -> Result<(OriginalRequest, Hea
     Ok((asked, headers))
 }
 
-/// What chooses among the public origins. A header with another host would be read by the service.
+/// The host that selects one of the public origins. The `Host` header must not differ from it: the
+/// service would read the header.
 fn host(http: &HttpRequest, headers: &HeaderMap) -> Result<Option<HeaderValue>, Trouble> {
     let sent = head::only_host(headers)?;
     let told = match http.host.as_str() {
@@ -67,11 +70,11 @@ fn host(http: &HttpRequest, headers: &HeaderMap) -> Result<Option<HeaderValue>, 
     Ok(told)
 }
 
-/// Without the pseudo-headers, which have to say the same as the attributes.
+/// Returns the headers without the pseudo-headers, which must agree with the attributes.
 fn headers(http: &HttpRequest) -> Result<HeaderMap, Trouble> {
     let raw = http.header_map.as_ref().map_or(&[][..], |map| &map.headers);
     if !raw.is_empty() && !http.headers.is_empty() {
-        return Err(Trouble::Envoy("with the headers in two ways"));
+        return Err(Trouble::Envoy("the headers in two formats at once"));
     }
     let joined = http
         .headers
@@ -89,14 +92,13 @@ fn headers(http: &HttpRequest) -> Result<HeaderMap, Trouble> {
             _ => None,
         };
         if said.is_some_and(|said| said.as_bytes() != value) {
-            return Err(Trouble::Envoy(
-                "with attributes that its headers contradict",
-            ));
+            return Err(Trouble::Envoy("attributes that contradict the headers"));
         }
         if name.starts_with(':') {
             continue;
         }
-        // Which they are in HTTP. A header that is left out here could be one that has to be removed.
+        // Every HTTP header has a valid name. Skipping an invalid one could keep a header that must be
+        // removed.
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Trouble::Request)?;
         let value = HeaderValue::from_bytes(value).map_err(|_| Trouble::Request)?;
         headers

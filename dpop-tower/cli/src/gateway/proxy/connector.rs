@@ -1,4 +1,4 @@
-//! Connections to the upstream, with the crypto library that the program has anyway.
+//! Connections to the upstream, which use the crypto library that the program already contains.
 
 use std::{
     error::Error,
@@ -30,14 +30,14 @@ use hyper_tls::HttpsConnector;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 type Https = HttpsConnector<HttpConnector>;
 
-/// What comes and goes here is HTTP, within TLS if there is any.
+/// A connection that carries HTTP, over TLS if the upstream uses it.
 type Stream = Observed<TokioIo<<Https as Service<Uri>>::Response>, Answered>;
 
-/// Connects, and notes whether the upstream answers.
+/// Connects to the upstream, and records whether it answers.
 #[derive(Clone)]
 pub(super) struct Connector(Https);
 
-/// Whether the upstream has said anything on a connection since something was last written to it.
+/// Whether the upstream has sent anything on a connection since the last write to it.
 #[derive(Clone, Default)]
 pub(super) struct Answered(Arc<AtomicBool>);
 
@@ -85,13 +85,13 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Why TLS cannot be set up.
+/// Why TLS could not be set up.
 #[derive(Debug)]
 pub struct ConnectorError(Box<dyn Error + Send + Sync>);
 
 impl fmt::Display for ConnectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS to the upstream cannot be set up: {}", self.0)
+        write!(f, "cannot set up TLS to the upstream: {}", self.0)
     }
 }
 

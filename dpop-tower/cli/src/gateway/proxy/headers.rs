@@ -1,4 +1,4 @@
-//! Which headers go on, which do not, and which are the gateway's (RFC 9110 section 7.6).
+//! The headers that are forwarded, removed and added (RFC 9110 section 7.6).
 
 use std::sync::Arc;
 
@@ -16,36 +16,35 @@ use crate::gateway::{
 
 const VIA: &str = "dpop-tower-gateway";
 
-/// What the gateway says of where a request comes from, and what it keeps to itself.
+/// What the gateway tells the upstream about a request's origin, and what it withholds.
 #[derive(Clone, Debug)]
 pub struct Forwarding {
-    /// What the guard goes by: the origin that it chooses for a request is the one that the upstream is
-    /// told.
+    /// The target that the guard uses. The upstream is told the origin that it selects for a request.
     pub target: Arc<dyn TargetUri>,
-    /// Proxies in front of the gateway. What they say of where a request comes from is passed on.
+    /// The proxies in front of the gateway. What they say about a request's origin is passed on.
     pub trusted: Vec<IpNet>,
-    /// Where they say it.
+    /// The headers that these proxies use.
     pub header: ForwardedHeader,
-    /// What they may say to have taken off the path, as a path in its normal form.
+    /// The path prefixes that these proxies may report as stripped, in normal form.
     pub prefixes: Vec<String>,
-    /// Whether the upstream gets the token and the proof.
+    /// Whether the upstream receives the token and the proof.
     pub danger_pass_on_credentials: bool,
-    /// Whether the gateway alone says which pages may read a response.
+    /// Whether only the gateway decides which pages may read a response.
     pub answers_cors: bool,
 }
 
-/// The headers by which proxies tell what they have seen.
+/// The headers in which proxies describe a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For` and the like. The upstream is told in these anyway.
+    /// `X-Forwarded-For` and its siblings. The upstream always receives these.
     #[default]
     XForwarded,
-    /// RFC 7239. The upstream is told in this one, too.
+    /// `Forwarded` (RFC 7239). The upstream then receives this one as well.
     Forwarded,
 }
 
 impl Forwarding {
-    /// Trusts no proxy.
+    /// Creates settings that trust no proxy.
     pub fn new(target: impl TargetUri) -> Self {
         Self {
             target: Arc::new(target),
@@ -57,7 +56,7 @@ impl Forwarding {
         }
     }
 
-    /// The headers of the request as the upstream gets it, but for the identity.
+    /// Returns the headers of the request to the upstream, without the identity.
     pub(super) fn request(&self, parts: &Parts, identity: &Identity) -> HeaderMap {
         let mut headers = parts.headers.clone();
         let wants_trailers = has_token(&headers, &header::TE, "trailers");
@@ -71,7 +70,8 @@ impl Forwarding {
                 && !is_override(name)
                 && !imitates_framing(name)
         });
-        // The client library writes the upstream's; and nobody waits for a 100 of the upstream's.
+        // The client library writes the upstream's `Host`. Nothing waits for a 100 response of the
+        // upstream.
         headers.remove(header::HOST);
         headers.remove(header::EXPECT);
         if wants_trailers {
@@ -83,7 +83,7 @@ impl Forwarding {
         headers
     }
 
-    /// Takes away what is between the upstream and the gateway.
+    /// Removes the headers that concern only the upstream and the gateway.
     pub(super) fn clean_response(&self, headers: &mut HeaderMap) {
         remove_hop_by_hop(headers);
         if !self.danger_pass_on_credentials {
@@ -91,7 +91,7 @@ impl Forwarding {
             headers.remove(DPOP_NONCE);
         }
         if self.answers_cors {
-            // Browsers take two answers for none, and the upstream's may allow more.
+            // Browsers reject a response with two answers, and the upstream's may allow more.
             retain(headers, |name| {
                 !name.as_str().starts_with("access-control-")
             });
@@ -100,7 +100,7 @@ impl Forwarding {
     }
 }
 
-/// Takes out of trailers what they may not have: upstreams may read them as they read headers.
+/// Removes fields that trailers must not contain: upstreams may read them as headers.
 pub(super) fn clean_trailers(trailers: &mut HeaderMap, identity: &Identity) {
     retain(trailers, |name| {
         !identity.is_reserved(name)
@@ -115,8 +115,8 @@ fn is_credential(name: &HeaderName) -> bool {
     matches!(&*folded(name.as_str()), "authorization" | "dpop")
 }
 
-/// Those that `Connection` names, and those that are about one connection anyway. What the gateway
-/// writes is written after this, so that `Connection` cannot name it.
+/// Removes the headers that `Connection` names, and those that always apply to one connection. The
+/// gateway adds its own headers afterwards, so `Connection` cannot remove them.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -165,7 +165,7 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// All values of a header. They need not be ASCII.
+/// Joins all values of a header. They may contain bytes beyond ASCII.
 fn joined(headers: &HeaderMap, name: &HeaderName, separator: &[u8]) -> Vec<u8> {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     values.collect::<Vec<_>>().join(separator)
@@ -182,7 +182,8 @@ fn append_via(headers: &mut HeaderMap, received: Version) {
     }
 }
 
-/// HTTP/2 may have a header for each cookie, HTTP/1.1 has one for all (RFC 9113 section 8.2.3).
+/// Joins cookies: HTTP/2 allows a header for each cookie, HTTP/1.1 only one for all (RFC 9113 section
+/// 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_some()
         && let Ok(value) = HeaderValue::from_bytes(&joined(headers, &header::COOKIE, b"; "))

@@ -1,4 +1,4 @@
-//! A request body on its way, and how long nothing has happened to it.
+//! The progress of a request body to the upstream.
 
 use std::{
     future::Future,
@@ -15,15 +15,15 @@ use tokio::time::{Instant, timeout_at};
 use super::headers::clean_trailers;
 use crate::gateway::identity::Identity;
 
-/// When a part of the request last went to the upstream.
+/// The time at which part of the request last went to the upstream.
 pub(super) struct Progress(Arc<Mutex<Instant>>);
 
-/// The body, with what its trailers may not have taken out of them: upstreams may read them as they
-/// read headers.
+/// Watches a body, and removes fields that its trailers must not contain: upstreams may read them as
+/// headers.
 pub(super) fn watched(body: Body, identity: Arc<Identity>) -> (Body, Progress) {
     let last = Arc::new(Mutex::new(Instant::now()));
     let progress = Progress(Arc::clone(&last));
-    // A body whose length is known is not watched frame by frame for nothing.
+    // An empty body has no frames to watch.
     if hyper::body::Body::is_end_stream(&body) {
         return (body, progress);
     }
@@ -41,7 +41,7 @@ pub(super) fn watched(body: Body, identity: Arc<Identity>) -> (Body, Progress) {
 }
 
 impl Progress {
-    /// What `future` gives, or nothing if the body has stood still for `patience`.
+    /// Returns the output of `future`, or `None` if the body makes no progress for `patience`.
     pub(super) async fn within<F: Future>(
         self,
         patience: Duration,

@@ -1,8 +1,8 @@
-//! What the upstream is told of where a request comes from, and of what it was made to.
+//! What the upstream is told about a request's origin and target.
 //!
-//! Nothing of it is the client's. What was called is the origin that the guard's
-//! [`TargetUri`](dpop_tower::target::TargetUri) chooses, and of the way of the request counts what
-//! trusted proxies vouch for.
+//! None of it comes from the client. The target is the origin that the guard's
+//! [`TargetUri`](dpop_tower::target::TargetUri) selects. The addresses are those that trusted proxies
+//! vouch for.
 
 use std::{
     fmt::Write as _,
@@ -24,7 +24,7 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl Forwarding {
-    /// Writes all of it. The headers have nothing of the kind any more.
+    /// Writes all of these headers. Those of the request have already been removed.
     pub(super) fn tell(&self, headers: &mut HeaderMap, parts: &Parts) {
         let peer = parts.extensions.get::<PeerAddr>();
         let peer = peer.map(|peer| peer.0.to_canonical());
@@ -54,18 +54,18 @@ impl Forwarding {
         }
     }
 
-    /// What a proof for the root of the service would be made for, by the guard's own choice. The path
-    /// has no part in that, and need not be one that a proof could be made for.
+    /// Returns the `htu` that the guard expects in a proof for the root of the service. The path does
+    /// not matter here, and may be one that no proof can be made for.
     fn called(&self, parts: &Parts, peer: Option<IpAddr>) -> Option<Htu> {
         let mut root = parts.uri.clone().into_parts();
         root.path_and_query = Some(PathAndQuery::from_static("/"));
-        // A request-target may have an authority and no scheme (`CONNECT`), and a URI may not.
+        // A request-target may have an authority without a scheme (`CONNECT`), but a URI may not.
         let root = Uri::from_parts(root).unwrap_or_else(|_| Uri::from_static("/"));
         let request = TargetRequest::new(&root, &parts.headers, peer);
         self.target.expected(request).ok()
     }
 
-    /// What was taken off the path, if that is one of the listed prefixes.
+    /// Returns the stripped path prefix if it is one of the listed prefixes.
     fn prefix<'h>(&self, called: &'h Htu) -> Option<&'h str> {
         let prefix = called.path().strip_suffix('/')?;
         self.prefixes
@@ -80,8 +80,8 @@ impl Forwarding {
             .any(|network| network.contains(&address))
     }
 
-    /// From the furthest address that a trusted proxy vouches for to the peer. What is in front of one
-    /// that is not trusted is that one's word.
+    /// Returns the addresses from the furthest one that a trusted proxy vouches for up to the peer. An
+    /// untrusted address vouches for nothing before it.
     fn chain(&self, headers: &HeaderMap, peer: IpAddr) -> Vec<IpAddr> {
         let mut chain = vec![peer];
         let mut last = peer;
@@ -96,7 +96,7 @@ impl Forwarding {
         chain
     }
 
-    /// What proxies have said, in its order, in the header that they are said to use.
+    /// Returns the addresses that proxies have reported in the configured header, in its order.
     fn said(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let (name, read): (_, fn(&str) -> Option<IpAddr>) = match self.header {
             ForwardedHeader::XForwarded => (X_FORWARDED_FOR, address),
@@ -113,7 +113,8 @@ impl Forwarding {
     }
 }
 
-/// An address, with a port or without (RFC 7239 section 6). `unknown` and the like are none.
+/// Parses an address with an optional port (RFC 7239 section 6). `unknown` and obfuscated names are not
+/// addresses.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let address = text
@@ -124,7 +125,7 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The `for` of one element of a `Forwarded` header (RFC 7239 section 4).
+/// Returns the `for` parameter of one element of a `Forwarded` header (RFC 7239 section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in split(element, ';') {
@@ -146,7 +147,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     found.flatten()
 }
 
-/// Splits where the separator is not inside a quoted string.
+/// Splits at each separator that is not inside a quoted string.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |c| {
@@ -160,7 +161,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Host and port as a `Host` header has them.
+/// Formats host and port for a `Host` header.
 fn authority(called: &Htu) -> String {
     let usual = if called.scheme() == "https" { 443 } else { 80 };
     match called.port() {
@@ -169,12 +170,12 @@ fn authority(called: &Htu) -> String {
     }
 }
 
-/// The header of RFC 7239. Services differ in whether the first element or the last counts, so all say
-/// the same of what was called.
+/// Formats the header of RFC 7239. Some services read the first element and others the last, so every
+/// element contains the same target.
 fn forwarded(chain: &[IpAddr], called: Option<&Htu>) -> String {
     let mut origin = String::new();
     if let Some(called) = called {
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             origin,
             ";host=\"{}\";proto={}",

@@ -1,5 +1,5 @@
-//! WebSockets (RFC 6455 over HTTP/1.1). Any other protocol is not asked for: with `h2c`, say, requests
-//! would follow that nobody checks.
+//! WebSockets (RFC 6455 over HTTP/1.1). No other protocol is upgraded to: `h2c`, for example, would
+//! carry requests that nobody checks.
 
 use axum::body::Body;
 use dpop_tower::lifetime::TokenLifetime;
@@ -13,7 +13,7 @@ use crate::gateway::server::ConnectionPermit;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
-/// The client's connection, if it asks for a WebSocket.
+/// Returns the client's connection if it asks for a WebSocket.
 pub(super) fn wanted(request: &mut Request<Body>) -> Option<OnUpgrade> {
     let headers = request.headers();
     let is_wanted = request.version() == Version::HTTP_11
@@ -23,14 +23,14 @@ pub(super) fn wanted(request: &mut Request<Body>) -> Option<OnUpgrade> {
     is_wanted.then(|| hyper::upgrade::on(request))
 }
 
-/// Writes what makes a request or a response switch protocols.
+/// Adds the headers with which a request or a response switches protocols.
 pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, WEBSOCKET);
 }
 
-/// Passes bytes both ways from now on, until one side ends it or the token expires. `false` if the
-/// upstream has switched to something else.
+/// Copies bytes in both directions until one side ends the connection or the token expires. Returns
+/// `false` if the upstream has switched to another protocol.
 pub(super) fn connect(
     client_side: OnUpgrade,
     response: &mut Response<Incoming>,
@@ -46,7 +46,7 @@ pub(super) fn connect(
         let (client, upstream) = match tokio::try_join!(client_side, upstream_side) {
             Ok(sides) => sides,
             Err(error) => {
-                debug!(target: "gateway", "a connection was not upgraded: {error}");
+                debug!(target: "gateway", "failed to upgrade a connection: {error}");
                 return;
             }
         };
@@ -59,9 +59,9 @@ pub(super) fn connect(
             }
         };
         tokio::select! {
-            // How a WebSocket ends is not the gateway's business.
+            // The gateway does not care how a WebSocket ends.
             _ = copy => {}
-            () = expired => debug!(target: "gateway", "a WebSocket has ended with its token"),
+            () = expired => debug!(target: "gateway", "closed a WebSocket because its token expired"),
         }
     });
     true

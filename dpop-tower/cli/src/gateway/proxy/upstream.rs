@@ -1,4 +1,4 @@
-//! Where requests go, and what becomes of one that the upstream drops.
+//! The upstream, and retries of requests that it drops.
 
 use std::{fmt, time::Duration};
 
@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::connector::{Answered, Connector, ConnectorError, connector};
 
-/// Where requests go: scheme, host and port.
+/// The scheme, host and port that requests are forwarded to.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     scheme: uri::Scheme,
@@ -24,15 +24,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Reads `http://host:port` or `https://host`.
+    /// Parses `http://host:port` or `https://host`.
     ///
     /// # Errors
     ///
-    /// In words, if it is something else.
+    /// Returns a message for anything else.
     pub fn new(url: &str) -> Result<Self, String> {
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| format!("it is not a URL: {error}"))?;
+        let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
         let parts = uri.into_parts();
         let path = parts
             .path_and_query
@@ -46,11 +44,13 @@ impl Upstream {
             {
                 Ok(Self { scheme, authority })
             }
-            _ => Err("an upstream looks like http://127.0.0.1:9000, without a path".to_owned()),
+            _ => {
+                Err("expected an upstream such as http://127.0.0.1:9000, without a path".to_owned())
+            }
         }
     }
 
-    /// The path and the query of a request, at the upstream. There is none for `*` and the like.
+    /// Returns the URI of a request at the upstream, or `None` for `*` and other targets without a path.
     pub(super) fn target(&self, uri: &Uri) -> Option<Uri> {
         let path = uri
             .path_and_query()
@@ -68,7 +68,8 @@ impl Upstream {
 #[derive(Clone)]
 pub(super) struct Connections {
     kept: Client<Connector, Body>,
-    /// Each for one request: of several connections that were kept, the upstream may have closed all.
+    /// A client that uses a connection for one request. The upstream may have closed all pooled
+    /// connections.
     fresh: Client<Connector, Body>,
 }
 
@@ -84,11 +85,11 @@ impl Connections {
         Ok(Self { kept, fresh })
     }
 
-    /// The response of the upstream.
+    /// Sends a request and returns the upstream's response.
     ///
-    /// It may close a connection at any time, without a word (RFC 9112 section 9.5). A request that is
-    /// safe and has no body is then sent once more, on a new connection, unless a part of a response has
-    /// come (RFC 9110 section 9.2.2).
+    /// The upstream may close a connection at any time without notice (RFC 9112 section 9.5). The
+    /// request is then sent once more on a new connection if it is safe, has no body, and no part of a
+    /// response has arrived (RFC 9110 section 9.2.2).
     pub(super) async fn send(
         &self,
         mut request: Request<Body>,
@@ -99,7 +100,7 @@ impl Connections {
         let connection = capture_connection(&mut request);
         match self.kept.request(request).await {
             Err(error) if has_not_answered(&connection) => {
-                debug!(target: "gateway", "the upstream has closed a connection instead of answering, and is asked once more: {error}");
+                debug!(target: "gateway", "the upstream closed a connection instead of responding; retrying once: {error}");
                 self.fresh.request(again).await
             }
             result => result,
@@ -107,7 +108,7 @@ impl Connections {
     }
 }
 
-/// The same request, if sending it twice is the same as once.
+/// Copies the request if it can safely be sent twice.
 fn repeated(request: &Request<Body>) -> Option<Request<Body>> {
     let is_safe = matches!(
         *request.method(),
@@ -124,8 +125,8 @@ fn repeated(request: &Request<Body>) -> Option<Request<Body>> {
     Some(again)
 }
 
-/// Whether there was a connection, and nothing has come over it. Where there was none, another attempt
-/// would be no better.
+/// Whether a connection was established but nothing has come over it. Without a connection, a second
+/// attempt would be no better.
 fn has_not_answered(connection: &CaptureConnection) -> bool {
     let mut extensions = Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {

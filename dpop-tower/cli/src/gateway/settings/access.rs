@@ -53,7 +53,8 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
             // In the order of the file, so that an error is about the second of two that conflict.
             let mut claims: Vec<_> = claims.iter().collect();
             claims.sort_by_key(|(_, header)| header.span().start);
-            let names_issuer = claims.iter().any(|(claim, _)| *claim == "iss");
+            let names_issuer = file.identity.principal.is_some()
+                || claims.iter().any(|(claim, _)| *claim == "iss");
             for (claim, header) in claims {
                 let field = format!("identity.claims.{claim}");
                 if is_ambiguous && !names_issuer && Identity::is_unique_per_issuer(claim) {

@@ -1,4 +1,4 @@
-//! Where to listen: for requests to forward, and for proxies that only ask.
+//! The addresses to listen on: for requests to forward, and for proxies that only ask.
 
 use std::net::SocketAddr;
 
@@ -11,27 +11,27 @@ use super::{
 };
 use crate::gateway::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstream};
 
-/// Who asks over HTTP, and where.
+/// The `[forward_auth]` table: a proxy that asks over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardAuthSettings {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// What asks.
+    /// The proxy that asks.
     pub proxy: AskingProxy,
-    /// Whose word on what was requested counts.
+    /// The proxies that may describe a request.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// Who asks over gRPC, and where.
+/// The `[ext_authz]` table: Envoy, which asks over gRPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtAuthzSettings {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Whose word on what was requested counts.
+    /// The proxies that may describe a request.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// Both are there, or neither is and somebody may ask.
+/// Requires `listen` and `upstream` together. Both may be missing if another proxy may ask.
 pub(super) fn proxying(
     file: &File,
     source: &Source,
@@ -99,20 +99,21 @@ fn trusted_proxies(
         if listen.get_ref().ip().to_canonical().is_loopback() {
             return Ok(TrustedProxies::loopback());
         }
-        // Nobody else is believed unless the file says so, so nothing would be answered.
-        let message = "beyond this machine, `networks` has to say where the proxy asks from";
+        // Without `networks`, only loopback peers may ask, so nothing would be answered.
+        let message =
+            "an address that is not loopback needs `networks` to list the addresses of the proxy";
         return Err(source.error(listen.span(), format!("{table}.listen"), message));
     };
     let field = format!("{table}.networks");
     if networks.get_ref().is_empty() {
-        let message = "no proxy can ask; leave it out for those on this machine";
+        let message = "must not be empty; leave it out to allow only proxies on this machine";
         return Err(source.error(networks.span(), field, message));
     }
     let network = |(index, network): (usize, &Spanned<String>)| {
-        let parsed =
-            network_of(network.get_ref()).ok_or("it looks like 10.0.0.0/8 or 2001:db8::/32");
+        let parsed = network_of(network.get_ref())
+            .ok_or("expected a network such as 10.0.0.0/8 or 2001:db8::/32");
         let parsed = parsed.and_then(|parsed| match parsed.prefix_len() {
-            0 => Err("it has everybody in it, so that anyone could say what was requested"),
+            0 => Err("must not include every address, or anyone could describe a request"),
             _ => Ok(parsed),
         });
         parsed.map_err(|message| source.error(network.span(), format!("{field}[{index}]"), message))

@@ -1,4 +1,4 @@
-//! Which pages of other origins may use the service.
+//! The pages of other origins that may use the service.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) fn cors(file: &File, source: &Source) -> Result<Option<Cors>, Setting
         None => MAX_AGE,
         Some(seconds) if *seconds.get_ref() <= 86_400 => *seconds.get_ref(),
         Some(seconds) => {
-            let message = "it is at most 86400 seconds; browsers take less";
+            let message = "must be at most 86400 seconds; browsers use even less";
             return Err(source.error(seconds.span(), "cors.max_age", message));
         }
     };
@@ -52,7 +52,7 @@ fn origins(table: &Table, source: &Source) -> Result<Origins, SettingsError> {
     let listed = table.origins.get_ref();
     if listed.is_empty() {
         let message =
-            "name the origins of pages, such as \"https://app.example.com\"; or leave `[cors]` out";
+            "list the origins of pages, such as \"https://app.example.com\", or leave `[cors]` out";
         return Err(source.error(table.origins.span(), "cors.origins", message));
     }
     if let [only] = &listed[..]
@@ -63,7 +63,7 @@ fn origins(table: &Table, source: &Source) -> Result<Origins, SettingsError> {
     each(listed, "origins", source, origin).map(Origins::Listed)
 }
 
-/// Reads every element of a list.
+/// Parses every element of a list.
 fn each<T>(
     list: &[Spanned<String>],
     field: &str,
@@ -77,21 +77,22 @@ fn each<T>(
     list.iter().enumerate().map(read).collect()
 }
 
-/// As browsers write it, since that is what is compared.
+/// Normalises an origin to the form that browsers write, since that is what is compared.
 fn origin(text: &str) -> Result<HeaderValue, &'static str> {
-    const FORM: &str = "an origin looks like https://app.example.com or http://localhost:3000";
+    const FORM: &str =
+        "expected an origin such as https://app.example.com or http://localhost:3000";
     if text == "null" {
-        return Err("`null` is what any page can make its origin");
+        return Err("`null` is not allowed: any page can have this origin");
     }
     if text.contains('*') {
-        return Err("there are no patterns: list each origin, or \"*\" alone for all");
+        return Err("patterns are not supported: list each origin, or only \"*\" for all");
     }
     let scheme = text.split_once("://").ok_or(FORM)?.0.to_ascii_lowercase();
     let written = if matches!(&*scheme, "http" | "https") {
         let origin = Origin::parse(text).map_err(|_| FORM)?;
         origin.as_str().to_owned()
     } else {
-        // Of an app that has no server: `capacitor://localhost`.
+        // The origin of an app without a server, such as `capacitor://localhost`.
         let uri: Uri = text.parse().map_err(|_| FORM)?;
         let authority = uri.authority().ok_or(FORM)?.as_str().to_ascii_lowercase();
         if scheme == "file" || authority.contains('@') || !matches!(uri.path(), "" | "/") {
@@ -109,17 +110,17 @@ fn method(text: &str) -> Result<Method, &'static str> {
     let method = Method::try_from(text).ok();
     let method =
         method.filter(|method| !method.as_str().contains(|c: char| c.is_ascii_lowercase()));
-    match method.ok_or("a method looks like GET")? {
-        Method::CONNECT | Method::TRACE => Err("browsers let no page use it"),
-        // What is no preflight is not answered by the gateway.
-        Method::OPTIONS => Err("it is the method of preflights"),
+    match method.ok_or("expected a method such as GET")? {
+        Method::CONNECT | Method::TRACE => Err("browsers do not let pages use this method"),
+        // The gateway does not answer an `OPTIONS` request that is not a preflight.
+        Method::OPTIONS => Err("OPTIONS is reserved for preflights"),
         method => Ok(method),
     }
 }
 
 fn name(text: &str) -> Result<HeaderName, &'static str> {
     match text {
-        "*" => Err("name each header"),
-        text => text.parse().map_err(|_| "it is no name of a header"),
+        "*" => Err("wildcards are not supported: list each header"),
+        text => text.parse().map_err(|_| "not a valid header name"),
     }
 }

@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, ops::Range};
 
-/// Why a file is no good: where in it, and what to do about it.
+/// Why a file was rejected: where the error is, and what to do about it.
 #[derive(Debug)]
 pub struct SettingsError {
     file: String,
@@ -9,7 +9,7 @@ pub struct SettingsError {
     message: String,
 }
 
-/// Counted from one; columns in characters.
+/// A position in the file. Lines and columns count from one; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
     line: usize,
@@ -17,12 +17,13 @@ struct Position {
 }
 
 impl SettingsError {
-    /// The line, counted from one. It is not known if the file could not be read at all.
+    /// Returns the line, counted from one, or `None` if the file could not be read.
     pub fn line(&self) -> Option<usize> {
         self.place.map(|place| place.line)
     }
 
-    /// The field, such as `issuer[0].url`; empty if the text is not TOML, or for the file as a whole.
+    /// Returns the field, such as `issuer[0].url`. It is empty if the text is not TOML, and for errors
+    /// about the file as a whole.
     pub fn field(&self) -> &str {
         &self.field
     }
@@ -52,7 +53,7 @@ impl fmt::Display for SettingsError {
 
 impl Error for SettingsError {}
 
-/// The text that settings were read from, to say where in it something is wrong.
+/// The text that the settings were read from, for the position of an error.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) name: String,
@@ -86,7 +87,7 @@ impl Source {
     }
 }
 
-/// An error of start-up with all that it was caused by, in one line.
+/// Formats an error and all of its sources in one line.
 pub(super) fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

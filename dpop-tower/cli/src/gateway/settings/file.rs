@@ -1,4 +1,4 @@
-//! The file as it is written: names, types and defaults. What the values mean is checked elsewhere.
+//! The file as it is written: names, types and defaults. Other modules check the values.
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! What clients call the gateway, and which proxies it believes.
+//! The gateway's public origins, and the proxies that it trusts.
 
 use std::{net::IpAddr, ops::Range, sync::Arc};
 
@@ -32,7 +32,7 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
             .collect(),
         header,
         prefixes: match (proxies, header) {
-            // RFC 7239 has none.
+            // RFC 7239 has no prefixes.
             (None, _) | (_, ForwardedHeader::Forwarded) => Vec::new(),
             (Some(proxies), ForwardedHeader::XForwarded) => prefixes(proxies.get_ref()),
         },
@@ -47,7 +47,7 @@ pub(super) fn network_of(text: &str) -> Option<IpNet> {
         .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())
 }
 
-/// In their normal form.
+/// Returns the prefixes in normal form.
 fn prefixes(proxies: &TrustedProxies) -> Vec<String> {
     let listed = proxies.prefixes.iter();
     let normal = listed.filter_map(|prefix| {
@@ -72,7 +72,7 @@ fn target(file: &File, source: &Source) -> Result<Arc<dyn TargetUri>, SettingsEr
             Some(parsed.map_err(rejected(origin.span(), format!("public_origins[{index}]")))?);
     }
     let Some(mut origins) = origins else {
-        let message = "name what clients call the gateway, such as \"https://api.example.com\"";
+        let message = "list the origins by which clients call the gateway, such as \"https://api.example.com\"";
         return Err(source.error(file.public_origins.span(), "public_origins", message));
     };
     if let Some(prefix) = &file.path_prefix {

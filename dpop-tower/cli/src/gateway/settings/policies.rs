@@ -1,4 +1,4 @@
-//! Routes, and what they ask for.
+//! Routes and their requirements.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) fn policy(mode: ModeName) -> Policy {
     }
 }
 
-/// The table of all routes, if there are any.
+/// Builds the table of all routes, if there are any.
 pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>, SettingsError> {
     if file.route.is_empty() {
         return Ok(None);
@@ -33,7 +33,7 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
     let mut table = PolicyTable::builder();
     for (index, route) in file.route.iter().enumerate() {
         let row = Row::of(index, route.get_ref(), &issuers, source)?;
-        // By itself first: what is wrong then is wrong with this one.
+        // Builds the row alone first. An error here is about this row.
         row.add_to(PolicyTable::builder())
             .build()
             .map_err(|error| row.rejected(source, &explain(&error)))?;
@@ -46,7 +46,7 @@ pub(super) fn table(file: &File, source: &Source) -> Result<Option<PolicyTable>,
     }
 }
 
-/// The first route that does not go with those before it.
+/// Returns the error for the first route that contradicts an earlier one.
 fn first_contradiction(file: &File, source: &Source) -> Option<SettingsError> {
     let issuers = issuers(file);
     let mut table = PolicyTable::builder();
@@ -86,13 +86,13 @@ impl<'f> Row<'f> {
         let methods = route.methods.as_ref().map(|methods| {
             let parse = |(i, method): (usize, &Spanned<String>)| {
                 let known = Method::try_from(method.get_ref().as_str());
-                // Methods are case-sensitive, and `get` is none that anybody uses.
+                // Methods are case-sensitive, and no client sends `get`.
                 known
                     .ok()
                     .filter(|known| !known.as_str().contains(|c: char| c.is_ascii_lowercase()))
                     .ok_or_else(|| {
                         let field = format!("{}[{i}]", field("methods"));
-                        source.error(method.span(), field, "a method looks like GET")
+                        source.error(method.span(), field, "expected a method such as GET")
                     })
             };
             methods
@@ -105,7 +105,7 @@ impl<'f> Row<'f> {
         let asks = route.asks_for();
         if let (ModeName::Off | ModeName::Deny, Some(asks)) = (route.mode, asks) {
             let mode = policy(route.mode).mode().as_str();
-            let message = format!("`{asks}` is not looked at where the mode is `{mode}`");
+            let message = format!("`{asks}` has no effect in the mode `{mode}`");
             return Err(source.error(route.path.span(), field("mode"), message));
         }
         for (i, issuer) in route.issuers.iter().flat_map(Spanned::get_ref).enumerate() {
@@ -167,7 +167,7 @@ impl Route {
         policy
     }
 
-    /// A field by which the route asks for more than its mode says.
+    /// Returns the first field that adds a requirement to the mode of the route.
     fn asks_for(&self) -> Option<&'static str> {
         [
             ("issuers", self.issuers.is_some()),

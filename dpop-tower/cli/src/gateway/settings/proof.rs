@@ -1,4 +1,4 @@
-//! `[proof]`: how old a proof may be, and how far the clocks of clients may be off.
+//! `[proof]`: the maximum age of a proof, and the leeway for clients' clocks.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     file::File,
 };
 
-/// A field, and the setter of the library that it stands for, to see whether that takes the value.
+/// A field, and the setter of the library that it corresponds to. `check` tests the value first.
 struct Field<'f> {
     name: &'static str,
     value: Option<&'f Spanned<u64>>,
@@ -18,7 +18,7 @@ struct Field<'f> {
     set: fn(DpopConfigBuilder, Duration) -> DpopConfigBuilder,
 }
 
-/// Sets what the file says.
+/// Applies the settings of the file.
 pub(super) fn with_window(
     mut config: DpopConfigBuilder,
     file: &File,
@@ -57,7 +57,7 @@ pub(super) fn with_window(
     ];
     for [plain, danger] in pairs {
         if let (Some(_), Some(value)) = (plain.value, danger.value) {
-            let message = format!("there is a `{}` already", plain.name);
+            let message = format!("`{}` is already set", plain.name);
             return Err(source.error(value.span(), danger.name, message));
         }
         for field in [plain, danger] {

@@ -26,7 +26,7 @@ pub(super) const PROXIES: [(AskingProxy, &str); 3] = [
     (AskingProxy::Caddy, "caddy"),
 ];
 
-/// A gateway that is asked.
+/// A gateway that answers a proxy.
 pub(super) struct ForwardAuthRig {
     pub(super) rig: Rig,
     pub(super) address: SocketAddr,
@@ -68,7 +68,7 @@ impl ForwardAuthRig {
         }
     }
 
-    /// The status that a client gets, or 200.
+    /// Returns the status that a client gets, or 200.
     pub(super) async fn verdict<B>(&self, request: &Request<B>) -> u16 {
         let response = send(self.address, self.about(request)).await;
         match response.headers().get("x-dpop-status") {
@@ -77,7 +77,7 @@ impl ForwardAuthRig {
         }
     }
 
-    /// What the proxy asks when it gets a request.
+    /// Returns the question that the proxy asks about a request.
     pub(super) fn about<B>(&self, request: &Request<B>) -> Request<Body> {
         let (method, uri) = names(self.proxy);
         let target = request.uri().path_and_query().unwrap().as_str();
@@ -100,7 +100,7 @@ impl ForwardAuthRig {
         response
     }
 
-    /// The status as the client gets it, if nginx is set up as it should be.
+    /// Returns the status that the client gets from a correctly configured nginx.
     async fn status(&self, asking: Request<Body>) -> u16 {
         let response = self.answer(asking).await;
         match response.headers().get("x-dpop-status") {
@@ -134,6 +134,7 @@ async fn a_good_request_may_pass_and_the_proxy_learns_who_called() {
             assert_eq!(response.status(), 200, "{name}");
             let expected = [
                 &*thumbprint,
+                "https://issuer.test alice",
                 "alice",
                 "test-client",
                 "f1:read",
@@ -173,7 +174,7 @@ async fn a_proof_is_for_the_method_and_the_path_that_the_proxy_tells() {
     }
 }
 
-/// The method and the path of the request that asks are the proxy's own.
+/// The method and the path of the question itself are the proxy's own.
 #[tokio::test]
 async fn what_is_asked_with_does_not_count() {
     let asked = ForwardAuthRig::by("nginx", Wanted::default()).await;
@@ -232,7 +233,7 @@ async fn rejections_have_what_the_client_needs() {
     }
 }
 
-/// nginx makes a 500 of these unless it gets them as 403.
+/// nginx turns these statuses into a 500 unless it gets them as 403.
 #[tokio::test]
 async fn nginx_gets_no_status_that_it_cannot_pass_on() {
     let wanted = Wanted::tables("[replay]\ncapacity = 1\n");
@@ -258,7 +259,7 @@ async fn nginx_gets_no_status_that_it_cannot_pass_on() {
     }
 }
 
-/// nginx before 1.23 passes on the first only.
+/// nginx before 1.23 passes on only the first.
 #[tokio::test]
 async fn nginx_gets_all_challenges_in_one_header() {
     let wanted = Wanted::head("mode = 'optional'");
@@ -310,13 +311,13 @@ async fn without_the_headers_of_the_proxy_there_is_no_verdict() {
             let same = twice.headers()[&header].clone();
             twice.headers_mut().append(&header, same);
             assert_eq!(asked.status(twice).await, 500, "{name} {header}");
-            // The proof is not used by that.
+            // The rejection does not use up the proof.
             assert_eq!(asked.status(asked.about(&request)).await, 200);
         }
     }
 }
 
-/// GHSA-fvhj-4qfh-q2hm: what is behind `#` was taken for a part of the path by one and not by another.
+/// GHSA-fvhj-4qfh-q2hm: one side read what follows a `#` as part of the path, the other did not.
 #[tokio::test]
 async fn what_is_no_path_is_rejected() {
     for (proxy, name) in PROXIES {
@@ -345,7 +346,7 @@ async fn what_is_no_path_is_rejected() {
     }
 }
 
-/// Nothing takes them away between here and the service.
+/// Nothing removes the header between here and the service.
 #[tokio::test]
 async fn a_request_with_a_header_of_the_gateway_does_not_pass() {
     for (_, name) in PROXIES {
@@ -418,7 +419,7 @@ async fn the_host_chooses_among_the_public_origins_only() {
             let host = HeaderValue::from_static(host);
             twice.headers_mut().append(header, host);
         }
-        // The one that nginx tells is of HTTP itself.
+        // nginx sends the host in the `Host` header itself.
         let expected = match proxy {
             AskingProxy::Nginx => 400,
             AskingProxy::Traefik | AskingProxy::Caddy => 500,
@@ -433,7 +434,7 @@ async fn the_host_chooses_among_the_public_origins_only() {
     }
 }
 
-/// The service behind would get them, and may take the request for another one than was checked.
+/// The service would receive these headers, and could see another request than was checked.
 #[tokio::test]
 async fn a_request_that_could_mislead_the_service_does_not_pass() {
     for (_, name) in PROXIES {
@@ -460,14 +461,14 @@ async fn a_request_that_could_mislead_the_service_does_not_pass() {
         }
         let mut unknown = asked.about(&request);
         let coding = HeaderValue::from_static("gzip, chunked");
-        // The client library sends no coding without a body.
+        // The client library sends no transfer coding without a body.
         let (_sender, body) = Channel::<Bytes>::new(1);
         *unknown.body_mut() = Body::new(body);
         unknown
             .headers_mut()
             .insert(header::TRANSFER_ENCODING, coding);
         assert_eq!(asked.status(unknown).await, 501, "{name}");
-        // What a proxy writes of itself is not among them; and the proof is not used by a rejection.
+        // The proxy's own headers are allowed. The rejections did not use up the proof.
         let mut good = asked.about(&request);
         for (header, value) in [
             ("x-forwarded-for", "192.0.2.1"),

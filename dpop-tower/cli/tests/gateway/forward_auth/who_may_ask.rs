@@ -1,4 +1,4 @@
-//! Which proxies are believed.
+//! Which proxies are trusted.
 
 use dpop_cli::gateway::{Settings, TrustedProxies, forward_auth::AskingProxy};
 use dpop_conformance::logging::Log;
@@ -7,7 +7,7 @@ use http::HeaderValue;
 use super::{ForwardAuthRig, PROXIES, names};
 use crate::{Wanted, send};
 
-/// Those of other proxies can be the client's.
+/// The headers of another kind of proxy may come from the client.
 #[tokio::test]
 async fn headers_of_other_proxies_say_nothing() {
     let families = [
@@ -25,7 +25,7 @@ async fn headers_of_other_proxies_say_nothing() {
         headers.insert(other[0], said_method.unwrap());
         headers.insert(other[1], said_uri.unwrap());
         assert_eq!(asked.status(instead).await, 500, "{name}");
-        // Beside them, with something else.
+        // Beside them, with another value.
         for (header, value) in [(other[0], "POST"), (other[1], "/public"), (other[1], "")] {
             let request = asked.rig.get("/orders");
             let mut beside = asked.about(&request);
@@ -33,7 +33,7 @@ async fn headers_of_other_proxies_say_nothing() {
                 .headers_mut()
                 .insert(header, HeaderValue::from_static(value));
             assert_eq!(asked.status(beside).await, 400, "{name} {header}");
-            // With the same, for which the proof is still good.
+            // With the same value, for which the proof is still valid.
             let mut same = asked.about(&request);
             let (said_method, said_uri) = (
                 same.headers()[&method].clone(),
@@ -46,14 +46,14 @@ async fn headers_of_other_proxies_say_nothing() {
     }
 }
 
-/// CVE-2026-40575 and CVE-2026-76835 of oauth2-proxy: anybody could say what was requested.
+/// CVE-2026-40575 and CVE-2026-76835 of oauth2-proxy: anyone could say what was requested.
 #[tokio::test]
 async fn only_the_proxy_may_ask() {
     let wanted = Wanted::tables("networks = ['192.0.2.0/24', '2001:db8::/32']\n");
     for (_, name) in PROXIES {
         let asked = ForwardAuthRig::by(name, wanted).await;
         let mut asking = asked.about(&asked.rig.get("/orders"));
-        // Whatever it says of itself.
+        // Whatever it claims about itself.
         let headers = asking.headers_mut();
         headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
         headers.insert("forwarded", HeaderValue::from_static("for=192.0.2.1"));
@@ -76,7 +76,7 @@ async fn a_new_file_says_at_once_who_may_ask() {
     let elsewhere = table("traefik", "networks = ['192.0.2.0/24']");
     asked.rig.reload(Wanted::tables(&elsewhere));
     assert_eq!(status().await.status(), 403);
-    // Another proxy, by whose headers this one is none.
+    // Another kind of proxy, which does not send these headers.
     asked.rig.reload(Wanted::tables(&table("nginx", "")));
     assert_eq!(status().await.status(), 500);
     let here = table("caddy", "networks = ['127.0.0.0/8']");
@@ -86,14 +86,14 @@ async fn a_new_file_says_at_once_who_may_ask() {
     assert!(
         !lines
             .iter()
-            .any(|line| line.contains("counts after a restart")),
+            .any(|line| line.contains("takes effect after a restart")),
         "{lines:?}"
     );
 
-    // Nobody at all; the address stays taken until the program starts anew.
+    // No table at all. The address stays in use until the program restarts.
     asked.rig.reload(Wanted::default());
     assert_eq!(status().await.status(), 403);
-    let told = "a new `forward_auth.listen` counts after a restart";
+    let told = "the new `forward_auth.listen` takes effect after a restart";
     let lines = log.take();
     assert!(lines.iter().any(|line| line.contains(told)), "{lines:?}");
 }
@@ -146,37 +146,37 @@ fn a_file_says_who_may_ask() {
             "",
             &format!("[forward_auth]\n{anywhere}proxy = 'nginx'\n"),
             "forward_auth.listen",
-            "`networks` has to say",
+            "needs `networks`",
         ),
         (
             "",
             &format!("[ext_authz]\n{anywhere}"),
             "ext_authz.listen",
-            "`networks` has to say",
+            "needs `networks`",
         ),
         (
             "",
             &format!("[ext_authz]\n{anywhere}networks = []\n"),
             "ext_authz.networks",
-            "no proxy can ask",
+            "must not be empty",
         ),
         (
             "",
             &format!("[ext_authz]\n{anywhere}networks = ['10.0.0.0/8', 'x']\n"),
             "ext_authz.networks[1]",
-            "looks like",
+            "such as",
         ),
         (
             "",
             &format!("[ext_authz]\n{anywhere}networks = ['0.0.0.0/0']\n"),
             "ext_authz.networks[0]",
-            "everybody",
+            "every address",
         ),
         (
             "",
             &format!("[ext_authz]\n{anywhere}networks = ['::/0']\n"),
             "ext_authz.networks[0]",
-            "everybody",
+            "every address",
         ),
         (
             "",

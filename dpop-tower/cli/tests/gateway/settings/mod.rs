@@ -1,4 +1,4 @@
-//! What is wrong with a file is told with its line and its field.
+//! Every error in a file is reported with its line and its field.
 
 mod values;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// The line of `@` in the files below.
 const LINE: usize = 4;
 
-/// The head of a good file, with something in its fourth line, and tables behind it.
+/// Parses a valid file with `head` in its fourth line and `tables` at its end.
 fn parse(head: &str, tables: &str) -> Result<Settings, SettingsError> {
     let folder = TempDir::new().unwrap();
     let jwks = dpop_tower::test_util::TestIssuer::new().jwks();
@@ -31,7 +31,7 @@ jwks_file = \"jwks.json\"
     Settings::parse(&text, &folder.path().join("gateway.toml"))
 }
 
-/// The line of the first line of tables.
+/// The line at which `tables` begins.
 const TABLES: usize = 9;
 
 #[track_caller]
@@ -174,7 +174,7 @@ fn every_field_is_in_the_documentation() {
     assert!(count > 40, "{count} fields");
 }
 
-/// Fields of the issuer, each wrong in its own way, on the line that they are on.
+/// Fields of an issuer, each wrong in its own way, and their lines.
 #[test]
 fn what_an_issuer_cannot_be_is_told_with_its_line_and_field() {
     for (lines, line, field, told) in [
@@ -187,7 +187,7 @@ fn what_an_issuer_cannot_be_is_told_with_its_line_and_field() {
         ),
         ("algorithms = ['es256']", 0, "algorithms[0]", "ES256"),
         ("algorithms = 'ES256'", 0, "algorithms", "sequence"),
-        // The key of the file is for ES256.
+        // The key in the file is for ES256.
         ("algorithms = ['ES384']", -1, "jwks_file", "JWK Set"),
         ("\nleeway = 61", 1, "leeway", "`danger_leeway`"),
         ("leeway = 3601", 0, "leeway", "an hour"),

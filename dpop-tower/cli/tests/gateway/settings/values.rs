@@ -1,4 +1,4 @@
-//! Values that are not what they should be.
+//! Invalid values.
 
 use std::path::Path;
 
@@ -75,18 +75,18 @@ fn a_head_that_means_nothing_is_told_with_its_field() {
     };
     for (field, value, line, told) in [
         ("listen", "'8080'", 1, "socket address"),
-        ("upstream", "'127.0.0.1:9000'", 2, "looks like"),
+        ("upstream", "'127.0.0.1:9000'", 2, "such as"),
         (
             "upstream",
             "'http://127.0.0.1:9000/v1'",
             2,
             "without a path",
         ),
-        ("upstream", "'http://user@127.0.0.1'", 2, "looks like"),
-        ("upstream", "'ftp://127.0.0.1'", 2, "looks like"),
+        ("upstream", "'http://user@127.0.0.1'", 2, "such as"),
+        ("upstream", "'ftp://127.0.0.1'", 2, "such as"),
         ("public_origins[0]", "['https://*.api.test']", 3, "'*'"),
         ("upstream", "'http://a b'", 2, "not a URL"),
-        ("public_origins", "[]", 3, "what clients call"),
+        ("public_origins", "[]", 3, "clients call the gateway"),
         ("public_origins[0]", "['api.test']", 3, "looks like"),
         (
             "public_origins[1]",
@@ -159,7 +159,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[identity]\nprincipal = 'X-DPoP-Thumbprint'",
             1,
             "identity.principal",
-            "something else",
+            "already in use",
         ),
         (
             "[[route]]\npath = '/a'\nissuers = ['https://issuer.test', 'https://b.test']",
@@ -177,7 +177,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[[route]]\npath = '/a'\nmode = 'off'\nissuers = ['https://issuer.test']",
             1,
             "route[0].mode",
-            "`issuers` is not looked at",
+            "`issuers` has no effect",
         ),
         ("[proof]\nmax_age = 0", 1, "proof.max_age", "is zero"),
         ("[proof]\nmax_age = 86401", 1, "proof.max_age", "a day"),
@@ -197,7 +197,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[proof]\nmax_age = 60\ndanger_max_age = 700",
             2,
             "proof.danger_max_age",
-            "a `proof.max_age` already",
+            "`proof.max_age` is already set",
         ),
         (
             "[proof]\nmax_age = 60\nleeway = 3601",
@@ -221,7 +221,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[proof]\nleeway = 1\ndanger_leeway = 2",
             2,
             "proof.danger_leeway",
-            "a `proof.leeway` already",
+            "`proof.leeway` is already set",
         ),
         (
             "[replay]\ncapacity_per_subject = 0",
@@ -288,13 +288,13 @@ fn what_cannot_be_is_told_with_its_field() {
             "[identity]\nthumbprint = 'a b'",
             1,
             "identity.thumbprint",
-            "no name",
+            "not a valid header name",
         ),
         (
             "[identity]\nthumbprint = 'Authorization'",
             1,
             "identity.thumbprint",
-            "something else",
+            "another meaning",
         ),
         (
             "[identity.claims]\nsub = 'x-user'\niss = 'X_User'",
@@ -306,7 +306,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[identity.claims]\nsub = 'content-length'",
             1,
             "identity.claims.sub",
-            "something else",
+            "another meaning",
         ),
         (
             "[nonces]\naccept_for_iat = true\nperiod = 301",
@@ -333,7 +333,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[[route]]\npath = '/a'\nmode = 'deny'\nscopes = ['a']",
             1,
             "route[0].mode",
-            "`scopes` is not looked at",
+            "`scopes` has no effect",
         ),
         (
             "[[route]]\npath = '/a'\n[[route]]\npath = '/{b}'\n[[route]]\npath = '/{c}'",
@@ -357,7 +357,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[[route]]\npath = '/a'\nmethods = ['GET', 'get']",
             2,
             "route[0].methods[1]",
-            "looks like GET",
+            "such as GET",
         ),
         (
             "[[route]]\npath = '/a'\nscopes = ['a b']",
@@ -375,7 +375,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[[route]]\npath = '/a'\nmode = 'off'\nscopes = ['a']",
             1,
             "route[0].mode",
-            "`scopes` is not looked at",
+            "`scopes` has no effect",
         ),
         (
             "[limits]\nheader_size = 4096",
@@ -405,31 +405,31 @@ fn what_cannot_be_is_told_with_its_field() {
             "[cors]\norigins = ['https://a.test',\n'https://a.test/x']",
             2,
             "cors.origins[1]",
-            "looks like",
+            "such as",
         ),
         (
             "[cors]\norigins = ['a.test']",
             1,
             "cors.origins[0]",
-            "looks like",
+            "such as",
         ),
         (
             "[cors]\norigins = ['https://u@a.test']",
             1,
             "cors.origins[0]",
-            "looks like",
+            "such as",
         ),
         (
             "[cors]\norigins = ['app://a/b']",
             1,
             "cors.origins[0]",
-            "looks like",
+            "such as",
         ),
         (
             "[cors]\norigins = ['file:///']",
             1,
             "cors.origins[0]",
-            "looks like",
+            "such as",
         ),
         (
             "[cors]\norigins = ['null']",
@@ -441,19 +441,19 @@ fn what_cannot_be_is_told_with_its_field() {
             "[cors]\norigins = ['https://a.test', '*']",
             1,
             "cors.origins[1]",
-            "alone",
+            "list each origin",
         ),
         (
             "[cors]\norigins = ['https://*.a.test']",
             1,
             "cors.origins[0]",
-            "no patterns",
+            "patterns are not supported",
         ),
         (
             "[cors]\norigins = ['*']\nmethods = ['GET', 'get']",
             2,
             "cors.methods[1]",
-            "looks like GET",
+            "such as GET",
         ),
         (
             "[cors]\norigins = ['*']\nmethods = ['OPTIONS']",
@@ -465,7 +465,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[cors]\norigins = ['*']\nmethods = ['TRACE']",
             2,
             "cors.methods[0]",
-            "no page",
+            "do not let pages",
         ),
         (
             "[cors]\norigins = ['*']\nheaders = ['X-A', '*']",
@@ -477,7 +477,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[cors]\norigins = ['*']\nexpose = ['a b']",
             2,
             "cors.expose[0]",
-            "no name",
+            "not a valid header name",
         ),
         (
             "[cors]\norigins = ['*']\nmax_age = 86401",

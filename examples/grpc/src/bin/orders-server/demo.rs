@@ -1,4 +1,4 @@
-//! What becomes of different calls to a server that wants a nonce in every proof.
+//! Makes calls to a server that requires a nonce in every proof, and shows their outcomes.
 
 use std::{future::pending, process::ExitCode};
 
@@ -96,7 +96,7 @@ pub(crate) async fn run() -> Result<ExitCode> {
     );
     let proof = proof.nonce(&nonce).sign();
     demo.tell(
-        "Place, with the nonce that came with that",
+        "Place, with the nonce from that response",
         call(&proof).await,
         "3 pears for alice",
     );
@@ -120,7 +120,7 @@ pub(crate) async fn run() -> Result<ExitCode> {
     })
 }
 
-/// Who has no key, and sends what it is given.
+/// A client without a key, which sends the metadata that it is given.
 struct Anybody(OrdersClient<Channel>);
 
 impl Anybody {
@@ -128,7 +128,7 @@ impl Anybody {
         let mut request: Request<PlaceRequest> = Request::new(pears(3));
         for (name, value) in sent {
             let value = value.parse();
-            let value = value.map_err(|_| Status::internal("this does not fit metadata"))?;
+            let value = value.map_err(|_| Status::internal("not a valid metadata value"))?;
             request.metadata_mut().insert(*name, value);
         }
         let order = self.0.clone().place(request).await?.into_inner();

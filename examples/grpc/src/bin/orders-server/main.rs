@@ -1,5 +1,5 @@
-//! Serves `orders.v1.Orders` to clients with DPoP-bound tokens of an issuer, or shows with an issuer of
-//! its own what becomes of different calls.
+//! Serves `orders.v1.Orders` to clients with DPoP-bound tokens, or makes calls to itself, with an issuer
+//! of its own, to show their outcomes.
 
 mod demo;
 mod settings;
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {
-    // dpop-tower says in one line why a call was rejected.
+    // dpop-tower logs the reason for each rejection in one line.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
@@ -50,7 +50,7 @@ async fn serve(settings: Settings) -> Result<ExitCode> {
 
 fn config(settings: &Settings) -> Result<DpopConfig> {
     let mut tokens = Issuer::discover(&settings.issuer).audience(&settings.audience);
-    // Nobody is on the path to an issuer on the same machine.
+    // An issuer on the same machine may use plain http: nobody can intercept it.
     if is_loopback(&settings.issuer) {
         tokens = tokens.danger_allow_plain_http();
     }

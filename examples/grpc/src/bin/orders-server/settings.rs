@@ -1,19 +1,19 @@
-//! What the command line and the environment ask for.
+//! The settings on the command line and in the environment.
 
 use std::env;
 
 pub(crate) const HELP: &str = "\
 usage: orders-server [--demo]
 
-Without the environment below, and with --demo, it calls itself with its own issuer's tokens and
-exits, with 1 if any outcome was not the expected one.
+Without the environment below, or with --demo, it calls itself with tokens of its own issuer and exits,
+with 1 unless every outcome is as expected.
 
-environment, for serving (the first three go together):
+environment, to serve clients (set the first three together):
   DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
   DPOP_AUDIENCE       the `aud` that its tokens have for this server
-  DPOP_PUBLIC_ORIGIN  what clients call this server, such as https://api.example.com
-  DPOP_NONCE          `required` to have every proof carry a nonce; `off` unless it is set
-  PORT                the port to listen on at 127.0.0.1 (50051 unless set)";
+  DPOP_PUBLIC_ORIGIN  the origin by which clients call this server, such as https://api.example.com
+  DPOP_NONCE          `required` to demand a nonce in every proof; `off` by default
+  PORT                the port to listen on at 127.0.0.1 (50051 by default)";
 
 pub(crate) enum Mode {
     Help,
@@ -49,7 +49,7 @@ fn settings() -> Result<Option<Settings>, String> {
     let nonces = match variable("DPOP_NONCE").as_deref() {
         None | Some("off") => false,
         Some("required") => true,
-        Some(_) => return Err("DPOP_NONCE is either `required` or `off`".to_owned()),
+        Some(_) => return Err("DPOP_NONCE must be `required` or `off`".to_owned()),
     };
     let names = ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_PUBLIC_ORIGIN"];
     match names.map(variable) {
@@ -62,7 +62,7 @@ fn settings() -> Result<Option<Settings>, String> {
         })),
         [None, None, None] if !nonces => Ok(None),
         [None, None, None] => Err("DPOP_NONCE needs DPOP_ISSUER".to_owned()),
-        _ => Err(format!("{} go together", names.join(", "))),
+        _ => Err(format!("{} must be set together", names.join(", "))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Headers that move the target, or claims that become headers.
+//! Headers that change the target, and claims that become headers.
 
 use axum::{Router, body::to_bytes, routing::get};
 use dpop_tower::BoundToken;

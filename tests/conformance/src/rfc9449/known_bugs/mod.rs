@@ -1,4 +1,4 @@
-//! Bugs that others had, as requests: docs/known-bugs.md says where each was found.
+//! Bugs of other software, as requests. docs/known-bugs.md says where each was found.
 
 mod headers;
 mod proofs;

@@ -1,4 +1,4 @@
-//! Section 4.3: the list of what to check, item by item.
+//! Section 4.3: the list of checks, item by item.
 
 mod binding;
 mod form;

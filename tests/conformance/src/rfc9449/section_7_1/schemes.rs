@@ -1,4 +1,4 @@
-//! Routes that take both schemes, and the schemes themselves.
+//! Routes that accept both schemes, and the syntax of the schemes.
 
 use axum::Router;
 use dpop_tower::{DpopConfig, Policy, PublicOrigin};

@@ -25,7 +25,7 @@ inBothModes('rejections', (stack) => {
     keyPair = await dpop.generateKeyPair('ES256');
     token = await issueToken(stack.provider, { keyPair });
   });
-  // With a good nonce in every proof, no rejection here can be the nonce's doing.
+  // Every proof has a valid nonce, so no rejection here is due to the nonce.
   beforeEach(async () => {
     nonce = await nonceOf(stack, token, keyPair);
   });
@@ -58,7 +58,7 @@ inBothModes('rejections', (stack) => {
     const signature = jwt.lastIndexOf('.') + 1;
     return jwt.slice(0, signature) + altered(jwt.slice(signature));
   };
-  // The first two rows show that nothing but the named change can be what rejects the others.
+  // The first two rows show that only the named change can cause the other rejections.
   for (const [what, error, makeProof] of [
     ['a generated proof without a change', undefined, () => prove()],
     ['a crafted proof without a change', undefined, () => craft()],
