@@ -101,9 +101,11 @@ impl Verifier {
     pub fn new(config: impl Into<DpopConfig>) -> Self {
         let DpopConfig(config) = config.into();
         count::describe();
-        Self {
-            rules: Rules::new(config),
-        }
+        Self::with_rules(Rules::new(config))
+    }
+
+    pub(crate) const fn with_rules(rules: Rules) -> Self {
+        Self { rules }
     }
 
     /// Sets the policy of [`verify_request`](Self::verify_request): one [`Policy`], or a

@@ -7,7 +7,7 @@ use crate::{
     config::DpopConfig,
     policy::LayerPolicy,
     rejection::RejectionResponse,
-    verifier::{Rules, count},
+    verifier::{Rules, Verifier, count},
 };
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
@@ -195,6 +195,39 @@ impl DpopLayer {
     pub fn end_streams_at_expiry(mut self) -> Self {
         self.rules.change(|rule| rule.ends_streams = true);
         self
+    }
+
+    /// Returns a verifier with the configuration and the policy of this layer.
+    ///
+    /// Use it if some requests pass through the layer and others are only verified, for example because a
+    /// proxy asks whether they may pass.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, RequestHead, Verdict};
+    /// # use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let read = Policy::strict().require_scope("orders:read").build()?;
+    /// let layer = DpopLayer::new(config).with_policy(read);
+    /// let verifier = layer.verifier();
+    ///
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let request = client.get("https://api.example.com/orders", &token);
+    /// let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    /// let Verdict::Rejected(rejection) = verifier.verify_request(head).await else {
+    ///     panic!("a token without the scope was admitted");
+    /// };
+    /// assert_eq!(rejection.reason(), "policy_scope_missing");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
+    pub fn verifier(&self) -> Verifier {
+        Verifier::with_rules(self.rules.clone())
     }
 }
 

@@ -73,18 +73,17 @@ impl Guard {
         identity: Identity,
     ) -> Self {
         let route = |(issuer, config): (&str, Arc<DpopConfig>)| {
-            let layer = DpopLayer::new(Arc::clone(&config));
-            let verifier = Verifier::new(config);
-            let (layer, verifier) = match policies {
-                None => (layer, verifier),
-                Some(table) => (
-                    layer.with_policy(table.clone()),
-                    verifier.with_policy(table.clone()),
-                ),
+            let layer = DpopLayer::new(config);
+            let layer = match policies {
+                None => layer,
+                Some(table) => layer.with_policy(table.clone()),
             };
             IssuerRoute {
                 issuer: issuer.into(),
-                way: Checks { layer, verifier },
+                way: Checks {
+                    verifier: layer.verifier(),
+                    layer,
+                },
             }
         };
         Self {
