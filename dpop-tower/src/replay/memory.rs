@@ -13,7 +13,7 @@ use self::{
     tally::Tally,
 };
 use super::{
-    AcceptanceWindows, Freshness, ReplayKey, ReplayLimits, ReplayStore, StoreError, StoreErrorKind,
+    AcceptanceWindows, Freshness, ReplayLimits, ReplayStore, StoreError, StoreErrorKind, UsedProof,
 };
 use crate::{clock::UnixTime, future::MaybeReady};
 
@@ -155,12 +155,8 @@ impl MemoryReplayStore {
         self.len() == 0
     }
 
-    fn record(
-        &self,
-        key: &ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Result<Freshness, StoreError> {
+    fn record(&self, used: &UsedProof) -> Result<Freshness, StoreError> {
+        let UsedProof { key, now, .. } = *used;
         // A clock that shows the last instant is broken. It must not expire entries.
         if now == UnixTime::END {
             return Ok(Freshness::Replayed);
@@ -171,7 +167,7 @@ impl MemoryReplayStore {
             subject: key.subject().map(|digest| Id::new(digest, &self.key)),
         };
         loop {
-            let outcome = self.try_record(proof, owner, expires_at, now);
+            let outcome = self.try_record(proof, owner, used);
             // Another thread may take the room first, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
@@ -191,9 +187,11 @@ impl MemoryReplayStore {
         &self,
         proof: Id,
         owner: Owner,
-        expires_at: UnixTime,
-        now: UnixTime,
+        used: &UsedProof,
     ) -> Result<Freshness, StoreError> {
+        let UsedProof {
+            now, expires_at, ..
+        } = *used;
         let mut part = self.seen.lock(&proof);
         if part.is_due() {
             self.release(part.purge(now));
@@ -221,7 +219,7 @@ impl MemoryReplayStore {
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
         }
-        if let Err(error) = self.count_for(owner, expires_at, now) {
+        if let Err(error) = self.count_for(owner, used) {
             if needs_place {
                 self.release(1);
             }
@@ -238,12 +236,10 @@ impl MemoryReplayStore {
     /// Counts the entry for both the client and the subject, or for neither. The client stays locked
     /// meanwhile. A rejected entry leaves nothing behind. Otherwise a subject without room could fill the
     /// memory with keys.
-    fn count_for(
-        &self,
-        owner: Owner,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
+    fn count_for(&self, owner: Owner, used: &UsedProof) -> Result<(), StoreError> {
+        let UsedProof {
+            now, expires_at, ..
+        } = *used;
         let mut clients = self.clients.lock(&owner.client);
         let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_key)
             .ok_or(StoreError::key_full())?;
@@ -322,13 +318,8 @@ impl Default for MemoryReplayStore {
 }
 
 impl ReplayStore for MemoryReplayStore {
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
-        MaybeReady::ready(self.record(&key, expires_at, now))
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::ready(self.record(&proof))
     }
 
     fn windows(&self) -> &AcceptanceWindows {
