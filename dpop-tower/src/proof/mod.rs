@@ -66,6 +66,8 @@ mod context;
 mod error;
 mod htu;
 mod kept;
+mod settings;
+mod verified;
 mod verify;
 mod window;
 
@@ -75,5 +77,6 @@ pub use self::{
     context::{Ath, NonceLife, NonceStatus, ProofContext},
     error::{ProofError, ProofErrorKind},
     htu::{Htu, HtuDifference, HtuError, HtuPart, Origin},
-    verify::{ProofVerifier, UnverifiedProof, VerifiedProof},
+    settings::ProofVerifier,
+    verified::{UnverifiedProof, VerifiedProof},
 };
