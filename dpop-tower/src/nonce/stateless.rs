@@ -2,13 +2,8 @@ use std::{fmt, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use super::{NonceLife, NonceSource, NonceStatus};
-use crate::{
-    clock::UnixTime,
-    crypto::CryptoProvider,
-    error::{ConfigError, ConfigErrorKind},
-    jose::base64url,
-};
+use super::{NonceLife, NonceSecret, NonceSource, NonceStatus};
+use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
@@ -49,56 +44,6 @@ pub struct StatelessNonces {
     /// The first secret makes nonces, and all of them check nonces.
     secrets: Vec<NonceSecret>,
     period: Duration,
-}
-
-/// The secret of [`StatelessNonces`]: 32 bytes or more, the same on every node.
-#[derive(Clone)]
-pub struct NonceSecret(Box<[u8]>);
-
-impl NonceSecret {
-    /// Uses a secret that several nodes share.
-    ///
-    /// It must come from a cryptographic random number generator, not from a person. Anyone who knows or
-    /// guesses it can make nonces for any time.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] if it has fewer than 32 bytes.
-    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let bytes = bytes.as_ref();
-        if bytes.len() < 32 {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Nonces,
-                "a nonce secret needs 32 bytes or more",
-            ));
-        }
-        Ok(Self(bytes.into()))
-    }
-
-    /// Generates a secret with the operating system's generator, for a single node.
-    ///
-    /// Nonces do not survive a restart, which costs each client one challenge.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] if the operating system provides no randomness.
-    pub fn random() -> Result<Self, ConfigError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            ConfigError::new(
-                ConfigErrorKind::Nonces,
-                "no randomness for the nonce secret",
-            )
-            .with_source(error)
-        })?;
-        Self::new(bytes)
-    }
-}
-
-impl fmt::Debug for NonceSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NonceSecret(..)")
-    }
 }
 
 impl StatelessNonces {
@@ -406,12 +351,6 @@ mod tests {
         for secs in [1, 120, 86_400] {
             assert_eq!(of(Duration::from_secs(secs)), None);
         }
-    }
-
-    #[test]
-    fn short_secrets_are_rejected() {
-        assert!(NonceSecret::new([0; 31]).is_err());
-        assert!(NonceSecret::new([0; 32]).is_ok());
     }
 
     #[test]
