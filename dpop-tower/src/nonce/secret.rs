@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// The secret of [`StatelessNonces`]: 32 bytes or more, the same on every node.
+/// The secret of [`StatelessNonces`](super::StatelessNonces): 32 bytes or more, the same on every node.
 #[derive(Clone)]
 pub struct NonceSecret(pub(super) Box<[u8]>);
 

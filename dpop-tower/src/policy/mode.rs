@@ -188,8 +188,9 @@ impl Policy {
 
     /// Rejects every request with 403, whatever its token.
     ///
-    /// Use it for what a [`PolicyTable`] does not list; see [`PolicyTableBuilder::otherwise`]. The response
-    /// has no challenge, because no token would be accepted.
+    /// Use it for what a [`PolicyTable`](super::PolicyTable) does not list; see
+    /// [`otherwise`](super::PolicyTableBuilder::otherwise). The response has no challenge, because no token
+    /// would be accepted.
     ///
     /// ```
     /// use dpop_tower::{Mode, Policy, PolicyTable};

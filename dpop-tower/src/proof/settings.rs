@@ -12,8 +12,8 @@ use crate::{crypto::Algorithm, error::ConfigError};
 /// # Security
 ///
 /// The verifier keeps no state, so it accepts the same proof again until it is too old. Pass the
-/// [`VerifiedProof`] to a [`ReplayStore`](crate::replay::ReplayStore) if a proof must be used only once
-/// (RFC 9449 section 11.1).
+/// [`VerifiedProof`](super::VerifiedProof) to a [`ReplayStore`](crate::replay::ReplayStore) if a proof must
+/// be used only once (RFC 9449 section 11.1).
 ///
 /// # Example
 ///
@@ -61,7 +61,7 @@ impl ProofVerifier {
     /// Sets the allowed algorithms in order of preference. Challenges advertise them in this order.
     ///
     /// Defaults to [`Algorithm::DEFAULT`]. With an empty list, every proof is rejected with
-    /// [`ProofErrorKind::AlgNotAllowed`].
+    /// [`AlgNotAllowed`](super::ProofErrorKind::AlgNotAllowed).
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();

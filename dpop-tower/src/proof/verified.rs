@@ -9,8 +9,8 @@ use crate::{
 
 /// A proof whose claims match this request but whose signature has not been verified.
 ///
-/// [`ProofVerifier::check`] returns it, and [`verify_signature`](Self::verify_signature) turns it into a
-/// [`VerifiedProof`].
+/// [`ProofVerifier::check`](super::ProofVerifier::check) returns it, and
+/// [`verify_signature`](Self::verify_signature) turns it into a [`VerifiedProof`].
 ///
 /// # Security
 ///
@@ -107,7 +107,7 @@ impl VerifiedProof {
     }
 
     /// Returns the status of the nonce, if the proof has one and there was a function to
-    /// [check](ProofContext::require_nonce) it.
+    /// [check](super::ProofContext::require_nonce) it.
     pub const fn nonce_status(&self) -> Option<NonceStatus> {
         self.claims.nonce_status
     }

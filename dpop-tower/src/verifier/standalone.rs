@@ -53,9 +53,9 @@ use crate::{
 ///
 /// # Security
 ///
-/// - Call the handler only after [`Verdict::Admitted`].
-/// - Send the headers of [`Admitted::response_headers`] with every response, or clients miss the next
-///   nonce (RFC 9449 section 8.2).
+/// - Call the handler only after [`Verdict::Admitted`](super::Verdict::Admitted).
+/// - Send the headers of [`response_headers`](super::Admitted::response_headers) with every response, or
+///   clients miss the next nonce (RFC 9449 section 8.2).
 /// - Pass the headers as they came. If a framework merges two `Authorization` or `DPoP` headers, the
 ///   verifier cannot reject them (RFC 9449 section 4.3 item 1).
 #[derive(Clone, Debug)]
@@ -115,8 +115,8 @@ impl Verifier {
 
     /// Sets the response of inner layers and extractors to requests that they reject.
     ///
-    /// They find it in the extensions of the request, after [`Admitted::record`]. The verifier itself
-    /// makes no responses.
+    /// They find it in the extensions of the request, after
+    /// [`Admitted::record`](super::Admitted::record). The verifier itself makes no responses.
     pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
         let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
         self.rules.change(|rule| rule.set_responder(&responder));
