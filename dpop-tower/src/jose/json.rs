@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeSeed as _;
 use serde_json::Number;
 
-use self::strict::Strict;
+use self::strict::{MAX_DEPTH, Strict};
 use crate::clock::UnixTime;
 
 /// A JSON value. Strings without escapes are borrowed from the text.
@@ -85,13 +85,10 @@ pub(crate) fn date(
     members: &impl Members,
     name: &'static str,
 ) -> Result<Option<UnixTime>, InvalidDate> {
-    match members.number(name) {
-        None => Ok(None),
-        Some(number) => match number.and_then(numeric_date) {
-            Some(date) => Ok(Some(date)),
-            None => Err(InvalidDate(name)),
-        },
-    }
+    let number = members.number(name);
+    number
+        .map(|number| number.and_then(numeric_date).ok_or(InvalidDate(name)))
+        .transpose()
 }
 
 /// Returns the seconds since the epoch, if every JSON implementation reads `number` alike.
@@ -134,7 +131,11 @@ impl<'a> Object<'a> {
     fn parse_as(text: &'a [u8], in_parts: bool) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let strict = Strict::new(text, in_parts);
+        let strict = Strict {
+            text,
+            depth: MAX_DEPTH,
+            in_parts,
+        };
         let value = strict.deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
         match value {
@@ -170,7 +171,7 @@ impl<'a> Object<'a> {
 #[cfg(test)]
 mod tests {
     use super::{
-        strict::{FEW_MEMBERS, MAX_DEPTH, MAX_MEMBERS},
+        strict::{FEW_MEMBERS, MAX_MEMBERS},
         *,
     };
 

@@ -1,6 +1,9 @@
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::Number;
 
 use super::{Member, Object, Value};
@@ -14,20 +17,10 @@ pub(super) const FEW_MEMBERS: usize = 16;
 /// Deserializes a [`Value`] and rejects what other parsers read in more than one way.
 #[derive(Clone, Copy)]
 pub(super) struct Strict<'de> {
-    text: &'de str,
-    depth: u8,
+    pub(super) text: &'de str,
+    pub(super) depth: u8,
     /// Whether an invalid part of the outermost object becomes `null`; see [`Object::parse_parts`].
-    in_parts: bool,
-}
-
-impl<'de> Strict<'de> {
-    pub(super) const fn new(text: &'de str, in_parts: bool) -> Self {
-        Self {
-            text,
-            depth: MAX_DEPTH,
-            in_parts,
-        }
-    }
+    pub(super) in_parts: bool,
 }
 
 impl Strict<'_> {
@@ -123,7 +116,7 @@ impl<'de> Visitor<'de> for Strict<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        let mut next = map.next_key_seed(MemberName)?;
+        let mut next = next_name(&mut map)?;
         if let Some(Cow::Borrowed(name)) = next
             && !self.is_written(name)
         {
@@ -146,7 +139,7 @@ impl<'de> Visitor<'de> for Strict<'de> {
                 return Err(A::Error::custom("too many members"));
             }
             members.push((name, map.next_value_seed(inner)?));
-            next = map.next_key_seed(MemberName)?;
+            next = next_name(&mut map)?;
         }
         if has_duplicate(&members) {
             if is_part {
@@ -179,29 +172,12 @@ fn number<E: Error>(text: &str) -> Result<Number, E> {
         .ok_or_else(|| E::custom("not a finite number"))
 }
 
-/// Borrows a name where it can. Serde's own `Cow<str>` always copies.
-struct MemberName;
+/// Borrows a name where it can, which `Cow` does only with this attribute.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> DeserializeSeed<'de> for MemberName {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MemberName {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(value.to_owned()))
-    }
+fn next_name<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    let name = map.next_key()?;
+    Ok(name.map(|MemberName(name)| name))
 }
