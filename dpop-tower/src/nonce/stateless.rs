@@ -86,9 +86,12 @@ impl StatelessNonces {
         self
     }
 
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX)
+    }
+
     fn step(&self, now: UnixTime) -> i64 {
-        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
-        now.as_secs().div_euclid(period.max(1))
+        now.as_secs().div_euclid(self.seconds().max(1))
     }
 
     /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
@@ -107,6 +110,13 @@ impl StatelessNonces {
     }
 }
 
+/// Returns the step and the MAC of a nonce.
+fn parts(nonce: &str) -> Option<([u8; STEP_LEN], [u8; MAC_LEN])> {
+    let bytes = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
+    let (step, mac) = bytes.split_first_chunk()?;
+    Some((*step, mac.try_into().ok()?))
+}
+
 impl NonceSource for StatelessNonces {
     fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
         let step = self.step(now).to_be_bytes();
@@ -118,13 +128,10 @@ impl NonceSource for StatelessNonces {
     }
 
     fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
-        let Some(bytes) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
+        let Some((step, tag)) = parts(nonce) else {
             return NonceStatus::Unknown;
         };
-        let Some((step, tag)) = bytes.split_first_chunk::<STEP_LEN>() else {
-            return NonceStatus::Unknown;
-        };
-        let status = match i64::from_be_bytes(*step).checked_sub(self.step(now)) {
+        let status = match i64::from_be_bytes(step).checked_sub(self.step(now)) {
             Some(0 | 1) => NonceStatus::Current,
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
@@ -133,16 +140,14 @@ impl NonceSource for StatelessNonces {
         let ours = self
             .secrets
             .iter()
-            .any(|secret| self.mac(secret, *step, crypto).ct_eq(tag).into());
+            .any(|secret| self.mac(secret, step, crypto).ct_eq(&tag).into());
         if ours { status } else { NonceStatus::Unknown }
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
-        let bytes = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
-        let (step, _) = bytes.split_first_chunk::<STEP_LEN>()?;
-        let step = i64::from_be_bytes(*step);
-        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
-        let begin = |step: i64| step.saturating_mul(period);
+        let (step, _) = parts(nonce)?;
+        let step = i64::from_be_bytes(step);
+        let begin = |step: i64| step.saturating_mul(self.seconds());
         // A nonce is accepted in its own step and the next.
         let over = begin(step.saturating_add(2));
         Some(NonceLife {
