@@ -162,12 +162,8 @@ impl MemoryReplayStore {
             return Ok(Freshness::Replayed);
         }
         let proof = Id::new(key.proof(), &self.key);
-        let owner = Owner {
-            client: Id::new(key.client(), &self.key),
-            subject: key.subject().map(|digest| Id::new(digest, &self.key)),
-        };
         loop {
-            let outcome = self.try_record(proof, owner, used);
+            let outcome = self.try_record(proof, used);
             // Another thread may take the room first, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
@@ -183,15 +179,8 @@ impl MemoryReplayStore {
     ///
     /// A lock of `clients` is only taken while one of `seen` is held, and one of `subjects` only while one of
     /// `clients` is held. Two locks of the same map are never held together.
-    fn try_record(
-        &self,
-        proof: Id,
-        owner: Owner,
-        used: &UsedProof,
-    ) -> Result<Freshness, StoreError> {
-        let UsedProof {
-            now, expires_at, ..
-        } = *used;
+    fn try_record(&self, proof: Id, used: &UsedProof) -> Result<Freshness, StoreError> {
+        let (now, expires_at) = (used.now, used.expires_at);
         let mut part = self.seen.lock(&proof);
         if part.is_due() {
             self.release(part.purge(now));
@@ -219,7 +208,7 @@ impl MemoryReplayStore {
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
         }
-        if let Err(error) = self.count_for(owner, used) {
+        if let Err(error) = self.count(used) {
             if needs_place {
                 self.release(1);
             }
@@ -236,14 +225,14 @@ impl MemoryReplayStore {
     /// Counts the entry for both the client and the subject, or for neither. The client stays locked
     /// meanwhile. A rejected entry leaves nothing behind. Otherwise a subject without room could fill the
     /// memory with keys.
-    fn count_for(&self, owner: Owner, used: &UsedProof) -> Result<(), StoreError> {
-        let UsedProof {
-            now, expires_at, ..
-        } = *used;
-        let mut clients = self.clients.lock(&owner.client);
-        let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_key)
+    fn count(&self, used: &UsedProof) -> Result<(), StoreError> {
+        let client = Id::new(used.key.client(), &self.key);
+        let (now, expires_at) = (used.now, used.expires_at);
+        let mut clients = self.clients.lock(&client);
+        let of_client = entry_with_room(&mut clients, client, now, self.capacity_per_key)
             .ok_or(StoreError::key_full())?;
-        if let Some(subject) = owner.subject {
+        if let Some(digest) = used.key.subject() {
+            let subject = Id::new(digest, &self.key);
             let mut subjects = self.subjects.lock(&subject);
             entry_with_room(&mut subjects, subject, now, self.per_subject())
                 .ok_or(StoreError::subject_full())?
@@ -283,13 +272,6 @@ impl MemoryReplayStore {
     fn release(&self, places: usize) {
         self.len.fetch_sub(places, Ordering::Relaxed);
     }
-}
-
-/// The client and the subject for which an entry is counted.
-#[derive(Clone, Copy)]
-struct Owner {
-    client: Id,
-    subject: Option<Id>,
 }
 
 /// Returns the entry of a tally in its part, if fewer than `limit` of its entries are live.
