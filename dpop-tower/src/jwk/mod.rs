@@ -72,7 +72,7 @@ const MAX_JWK_LEN: usize = 16 * 1024;
 /// assert_eq!(key.signature_len(), 64);
 /// # Ok::<(), dpop_tower::jwk::JwkError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicJwk(KeyParameters);
 
 /// The decoded parameters of a [`PublicJwk`], from which a crypto backend builds its key.
@@ -333,12 +333,6 @@ enum Encoded<'a> {
 }
 
 /// Shows the kind of the key and hides the key itself. Log its [`Thumbprint`] instead.
-impl fmt::Debug for PublicJwk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PublicJwk").field(&self.0).finish()
-    }
-}
-
 impl fmt::Debug for KeyParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{TargetRequest, TargetUri, forwarded};
 use crate::{
-    error::{ConfigError, ConfigErrorKind},
+    error::{ConfigError, ConfigErrorKind, shown},
     proof::{Htu, HtuError, Origin},
 };
 
@@ -201,14 +201,6 @@ fn parse(text: &str) -> Result<Origin, ConfigError> {
         return Err(rejected(message));
     }
     Ok(origin)
-}
-
-/// A value of the configuration, without the credentials that it may have by mistake.
-fn shown(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((_, behind)) => format!("\"...@{behind}\""),
-        None => format!("{text:?}"),
-    }
 }
 
 pub(super) fn rejected(message: impl Into<Cow<'static, str>>) -> ConfigError {
