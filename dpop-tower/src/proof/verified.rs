@@ -1,5 +1,3 @@
-use std::fmt;
-
 use super::{NonceStatus, ProofError, ProofErrorKind, kept::Kept};
 use crate::{
     clock::UnixTime,
@@ -16,6 +14,7 @@ use crate::{
 ///
 /// Anyone can write such a proof with the public key of another client. Do not act on its thumbprint before
 /// the signature is verified, except to reject the request.
+#[derive(Debug)]
 #[must_use = "nothing is proved until the signature is verified"]
 pub struct UnverifiedProof {
     pub(super) algorithm: Algorithm,
@@ -57,21 +56,12 @@ impl UnverifiedProof {
     }
 }
 
-impl fmt::Debug for UnverifiedProof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedProof")
-            .field("algorithm", &self.algorithm)
-            .field("key", &self.key)
-            .field("thumbprint", &self.thumbprint)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A proof that passed every check of RFC 9449 section 4.3 that concerns the proof itself.
 ///
 /// It may have been used before. To reject replays, record its [`thumbprint`](Self::thumbprint) and
 /// [`jti`](Self::jti) until [`expires_at`](Self::expires_at), for example in a
 /// [`ReplayStore`](crate::replay::ReplayStore).
+#[derive(Debug)]
 pub struct VerifiedProof {
     pub(super) thumbprint: Thumbprint,
     pub(super) algorithm: Algorithm,
@@ -113,17 +103,8 @@ impl VerifiedProof {
     }
 }
 
-impl fmt::Debug for VerifiedProof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedProof")
-            .field("thumbprint", &self.thumbprint)
-            .field("algorithm", &self.algorithm)
-            .field("expires_at", &self.claims.expires_at)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The claims of a proof that are needed after its checks.
+#[derive(Debug)]
 pub(super) struct Claims {
     pub(super) issued_at: UnixTime,
     pub(super) expires_at: UnixTime,
