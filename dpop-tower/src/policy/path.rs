@@ -102,7 +102,7 @@ pub(super) fn keeps_its_segments(path: &str) -> bool {
 
 /// Returns all readings of a path, the path itself first.
 pub(super) fn readings(path: &str) -> Result<Vec<String>, MalformedPath> {
-    check_escapes(path.as_bytes())?;
+    check_escapes(path)?;
     let mut found = Readings::default();
     found.add(path.as_bytes().to_vec(), 0)?;
     let mut next = 0;
@@ -209,14 +209,14 @@ fn escaped(text: &[u8]) -> Option<u8> {
 }
 
 /// Rejects an invalid escape, which each decoder reads in its own way: `%u0061`, `%+a`, `%`.
-fn check_escapes(path: &[u8]) -> Result<(), MalformedPath> {
-    let mut rest = path;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
-        let escape = rest.get(at..).unwrap_or_default();
-        escaped(escape).ok_or(MalformedPath)?;
-        rest = escape.get(3..).unwrap_or_default();
+fn check_escapes(path: &str) -> Result<(), MalformedPath> {
+    let is_wrong = |(at, _)| escaped(path.as_bytes().get(at..).unwrap_or_default()).is_none();
+    let has_wrong = path.match_indices('%').any(is_wrong);
+    if has_wrong {
+        Err(MalformedPath)
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 fn check(text: &[u8]) -> Result<(), MalformedPath> {
