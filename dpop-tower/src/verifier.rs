@@ -5,7 +5,7 @@
 //! replay store is the only write and the last step, so a rejected request leaves no trace.
 
 mod admitted;
-pub(crate) mod count;
+mod count;
 mod head;
 mod report;
 mod rule;
@@ -22,13 +22,14 @@ use std::{
 };
 
 use self::admitted::Token;
+use self::rules::Rules;
 pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
-pub(crate) use self::{admitted::write_nonce, rule::Rule, rules::Rules, shape::RequestShape};
+pub(crate) use self::{admitted::write_nonce, rule::Rule, shape::RequestShape};
 use crate::{
     clock::UnixTime,
     config::{ProofDigest, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
-    future::MaybeReady,
+    future::{self, MaybeReady},
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
@@ -80,8 +81,9 @@ pub enum Verdict {
 /// Like most futures, it panics if it is polled again after it has completed.
 #[must_use = "futures do nothing unless polled"]
 pub struct Verification {
-    rule: Arc<Rule>,
-    shape: RequestShape,
+    /// The rule that applies to the request.
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) shape: RequestShape,
     /// The mode of the outer layers, and whether they end streams.
     outer: (Mode, bool),
     step: Step,
@@ -100,15 +102,10 @@ enum Step {
 
 impl Verification {
     /// Starts the verification: the mode is off, an outer layer has decided, or the request is checked.
-    pub(crate) fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
-        let RequestHead {
-            method,
-            headers,
-            outer,
-            ..
-        } = request;
+    fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
+        let outer = request.outer;
         let mut verification = Self {
-            shape: RequestShape::of(method, headers).inside(outer),
+            shape: RequestShape::of(request.method, request.headers).inside(outer),
             outer: outer.map_or((Mode::Off, false), Admitted::so_far),
             step: Step::Decided(None),
             rule,
@@ -128,18 +125,9 @@ impl Verification {
         verification
     }
 
-    /// Returns the rule that applies to the request.
-    pub(crate) const fn rule(&self) -> &Arc<Rule> {
-        &self.rule
-    }
-
     /// Returns whether it is already known that the request is rejected.
     pub(crate) fn is_rejected(&self) -> bool {
         matches!(self.step, Step::Decided(Some(Err(_)))) && !self.rule.only_reports()
-    }
-
-    pub(crate) const fn shape(&self) -> RequestShape {
-        self.shape
     }
 
     /// Makes as many steps as possible.
@@ -147,17 +135,17 @@ impl Verification {
         let Rule { config, policy, .. } = &*self.rule;
         let token = loop {
             match &mut self.step {
-                Step::Decided(decision) => return Poll::Ready(finished(decision.take())),
+                Step::Decided(decision) => return Poll::Ready(finished(decision)),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     break admit_bearer(config, policy, token)?;
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    self.step = prove_possession(config, policy, finished(proof.take()), token)?;
+                    self.step = prove_possession(config, policy, finished(proof), token)?;
                 }
                 Step::Replay(token, check) => match ready!(Pin::new(check).poll(cx)) {
-                    Ok(Freshness::Fresh) => break finished(token.take()),
+                    Ok(Freshness::Fresh) => break finished(token),
                     Ok(Freshness::Replayed) => {
                         return Poll::Ready(Err(ProofErrorKind::Replayed.into()));
                     }
@@ -165,7 +153,7 @@ impl Verification {
                 },
             }
         };
-        count::admitted(policy.mode());
+        count::verdict(policy.mode(), "admitted", "none");
         Poll::Ready(Ok(self.admitted(token)))
     }
 
@@ -183,11 +171,13 @@ impl Future for Verification {
         let (rule, shape) = (&self.rule, self.shape);
         Poll::Ready(match decision {
             Ok(admitted) => {
-                let report = rule.only_reports().then(Report::admitted);
+                let report = rule.only_reports().then_some(Report { rejection: None });
                 Verdict::Admitted(admitted.with_nonce(rule).with_report(report))
             }
             Err(cause) if rule.only_reports() => {
-                let report = Report::rejected(rule.report(cause, shape));
+                let report = Report {
+                    rejection: Some(rule.report(cause, shape)),
+                };
                 Verdict::Admitted(self.admitted(Token::None).with_report(Some(report)))
             }
             Err(cause) => Verdict::Rejected(rule.reject(cause, shape)),
@@ -203,12 +193,8 @@ impl fmt::Debug for Verification {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "polling a completed future is a bug in the caller, as with any future"
-)]
-fn finished<T>(value: Option<T>) -> T {
-    value.expect("`Verification` polled after completion")
+fn finished<T>(value: &mut Option<T>) -> T {
+    future::taken(value, "`Verification` polled after completion")
 }
 
 /// Makes all checks that come before the access token.
@@ -272,10 +258,10 @@ fn check_proof(
         .proof
         .check(text, &context, &*config.crypto)
         .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
-    let (_, leeway) = config.proof.window();
+    let (algorithm, issued_at) = (proof.algorithm(), proof.issued_at());
     policy
         .requirements()
-        .check_proof(proof.algorithm(), proof.issued_at(), now, leeway)?;
+        .check_proof(algorithm, issued_at, now, config.proof.leeway)?;
     let digest = config
         .seen_proofs
         .as_ref()

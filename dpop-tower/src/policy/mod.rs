@@ -97,7 +97,7 @@ impl Policy {
             (true, false) => self,
             (false, true) => other.clone(),
             _ => Self {
-                mode: self.mode.stricter(other.mode),
+                mode: self.mode.max(other.mode),
                 requirements: Arc::new((*self.requirements).clone().and(&other.requirements)),
                 state: PhantomData,
             },

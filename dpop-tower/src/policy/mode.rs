@@ -2,7 +2,13 @@ use std::{marker::PhantomData, sync::Arc};
 
 use super::Policy;
 
-/// Which requests a [`Policy`] admits.
+/// Which requests a [`Policy`] admits, from the most lenient mode to the strictest.
+///
+/// ```
+/// use dpop_tower::Mode;
+///
+/// assert!(Mode::Strict > Mode::Optional);
+/// ```
 ///
 /// # Metrics
 ///
@@ -19,18 +25,18 @@ use super::Policy;
 /// An inner layer and an extractor count what they reject, in addition to what the outer layer has counted. A
 /// request that is abandoned because its token expires is counted again, too. A
 /// [`Verifier`](crate::Verifier) counts as a layer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {
+    /// Admits everything without looking at it.
+    Off,
+    /// Admits everything, and reports what [`Strict`](Self::Strict) would have done.
+    ReportOnly,
+    /// Also admits an unbound token with the `Bearer` scheme.
+    Optional,
     /// Admits a token that is bound to a key, with a proof made with that key.
     #[default]
     Strict,
-    /// Also admits an unbound token with the `Bearer` scheme.
-    Optional,
-    /// Admits everything, and reports what [`Strict`](Self::Strict) would have done.
-    ReportOnly,
-    /// Admits everything without looking at it.
-    Off,
     /// Admits nothing.
     Deny,
 }
@@ -44,25 +50,6 @@ impl Mode {
             Self::ReportOnly => "report_only",
             Self::Off => "off",
             Self::Deny => "deny",
-        }
-    }
-
-    /// Returns the mode that admits fewer requests.
-    pub(crate) const fn stricter(self, other: Self) -> Self {
-        if self.strictness() < other.strictness() {
-            other
-        } else {
-            self
-        }
-    }
-
-    pub(crate) const fn strictness(self) -> u8 {
-        match self {
-            Self::Off => 0,
-            Self::ReportOnly => 1,
-            Self::Optional => 2,
-            Self::Strict => 3,
-            Self::Deny => 4,
         }
     }
 

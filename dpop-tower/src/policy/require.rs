@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Draft, Policy, Requirements, requirements::Claim};
+use super::{
+    Draft, Policy, Requirements,
+    requirements::{Claim, common, shorter},
+};
 use crate::crypto::Algorithm;
 
 impl<S> Policy<S> {
@@ -97,8 +100,7 @@ impl<S> Policy<S> {
     /// ```
     pub fn max_proof_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
-            requirements.max_age =
-                Some(requirements.max_age.map_or(max_age, |old| old.min(max_age)));
+            requirements.max_age = shorter(requirements.max_age, Some(max_age));
         })
     }
 
@@ -118,10 +120,9 @@ impl<S> Policy<S> {
         self,
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Policy<Draft> {
-        let allowed: Vec<_> = algorithms.into_iter().collect();
-        self.with(|requirements| match &mut requirements.algorithms {
-            None => requirements.algorithms = Some(allowed),
-            Some(before) => before.retain(|algorithm| allowed.contains(algorithm)),
+        let allowed = algorithms.into_iter().collect();
+        self.with(|requirements| {
+            requirements.algorithms = common(requirements.algorithms.take(), Some(&allowed));
         })
     }
 
@@ -164,10 +165,9 @@ impl<S> Policy<S> {
         self,
         values: impl IntoIterator<Item = T>,
     ) -> Policy<Draft> {
-        let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        self.with(|requirements| match &mut requirements.acr {
-            None => requirements.acr = Some(values),
-            Some(before) => before.retain(|value| values.contains(value)),
+        let values = values.into_iter().map(Into::into).collect();
+        self.with(|requirements| {
+            requirements.acr = common(requirements.acr.take(), Some(&values));
         })
     }
 
@@ -187,10 +187,7 @@ impl<S> Policy<S> {
     /// ```
     pub fn max_auth_age(self, max_age: Duration) -> Policy<Draft> {
         self.with(|requirements| {
-            let shortest = requirements
-                .max_auth_age
-                .map_or(max_age, |old| old.min(max_age));
-            requirements.max_auth_age = Some(shortest);
+            requirements.max_auth_age = shorter(requirements.max_auth_age, Some(max_age));
         })
     }
 
@@ -211,10 +208,11 @@ impl<S> Policy<S> {
         name: impl Into<String>,
         predicate: impl Fn(&Value) -> bool + Send + Sync + 'static,
     ) -> Policy<Draft> {
-        let name = name.into();
-        self.with(|requirements| {
-            requirements.claims.push(Claim::new(name, predicate));
-        })
+        let claim = Claim {
+            name: name.into(),
+            predicate: Arc::new(predicate),
+        };
+        self.with(|requirements| requirements.claims.push(claim))
     }
 
     /// Exempts this route from

@@ -43,8 +43,8 @@ use crate::{crypto::Algorithm, error::ConfigError};
 #[derive(Clone, Debug)]
 pub struct ProofVerifier {
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) max_age: Duration,
-    pub(super) leeway: Duration,
+    pub(crate) max_age: Duration,
+    pub(crate) leeway: Duration,
 }
 
 impl Default for ProofVerifier {
@@ -139,9 +139,5 @@ impl ProofVerifier {
 
     pub(crate) fn allowed_algorithms(&self) -> &[Algorithm] {
         &self.algorithms
-    }
-
-    pub(crate) const fn window(&self) -> (Duration, Duration) {
-        (self.max_age, self.leeway)
     }
 }

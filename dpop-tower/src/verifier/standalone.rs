@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{RequestHead, Rules, Verification, count};
 use crate::{
@@ -58,7 +58,7 @@ use crate::{
 ///   clients miss the next nonce (RFC 9449 section 8.2).
 /// - Pass the headers as they came. If a framework merges two `Authorization` or `DPoP` headers, the
 ///   verifier cannot reject them (RFC 9449 section 4.3 item 1).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Verifier {
     rules: Rules,
@@ -69,11 +69,9 @@ impl Verifier {
     pub fn new(config: impl Into<DpopConfig>) -> Self {
         let DpopConfig(config) = config.into();
         count::describe();
-        Self::with_rules(Rules::new(config))
-    }
-
-    pub(crate) const fn with_rules(rules: Rules) -> Self {
-        Self { rules }
+        Self {
+            rules: Rules::new(config),
+        }
     }
 
     /// Sets the policy of [`verify_request`](Self::verify_request): one [`Policy`], or a
@@ -123,6 +121,13 @@ impl Verifier {
         self
     }
 
+    /// Makes layers with these rules end streams when the token expires.
+    #[cfg(feature = "lifetime")]
+    pub(crate) fn end_streams_at_expiry(mut self) -> Self {
+        self.rules.change(|rule| rule.ends_streams = true);
+        self
+    }
+
     /// Verifies a request by this policy.
     ///
     /// The proof of an admitted request counts as used, so verify a request once. The future borrows
@@ -139,5 +144,14 @@ impl Verifier {
     pub fn verify_request(&self, request: RequestHead<'_>) -> Verification {
         let rule = self.rules.choose(&request);
         Verification::start(rule, request)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("config", self.rules.config())
+            .field("rules", &self.rules)
+            .finish()
     }
 }

@@ -104,15 +104,11 @@ impl PolicyTableBuilder {
         let mut policies = Vec::new();
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
-        for Row {
-            pattern: text,
-            methods,
-            policy,
-        } in self.rows
-        {
+        for row in self.rows {
+            let text = row.pattern;
             let wrong = |why: &str| rejected(&text, why);
             let pattern = Pattern::parse(&text).map_err(|why| wrong(&why))?;
-            let policy = policy.check().map_err(|why| wrong(&why))?;
+            let policy = row.policy.check().map_err(|why| wrong(&why))?;
             let place = *places.entry(pattern.route()).or_insert_with(|| {
                 entries.push(Entry {
                     text: text.clone(),
@@ -124,7 +120,7 @@ impl PolicyTableBuilder {
                 entries.len().saturating_sub(1)
             });
             if let Some(entry) = entries.get_mut(place) {
-                (entry.add(methods, policies.len())).map_err(wrong)?;
+                (entry.add(row.methods, policies.len())).map_err(wrong)?;
             }
             policies.push(policy);
         }
@@ -177,7 +173,7 @@ impl PolicyTable {
     /// Describes each pattern for the rest of a path that requires less than a row it includes.
     pub(super) fn weak_patterns(&self) -> Vec<String> {
         let of_patterns = self.entries.iter().filter_map(|outer| {
-            let weak = self.modes(outer).min_by_key(|mode| mode.strictness())?;
+            let weak = self.modes(outer).min()?;
             let is_inside = |inner: &Entry| {
                 outer.pattern.takes_the_rest() && outer.pattern.contains(&inner.pattern)
             };
@@ -203,8 +199,8 @@ impl PolicyTable {
     ) -> Option<String> {
         let inside = self.entries.iter().filter(|entry| is_inside(entry));
         let modes = inside.flat_map(|entry| self.modes(entry).map(move |mode| (entry, mode)));
-        let (inner, strict) = modes.max_by_key(|(_, mode)| mode.strictness())?;
-        (weak.strictness() < strict.strictness()).then(|| {
+        let (inner, strict) = modes.max_by_key(|(_, mode)| *mode)?;
+        (weak < strict).then(|| {
             format!(
                 "the policy of {outer} is {}, which is weaker than {} for `{}`: whatever the stricter \
                  rows do not list passes by the weaker policy",

@@ -69,7 +69,8 @@ pub struct PolicyTable {
     /// The lookups that are made for each reading.
     lookups: Vec<Lookup>,
     policies: Vec<Policy>,
-    otherwise: Option<Policy>,
+    /// The policy for requests that match no pattern, if one was given.
+    pub(crate) otherwise: Option<Policy>,
 }
 
 /// A pattern, and where in the list of policies its rows are.
@@ -142,11 +143,6 @@ impl PolicyTable {
         })
     }
 
-    /// Returns the policy for requests that match no pattern, if one was given.
-    pub(crate) fn fallback(&self) -> Option<&Policy> {
-        self.otherwise.as_ref()
-    }
-
     /// Selects the [`rows`](Self::rows) that apply to such a request, or the fallback.
     pub(crate) fn choose(&self, method: &Method, path: &str) -> Result<Choice, MalformedPath> {
         if !path.starts_with('/') {
@@ -201,7 +197,7 @@ impl PolicyTable {
             done.push((index, path));
         }
         if !is_listed {
-            rows.add_fallback();
+            rows.with_fallback = true;
         }
     }
 }

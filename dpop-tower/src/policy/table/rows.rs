@@ -3,8 +3,8 @@ use super::{Policy, PolicyTable};
 /// Rows that apply together.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    pub(super) rows: Vec<usize>,
-    pub(super) with_fallback: bool,
+    pub(crate) rows: Vec<usize>,
+    pub(crate) with_fallback: bool,
 }
 
 /// The rows that apply to a request.
@@ -22,10 +22,6 @@ impl Rows {
         }
     }
 
-    pub(super) fn add_fallback(&mut self) {
-        self.with_fallback = true;
-    }
-
     /// Returns the policy that all of them make together.
     pub(crate) fn policy(&self, table: &PolicyTable, fallback: &Policy) -> Policy {
         let rows = self.rows.iter().filter_map(|row| table.policies.get(*row));
@@ -34,14 +30,6 @@ impl Rows {
             .cloned()
             .reduce(|all, policy| all.and(&policy))
             .unwrap_or_else(Policy::deny)
-    }
-
-    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> {
-        self.rows.iter().copied()
-    }
-
-    pub(crate) const fn with_fallback(&self) -> bool {
-        self.with_fallback
     }
 
     /// Returns the only row, or the fallback alone, and `None` if several policies apply.
