@@ -21,7 +21,7 @@ use dpop_tower::{
     crypto::{AwsLcRs, CryptoProvider, Josekit},
     jwk::{PublicJwk, Thumbprint},
     proof::{Ath, Htu, ProofContext, ProofVerifier},
-    replay::{MemoryReplayStore, ReplayKey, ReplayStore as _},
+    replay::{MemoryReplayStore, ReplayKey, ReplayStore as _, UsedProof},
     test_util::{KeyKind, TestClient, TestIssuer},
 };
 use http::{Method, Request, Response};
@@ -113,8 +113,12 @@ fn replay(criterion: &mut Criterion) {
             let now = start.saturating_add(Duration::from_secs(count / 10_000));
             let expires_at = now.saturating_add(Duration::from_secs(75));
             let key = ReplayKey::new(client, &count.to_string(), &AwsLcRs);
-            pin!(store.check_and_insert(key, expires_at, now))
-                .poll(&mut Context::from_waker(Waker::noop()))
+            pin!(store.check_and_insert(UsedProof {
+                key,
+                now,
+                expires_at
+            }))
+            .poll(&mut Context::from_waker(Waker::noop()))
         });
     });
     group.finish();

@@ -25,10 +25,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -220,23 +217,23 @@ fn reading(clock: SystemTime) -> UnixTime {
 /// assert_eq!(clock.monotonic(), Duration::from_secs(5));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Readings>);
+pub struct ManualClock(Arc<Mutex<Readings>>);
 
 #[derive(Debug)]
 struct Readings {
     /// Seconds since the epoch.
-    now: AtomicI64,
+    now: UnixTime,
     /// Seconds since the clock was made.
-    monotonic: AtomicU64,
+    monotonic: Duration,
 }
 
 impl ManualClock {
     /// Returns a clock that shows `now`.
     pub fn new(now: UnixTime) -> Self {
-        Self(Arc::new(Readings {
-            now: AtomicI64::new(now.as_secs()),
-            monotonic: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Mutex::new(Readings {
+            now,
+            monotonic: Duration::ZERO,
+        })))
     }
 
     /// Returns a clock that shows the current time.
@@ -246,29 +243,30 @@ impl ManualClock {
 
     /// Sets the clock, in either direction. The monotonic reading does not change.
     pub fn set(&self, now: UnixTime) {
-        self.0.now.store(now.as_secs(), Ordering::SeqCst);
+        self.readings().now = now;
     }
 
     /// Moves the clock and its monotonic reading forward by the whole seconds of `duration`.
     pub fn advance(&self, duration: Duration) {
-        self.set(self.now().saturating_add(duration));
-        let secs = duration.as_secs();
-        let later = |monotonic: u64| Some(monotonic.saturating_add(secs));
-        // The closure always returns a value, so there is no error.
-        let _ = self
-            .0
-            .monotonic
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+        let whole_seconds = Duration::from_secs(duration.as_secs());
+        let mut readings = self.readings();
+        readings.now = readings.now.saturating_add(whole_seconds);
+        readings.monotonic = readings.monotonic.saturating_add(whole_seconds);
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Readings> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TimeSource for ManualClock {
     fn now(&self) -> UnixTime {
-        UnixTime::from_secs(self.0.now.load(Ordering::SeqCst))
+        self.readings().now
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_secs(self.0.monotonic.load(Ordering::SeqCst))
+        self.readings().monotonic
     }
 }
 

@@ -1,6 +1,6 @@
 //! The configuration: everything a layer needs, checked once and shared.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     cache::Cache,
@@ -46,10 +46,11 @@ const LONGEST_LIFE_OF_A_NONCE: Duration = Duration::from_secs(600);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DpopConfig(pub(crate) Arc<Settings>);
 
 /// The settings of a [`DpopConfig`].
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
@@ -122,40 +123,13 @@ impl From<Arc<DpopConfig>> for DpopConfig {
 impl Settings {
     /// Returns whether a proof needs a nonce. A policy that only reports gives out no nonces.
     pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
-        policy.mode() != Mode::ReportOnly
-            && (self.nonces_everywhere || policy.requirements().nonce())
+        policy.mode() != Mode::ReportOnly && (self.nonces_everywhere || policy.requirements().nonce)
     }
 
     /// Returns the current nonce if this policy requires or offers nonces.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
-        (self.needs_nonce(policy) || policy.requirements().offers_nonce())
+        (self.needs_nonce(policy) || policy.requirements().offers_nonce)
             .then(|| self.nonces.current(self.clock.now(), &*self.crypto))
-    }
-}
-
-impl fmt::Debug for DpopConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopConfig")
-            .field("target", &self.target)
-            .field("tokens", &self.tokens)
-            .field("issuers", &self.issuers)
-            .field("proof", &self.proof)
-            .field("crypto", &self.crypto)
-            .field("proof_keys", &self.proof_keys)
-            .field("replay", &self.replay)
-            .field("seen_proofs", &self.seen_proofs)
-            .field("nonces", &self.nonces)
-            .field("nonces_everywhere", &self.nonces_everywhere)
-            .field("nonce_for_iat", &self.nonce_for_iat)
-            .field("clock", &self.clock)
-            .field("policy", &self.policy)
-            .finish()
     }
 }
 
@@ -188,6 +162,7 @@ fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
 /// | [`crypto`](Self::crypto) | `Josekit`, or else `AwsLcRs` | |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 /// | [`policy`](Self::policy) | [`Policy::strict`] | |
+#[derive(Debug)]
 #[must_use]
 pub struct DpopConfigBuilder {
     target: Target,
@@ -492,13 +467,9 @@ impl DpopConfigBuilder {
         let replay = if self.allows_reuse {
             UsedProofs::not_remembered(store)
         } else {
-            let (max_age, leeway) = proof.window();
-            let by_nonce = life.unwrap_or_default();
+            let window = proof.max_age.saturating_add(proof.leeway);
             // A proof may be used here by its nonce, and elsewhere by an `iat` that is this much older.
-            UsedProofs::new(
-                store,
-                max_age.saturating_add(leeway).saturating_add(by_nonce),
-            )
+            UsedProofs::new(store, window.saturating_add(life.unwrap_or_default()))
         };
         if self.clock.now() == UnixTime::END {
             tracing::warn!(
@@ -521,25 +492,5 @@ impl DpopConfigBuilder {
             clock: self.clock,
             policy,
         })))
-    }
-}
-
-impl fmt::Debug for DpopConfigBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopConfigBuilder")
-            .field("target", &self.target)
-            .field("tokens", &self.tokens)
-            .field("proof", &self.proof)
-            .field("max_age", &self.max_age)
-            .field("leeway", &self.leeway)
-            .field("crypto", &self.crypto)
-            .field("replay", &self.replay)
-            .field("allows_reuse", &self.allows_reuse)
-            .field("nonces", &self.nonces)
-            .field("nonces_everywhere", &self.nonces_everywhere)
-            .field("nonce_for_iat", &self.nonce_for_iat)
-            .field("clock", &self.clock)
-            .field("policy", &self.policy)
-            .finish()
     }
 }

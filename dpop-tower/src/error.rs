@@ -19,6 +19,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// assert_eq!(error.kind(), ConfigErrorKind::Target);
 /// eprintln!("configuration: {error}");
 /// ```
+#[derive(Debug)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
     message: Cow<'static, str>,
@@ -52,6 +53,14 @@ pub enum ConfigErrorKind {
     Target,
     /// The maximum age of proofs, or the leeway of proofs or access tokens, is out of bounds.
     Window,
+}
+
+/// Quotes a value of the configuration, without the credentials that it may have by mistake.
+pub(crate) fn shown(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, behind)) => format!("\"...@{behind}\""),
+        None => format!("{text:?}"),
+    }
 }
 
 impl ConfigError {
@@ -94,19 +103,35 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConfigError")
-            .field("kind", &self.kind)
-            .field("message", &self.message)
-            .field("issuer", &self.issuer)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// Makes an error of an enum whose variants have a text each.
+macro_rules! errors {
+    (
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $text:literal,)+
+        }
+    ) => {
+        $(#[$about])*
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $text,)+
+                })
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+pub(crate) use errors;

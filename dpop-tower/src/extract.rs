@@ -248,13 +248,8 @@ macro_rules! extractor {
                 _: &S,
             ) -> Result<Option<Self>, TokenRejection> {
                 let (inside, token) = extension::<$token>(parts)?;
-                token
-                    .map(|token| {
-                        token
-                            .typed()
-                            .map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
-                    })
-                    .transpose()
+                let typed = token.map($token::typed).transpose();
+                typed.map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
             }
         }
 

@@ -54,6 +54,15 @@ impl<T> MaybeReady<T> {
     }
 }
 
+/// Takes the value with which a future completes, which is not there if the future is polled again.
+#[expect(
+    clippy::expect_used,
+    reason = "polling a completed future is a bug in the caller, as documented"
+)]
+pub(crate) fn taken<T>(value: &mut Option<T>, bug: &str) -> T {
+    value.take().expect(bug)
+}
+
 // No field is structurally pinned. The value of `Ready` is moved out, and the box pins its content itself.
 impl<T> Unpin for MaybeReady<T> {}
 
@@ -62,13 +71,8 @@ impl<T> Future for MaybeReady<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match &mut self.0 {
-            State::Ready(answer) =>
-            {
-                #[expect(
-                    clippy::expect_used,
-                    reason = "polling a completed future is a bug in the caller, as documented"
-                )]
-                Poll::Ready(answer.take().expect("`MaybeReady` polled after completion"))
+            State::Ready(answer) => {
+                Poll::Ready(taken(answer, "`MaybeReady` polled after completion"))
             }
             State::Pending(future) => future.as_mut().poll(cx),
         }

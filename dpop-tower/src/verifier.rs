@@ -5,12 +5,13 @@
 //! replay store is the only write and the last step, so a rejected request leaves no trace.
 
 mod admitted;
-pub(crate) mod count;
+mod count;
 mod head;
 mod report;
 mod rule;
 mod rules;
 mod shape;
+mod standalone;
 
 use std::{
     fmt,
@@ -21,16 +22,17 @@ use std::{
 };
 
 use self::admitted::Token;
-pub use self::{admitted::Admitted, head::RequestHead, report::Report};
-pub(crate) use self::{admitted::write_nonce, rule::Rule, rules::Rules, shape::RequestShape};
+use self::rules::Rules;
+pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
+pub(crate) use self::{admitted::write_nonce, rule::Rule, shape::RequestShape};
 use crate::{
     clock::UnixTime,
-    config::{DpopConfig, ProofDigest, Settings},
+    config::{ProofDigest, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
-    future::MaybeReady,
-    policy::{LayerPolicy, Mode, Policy, PolicyErrorKind, ProofFacts},
+    future::{self, MaybeReady},
+    policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
-    rejection::{Cause, Rejection, RejectionResponse},
+    rejection::{Cause, Rejection},
     replay::{Freshness, ReplayKey, StoreError},
     target::TargetRequest,
     token::{
@@ -38,139 +40,6 @@ use crate::{
         VerifiedToken,
     },
 };
-
-/// Verifies requests without a tower service.
-///
-/// Use it with a framework that is not built on tower, or behind a proxy that asks whether a request may
-/// pass. Checks, metrics and log lines are those of a [`DpopLayer`](crate::DpopLayer). Layers and verifiers
-/// of one configuration share its replay store and caches. Clones are cheap.
-///
-/// ```
-/// # #[cfg(feature = "test-util")]
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dpop_tower::{DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier};
-/// use dpop_tower::rejection::ProblemDetails;
-/// use dpop_tower::test_util::{TestClient, TestIssuer};
-///
-/// let issuer = TestIssuer::new();
-/// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer.tokens());
-/// let verifier = Verifier::new(config.build()?);
-///
-/// let client = TestClient::new();
-/// let token = issuer.token().subject("alice").bound_to(&client).mint();
-/// let request = client.get("https://api.example.com/orders", &token);
-///
-/// let head = || RequestHead::new(request.method(), request.uri(), request.headers());
-/// match verifier.verify(head(), &Policy::strict()).await {
-///     Verdict::Admitted(admitted) => {
-///         let token = admitted.bound_token().unwrap();
-///         assert_eq!(token.claims().subject(), Some("alice"));
-///     }
-///     Verdict::Rejected(rejection) => panic!("{rejection}"),
-/// }
-///
-/// // The same proof once more.
-/// match verifier.verify(head(), &Policy::strict()).await {
-///     Verdict::Admitted(_) => panic!("a proof was used twice"),
-///     Verdict::Rejected(rejection) => {
-///         assert_eq!(rejection.reason(), "proof_replayed");
-///         let response = rejection.into_response(&ProblemDetails);
-///         assert_eq!(response.status(), 401);
-///         assert!(response.headers().contains_key("www-authenticate"));
-///     }
-/// }
-/// # Ok(()) }
-/// # #[cfg(not(feature = "test-util"))] fn main() {}
-/// ```
-///
-/// # Security
-///
-/// - Call the handler only after [`Verdict::Admitted`].
-/// - Send the headers of [`Admitted::response_headers`] with every response, or clients miss the next
-///   nonce (RFC 9449 section 8.2).
-/// - Pass the headers as they came. If a framework merges two `Authorization` or `DPoP` headers, the
-///   verifier cannot reject them (RFC 9449 section 4.3 item 1).
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Verifier {
-    rules: Rules,
-}
-
-impl Verifier {
-    /// Returns a verifier with this configuration and its policy.
-    pub fn new(config: impl Into<DpopConfig>) -> Self {
-        let DpopConfig(config) = config.into();
-        count::describe();
-        Self {
-            rules: Rules::new(config),
-        }
-    }
-
-    /// Sets the policy of [`verify_request`](Self::verify_request): one [`Policy`], or a
-    /// [`PolicyTable`](crate::PolicyTable), which selects policies by request path and method.
-    ///
-    /// Defaults to the policy of the configuration.
-    ///
-    /// ```
-    /// # #[cfg(feature = "test-util")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use dpop_tower::{DpopConfig, Policy, PolicyTable, PublicOrigin, RequestHead, Verdict, Verifier};
-    /// # use dpop_tower::test_util::TestIssuer;
-    /// use http::{HeaderMap, Method};
-    ///
-    /// # let origin = PublicOrigin::new("https://api.example.com")?;
-    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
-    /// let table = PolicyTable::builder()
-    ///     .route("/health", Policy::off())
-    ///     .otherwise(Policy::strict())
-    ///     .build()?;
-    /// let verifier = Verifier::new(config).with_policy(table);
-    ///
-    /// let headers = HeaderMap::new();
-    /// for (path, passes) in [("/health", true), ("/orders", false)] {
-    ///     let uri = path.parse()?;
-    ///     let head = RequestHead::new(&Method::GET, &uri, &headers);
-    ///     let verdict = verifier.verify_request(head).await;
-    ///     assert_eq!(matches!(verdict, Verdict::Admitted(_)), passes);
-    /// }
-    /// # Ok(()) }
-    /// # #[cfg(not(feature = "test-util"))] fn main() {}
-    /// ```
-    #[doc(alias = "with_policies")]
-    pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
-        self.rules = self.rules.with_policies(policy.into_policies());
-        self
-    }
-
-    /// Sets the response of inner layers and extractors to requests that they reject.
-    ///
-    /// They find it in the extensions of the request, after [`Admitted::record`]. The verifier itself
-    /// makes no responses.
-    pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
-        let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
-        self.rules.change(|rule| rule.set_responder(&responder));
-        self
-    }
-
-    /// Verifies a request by this policy.
-    ///
-    /// The proof of an admitted request counts as used, so verify a request once. The future borrows
-    /// nothing. This function makes all checks that need no I/O before it returns the future.
-    pub fn verify(&self, request: RequestHead<'_>, policy: &Policy) -> Verification {
-        let rule = self.rules.plain().with_policy(policy.clone());
-        Verification::start(Arc::new(rule), request)
-    }
-
-    /// Verifies a request by the policy of the verifier; see [`with_policy`](Self::with_policy).
-    ///
-    /// With a [`PolicyTable`](crate::PolicyTable), it also rejects
-    /// [malformed paths](crate::policy::MalformedPath).
-    pub fn verify_request(&self, request: RequestHead<'_>) -> Verification {
-        let rule = self.rules.choose(&request);
-        Verification::start(rule, request)
-    }
-}
 
 /// The result of a verification.
 ///
@@ -212,8 +81,9 @@ pub enum Verdict {
 /// Like most futures, it panics if it is polled again after it has completed.
 #[must_use = "futures do nothing unless polled"]
 pub struct Verification {
-    rule: Arc<Rule>,
-    shape: RequestShape,
+    /// The rule that applies to the request.
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) shape: RequestShape,
     /// The mode of the outer layers, and whether they end streams.
     outer: (Mode, bool),
     step: Step,
@@ -232,15 +102,10 @@ enum Step {
 
 impl Verification {
     /// Starts the verification: the mode is off, an outer layer has decided, or the request is checked.
-    pub(crate) fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
-        let RequestHead {
-            method,
-            headers,
-            outer,
-            ..
-        } = request;
+    fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
+        let outer = request.outer;
         let mut verification = Self {
-            shape: RequestShape::of(method, headers).inside(outer),
+            shape: RequestShape::of(request.method, request.headers).inside(outer),
             outer: outer.map_or((Mode::Off, false), Admitted::so_far),
             step: Step::Decided(None),
             rule,
@@ -260,18 +125,9 @@ impl Verification {
         verification
     }
 
-    /// Returns the rule that applies to the request.
-    pub(crate) const fn rule(&self) -> &Arc<Rule> {
-        &self.rule
-    }
-
     /// Returns whether it is already known that the request is rejected.
     pub(crate) fn is_rejected(&self) -> bool {
         matches!(self.step, Step::Decided(Some(Err(_)))) && !self.rule.only_reports()
-    }
-
-    pub(crate) const fn shape(&self) -> RequestShape {
-        self.shape
     }
 
     /// Makes as many steps as possible.
@@ -279,17 +135,17 @@ impl Verification {
         let Rule { config, policy, .. } = &*self.rule;
         let token = loop {
             match &mut self.step {
-                Step::Decided(decision) => return Poll::Ready(finished(decision.take())),
+                Step::Decided(decision) => return Poll::Ready(finished(decision)),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     break admit_bearer(config, policy, token)?;
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    self.step = prove_possession(config, policy, finished(proof.take()), token)?;
+                    self.step = prove_possession(config, policy, finished(proof), token)?;
                 }
                 Step::Replay(token, check) => match ready!(Pin::new(check).poll(cx)) {
-                    Ok(Freshness::Fresh) => break finished(token.take()),
+                    Ok(Freshness::Fresh) => break finished(token),
                     Ok(Freshness::Replayed) => {
                         return Poll::Ready(Err(ProofErrorKind::Replayed.into()));
                     }
@@ -297,7 +153,7 @@ impl Verification {
                 },
             }
         };
-        count::admitted(policy.mode());
+        count::verdict(policy.mode(), "admitted", "none");
         Poll::Ready(Ok(self.admitted(token)))
     }
 
@@ -315,11 +171,13 @@ impl Future for Verification {
         let (rule, shape) = (&self.rule, self.shape);
         Poll::Ready(match decision {
             Ok(admitted) => {
-                let report = rule.only_reports().then(Report::admitted);
+                let report = rule.only_reports().then_some(Report { rejection: None });
                 Verdict::Admitted(admitted.with_nonce(rule).with_report(report))
             }
             Err(cause) if rule.only_reports() => {
-                let report = Report::rejected(rule.report(cause, shape));
+                let report = Report {
+                    rejection: Some(rule.report(cause, shape)),
+                };
                 Verdict::Admitted(self.admitted(Token::None).with_report(Some(report)))
             }
             Err(cause) => Verdict::Rejected(rule.reject(cause, shape)),
@@ -335,12 +193,8 @@ impl fmt::Debug for Verification {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "polling a completed future is a bug in the caller, as with any future"
-)]
-fn finished<T>(value: Option<T>) -> T {
-    value.expect("`Verification` polled after completion")
+fn finished<T>(value: &mut Option<T>) -> T {
+    future::taken(value, "`Verification` polled after completion")
 }
 
 /// Makes all checks that come before the access token.
@@ -404,10 +258,10 @@ fn check_proof(
         .proof
         .check(text, &context, &*config.crypto)
         .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
-    let (_, leeway) = config.proof.window();
+    let (algorithm, issued_at) = (proof.algorithm(), proof.issued_at());
     policy
         .requirements()
-        .check_proof(proof.algorithm(), proof.issued_at(), now, leeway)?;
+        .check_proof(algorithm, issued_at, now, config.proof.leeway)?;
     let digest = config
         .seen_proofs
         .as_ref()

@@ -19,7 +19,7 @@ use dpop_tower::{
     future::MaybeReady,
     nonce::{NonceSource, NonceStatus},
     rejection::Rejection,
-    replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, ReplayStore, StoreError, UsedProof},
 };
 use dpop_tower_fuzz::{
     rig::{NOW, ORIGIN, Reached, Signatures, send},
@@ -46,12 +46,7 @@ impl NonceSource for Nonces {
 struct FullStore(AcceptanceWindows);
 
 impl ReplayStore for FullStore {
-    fn check_and_insert(
-        &self,
-        _: ReplayKey,
-        _: UnixTime,
-        _: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
+    fn check_and_insert(&self, _: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
         MaybeReady::ready(Err(StoreError::full()))
     }
 

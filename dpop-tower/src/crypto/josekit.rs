@@ -16,10 +16,7 @@ use super::{
     Algorithm, CryptoProvider, InvalidKey, InvalidSignature, PreparedKey, VerifyingKey,
     prepared::prepared,
 };
-use crate::{
-    jose::base64url,
-    jwk::{KeyParameters, PublicJwk},
-};
+use crate::jwk::PublicJwk;
 
 /// The crypto backend on OpenSSL, through the crate `josekit`.
 ///
@@ -50,7 +47,10 @@ impl CryptoProvider for Josekit {
         if !key.fits(algorithm) {
             return Err(InvalidKey);
         }
-        let verifier = verifier(&jwk(key)?, algorithm).map_err(|_| InvalidKey)?;
+        // Only the required members: josekit also obeys `use`, `key_ops` and `alg`, which the caller chooses
+        // in a proof.
+        let jwk = Jwk::from_bytes(key.required_members()).map_err(|_| InvalidKey)?;
+        let verifier = verifier(&jwk, algorithm).map_err(|_| InvalidKey)?;
         Ok(prepared(Key { verifier }, key))
     }
 
@@ -102,35 +102,6 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32], ErrorStack> {
 )]
 fn or_panic(hash: Result<[u8; 32], ErrorStack>) -> [u8; 32] {
     hash.expect("OpenSSL has memory and a provider of SHA-256")
-}
-
-/// Copies only the required members. josekit also obeys `use`, `key_ops` and `alg`, which the caller
-/// chooses in a proof.
-fn jwk(key: &PublicJwk) -> Result<Jwk, InvalidKey> {
-    let (kty, members): (_, Vec<(&str, String)>) = match key.parameters() {
-        KeyParameters::Ec { curve, point } => (
-            "EC",
-            vec![
-                ("crv", curve.as_str().to_owned()),
-                ("x", base64url::encode(point.x())),
-                ("y", base64url::encode(point.y())),
-            ],
-        ),
-        KeyParameters::Ed25519 { x } => (
-            "OKP",
-            vec![("crv", "Ed25519".to_owned()), ("x", base64url::encode(x))],
-        ),
-        KeyParameters::Rsa { n, e } => (
-            "RSA",
-            vec![("n", base64url::encode(n)), ("e", base64url::encode(e))],
-        ),
-    };
-    let mut jwk = Jwk::new(kty);
-    for (name, value) in members {
-        jwk.set_parameter(name, Some(value.into()))
-            .map_err(|_| InvalidKey)?;
-    }
-    Ok(jwk)
 }
 
 fn verifier(jwk: &Jwk, algorithm: Algorithm) -> Result<Box<dyn JwsVerifier>, JoseError> {

@@ -24,12 +24,8 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     // The decoder only estimates the length, so the count is compared as well.
-    (decode_into(text, &mut bytes)? == N).then_some(bytes)
-}
-
-/// Decodes into `bytes` and returns the number of bytes, or `None` if there is not enough room.
-pub(crate) fn decode_into(text: &str, bytes: &mut [u8]) -> Option<usize> {
-    URL_SAFE_NO_PAD.decode_slice(text, bytes).ok()
+    let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    (len == N).then_some(bytes)
 }
 
 /// Decodes and appends to `bytes`.

@@ -168,6 +168,7 @@ pin_project! {
     /// # Cancel safety
     ///
     /// The future can be dropped at any time. A new one continues where it stopped.
+    #[derive(Debug)]
     pub struct Ended {
         lifetime: TokenLifetime,
         #[pin]
@@ -192,13 +193,5 @@ impl Future for Ended {
             }
             this.sleep.set(Some(sleep(pause)));
         }
-    }
-}
-
-impl fmt::Debug for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ended")
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@ use super::unlimited::Expiry;
 #[cfg(feature = "lifetime")]
 use crate::lifetime::Expiry;
 use crate::{
+    future,
     token::TokenErrorKind,
     verifier::{Admitted, RequestShape, Rule, Verdict, Verification, write_nonce},
 };
@@ -71,14 +72,14 @@ struct Expiring {
 
 impl Expiring {
     fn begin<B: 'static>(request: &mut Request<B>, verification: &Verification) -> Option<Self> {
-        let rule = verification.rule();
+        let rule = &verification.rule;
         if !rule.ends_streams {
             return None;
         }
         Some(Self {
             expiry: Expiry::begin(request)?,
             rule: Arc::clone(rule),
-            shape: verification.shape(),
+            shape: verification.shape,
         })
     }
 
@@ -140,7 +141,7 @@ where
         mut admitted: Admitted,
         verification: &Verification,
     ) -> Self {
-        let new_nonce = admitted.take_nonce();
+        let new_nonce = admitted.new_nonce.take();
         admitted.record(request.extensions_mut());
         let expiring = Expiring::begin(&mut request, verification);
         Self::Inner {
@@ -166,12 +167,12 @@ where
                     let verdict = ready!(Pin::new(&mut *verification).poll(cx));
                     match verdict {
                         Verdict::Admitted(admitted) => {
-                            State::inner(taken(held.take()), admitted, verification)
+                            State::inner(taken(held), admitted, verification)
                         }
                         Verdict::Rejected(rejection) => {
                             // The response may live much longer than what `poll_ready` reserved.
                             drop(held.take());
-                            let response = verification.rule().respond(rejection);
+                            let response = verification.rule.respond(rejection);
                             return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                         }
                     }
@@ -198,7 +199,7 @@ where
                     }
                 },
                 StateProj::Answered { response } => {
-                    let response = taken(response.take());
+                    let response = taken(response);
                     return Poll::Ready(Ok(response.map(ResponseBody::rejection)));
                 }
             };
@@ -207,12 +208,8 @@ where
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "polling a completed future is a bug in the caller, as with any future"
-)]
-fn taken<T>(value: Option<T>) -> T {
-    value.expect("`ResponseFuture` polled after completion")
+fn taken<T>(value: &mut Option<T>) -> T {
+    future::taken(value, "`ResponseFuture` polled after completion")
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

@@ -1,13 +1,8 @@
-use std::{fmt, sync::Arc};
-
 use tower_layer::Layer;
 
 use super::Dpop;
 use crate::{
-    config::DpopConfig,
-    policy::LayerPolicy,
-    rejection::RejectionResponse,
-    verifier::{Rules, count},
+    config::DpopConfig, policy::LayerPolicy, rejection::RejectionResponse, verifier::Verifier,
 };
 
 /// Makes a service accept an access token only from the client that holds the key it is bound to.
@@ -94,9 +89,9 @@ use crate::{
 /// innermost layer. Such configurations need separate replay stores and a common source of nonces. Do not
 /// put a layer of one configuration between two layers of the other: the inner layer would reject every
 /// proof as a replay, and log it at `warn`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DpopLayer {
-    rules: Rules,
+    verifier: Verifier,
 }
 
 impl DpopLayer {
@@ -105,10 +100,8 @@ impl DpopLayer {
     /// Rejected requests get an empty body; see
     /// [`with_rejection_response`](Self::with_rejection_response).
     pub fn new(config: impl Into<DpopConfig>) -> Self {
-        let DpopConfig(config) = config.into();
-        count::describe();
         Self {
-            rules: Rules::new(config),
+            verifier: Verifier::new(config),
         }
     }
 
@@ -140,7 +133,7 @@ impl DpopLayer {
     #[doc(alias = "with_policies")]
     #[must_use]
     pub fn with_policy(mut self, policy: impl LayerPolicy) -> Self {
-        self.rules = self.rules.with_policies(policy.into_policies());
+        self.verifier = self.verifier.with_policy(policy);
         self
     }
 
@@ -163,8 +156,7 @@ impl DpopLayer {
     /// ```
     #[must_use]
     pub fn with_rejection_response(mut self, responder: impl RejectionResponse) -> Self {
-        let responder: Arc<dyn RejectionResponse> = Arc::new(responder);
-        self.rules.change(|rule| rule.set_responder(&responder));
+        self.verifier = self.verifier.with_rejection_response(responder);
         self
     }
 
@@ -193,8 +185,41 @@ impl DpopLayer {
     #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
     #[must_use]
     pub fn end_streams_at_expiry(mut self) -> Self {
-        self.rules.change(|rule| rule.ends_streams = true);
+        self.verifier = self.verifier.end_streams_at_expiry();
         self
+    }
+
+    /// Returns a verifier with the configuration and the policy of this layer.
+    ///
+    /// Use it if some requests pass through the layer and others are only verified, for example because a
+    /// proxy asks whether they may pass.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PublicOrigin, RequestHead, Verdict};
+    /// # use dpop_tower::test_util::{TestClient, TestIssuer};
+    ///
+    /// # let (issuer, client) = (TestIssuer::new(), TestClient::new());
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, issuer.tokens()).build()?;
+    /// let read = Policy::strict().require_scope("orders:read").build()?;
+    /// let layer = DpopLayer::new(config).with_policy(read);
+    /// let verifier = layer.verifier();
+    ///
+    /// let token = issuer.token().bound_to(&client).mint();
+    /// let request = client.get("https://api.example.com/orders", &token);
+    /// let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    /// let Verdict::Rejected(rejection) = verifier.verify_request(head).await else {
+    ///     panic!("a token without the scope was admitted");
+    /// };
+    /// assert_eq!(rejection.reason(), "policy_scope_missing");
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "test-util"))] fn main() {}
+    /// ```
+    pub fn verifier(&self) -> Verifier {
+        self.verifier.clone()
     }
 }
 
@@ -202,15 +227,6 @@ impl<S> Layer<S> for DpopLayer {
     type Service = Dpop<S>;
 
     fn layer(&self, inner: S) -> Dpop<S> {
-        Dpop::new(inner, self.rules.clone())
-    }
-}
-
-impl fmt::Debug for DpopLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopLayer")
-            .field("config", self.rules.config())
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
+        Dpop::new(inner, self.verifier.clone())
     }
 }

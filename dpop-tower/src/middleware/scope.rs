@@ -162,8 +162,8 @@ impl RequireScopeLayer {
         };
         let shape = RequestShape::of(request.method(), request.headers());
         if rule.only_reports() {
-            let report = Report::rejected(rule.report(cause, shape));
-            request.extensions_mut().insert(report);
+            let rejection = Some(rule.report(cause, shape));
+            request.extensions_mut().insert(Report { rejection });
             return None;
         }
         if let Some(responder) = &self.responder {

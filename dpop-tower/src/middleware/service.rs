@@ -1,5 +1,5 @@
 use std::{
-    fmt, mem,
+    mem,
     net::IpAddr,
     task::{Context, Poll},
 };
@@ -11,7 +11,7 @@ use super::{ResponseBody, ResponseFuture};
 use crate::{
     header::DPOP,
     target::PeerAddr,
-    verifier::{Admitted, RequestHead, Rules, Verification},
+    verifier::{RequestHead, Verifier},
 };
 
 /// The service of a [`DpopLayer`](super::DpopLayer).
@@ -22,15 +22,15 @@ use crate::{
 ///
 /// The values of `Authorization` and `DPoP` are marked as
 /// [sensitive](http::HeaderValue::set_sensitive), so inner layers that log headers do not log them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Dpop<S> {
     inner: S,
-    rules: Rules,
+    verifier: Verifier,
 }
 
 impl<S> Dpop<S> {
-    pub(super) const fn new(inner: S, rules: Rules) -> Self {
-        Self { inner, rules }
+    pub(super) const fn new(inner: S, verifier: Verifier) -> Self {
+        Self { inner, verifier }
     }
 
     /// Returns a reference to the inner service.
@@ -60,9 +60,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let inner = take_ready(&mut self.inner);
         let peer = peer_address(request.extensions_mut());
-        let head = request_head(&request, peer);
-        let rule = self.rules.choose(&head);
-        let verification = Verification::start(rule, head);
+        let verification = self.verifier.verify_request(request_head(&request, peer));
         mark_sensitive(request.headers_mut());
         ResponseFuture::new(inner, request, verification)
     }
@@ -77,12 +75,8 @@ pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
 }
 
 fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_> {
-    let head = RequestHead::new(request.method(), original_uri(request), request.headers());
-    let head = head.inside(request.extensions().get::<Admitted>());
-    match peer {
-        Some(peer) => head.peer(peer),
-        None => head,
-    }
+    RequestHead::new(request.method(), original_uri(request), request.headers())
+        .of_layer(request.extensions().get(), peer)
 }
 
 /// Returns the URI as the client sent it. axum's `nest` removes the prefix and keeps the original URI in an
@@ -109,13 +103,9 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
         use axum::extract::connect_info::{ConnectInfo, MockConnectInfo};
         use std::net::SocketAddr;
 
-        let told = extensions
-            .get()
-            .map(|info: &ConnectInfo<SocketAddr>| info.0);
-        let told = told.or_else(|| {
-            let info = extensions.get::<MockConnectInfo<SocketAddr>>();
-            info.map(|info| info.0)
-        });
+        let connected = extensions.get::<ConnectInfo<SocketAddr>>();
+        let mock = extensions.get::<MockConnectInfo<SocketAddr>>();
+        let told = connected.map(|info| info.0).or(mock.map(|info| info.0));
         if let Some(address) = told {
             return Some(address.ip());
         }
@@ -141,15 +131,5 @@ fn mark_sensitive(headers: &mut HeaderMap) {
                 value.set_sensitive(true);
             }
         }
-    }
-}
-
-impl<S: fmt::Debug> fmt::Debug for Dpop<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dpop")
-            .field("inner", &self.inner)
-            .field("config", self.rules.config())
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
     }
 }

@@ -25,9 +25,10 @@
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 
+mod secret;
 mod stateless;
 
-pub use self::stateless::{NonceSecret, StatelessNonces};
+pub use self::{secret::NonceSecret, stateless::StatelessNonces};
 pub use crate::proof::{NonceLife, NonceStatus};
 
 use std::{fmt, sync::Arc, time::Duration};

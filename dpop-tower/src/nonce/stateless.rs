@@ -2,13 +2,8 @@ use std::{fmt, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use super::{NonceLife, NonceSource, NonceStatus};
-use crate::{
-    clock::UnixTime,
-    crypto::CryptoProvider,
-    error::{ConfigError, ConfigErrorKind},
-    jose::base64url,
-};
+use super::{NonceLife, NonceSecret, NonceSource, NonceStatus};
+use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
@@ -51,56 +46,6 @@ pub struct StatelessNonces {
     period: Duration,
 }
 
-/// The secret of [`StatelessNonces`]: 32 bytes or more, the same on every node.
-#[derive(Clone)]
-pub struct NonceSecret(Box<[u8]>);
-
-impl NonceSecret {
-    /// Uses a secret that several nodes share.
-    ///
-    /// It must come from a cryptographic random number generator, not from a person. Anyone who knows or
-    /// guesses it can make nonces for any time.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] if it has fewer than 32 bytes.
-    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let bytes = bytes.as_ref();
-        if bytes.len() < 32 {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Nonces,
-                "a nonce secret needs 32 bytes or more",
-            ));
-        }
-        Ok(Self(bytes.into()))
-    }
-
-    /// Generates a secret with the operating system's generator, for a single node.
-    ///
-    /// Nonces do not survive a restart, which costs each client one challenge.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] if the operating system provides no randomness.
-    pub fn random() -> Result<Self, ConfigError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            ConfigError::new(
-                ConfigErrorKind::Nonces,
-                "no randomness for the nonce secret",
-            )
-            .with_source(error)
-        })?;
-        Self::new(bytes)
-    }
-}
-
-impl fmt::Debug for NonceSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NonceSecret(..)")
-    }
-}
-
 impl StatelessNonces {
     /// Makes nonces with `secret` and a period of two minutes.
     pub fn new(secret: NonceSecret) -> Self {
@@ -141,9 +86,12 @@ impl StatelessNonces {
         self
     }
 
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX)
+    }
+
     fn step(&self, now: UnixTime) -> i64 {
-        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
-        now.as_secs().div_euclid(period.max(1))
+        now.as_secs().div_euclid(self.seconds().max(1))
     }
 
     /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
@@ -162,6 +110,13 @@ impl StatelessNonces {
     }
 }
 
+/// Returns the step and the MAC of a nonce.
+fn parts(nonce: &str) -> Option<([u8; STEP_LEN], [u8; MAC_LEN])> {
+    let bytes = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
+    let (step, mac) = bytes.split_first_chunk()?;
+    Some((*step, mac.try_into().ok()?))
+}
+
 impl NonceSource for StatelessNonces {
     fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
         let step = self.step(now).to_be_bytes();
@@ -173,13 +128,10 @@ impl NonceSource for StatelessNonces {
     }
 
     fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
-        let Some(bytes) = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce) else {
+        let Some((step, tag)) = parts(nonce) else {
             return NonceStatus::Unknown;
         };
-        let Some((step, tag)) = bytes.split_first_chunk::<STEP_LEN>() else {
-            return NonceStatus::Unknown;
-        };
-        let status = match i64::from_be_bytes(*step).checked_sub(self.step(now)) {
+        let status = match i64::from_be_bytes(step).checked_sub(self.step(now)) {
             Some(0 | 1) => NonceStatus::Current,
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
@@ -188,16 +140,14 @@ impl NonceSource for StatelessNonces {
         let ours = self
             .secrets
             .iter()
-            .any(|secret| self.mac(secret, *step, crypto).ct_eq(tag).into());
+            .any(|secret| self.mac(secret, step, crypto).ct_eq(&tag).into());
         if ours { status } else { NonceStatus::Unknown }
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
-        let bytes = base64url::decode_array::<{ STEP_LEN + MAC_LEN }>(nonce)?;
-        let (step, _) = bytes.split_first_chunk::<STEP_LEN>()?;
-        let step = i64::from_be_bytes(*step);
-        let period = i64::try_from(self.period.as_secs()).unwrap_or(i64::MAX);
-        let begin = |step: i64| step.saturating_mul(period);
+        let (step, _) = parts(nonce)?;
+        let step = i64::from_be_bytes(step);
+        let begin = |step: i64| step.saturating_mul(self.seconds());
         // A nonce is accepted in its own step and the next.
         let over = begin(step.saturating_add(2));
         Some(NonceLife {
@@ -406,12 +356,6 @@ mod tests {
         for secs in [1, 120, 86_400] {
             assert_eq!(of(Duration::from_secs(secs)), None);
         }
-    }
-
-    #[test]
-    fn short_secrets_are_rejected() {
-        assert!(NonceSecret::new([0; 31]).is_err());
-        assert!(NonceSecret::new([0; 32]).is_ok());
     }
 
     #[test]

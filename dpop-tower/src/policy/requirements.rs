@@ -18,22 +18,22 @@ pub(crate) struct Requirements {
     pub(super) issuers: Option<Vec<String>>,
     /// The token needs one scope of each list.
     pub(super) scopes: Vec<Vec<String>>,
-    pub(super) nonce: bool,
+    pub(crate) nonce: bool,
     pub(super) max_age: Option<Duration>,
     pub(super) algorithms: Option<Vec<Algorithm>>,
     pub(super) acr: Option<Vec<String>>,
-    pub(super) max_auth_age: Option<Duration>,
+    pub(crate) max_auth_age: Option<Duration>,
     pub(super) claims: Vec<Claim>,
     /// The only field that weakens a policy.
     pub(super) streams_outlive_tokens: bool,
     /// A setting, not a requirement.
-    pub(super) offers_nonce: bool,
+    pub(crate) offers_nonce: bool,
 }
 
 #[derive(Clone)]
 pub(super) struct Claim {
-    name: String,
-    predicate: Arc<dyn Fn(&Value) -> bool + Send + Sync>,
+    pub(super) name: String,
+    pub(super) predicate: Arc<dyn Fn(&Value) -> bool + Send + Sync>,
 }
 
 /// The properties of a verified proof that policies of inner layers check.
@@ -46,10 +46,6 @@ pub(crate) struct ProofFacts {
 }
 
 impl Requirements {
-    pub(crate) const fn nonce(&self) -> bool {
-        self.nonce
-    }
-
     /// Returns those of `configured` that are allowed here.
     pub(crate) fn allowed_algorithms(&self, configured: &[Algorithm]) -> Vec<Algorithm> {
         let mut allowed = configured.to_vec();
@@ -164,14 +160,6 @@ impl Requirements {
         (!values.is_empty()).then(|| values.join(" "))
     }
 
-    pub(crate) const fn max_auth_age(&self) -> Option<Duration> {
-        self.max_auth_age
-    }
-
-    pub(crate) const fn offers_nonce(&self) -> bool {
-        self.offers_nonce
-    }
-
     /// Combines the requirements of both.
     pub(super) fn and(mut self, other: &Self) -> Self {
         let new_scopes = other
@@ -205,28 +193,24 @@ impl Requirements {
                 ));
             }
         }
-        match &self.issuers {
-            Some(issuers) if issuers.is_empty() => {
+        if let Some(issuers) = &self.issuers {
+            if issuers.is_empty() {
                 return Err("it accepts no issuer, or required others before".to_owned());
             }
-            Some(issuers) if issuers.iter().any(String::is_empty) => {
+            if issuers.iter().any(String::is_empty) {
                 return Err("it requires an issuer without a name".to_owned());
             }
-            Some(_) | None => {}
         }
-        match &self.acr {
-            Some(values) if values.is_empty() => {
+        if let Some(values) = &self.acr {
+            if values.is_empty() {
                 return Err("it accepts no `acr`, or asked for others before".to_owned());
             }
-            Some(values) => {
-                if let Some(wrong) = values.iter().find(|value| !is_nqchars(value)) {
-                    return Err(format!(
-                        "{wrong:?} is no `acr` that a client can ask for (RFC 9470 section 3); it is \
-                         not empty and has no spaces, so give several one by one"
-                    ));
-                }
+            if let Some(wrong) = values.iter().find(|value| !is_nqchars(value)) {
+                return Err(format!(
+                    "{wrong:?} is no `acr` that a client can ask for (RFC 9470 section 3); it is \
+                     not empty and has no spaces, so give several one by one"
+                ));
             }
-            None => {}
         }
         if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
             return Err("it allows no algorithm, or asked for others before".to_owned());
@@ -239,13 +223,11 @@ impl Requirements {
             ("max_auth_age", self.max_auth_age),
         ];
         for (name, duration) in durations {
-            match duration {
-                Some(duration) if duration.as_secs() == 0 || duration.subsec_nanos() > 0 => {
-                    return Err(format!(
-                        "its {name} is {duration:?}; give whole seconds, at least one"
-                    ));
-                }
-                _ => {}
+            let is_wrong = |age: &Duration| age.as_secs() == 0 || age.subsec_nanos() > 0;
+            if let Some(duration) = duration.filter(is_wrong) {
+                return Err(format!(
+                    "its {name} is {duration:?}; give whole seconds, at least one"
+                ));
             }
         }
         Ok(())
@@ -268,12 +250,15 @@ impl Requirements {
     }
 }
 
-fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+pub(super) fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }
 
 /// Returns the elements of both lists, or of the only one.
-fn common<T: Clone + PartialEq>(one: Option<Vec<T>>, other: Option<&Vec<T>>) -> Option<Vec<T>> {
+pub(super) fn common<T: Clone + PartialEq>(
+    one: Option<Vec<T>>,
+    other: Option<&Vec<T>>,
+) -> Option<Vec<T>> {
     match (one, other) {
         (Some(mut one), Some(other)) => {
             one.retain(|value| other.contains(value));
@@ -335,18 +320,6 @@ pub(crate) fn is_nqchars(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-}
-
-impl Claim {
-    pub(super) fn new(
-        name: String,
-        predicate: impl Fn(&Value) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            name,
-            predicate: Arc::new(predicate),
-        }
-    }
 }
 
 impl fmt::Debug for Claim {

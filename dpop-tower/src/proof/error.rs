@@ -152,25 +152,20 @@ impl ProofError {
         }
     }
 
+    const fn new(kind: ProofErrorKind, detail: Detail) -> Self {
+        Self { kind, detail }
+    }
+
     pub(super) const fn missing(claim: &'static str) -> Self {
-        Self {
-            kind: ProofErrorKind::MissingClaim,
-            detail: Detail::Claim(claim),
-        }
+        Self::new(ProofErrorKind::MissingClaim, Detail::Claim(claim))
     }
 
     pub(super) const fn invalid(claim: &'static str) -> Self {
-        Self {
-            kind: ProofErrorKind::InvalidClaim,
-            detail: Detail::Claim(claim),
-        }
+        Self::new(ProofErrorKind::InvalidClaim, Detail::Claim(claim))
     }
 
     pub(super) const fn clock(kind: ProofErrorKind, offset: i64) -> Self {
-        Self {
-            kind,
-            detail: Detail::Clock { offset },
-        }
+        Self::new(kind, Detail::Clock { offset })
     }
 
     pub(crate) const fn too_old(issued_at: UnixTime, now: UnixTime) -> Self {
@@ -180,43 +175,32 @@ impl ProofError {
     /// Adds a likely reason for the difference between the URIs.
     pub(crate) fn with_hint(mut self, hint: impl FnOnce() -> Option<&'static str>) -> Self {
         if let Detail::Htu(difference) = &mut self.detail {
-            difference.set_hint(hint());
+            difference.hint = hint();
         }
         self
     }
 
     pub(super) fn htu(difference: HtuDifference) -> Self {
-        Self {
-            kind: ProofErrorKind::HtuMismatch,
-            detail: Detail::Htu(Box::new(difference)),
-        }
+        let detail = Detail::Htu(Box::new(difference));
+        Self::new(ProofErrorKind::HtuMismatch, detail)
     }
 }
 
 impl From<ProofErrorKind> for ProofError {
     fn from(kind: ProofErrorKind) -> Self {
-        Self {
-            kind,
-            detail: Detail::None,
-        }
+        Self::new(kind, Detail::None)
     }
 }
 
 impl From<JwkError> for ProofError {
     fn from(error: JwkError) -> Self {
-        Self {
-            kind: ProofErrorKind::KeyInvalid,
-            detail: Detail::Key(error),
-        }
+        Self::new(ProofErrorKind::KeyInvalid, Detail::Key(error))
     }
 }
 
 impl From<HtuError> for ProofError {
     fn from(error: HtuError) -> Self {
-        Self {
-            kind: ProofErrorKind::HtuInvalid,
-            detail: Detail::HtuSyntax(error),
-        }
+        Self::new(ProofErrorKind::HtuInvalid, Detail::HtuSyntax(error))
     }
 }
 

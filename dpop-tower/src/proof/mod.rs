@@ -38,7 +38,7 @@
 //!     clock::{SystemClock, TimeSource},
 //!     crypto::Josekit,
 //!     proof::{Htu, ProofContext, ProofVerifier},
-//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore},
+//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, UsedProof},
 //! };
 //!
 //! # let header = TestClient::new().proof("POST", "https://idp.example.com/token").sign();
@@ -51,7 +51,8 @@
 //! let proof = ProofVerifier::default().verify(&header, &context, &Josekit)?;
 //!
 //! let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), &Josekit);
-//! match used.check_and_insert(key, proof.expires_at(), now).await? {
+//! let expires_at = proof.expires_at();
+//! match used.check_and_insert(UsedProof { key, now, expires_at }).await? {
 //!     Freshness::Fresh => println!("bind the token to {}", proof.thumbprint()),
 //!     Freshness::Replayed => println!("reject the request with `invalid_dpop_proof`"),
 //! }
@@ -65,6 +66,8 @@ mod context;
 mod error;
 mod htu;
 mod kept;
+mod settings;
+mod verified;
 mod verify;
 mod window;
 
@@ -74,5 +77,6 @@ pub use self::{
     context::{Ath, NonceLife, NonceStatus, ProofContext},
     error::{ProofError, ProofErrorKind},
     htu::{Htu, HtuDifference, HtuError, HtuPart, Origin},
-    verify::{ProofVerifier, UnverifiedProof, VerifiedProof},
+    settings::ProofVerifier,
+    verified::{UnverifiedProof, VerifiedProof},
 };

@@ -1,14 +1,10 @@
-use std::{fmt, time::Duration};
-
 use super::{
-    Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind,
-    kept::Kept,
-    window::{LEEWAY, MAX_AGE, Setting},
+    Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind, ProofVerifier,
+    UnverifiedProof, VerifiedProof, kept::Kept, verified::Claims,
 };
 use crate::{
     clock::UnixTime,
     crypto::{Algorithm, CryptoProvider, PreparedKey},
-    error::ConfigError,
     jose::{
         compact::CompactJws,
         header::{self, HeaderError},
@@ -24,148 +20,7 @@ const MAX_PROOF_LEN: usize = 16 * 1024;
 /// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), which is much shorter.
 const MAX_JTI_LEN: usize = 256;
 
-/// The checks of RFC 9449 section 4.3, with the allowed algorithms and the acceptance window.
-///
-/// The default allows [`Algorithm::DEFAULT`], a maximum age of 60 seconds and a leeway of 10 seconds
-/// for the difference between two clocks. The age counts from `iat`, so a proof is accepted while
-/// `now - 70 s <= iat <= now + 10 s`.
-///
-/// # Security
-///
-/// The verifier keeps no state, so it accepts the same proof again until it is too old. Pass the
-/// [`VerifiedProof`] to a [`ReplayStore`](crate::replay::ReplayStore) if a proof must be used only once
-/// (RFC 9449 section 11.1).
-///
-/// # Example
-///
-/// ```
-/// # #[cfg(feature = "josekit")] {
-/// use dpop_tower::{crypto::Josekit, proof::{Ath, Htu, ProofContext, ProofVerifier}, clock::UnixTime};
-///
-/// // The example of RFC 9449 section 7.1.
-/// let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6Ik\
-///     VDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCR\
-///     nMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JE\
-///     QSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIj\
-///     oiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0Z\
-///     WRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNF\
-///     c05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71E\
-///     OptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
-/// let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-///
-/// let htu = Htu::parse("https://resource.example.org/protectedresource").unwrap();
-/// let now = UnixTime::from_secs(1_562_262_620);
-/// let context =
-///     ProofContext::new(&http::Method::GET, &htu, now).access_token(Ath::of(token, &Josekit));
-/// let proof = ProofVerifier::default().verify(proof, &context, &Josekit).unwrap();
-/// assert_eq!(proof.thumbprint().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct ProofVerifier {
-    algorithms: Vec<Algorithm>,
-    max_age: Duration,
-    leeway: Duration,
-}
-
-impl Default for ProofVerifier {
-    fn default() -> Self {
-        Self {
-            algorithms: Algorithm::DEFAULT.to_vec(),
-            max_age: Duration::from_secs(60),
-            leeway: Duration::from_secs(10),
-        }
-    }
-}
-
 impl ProofVerifier {
-    /// Sets the allowed algorithms in order of preference. Challenges advertise them in this order.
-    ///
-    /// Defaults to [`Algorithm::DEFAULT`]. With an empty list, every proof is rejected with
-    /// [`ProofErrorKind::AlgNotAllowed`].
-    #[must_use]
-    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().collect();
-        self
-    }
-
-    /// Sets the maximum age of a proof: whole seconds, from one second to 10 minutes. Defaults to 60 seconds.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] for anything else.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use dpop_tower::{ConfigErrorKind, proof::ProofVerifier};
-    ///
-    /// let verifier = ProofVerifier::default().max_age(Duration::from_secs(30))?;
-    ///
-    /// let an_hour = Duration::from_secs(60 * 60);
-    /// let error = verifier.max_age(an_hour).unwrap_err();
-    /// assert_eq!(error.kind(), ConfigErrorKind::Window);
-    /// # Ok::<(), dpop_tower::ConfigError>(())
-    /// ```
-    pub fn max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
-        self.with_max_age(Setting::Plain(max_age))
-    }
-
-    /// Sets the maximum age as [`max_age`](Self::max_age) does, up to one day.
-    ///
-    /// # Security
-    ///
-    /// A copied proof that was not used yet is valid for this long, and a used one has to be remembered
-    /// for as long (RFC 9449 section 11.1).
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] for anything else.
-    pub fn danger_max_age(self, max_age: Duration) -> Result<Self, ConfigError> {
-        self.with_max_age(Setting::Danger(max_age))
-    }
-
-    /// Sets how far the client's clock may be off in either direction: whole seconds, up to 60. Defaults to
-    /// 10 seconds.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] for anything else.
-    pub fn leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
-        self.with_leeway(Setting::Plain(leeway))
-    }
-
-    /// Sets the leeway as [`leeway`](Self::leeway) does, up to one hour.
-    ///
-    /// # Security
-    ///
-    /// An attacker who can use the key for a moment can make proofs that are valid this much later. The
-    /// FAPI 2.0 Security Profile requires servers to reject an `iat` that is more than 60 seconds ahead.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ConfigError`] for anything else.
-    pub fn danger_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
-        self.with_leeway(Setting::Danger(leeway))
-    }
-
-    pub(crate) fn with_max_age(mut self, max_age: Setting) -> Result<Self, ConfigError> {
-        self.max_age = MAX_AGE.check(max_age)?;
-        Ok(self)
-    }
-
-    pub(crate) fn with_leeway(mut self, leeway: Setting) -> Result<Self, ConfigError> {
-        self.leeway = LEEWAY.check(leeway)?;
-        Ok(self)
-    }
-
-    pub(crate) fn allowed_algorithms(&self) -> &[Algorithm] {
-        &self.algorithms
-    }
-
-    pub(crate) const fn window(&self) -> (Duration, Duration) {
-        (self.max_age, self.leeway)
-    }
-
     /// Makes every check of RFC 9449 section 4.3 that concerns the proof itself, the signature last.
     ///
     /// The caller has to check that there is only one `DPoP` header (item 1), that the access token is
@@ -382,12 +237,6 @@ impl<'c> Required<'c> {
     }
 }
 
-struct Claims {
-    issued_at: UnixTime,
-    expires_at: UnixTime,
-    nonce_status: Option<NonceStatus>,
-}
-
 fn required_text<'c>(claims: &'c Object<'_>, name: &'static str) -> Result<&'c str, ProofError> {
     match claims.get(name) {
         // RFC 9449 section 4.3 item 3
@@ -446,55 +295,7 @@ fn check_nonce(
     }
 }
 
-/// A proof whose claims match this request but whose signature has not been verified.
-///
-/// [`ProofVerifier::check`] returns it, and [`verify_signature`](Self::verify_signature) turns it into a
-/// [`VerifiedProof`].
-///
-/// # Security
-///
-/// Anyone can write such a proof with the public key of another client. Do not act on its thumbprint before
-/// the signature is verified, except to reject the request.
-#[must_use = "nothing is proved until the signature is verified"]
-pub struct UnverifiedProof {
-    algorithm: Algorithm,
-    thumbprint: Thumbprint,
-    key: PublicJwk,
-    claims: Claims,
-    kept: Kept,
-}
-
 impl UnverifiedProof {
-    /// Returns the thumbprint of the key that the proof claims to be signed with.
-    pub const fn thumbprint(&self) -> &Thumbprint {
-        &self.thumbprint
-    }
-
-    /// Returns the algorithm that the proof claims to be signed with. It is allowed and fits the key.
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    /// Returns when the proof claims to be made (`iat`), which is within the window.
-    pub const fn issued_at(&self) -> UnixTime {
-        self.claims.issued_at
-    }
-
-    /// Prepares the proof's key with `crypto`.
-    ///
-    /// Preparing a key can cost as much as verifying a signature, so a server that sees the same clients
-    /// again can keep the result.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ProofErrorKind::KeyInvalid`] if it is not a valid key, such as a point that is not on its
-    /// curve.
-    pub fn prepare_key(&self, crypto: &dyn CryptoProvider) -> Result<PreparedKey, ProofError> {
-        crypto
-            .prepare(&self.key, self.algorithm)
-            .map_err(|_| ProofErrorKind::KeyInvalid.into())
-    }
-
     /// Verifies the signature with the key that [`prepare_key`](Self::prepare_key) returned for this proof,
     /// or for another one with the same [`thumbprint`](Self::thumbprint) and
     /// [`algorithm`](Self::algorithm).
@@ -517,72 +318,6 @@ impl UnverifiedProof {
             claims: self.claims,
             kept: self.kept,
         }
-    }
-}
-
-impl fmt::Debug for UnverifiedProof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedProof")
-            .field("algorithm", &self.algorithm)
-            .field("key", &self.key)
-            .field("thumbprint", &self.thumbprint)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A proof that passed every check of RFC 9449 section 4.3 that concerns the proof itself.
-///
-/// It may have been used before. To reject replays, record its [`thumbprint`](Self::thumbprint) and
-/// [`jti`](Self::jti) until [`expires_at`](Self::expires_at), for example in a
-/// [`ReplayStore`](crate::replay::ReplayStore).
-pub struct VerifiedProof {
-    thumbprint: Thumbprint,
-    algorithm: Algorithm,
-    claims: Claims,
-    kept: Kept,
-}
-
-impl VerifiedProof {
-    /// Returns the thumbprint of the key that signed the proof.
-    pub const fn thumbprint(&self) -> &Thumbprint {
-        &self.thumbprint
-    }
-
-    /// Returns the algorithm of the signature.
-    pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    /// Returns the identifier of the proof, at most 256 bytes, which is unique among the proofs of a key.
-    pub fn jti(&self) -> &str {
-        self.kept.jti()
-    }
-
-    /// Returns when the proof was made (`iat`).
-    pub const fn issued_at(&self) -> UnixTime {
-        self.claims.issued_at
-    }
-
-    /// Returns the last instant at which the proof could be accepted. Its `jti` has to be remembered until
-    /// then (RFC 9449 section 11.1).
-    pub const fn expires_at(&self) -> UnixTime {
-        self.claims.expires_at
-    }
-
-    /// Returns the status of the nonce, if the proof has one and there was a function to
-    /// [check](ProofContext::require_nonce) it.
-    pub const fn nonce_status(&self) -> Option<NonceStatus> {
-        self.claims.nonce_status
-    }
-}
-
-impl fmt::Debug for VerifiedProof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedProof")
-            .field("thumbprint", &self.thumbprint)
-            .field("algorithm", &self.algorithm)
-            .field("expires_at", &self.claims.expires_at)
-            .finish_non_exhaustive()
     }
 }
 

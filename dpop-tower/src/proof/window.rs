@@ -49,11 +49,8 @@ pub(crate) const LEEWAY: Bounds = Bounds {
 
 pub(crate) const TOKEN_LEEWAY: Bounds = Bounds {
     what: "the leeway of access tokens",
-    may_be_zero: true,
-    safe: Duration::from_secs(60),
-    most: Duration::from_secs(60 * 60),
-    setter: "leeway",
     reason: "the FAPI 2.0 Security Profile rejects an `iat` or `nbf` further ahead",
+    ..LEEWAY
 };
 
 impl Bounds {

@@ -1,4 +1,4 @@
-use std::{fmt, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use http::HeaderValue;
 
@@ -6,7 +6,7 @@ use super::RejectionKind;
 use crate::{crypto::Algorithm, policy::Policy};
 
 /// The parameters of `WWW-Authenticate` that do not depend on the error.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Challenge {
     params: Arc<ChallengeParams>,
     bearer: Bearer,
@@ -35,7 +35,7 @@ impl ChallengeParams {
             scope: requirements.scope(),
             acr_values: requirements.acr_values(),
             max_age: requirements
-                .max_auth_age()
+                .max_auth_age
                 .map(|max_age| max_age.as_secs().to_string()),
         }
     }
@@ -73,12 +73,6 @@ pub(crate) enum Bearer {
 impl Challenge {
     pub(crate) const fn new(params: Arc<ChallengeParams>, bearer: Bearer) -> Self {
         Self { params, bearer }
-    }
-
-    /// Returns the challenge of a handler that needs a bound token.
-    #[cfg(any(feature = "axum", feature = "tonic"))]
-    pub(crate) fn without_bearer(&self) -> Self {
-        Self::new(Arc::clone(&self.params), Bearer::NotAccepted)
     }
 
     /// Returns the values of `WWW-Authenticate`.
@@ -157,15 +151,6 @@ impl Value {
 
     fn finish(self) -> HeaderValue {
         HeaderValue::try_from(self.text).unwrap_or(HeaderValue::from_static(self.scheme))
-    }
-}
-
-impl fmt::Debug for Challenge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Challenge")
-            .field("params", &self.params)
-            .field("bearer", &self.bearer)
-            .finish()
     }
 }
 

@@ -63,11 +63,10 @@ pub(super) fn trailers_only(
     code: &'static str,
     description: &'static str,
 ) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.headers_mut() = status(kind, code, description);
+    let mut headers = status(kind, code, description);
     let content_type = HeaderValue::from_static(content_type);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    let mut response = Response::new(Bytes::new());
+    *response.headers_mut() = headers;
     response
 }

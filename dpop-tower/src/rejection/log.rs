@@ -40,11 +40,6 @@ impl Hint {
 }
 
 impl Rejection {
-    pub(crate) const fn with_hint(mut self, hint: Option<Hint>) -> Self {
-        self.hint = hint;
-        self
-    }
-
     /// Logs a request that would be rejected, but passes.
     pub(crate) fn log_reported(&self) {
         self.write_line(tracing::Level::INFO, "would reject request");

@@ -129,7 +129,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use self::response::write_challenges;
 use crate::{
     header::DPOP_NONCE,
     policy::{Policy, PolicyErrorKind},
@@ -171,7 +170,7 @@ pub struct Rejection {
     route: Option<Arc<str>>,
     hint: Option<Hint>,
     /// The nonce for the client's next proof.
-    nonce: Option<HeaderValue>,
+    pub(crate) nonce: Option<HeaderValue>,
     /// The content type of the response to a gRPC request, and `None` for any other request.
     grpc: Option<&'static str>,
 }
@@ -182,6 +181,7 @@ impl Rejection {
         challenge: Challenge,
         policy: Policy,
         route: Option<Arc<str>>,
+        hint: Option<Hint>,
         grpc: Option<&'static str>,
     ) -> Self {
         Self {
@@ -190,15 +190,10 @@ impl Rejection {
             challenge,
             policy,
             route,
-            hint: None,
+            hint,
             nonce: None,
             grpc,
         }
-    }
-
-    pub(crate) fn with_nonce(mut self, nonce: Option<HeaderValue>) -> Self {
-        self.nonce = nonce;
-        self
     }
 
     /// Returns the kind, which decides the status and the challenge.
@@ -315,7 +310,10 @@ impl Rejection {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
             return;
         }
-        write_challenges(headers, &self.challenge, self.kind, self.description());
+        headers.remove(header::WWW_AUTHENTICATE);
+        for value in self.challenge.values(self.kind, self.description()) {
+            headers.append(header::WWW_AUTHENTICATE, value);
+        }
         if let Some(nonce) = &self.nonce {
             headers.insert(DPOP_NONCE, nonce.clone());
         }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderValue, Response};
 
-use super::{Challenge, Rejection, RejectionKind};
+use super::Rejection;
 use crate::policy::is_nqchars;
 
 /// RFC 9449 section 8.2: a cache must not give a nonce to another client. The same is true of a verdict.
@@ -15,18 +15,6 @@ pub(crate) fn nonce_value(nonce: String) -> Option<HeaderValue> {
     is_nqchars(&nonce)
         .then(|| HeaderValue::try_from(nonce))?
         .ok()
-}
-
-pub(super) fn write_challenges(
-    headers: &mut HeaderMap,
-    challenge: &Challenge,
-    kind: RejectionKind,
-    description: &'static str,
-) {
-    headers.remove(header::WWW_AUTHENTICATE);
-    for value in challenge.values(kind, description) {
-        headers.append(header::WWW_AUTHENTICATE, value);
-    }
 }
 
 /// Makes the response to a rejected request, for example with a body of your own.

@@ -13,7 +13,7 @@ use self::{
     tally::Tally,
 };
 use super::{
-    AcceptanceWindows, Freshness, ReplayKey, ReplayLimits, ReplayStore, StoreError, StoreErrorKind,
+    AcceptanceWindows, Freshness, ReplayLimits, ReplayStore, StoreError, StoreErrorKind, UsedProof,
 };
 use crate::{clock::UnixTime, future::MaybeReady};
 
@@ -155,23 +155,15 @@ impl MemoryReplayStore {
         self.len() == 0
     }
 
-    fn record(
-        &self,
-        key: &ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Result<Freshness, StoreError> {
+    fn record(&self, used: &UsedProof) -> Result<Freshness, StoreError> {
+        let UsedProof { key, now, .. } = *used;
         // A clock that shows the last instant is broken. It must not expire entries.
         if now == UnixTime::END {
             return Ok(Freshness::Replayed);
         }
         let proof = Id::new(key.proof(), &self.key);
-        let owner = Owner {
-            client: Id::new(key.client(), &self.key),
-            subject: key.subject().map(|digest| Id::new(digest, &self.key)),
-        };
         loop {
-            let outcome = self.try_record(proof, owner, expires_at, now);
+            let outcome = self.try_record(proof, used);
             // Another thread may take the room first, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
@@ -187,13 +179,8 @@ impl MemoryReplayStore {
     ///
     /// A lock of `clients` is only taken while one of `seen` is held, and one of `subjects` only while one of
     /// `clients` is held. Two locks of the same map are never held together.
-    fn try_record(
-        &self,
-        proof: Id,
-        owner: Owner,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Result<Freshness, StoreError> {
+    fn try_record(&self, proof: Id, used: &UsedProof) -> Result<Freshness, StoreError> {
+        let (now, expires_at) = (used.now, used.expires_at);
         let mut part = self.seen.lock(&proof);
         if part.is_due() {
             self.release(part.purge(now));
@@ -221,7 +208,7 @@ impl MemoryReplayStore {
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
         }
-        if let Err(error) = self.count_for(owner, expires_at, now) {
+        if let Err(error) = self.count(used) {
             if needs_place {
                 self.release(1);
             }
@@ -238,16 +225,14 @@ impl MemoryReplayStore {
     /// Counts the entry for both the client and the subject, or for neither. The client stays locked
     /// meanwhile. A rejected entry leaves nothing behind. Otherwise a subject without room could fill the
     /// memory with keys.
-    fn count_for(
-        &self,
-        owner: Owner,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let mut clients = self.clients.lock(&owner.client);
-        let of_client = entry_with_room(&mut clients, owner.client, now, self.capacity_per_key)
+    fn count(&self, used: &UsedProof) -> Result<(), StoreError> {
+        let client = Id::new(used.key.client(), &self.key);
+        let (now, expires_at) = (used.now, used.expires_at);
+        let mut clients = self.clients.lock(&client);
+        let of_client = entry_with_room(&mut clients, client, now, self.capacity_per_key)
             .ok_or(StoreError::key_full())?;
-        if let Some(subject) = owner.subject {
+        if let Some(digest) = used.key.subject() {
+            let subject = Id::new(digest, &self.key);
             let mut subjects = self.subjects.lock(&subject);
             entry_with_room(&mut subjects, subject, now, self.per_subject())
                 .ok_or(StoreError::subject_full())?
@@ -289,13 +274,6 @@ impl MemoryReplayStore {
     }
 }
 
-/// The client and the subject for which an entry is counted.
-#[derive(Clone, Copy)]
-struct Owner {
-    client: Id,
-    subject: Option<Id>,
-}
-
 /// Returns the entry of a tally in its part, if fewer than `limit` of its entries are live.
 fn entry_with_room(
     part: &mut ExpiringMap<Tally>,
@@ -322,13 +300,8 @@ impl Default for MemoryReplayStore {
 }
 
 impl ReplayStore for MemoryReplayStore {
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
-        MaybeReady::ready(self.record(&key, expires_at, now))
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+        MaybeReady::ready(self.record(&proof))
     }
 
     fn windows(&self) -> &AcceptanceWindows {

@@ -23,7 +23,7 @@
 //! # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 //! use dpop_tower::{
 //!     crypto::Josekit,
-//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+//!     replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError, UsedProof},
 //!     clock::UnixTime,
 //! };
 //!
@@ -33,9 +33,9 @@
 //! let now = UnixTime::from_secs(1_700_000_000);
 //! let expires_at = UnixTime::from_secs(1_700_000_065);
 //!
-//! let first = store.check_and_insert(key, expires_at, now).await?;
-//! assert_eq!(first, Freshness::Fresh);
-//! let again = store.check_and_insert(key, expires_at, expires_at).await?;
+//! let proof = UsedProof { key, now, expires_at };
+//! assert_eq!(store.check_and_insert(proof).await?, Freshness::Fresh);
+//! let again = store.check_and_insert(UsedProof { now: expires_at, ..proof }).await?;
 //! assert_eq!(again, Freshness::Replayed);
 //! # Ok::<(), StoreError>(())
 //! # };
@@ -50,6 +50,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{clock::UnixTime, crypto::CryptoProvider, future::MaybeReady};
@@ -158,6 +159,49 @@ impl fmt::Debug for ReplayKey {
     }
 }
 
+/// The use of a proof, as a [`ReplayStore`] is told of it.
+///
+/// Every field has to be named, so the two times cannot be confused.
+///
+/// ```
+/// # #[cfg(feature = "josekit")] {
+/// use std::time::Duration;
+/// use dpop_tower::{clock::UnixTime, crypto::Josekit, replay::{ReplayKey, UsedProof}};
+///
+/// let proof = UsedProof {
+///     key: ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB", &Josekit),
+///     now: UnixTime::from_secs(100),
+///     expires_at: UnixTime::from_secs(175),
+/// };
+/// assert_eq!(proof.remember_for(), Some(Duration::from_secs(76)));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct UsedProof {
+    /// The identity of the proof.
+    pub key: ReplayKey,
+    /// The caller's reading of the clock.
+    pub now: UnixTime,
+    /// The last instant, inclusive, until which the proof has to be remembered.
+    ///
+    /// It is the last instant at which any configuration that shares the store could accept the proof
+    /// (`iat` plus the longest of the [`windows`](ReplayStore::windows)), plus a few seconds for the time
+    /// between the checks and this call.
+    pub expires_at: UnixTime,
+}
+
+impl UsedProof {
+    /// Returns for how long the proof has to be remembered from now on, or `None` if it has expired.
+    ///
+    /// A database that counts down can use it as the time to live, with a margin for the difference between
+    /// the clocks of its clients. It includes the second of [`expires_at`](Self::expires_at), so it is not
+    /// zero.
+    pub fn remember_for(&self) -> Option<Duration> {
+        let left = u64::try_from(self.expires_at.seconds_since(self.now)).ok()?;
+        Some(Duration::from_secs(left.saturating_add(1)))
+    }
+}
+
 /// The answer of a [`ReplayStore`]: whether a proof was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -221,7 +265,7 @@ pub enum Freshness {
 /// use dpop_tower::{
 ///     clock::UnixTime,
 ///     future::MaybeReady,
-///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+///     replay::{AcceptanceWindows, Freshness, ReplayStore, StoreError, UsedProof},
 /// };
 ///
 /// #[derive(Debug, Default)]
@@ -231,12 +275,8 @@ pub enum Freshness {
 /// }
 ///
 /// impl SmallStore {
-///     fn record(
-///         &self,
-///         key: &ReplayKey,
-///         expires_at: UnixTime,
-///         now: UnixTime,
-///     ) -> Result<Freshness, StoreError> {
+///     fn record(&self, proof: UsedProof) -> Result<Freshness, StoreError> {
+///         let UsedProof { key, now, expires_at } = proof;
 ///         if expires_at < now {
 ///             return Ok(Freshness::Replayed);
 ///         }
@@ -257,13 +297,8 @@ pub enum Freshness {
 /// }
 ///
 /// impl ReplayStore for SmallStore {
-///     fn check_and_insert(
-///         &self,
-///         key: ReplayKey,
-///         expires_at: UnixTime,
-///         now: UnixTime,
-///     ) -> MaybeReady<Result<Freshness, StoreError>> {
-///         MaybeReady::ready(self.record(&key, expires_at, now))
+///     fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+///         MaybeReady::ready(self.record(proof))
 ///     }
 ///
 ///     fn windows(&self) -> &AcceptanceWindows {
@@ -272,12 +307,15 @@ pub enum Freshness {
 /// }
 ///
 /// # #[cfg(feature = "josekit")] {
-/// # use dpop_tower::crypto::Josekit;
+/// # use dpop_tower::{crypto::Josekit, replay::ReplayKey};
 /// let store = SmallStore::default();
-/// let key = ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB", &Josekit);
-/// let (now, expires_at) = (UnixTime::from_secs(100), UnixTime::from_secs(175));
-/// assert_eq!(store.check_and_insert(key, expires_at, now).await?, Freshness::Fresh);
-/// assert_eq!(store.check_and_insert(key, expires_at, now).await?, Freshness::Replayed);
+/// let proof = UsedProof {
+///     key: ReplayKey::new([7; 32], "e1j3V_bKic8-LAEB", &Josekit),
+///     now: UnixTime::from_secs(100),
+///     expires_at: UnixTime::from_secs(175),
+/// };
+/// assert_eq!(store.check_and_insert(proof).await?, Freshness::Fresh);
+/// assert_eq!(store.check_and_insert(proof).await?, Freshness::Replayed);
 /// # }
 /// # Ok::<(), StoreError>(())
 /// # })?;
@@ -291,23 +329,13 @@ pub enum Freshness {
 )]
 #[doc(alias = "jti")]
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
-    /// Puts `key` on record if there is no live entry for it, and returns whether there was one.
-    ///
-    /// `expires_at` is the last instant, inclusive, until which the proof has to be remembered. It is the
-    /// last instant at which any configuration that shares the store could accept the proof (`iat` plus
-    /// the longest of the [`windows`](Self::windows)), plus a few seconds for the time between the checks
-    /// and this call. `now` is the caller's reading of the clock.
+    /// Puts the proof on record if there is no live entry for its key, and returns whether there was one.
     ///
     /// # Errors
     ///
     /// The future yields an error if the store cannot record the proof. As far as the store can tell,
     /// nothing is stored then.
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>>;
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>>;
 
     /// Returns the windows of the configurations that use this store.
     ///
@@ -316,8 +344,7 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// ```
     /// use dpop_tower::{
     ///     future::MaybeReady,
-    ///     replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
-    ///     clock::UnixTime,
+    ///     replay::{AcceptanceWindows, Freshness, ReplayStore, StoreError, UsedProof},
     /// };
     ///
     /// #[derive(Debug)]
@@ -327,13 +354,8 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// }
     ///
     /// impl ReplayStore for Database {
-    ///     fn check_and_insert(
-    ///         &self,
-    ///         key: ReplayKey,
-    ///         expires_at: UnixTime,
-    ///         now: UnixTime,
-    ///     ) -> MaybeReady<Result<Freshness, StoreError>> {
-    ///         # let _ = (key, expires_at, now);
+    ///     fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+    ///         # let _ = proof;
     ///         // One statement that inserts unless the row is there.
     ///         # MaybeReady::ready(Err(StoreError::unavailable("no database")))
     ///     }
@@ -355,13 +377,8 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
-        (**self).check_and_insert(key, expires_at, now)
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+        (**self).check_and_insert(proof)
     }
 
     fn windows(&self) -> &AcceptanceWindows {
@@ -410,10 +427,25 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_is_to_be_remembered_through_its_last_second() {
+        let proof = |now: i64, expires_at: i64| UsedProof {
+            key: ReplayKey::new([1; 32], "jti", &PureRust),
+            now: UnixTime::from_secs(now),
+            expires_at: UnixTime::from_secs(expires_at),
+        };
+        let seconds = |proof: UsedProof| proof.remember_for().map(|time| time.as_secs());
+        assert_eq!(seconds(proof(100, 175)), Some(76));
+        assert_eq!(seconds(proof(175, 175)), Some(1));
+        assert_eq!(seconds(proof(176, 175)), None);
+        assert_eq!(seconds(proof(i64::MAX, i64::MIN)), None);
+        assert_eq!(seconds(proof(i64::MIN, i64::MAX)), Some(1 << 63));
+    }
+
+    #[test]
     fn a_store_in_an_arc_is_the_store() {
         let store = Arc::new(MemoryReplayStore::new());
         let of_arc = ReplayStore::windows(&store);
-        let _registered = of_arc.register(std::time::Duration::from_secs(7));
+        let _registered = of_arc.register(Duration::from_secs(7));
         assert_eq!(store.windows().longest().as_secs(), 7);
         assert_eq!(ReplayStore::limits(&store), (*store).limits());
         assert!(ReplayStore::limits(&store).is_some());

@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, windows::Registration,
+    AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, UsedProof,
+    windows::Registration,
 };
 use crate::{clock::UnixTime, future::MaybeReady};
 
@@ -50,7 +51,12 @@ impl UsedProofs {
             return MaybeReady::ready(Ok(Freshness::Replayed));
         }
         let expires_at = acceptable_until.saturating_add(MARGIN);
-        self.store.check_and_insert(key, expires_at, now)
+        let proof = UsedProof {
+            key,
+            now,
+            expires_at,
+        };
+        self.store.check_and_insert(proof)
     }
 }
 

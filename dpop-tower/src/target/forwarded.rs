@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use self::claimed::{
     Claimed, Host, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
 };
-use super::{PublicOrigin, TargetRequest, TargetUri, rejected};
+use super::{PublicOrigin, TargetRequest, TargetUri, public_origin::rejected};
 use crate::{
     error::ConfigError,
     proof::{Htu, HtuError},

@@ -1,11 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    issuer::object,
     jws::{Draft, breakable},
     key::{KeyKind, SigningKey, random},
 };
@@ -28,7 +27,7 @@ use crate::{
 /// assert_eq!(request.headers()["host"], "api.example.com");
 /// assert!(request.headers().contains_key("dpop"));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TestClient {
     key: SigningKey,
     clock: Arc<dyn TimeSource>,
@@ -76,7 +75,13 @@ impl TestClient {
     ///
     /// The proof has no `ath` yet; see [`ProofBuilder::access_token`]. Each proof gets a new random `jti`.
     /// `htu` is used as it is, so leave out a query, as RFC 9449 section 4.2 requires.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `method` is not a method. [`ProofBuilder::claim`] sets `htm` to any value.
+    #[expect(clippy::expect_used, reason = "test code, and documented")]
     pub fn proof(&self, method: &str, htu: &str) -> ProofBuilder {
+        Method::from_bytes(method.as_bytes()).expect("`method` is a method");
         let header = json!({
             "typ": "dpop+jwt",
             "alg": self.key.algorithm().as_str(),
@@ -89,7 +94,7 @@ impl TestClient {
             "iat": self.clock.now().as_secs(),
         });
         ProofBuilder {
-            draft: Draft::new(self.key.clone(), object(header), object(payload)),
+            draft: Draft::new(self.key.clone(), header, payload),
             token: None,
         }
     }
@@ -147,7 +152,7 @@ impl TestClient {
     ///
     /// # Panics
     ///
-    /// Panics if `uri` is not a URI, or if the token or the proof cannot be the value of a header.
+    /// Panics if `uri` is not an absolute URI, or if the token or the proof cannot be the value of a header.
     #[expect(clippy::expect_used, reason = "test code, and documented")]
     pub fn request_with_proof(
         &self,
@@ -157,35 +162,33 @@ impl TestClient {
         proof: &str,
     ) -> Request<()> {
         let uri: http::Uri = uri.parse().expect("`uri` is a URI");
-        let host = uri.authority().map(http::uri::Authority::as_str);
+        let path = uri.path_and_query().expect("`uri` is absolute");
+        let host = uri.authority().expect("`uri` is absolute");
         let mut request = Request::new(());
-        let value = |text: &str| HeaderValue::from_str(text).expect("fits a header");
         let headers = request.headers_mut();
-        if let Some(host) = host {
-            headers.insert(header::HOST, value(host));
-        }
-        headers.insert(header::AUTHORIZATION, value(&format!("DPoP {token}")));
-        headers.insert("dpop", value(proof));
+        headers.insert(header::HOST, value(host.as_str()));
+        insert_credentials(headers, Some(token), proof);
         *request.method_mut() = method;
-        *request.uri_mut() = match uri.path_and_query() {
-            Some(path) => path.clone().into(),
-            None => uri,
-        };
+        *request.uri_mut() = path.clone().into();
         request
     }
+}
+
+fn insert_credentials(headers: &mut HeaderMap, token: Option<&str>, proof: &str) {
+    if let Some(token) = token {
+        headers.insert(header::AUTHORIZATION, value(&format!("DPoP {token}")));
+    }
+    headers.insert("dpop", value(proof));
+}
+
+#[expect(clippy::expect_used, reason = "test code, and documented")]
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("fits a header")
 }
 
 impl Default for TestClient {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for TestClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestClient")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
     }
 }
 
@@ -271,13 +274,8 @@ impl ProofBuilder {
     /// # Panics
     ///
     /// Panics if the token cannot be the value of a header.
-    #[expect(clippy::expect_used, reason = "test code, and documented")]
     pub fn sign_into(self, headers: &mut HeaderMap) {
-        let value = |text: &str| HeaderValue::from_str(text).expect("fits a header");
-        if let Some(token) = &self.token {
-            headers.insert(header::AUTHORIZATION, value(&format!("DPoP {token}")));
-        }
-        headers.insert("dpop", value(&self.sign()));
+        insert_credentials(headers, self.token.as_deref(), &self.draft.sign());
     }
 
     /// Signs the proof and puts it into the metadata of a tonic request, as

@@ -1,6 +1,6 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     client::TestClient,
@@ -29,7 +29,7 @@ use crate::{
 /// let token = issuer.token().subject("alice").scope("orders:read").bound_to(&client).mint();
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TestIssuer {
     key: SigningKey,
     issuer: String,
@@ -124,7 +124,7 @@ impl TestIssuer {
             "jti": base64url::encode(&random::<16>().unwrap_or_default()),
         });
         TokenBuilder {
-            draft: Draft::new(self.key.clone(), object(header), object(payload)),
+            draft: Draft::new(self.key.clone(), header, payload),
             issued_at: now,
         }
     }
@@ -133,23 +133,6 @@ impl TestIssuer {
 impl Default for TestIssuer {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for TestIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestIssuer")
-            .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
     }
 }
 

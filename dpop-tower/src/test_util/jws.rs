@@ -9,22 +9,18 @@ pub(super) struct Draft {
     pub(super) key: SigningKey,
     pub(super) header: Map<String, Value>,
     pub(super) payload: Map<String, Value>,
-    raw_header: Option<String>,
-    raw_payload: Option<String>,
-    corrupt_signature: bool,
-    empty_signature: bool,
+    pub(super) raw_header: Option<String>,
+    pub(super) raw_payload: Option<String>,
+    pub(super) corrupt_signature: bool,
+    pub(super) empty_signature: bool,
 }
 
 impl Draft {
-    pub(super) fn new(
-        key: SigningKey,
-        header: Map<String, Value>,
-        payload: Map<String, Value>,
-    ) -> Self {
+    pub(super) fn new(key: SigningKey, header: Value, payload: Value) -> Self {
         Self {
             key,
-            header,
-            payload,
+            header: object(header),
+            payload: object(payload),
             raw_header: None,
             raw_payload: None,
             corrupt_signature: false,
@@ -55,21 +51,12 @@ impl Draft {
         }
         format!("{signing_input}.{}", base64url::encode(&signature))
     }
+}
 
-    pub(super) fn set_raw_header(&mut self, json: String) {
-        self.raw_header = Some(json);
-    }
-
-    pub(super) fn set_raw_payload(&mut self, json: String) {
-        self.raw_payload = Some(json);
-    }
-
-    pub(super) const fn corrupt_signature(&mut self) {
-        self.corrupt_signature = true;
-    }
-
-    pub(super) const fn empty_signature(&mut self) {
-        self.empty_signature = true;
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
     }
 }
 
@@ -105,7 +92,7 @@ macro_rules! breakable {
             ///
             /// It replaces all parameters. It is base64url-encoded and signed as it is.
             pub fn raw_header(mut self, json: impl Into<String>) -> Self {
-                self.draft.set_raw_header(json.into());
+                self.draft.raw_header = Some(json.into());
                 self
             }
 
@@ -122,19 +109,19 @@ macro_rules! breakable {
             /// let proof = proof.raw_payload(twice).sign();
             /// ```
             pub fn raw_payload(mut self, json: impl Into<String>) -> Self {
-                self.draft.set_raw_payload(json.into());
+                self.draft.raw_payload = Some(json.into());
                 self
             }
 
             /// Flips the last bit of the signature.
             pub fn corrupt_signature(mut self) -> Self {
-                self.draft.corrupt_signature();
+                self.draft.corrupt_signature = true;
                 self
             }
 
             /// Removes the signature, as in an unsecured JWS (RFC 7515 appendix A.5).
             pub fn empty_signature(mut self) -> Self {
-                self.draft.empty_signature();
+                self.draft.empty_signature = true;
                 self
             }
 

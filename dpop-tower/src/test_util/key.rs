@@ -4,6 +4,7 @@ use ed25519_dalek::Signer as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::jws::object;
 use crate::{
     crypto::Algorithm,
     jose::base64url,
@@ -83,10 +84,7 @@ impl SigningKey {
                 "x": base64url::encode(key.verifying_key().as_bytes()),
             }),
         };
-        match jwk {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        }
+        object(jwk)
     }
 
     #[expect(

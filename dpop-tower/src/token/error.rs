@@ -132,6 +132,10 @@ reasons! {
 }
 
 impl TokenError {
+    const fn new(kind: TokenErrorKind, detail: Detail) -> Self {
+        Self { kind, detail }
+    }
+
     /// Returns the check that failed.
     pub const fn kind(&self) -> TokenErrorKind {
         self.kind
@@ -142,41 +146,27 @@ impl TokenError {
     ///
     /// `source` appears in logs, so it must not contain the token.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind: TokenErrorKind::VerifierUnavailable,
-            detail: Detail::Source(source.into().into()),
-        }
+        let detail = Detail::Source(source.into().into());
+        Self::new(TokenErrorKind::VerifierUnavailable, detail)
     }
 
     pub(crate) const fn missing(claim: &'static str) -> Self {
-        Self {
-            kind: TokenErrorKind::MissingClaim,
-            detail: Detail::Claim(claim),
-        }
+        Self::new(TokenErrorKind::MissingClaim, Detail::Claim(claim))
     }
 
     pub(crate) const fn invalid(claim: &'static str) -> Self {
-        Self {
-            kind: TokenErrorKind::InvalidClaim,
-            detail: Detail::Claim(claim),
-        }
+        Self::new(TokenErrorKind::InvalidClaim, Detail::Claim(claim))
     }
 
     /// Makes an error with a text for the operator, which must contain nothing of the token.
     pub(crate) fn explained(kind: TokenErrorKind, setting: impl Into<Arc<str>>) -> Self {
-        Self {
-            kind,
-            detail: Detail::Setting(setting.into()),
-        }
+        Self::new(kind, Detail::Setting(setting.into()))
     }
 }
 
 impl From<TokenErrorKind> for TokenError {
     fn from(kind: TokenErrorKind) -> Self {
-        Self {
-            kind,
-            detail: Detail::None,
-        }
+        Self::new(kind, Detail::None)
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Admitted {
     mode: Mode,
     /// Is `true` if any layer so far ends streams when the token expires.
     ends_streams: bool,
-    new_nonce: Option<HeaderValue>,
+    pub(crate) new_nonce: Option<HeaderValue>,
     report: Option<Report>,
 }
 
@@ -92,7 +92,7 @@ impl Admitted {
         Self {
             with,
             presented,
-            mode: outer_mode.stricter(policy.mode()),
+            mode: outer_mode.max(policy.mode()),
             ends_streams: outer_ends_streams || policy.ends_streams(),
             new_nonce: None,
             report: None,
@@ -103,7 +103,7 @@ impl Admitted {
     /// Adds the next nonce if the nonce of the proof is about to retire, or if the policy offers nonces.
     pub(super) fn with_nonce(mut self, rule: &Rule) -> Self {
         let is_due = match &self.with {
-            _ if rule.policy.requirements().offers_nonce() => true,
+            _ if rule.policy.requirements().offers_nonce => true,
             Token::Bound(_, facts) => facts.nonce == Some(NonceStatus::Retiring),
             Token::Bearer(_) => false,
             Token::None => true,
@@ -150,10 +150,6 @@ impl Admitted {
         headers
     }
 
-    pub(crate) const fn take_nonce(&mut self) -> Option<HeaderValue> {
-        self.new_nonce.take()
-    }
-
     /// Puts the token and the report into the extensions of the request.
     ///
     /// Extractors and layers of this crate look for them there. Tokens of an outer layer are replaced. If
@@ -196,14 +192,14 @@ impl Admitted {
     /// Extractors use the challenge of the innermost layer, unless an outer layer is stricter.
     pub(super) fn agreed(&self, rule: &Arc<Rule>) -> Self {
         let mode = rule.policy.mode();
-        let words = if self.rule.policy.mode().stricter(mode) == mode {
+        let words = if self.rule.policy.mode() <= mode {
             rule
         } else {
             &self.rule
         };
         Self {
             rule: Arc::clone(words),
-            mode: self.mode.stricter(mode),
+            mode: self.mode.max(mode),
             ends_streams: self.ends_streams || rule.policy.ends_streams(),
             ..self.clone()
         }
@@ -215,7 +211,7 @@ impl Admitted {
             return Err(PolicyErrorKind::Denied.into());
         }
         if let Token::Bound(_, facts) = &self.with {
-            let (_, leeway) = self.rule.config.proof.window();
+            let leeway = self.rule.config.proof.leeway;
             // The outer layer need not require nonces.
             let needs_nonce = self.rule.config.needs_nonce(policy);
             let now = self.rule.config.clock.now();
@@ -302,13 +298,8 @@ impl Admitted {
         only_bound: bool,
         shape: RequestShape,
     ) -> (Rejection, Arc<Rule>) {
-        let shape = shape.presenting(self.presented);
-        let cause = Cause::Token(error.into());
-        let rejection = if only_bound {
-            self.rule.reject_unbound(cause, shape)
-        } else {
-            self.rule.reject(cause, shape)
-        };
+        let shape = shape.for_handler(self.presented, only_bound);
+        let rejection = self.rule.reject(Cause::Token(error.into()), shape);
         (rejection, Arc::clone(&self.rule))
     }
 }

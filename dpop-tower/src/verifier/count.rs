@@ -7,7 +7,7 @@ use crate::policy::Mode;
 #[cfg(feature = "metrics")]
 const VERDICTS: &str = "dpop_verdicts_total";
 
-pub(crate) fn describe() {
+pub(super) fn describe() {
     #[cfg(feature = "metrics")]
     ::metrics::describe_counter!(
         VERDICTS,
@@ -15,23 +15,11 @@ pub(crate) fn describe() {
     );
 }
 
-pub(super) fn admitted(mode: Mode) {
-    count(mode, "admitted", "none");
-}
-
-pub(super) fn rejected(mode: Mode, reason: &'static str) {
-    count(mode, "rejected", reason);
-}
-
-pub(super) fn would_reject(mode: Mode, reason: &'static str) {
-    count(mode, "would_reject", reason);
-}
-
 #[cfg_attr(
     not(feature = "metrics"),
     expect(unused_variables, reason = "nobody counts")
 )]
-fn count(mode: Mode, verdict: &'static str, reason: &'static str) {
+pub(super) fn verdict(mode: Mode, verdict: &'static str, reason: &'static str) {
     #[cfg(feature = "metrics")]
     ::metrics::counter!(
         VERDICTS,

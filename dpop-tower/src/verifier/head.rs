@@ -53,9 +53,14 @@ impl<'a> RequestHead<'a> {
         self
     }
 
-    /// Sets the verdict of the outer layer, if there is one.
-    pub(crate) const fn inside(mut self, outer: Option<&'a Admitted>) -> Self {
+    /// Sets the verdict of the outer layer and the peer, as far as a layer knows them.
+    pub(crate) const fn of_layer(
+        mut self,
+        outer: Option<&'a Admitted>,
+        peer: Option<IpAddr>,
+    ) -> Self {
         self.outer = outer;
+        self.peer = peer;
         self
     }
 }

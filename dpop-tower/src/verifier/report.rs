@@ -17,7 +17,7 @@ use crate::rejection::Rejection;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Report {
-    rejection: Option<Rejection>,
+    pub(crate) rejection: Option<Rejection>,
 }
 
 impl Report {
@@ -26,15 +26,5 @@ impl Report {
     /// Returns `None` if the request would have been admitted.
     pub const fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_ref()
-    }
-
-    pub(super) const fn admitted() -> Self {
-        Self { rejection: None }
-    }
-
-    pub(crate) const fn rejected(rejection: Rejection) -> Self {
-        Self {
-            rejection: Some(rejection),
-        }
     }
 }

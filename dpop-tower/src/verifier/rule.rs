@@ -74,37 +74,25 @@ impl Rule {
     ///
     /// Every rejection is made here: it gets its challenge and its nonce, is counted, and is logged.
     pub(crate) fn reject(&self, cause: Cause, shape: RequestShape) -> Rejection {
-        self.rejected(cause, shape, self.challenge(shape.presented))
-    }
-
-    /// Rejects a request for a handler that needs a bound token.
-    #[cfg(any(feature = "axum", feature = "tonic"))]
-    pub(super) fn reject_unbound(&self, cause: Cause, shape: RequestShape) -> Rejection {
-        let challenge = self.challenge(shape.presented).without_bearer();
-        self.rejected(cause, shape, challenge)
-    }
-
-    fn rejected(&self, cause: Cause, shape: RequestShape, challenge: Challenge) -> Rejection {
-        let rejection = self
-            .rejection(cause, shape, challenge)
-            .with_nonce(self.current_nonce());
-        count::rejected(self.policy.mode(), rejection.reason());
+        let mut rejection = self.rejection(cause, shape);
+        rejection.nonce = self.current_nonce();
+        count::verdict(self.policy.mode(), "rejected", rejection.reason());
         rejection.log();
         rejection
     }
 
     /// Reports a request that would be rejected if the policy were strict.
     pub(crate) fn report(&self, cause: Cause, shape: RequestShape) -> Rejection {
-        let rejection = self.rejection(cause, shape, self.challenge(shape.presented));
-        count::would_reject(self.policy.mode(), rejection.reason());
+        let rejection = self.rejection(cause, shape);
+        count::verdict(self.policy.mode(), "would_reject", rejection.reason());
         rejection.log_reported();
         rejection
     }
 
-    fn rejection(&self, cause: Cause, shape: RequestShape, challenge: Challenge) -> Rejection {
-        let hint = shape.hint(&cause);
+    fn rejection(&self, cause: Cause, shape: RequestShape) -> Rejection {
+        let (challenge, hint) = (self.challenge(shape), shape.hint(&cause));
         let (policy, route) = (self.policy.clone(), self.route.clone());
-        Rejection::new(cause, challenge, policy, route, shape.grpc).with_hint(hint)
+        Rejection::new(cause, challenge, policy, route, hint, shape.grpc)
     }
 
     /// Returns the response to a rejected request.
@@ -117,8 +105,9 @@ impl Rule {
         nonce_value(self.config.current_nonce(&self.policy)?)
     }
 
-    fn challenge(&self, presented: Presented) -> Challenge {
-        let bearer = match (self.policy.mode(), presented) {
+    fn challenge(&self, shape: RequestShape) -> Challenge {
+        let bearer = match (self.policy.mode(), shape.presented) {
+            _ if shape.only_bound => Bearer::NotAccepted,
             (Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny, _) => Bearer::NotAccepted,
             (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
             (Mode::Optional, Presented::Several) => Bearer::Ambiguous,

@@ -42,14 +42,9 @@ impl Rules {
     /// Replaces the policies.
     pub(crate) fn with_policies(&self, policies: Policies) -> Self {
         match policies {
-            Policies::One(policy) => self.with_policy(policy),
+            Policies::One(policy) => Self::One(Arc::new(warned(self.plain().with_policy(policy)))),
             Policies::Table(table) => self.with_table(table),
         }
-    }
-
-    /// Replaces the policies by one policy.
-    fn with_policy(&self, policy: Policy) -> Self {
-        Self::One(Arc::new(warned(self.plain().with_policy(policy))))
     }
 
     /// Replaces the policies by those of a table.
@@ -59,7 +54,7 @@ impl Rules {
             let rule = self.plain().with_policy(policy.clone());
             Arc::new(warned(rule.with_route(route)))
         };
-        let fallback = match patterns.fallback() {
+        let fallback = match &patterns.otherwise {
             Some(policy) => policy,
             None => {
                 if let Some(warning) = patterns.weak_fallback(config_policy) {
@@ -95,21 +90,21 @@ impl Rules {
         }
     }
 
-    /// Returns the configuration, which all rules share.
-    pub(crate) fn config(&self) -> &Arc<Settings> {
+    fn any(&self) -> &Rule {
         match self {
-            Self::One(rule) => &rule.config,
-            Self::Table(table) => &table.fallback.config,
+            Self::One(rule) => rule,
+            Self::Table(table) => &table.fallback,
         }
+    }
+
+    /// Returns the configuration, which all rules share.
+    pub(super) fn config(&self) -> &Arc<Settings> {
+        &self.any().config
     }
 
     /// Returns a rule with everything that all rules share. Its policy has no meaning.
     pub(super) fn plain(&self) -> Rule {
-        let rule = match self {
-            Self::One(rule) => rule,
-            Self::Table(table) => &table.fallback,
-        };
-        let mut plain = Rule::clone(rule);
+        let mut plain = self.any().clone();
         plain.route = None;
         plain
     }
@@ -158,8 +153,8 @@ impl Table {
             Some(None) => Arc::clone(&self.fallback),
             None => {
                 let policy = rows.policy(&self.patterns, &self.fallback.policy);
-                let listed = rows.rows().filter_map(|row| self.rules.get(row));
-                let fallback = rows.with_fallback().then_some(&self.fallback);
+                let listed = rows.rows.iter().filter_map(|row| self.rules.get(*row));
+                let fallback = rows.with_fallback.then_some(&self.fallback);
                 let routes = listed
                     .chain(fallback)
                     .filter_map(|rule| rule.route.as_deref());

@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestShape {
     pub(super) presented: Presented,
+    /// Is `true` if a handler needs a bound token, whatever the policy admits.
+    pub(super) only_bound: bool,
     /// The content type of the response to a gRPC request, and `None` for any other request.
     pub(super) grpc: Option<&'static str>,
     is_preflight: bool,
@@ -24,6 +26,7 @@ impl RequestShape {
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         Self {
             presented: Presented::in_headers(headers),
+            only_bound: false,
             grpc: grpc::response_type(headers),
             is_preflight: method == Method::OPTIONS
                 && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
@@ -41,10 +44,11 @@ impl RequestShape {
         self
     }
 
-    /// Sets the scheme that the client used, as an outer layer has found it.
+    /// Sets the scheme that the client used, as an outer layer has found it, and what a handler needs.
     #[cfg(any(feature = "axum", feature = "tonic"))]
-    pub(crate) const fn presenting(mut self, presented: Presented) -> Self {
+    pub(super) const fn for_handler(mut self, presented: Presented, only_bound: bool) -> Self {
         self.presented = presented;
+        self.only_bound = only_bound;
         self
     }
 

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dpop_tower::{
-    clock::UnixTime,
     future::MaybeReady,
-    replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayStore, StoreError, UsedProof},
 };
 
 /// An in-memory store that counts its queries.
@@ -22,14 +21,9 @@ impl CountingStore {
 }
 
 impl ReplayStore for CountingStore {
-    fn check_and_insert(
-        &self,
-        key: ReplayKey,
-        expires_at: UnixTime,
-        now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.store.check_and_insert(key, expires_at, now)
+        self.store.check_and_insert(proof)
     }
 
     fn windows(&self) -> &AcceptanceWindows {
@@ -55,12 +49,7 @@ impl Outage {
 }
 
 impl ReplayStore for Outage {
-    fn check_and_insert(
-        &self,
-        _: ReplayKey,
-        _: UnixTime,
-        _: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
+    fn check_and_insert(&self, _: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
         MaybeReady::ready(Err((self.error)()))
     }
 

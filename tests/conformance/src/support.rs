@@ -7,6 +7,7 @@ use dpop_tower::{
     BoundToken, DpopConfig, DpopConfigBuilder, DpopLayer, Issuer, PolicyTable, PublicOrigin,
     clock::{ManualClock, TimeSource, UnixTime},
     crypto::{AwsLcRs, CryptoProvider, Josekit},
+    nonce::{NonceSecret, StatelessNonces},
     rejection::Rejection,
     test_util::{ProofBuilder, TestClient, TestIssuer, TokenBuilder},
 };
@@ -235,6 +236,11 @@ impl Api {
     pub fn now(&self) -> i64 {
         self.clock.now().as_secs()
     }
+}
+
+/// Returns nonces that are the same in every test.
+pub fn nonces() -> StatelessNonces {
+    StatelessNonces::new(NonceSecret::new([3; 32]).unwrap())
 }
 
 /// Returns an API that responds with the subject of the token.

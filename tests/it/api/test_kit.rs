@@ -93,6 +93,19 @@ async fn a_request_of_tonics_can_be_signed() {
 }
 
 #[test]
+#[should_panic(expected = "`uri` is")]
+fn a_request_whose_uri_and_token_are_swapped_is_not_made() {
+    let api = Api::new();
+    let _ = api.client.get(&api.token().mint(), URL);
+}
+
+#[test]
+#[should_panic(expected = "`method` is a method")]
+fn a_proof_whose_method_and_uri_are_swapped_is_not_made() {
+    let _ = Api::new().client.proof(URL, "GET");
+}
+
+#[test]
 fn the_prelude_has_types_and_traits() {
     use dpop_tower::prelude::*;
 

@@ -4,18 +4,19 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use dpop_tower::nonce::{NonceSecret, StatelessNonces};
 use grpc_example::{
     calls::{self, pears},
     client::{Credentials, error_code, with_nonce},
     proto::orders_client::OrdersClient,
 };
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Body as _, Frame};
+use hyper::{
+    body::{Body, Frame},
+    client::conn::http2::{self, SendRequest},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -30,18 +31,13 @@ use tonic::{Code, IntoStreamingRequest as _, metadata::MetadataMap};
 use crate::{
     frameworks::orders::{
         IN_VAIN, KINDS, Kind, Sent, Service, call, challenge, quote, rejected,
-        service_that_needs_scope,
+        service_that_needs_nonces, service_that_needs_scope,
     },
     rejection::challenge::Challenge,
     support::{Api, ORIGIN},
 };
 
 use Kind::{Bidirectional, ClientStreaming, ServerStreaming};
-
-fn nonces() -> StatelessNonces {
-    let secret = NonceSecret::new([3; 32]).unwrap();
-    StatelessNonces::new(secret).period(Duration::from_secs(120))
-}
 
 #[tokio::test]
 async fn every_kind_of_method_is_served_with_a_proof_for_it_and_once_for_each_proof() {
@@ -84,14 +80,7 @@ async fn a_rejection_of_any_kind_of_method_has_code_message_and_challenge_and_re
 #[tokio::test]
 async fn a_nonce_is_asked_for_and_renewed_with_every_kind_of_method() {
     let api = Api::new();
-    let service = Service::of(
-        api.config()
-            .nonce_source(nonces())
-            .require_nonces()
-            .build()
-            .unwrap(),
-    )
-    .await;
+    let service = service_that_needs_nonces(&api).await;
     let channel = service.channel().await;
     let nonce = |metadata: &MetadataMap| {
         let nonce = metadata.get("dpop-nonce")?;
@@ -126,14 +115,7 @@ async fn a_nonce_is_asked_for_and_renewed_with_every_kind_of_method() {
 #[tokio::test]
 async fn a_client_that_tries_again_with_the_nonce_needs_one_more_call_in_all() {
     let api = Api::new();
-    let service = Service::of(
-        api.config()
-            .nonce_source(nonces())
-            .require_nonces()
-            .build()
-            .unwrap(),
-    )
-    .await;
+    let service = service_that_needs_nonces(&api).await;
     let credentials = Credentials::new(api.client.clone(), &api.token().mint(), ORIGIN);
     let client = OrdersClient::new(credentials.channel(service.channel().await));
     let mut tries = 0;
@@ -227,18 +209,26 @@ async fn of_one_proof_sent_many_times_at_once_over_one_connection_one_is_served(
     }
 }
 
+/// One connection of HTTP/2.
+async fn connect<B>(address: &str) -> SendRequest<B>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 /// A proxy may have the calls of many clients on one connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_outlives_thousands_of_rejected_streams() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
     // Unlike a channel, this does not connect anew.
-    let stream = TokioIo::new(TcpStream::connect(&service.address).await.unwrap());
-    let (mut connection, driver) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-            .await
-            .unwrap();
-    tokio::spawn(driver);
+    let mut connection = connect(&service.address).await;
     let request = |sent: &Sent| {
         let uri = Bidirectional.htu().replace("https", "http");
         let mut request = http::Request::post(uri).header("content-type", "application/grpc");
@@ -309,12 +299,7 @@ const END_STREAM: u8 = 1;
 /// What hyper makes of the answer to a call, and the frames it came in.
 async fn raw(service: &Service, kind: Kind, sent: &Sent) -> (http::Response<Bytes>, Vec<(u8, u8)>) {
     let (address, recorded) = recording_proxy(service.address.clone()).await;
-    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = connect(&address).await;
     let mut request = http::Request::post(kind.htu().replace("https", "http"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

@@ -26,7 +26,7 @@ use tower::util::MapRequestLayer;
 
 use crate::{
     rejection::challenge::Challenge,
-    support::{Api, ORIGIN},
+    support::{Api, ORIGIN, nonces},
 };
 
 /// Far longer than anything takes, so that a test which waits in vain ends.
@@ -304,6 +304,11 @@ pub(crate) fn needs_scope() -> PolicyTable {
         )
         .build()
         .unwrap()
+}
+
+pub(crate) async fn service_that_needs_nonces(api: &Api) -> Service {
+    let config = api.config().nonce_source(nonces()).require_nonces();
+    Service::of(config.build().unwrap()).await
 }
 
 pub(crate) async fn service_that_needs_scope(api: &Api) -> Service {

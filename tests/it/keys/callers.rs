@@ -9,7 +9,7 @@ use tokio::{runtime, time::sleep};
 
 use super::{
     ISSUER, OUT_OF_REACH, UNKNOWN,
-    server::{Remote, Server, soon},
+    server::{Remote, Server, all_end_with, soon},
 };
 use crate::{
     rejection::logging::Log,
@@ -42,17 +42,12 @@ async fn whoever_is_left_gets_the_keys_that_another_began_to_fetch() {
     remote.server.hold(true);
     let mut first = remote.present_often(1, &token);
     remote.server.wait_for(1).await;
-    let mut waiting = remote.present_often(20, &token);
+    let waiting = remote.present_often(20, &token);
     sleep(Duration::from_millis(20)).await;
     first.abort_all();
     assert!(first.join_next().await.unwrap().unwrap_err().is_cancelled());
     remote.server.hold(false);
-    soon(async {
-        while let Some(verdict) = waiting.join_next().await {
-            assert_eq!(verdict.unwrap(), Verdict::Admitted);
-        }
-    })
-    .await;
+    soon(all_end_with(Verdict::Admitted, waiting)).await;
     assert_eq!(remote.server.count(), 1);
 }
 
@@ -140,15 +135,11 @@ async fn an_issuer_that_hangs_makes_everybody_wait_for_one_attempt() {
 
 async fn wait_for_one_attempt(remote: &Remote, hits: usize) {
     let token = remote.token();
-    let mut callers = remote.present_often(5, &token);
+    let callers = remote.present_often(5, &token);
     sleep(Duration::from_secs(2)).await;
-    let mut more = remote.present_often(5, &token);
-    while let Some(verdict) = callers.join_next().await {
-        assert_eq!(verdict.unwrap(), OUT_OF_REACH);
-    }
-    while let Some(verdict) = more.join_next().await {
-        assert_eq!(verdict.unwrap(), OUT_OF_REACH);
-    }
+    let more = remote.present_often(5, &token);
+    all_end_with(OUT_OF_REACH, callers).await;
+    all_end_with(OUT_OF_REACH, more).await;
     assert_eq!(remote.server.count(), hits);
     // The pause begins with the end, so these are answered at once.
     let end = Instant::now();

@@ -1,15 +1,12 @@
 //! When keys are fetched, and when they are not.
 
-use std::time::Duration;
-
 use dpop_tower::crypto::Algorithm;
 use serde_json::json;
-use tokio::time::sleep;
 
 use super::{
     OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
     published::{api_with_keys, jose_token, present, unusable_keys, with},
-    server::{Page, Remote, merged},
+    server::{Page, Remote, all_end_with, merged},
 };
 use crate::{
     robustness::crypto::JoseKey,
@@ -37,14 +34,8 @@ async fn keys_are_fetched_when_they_are_first_needed_and_kept() {
 async fn many_first_requests_make_one_fetch() {
     let remote = Remote::at_url().await;
     let token = remote.token();
-    remote.server.hold(true);
-    let mut requests = remote.present_often(50, &token);
-    remote.server.wait_for(1).await;
-    sleep(Duration::from_millis(20)).await;
-    remote.server.hold(false);
-    while let Some(verdict) = requests.join_next().await {
-        assert_eq!(verdict.unwrap(), Verdict::Admitted);
-    }
+    let requests = remote.present_to_held(&token).await;
+    all_end_with(Verdict::Admitted, requests).await;
     assert_eq!(remote.server.count(), 1);
 }
 
@@ -53,14 +44,8 @@ async fn many_first_requests_make_one_fetch_if_it_fails_too() {
     let remote = Remote::at_url().await;
     remote.server.put("/jwks", Page::Status(500));
     let token = remote.token();
-    remote.server.hold(true);
-    let mut requests = remote.present_often(50, &token);
-    remote.server.wait_for(1).await;
-    sleep(Duration::from_millis(20)).await;
-    remote.server.hold(false);
-    while let Some(verdict) = requests.join_next().await {
-        assert_eq!(verdict.unwrap(), OUT_OF_REACH);
-    }
+    let requests = remote.present_to_held(&token).await;
+    all_end_with(OUT_OF_REACH, requests).await;
     assert_eq!(remote.server.count(), 1);
 }
 
@@ -158,10 +143,7 @@ async fn an_unknown_kid_makes_one_fetch_in_30_seconds() {
         remote.expect("and again", &unknown, UNKNOWN, 2).await;
     }
     remote.api.advance(30);
-    let mut requests = remote.present_often(50, &unknown);
-    while let Some(verdict) = requests.join_next().await {
-        assert_eq!(verdict.unwrap(), UNKNOWN);
-    }
+    all_end_with(UNKNOWN, remote.present_often(50, &unknown)).await;
     assert_eq!(remote.server.count(), 3);
 }
 
@@ -192,10 +174,7 @@ async fn a_wrong_signature_under_a_known_kid_makes_one_fetch_in_30_seconds() {
             .await;
     }
     remote.api.advance(30);
-    let mut flood = remote.present_often(50, &wrong());
-    while let Some(verdict) = flood.join_next().await {
-        assert_eq!(verdict.unwrap(), WRONG_SIGNATURE);
-    }
+    all_end_with(WRONG_SIGNATURE, remote.present_often(50, &wrong())).await;
     assert_eq!(remote.server.count(), 3);
     remote.expect("unknown", &unknown, UNKNOWN, 3).await;
 }

@@ -180,6 +180,13 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future).await.unwrap()
 }
 
+/// Every request ends with this verdict.
+pub(super) async fn all_end_with(expected: Verdict, requests: JoinSet<Verdict>) {
+    for verdict in requests.join_all().await {
+        assert_eq!(verdict, expected);
+    }
+}
+
 /// One JWK Set of several issuers' keys.
 pub(super) fn merged(issuers: &[&TestIssuer]) -> String {
     let keys: Vec<Value> = issuers
@@ -287,6 +294,16 @@ impl Remote {
             let router = self.api.router.clone();
             requests.spawn(async move { Verdict::of(send(router, request).await) });
         }
+        requests
+    }
+
+    /// Presents the token in many requests, and answers the issuer's server only when all of them wait.
+    pub(super) async fn present_to_held(&self, token: &str) -> JoinSet<Verdict> {
+        self.server.hold(true);
+        let requests = self.present_often(50, token);
+        self.server.wait_for(1).await;
+        sleep(Duration::from_millis(20)).await;
+        self.server.hold(false);
         requests
     }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::{
     UNKNOWN, WRONG_SIGNATURE,
-    server::{Remote, soon},
+    server::{Remote, all_end_with, soon},
 };
 use crate::support::{URL, Verdict, invalid_proof, invalid_token, send};
 
@@ -21,16 +21,14 @@ async fn wrong_signatures_do_not_make_good_tokens_wait() {
     let wrong = remote.api.token().signed_by(&other).mint();
     remote.api.advance(30);
     remote.server.hold(true);
-    let mut flood = remote.present_often(50, &wrong);
+    let flood = remote.present_often(50, &wrong);
     remote.server.wait_for(2).await;
     for token in [&token, &another] {
         let verdict = soon(remote.present(token)).await;
         assert_eq!(verdict, Verdict::Admitted);
     }
     remote.server.hold(false);
-    while let Some(verdict) = flood.join_next().await {
-        assert_eq!(verdict.unwrap(), WRONG_SIGNATURE);
-    }
+    all_end_with(WRONG_SIGNATURE, flood).await;
     assert_eq!(remote.server.count(), 2);
 }
 

@@ -241,6 +241,31 @@ async fn a_verifier_selects_policies_and_rejects_malformed_paths_as_a_layer_does
     }
 }
 
+#[tokio::test]
+async fn the_verifier_of_a_layer_has_its_policy_and_its_replay_store() {
+    let api = Api::new();
+    let write = Policy::strict().require_scope("write").build().unwrap();
+    let layer = DpopLayer::new(api.config().build().unwrap()).with_policy(write);
+    let verifier = layer.verifier();
+    let router = Router::new()
+        .route("/orders", get(async || "orders"))
+        .layer(layer);
+    for (scope, reasons) in [
+        ("read", ["policy_scope_missing", "policy_scope_missing"]),
+        ("write", ["", "proof_replayed"]),
+    ] {
+        let request = api.client.get(URL, &api.token().scope(scope).mint());
+        let head = RequestHead::new(request.method(), request.uri(), request.headers());
+        let of_verifier = match verifier.verify_request(head).await {
+            Verdict::Admitted(_) => "",
+            Verdict::Rejected(rejection) => rejection.reason(),
+        };
+        let response = send(router.clone(), request).await;
+        let rejection = response.extensions().get().map(Rejection::reason);
+        assert_eq!([of_verifier, rejection.unwrap_or_default()], reasons);
+    }
+}
+
 /// A future that is kept does not keep the request.
 #[tokio::test]
 async fn a_verification_owns_what_it_needs() {

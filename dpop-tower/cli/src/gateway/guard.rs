@@ -42,17 +42,14 @@ pub enum Verdict {
 impl Guard {
     /// Enforces this configuration, with this table of policies if there is one.
     pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {
-        let (layer, verifier) = (DpopLayer::new(config.clone()), Verifier::new(config));
-        let (layer, verifier) = match policies {
-            None => (layer, verifier),
-            Some(table) => (
-                layer.with_policy(table.clone()),
-                verifier.with_policy(table.clone()),
-            ),
+        let layer = DpopLayer::new(config);
+        let layer = match policies {
+            None => layer,
+            Some(table) => layer.with_policy(table.clone()),
         };
         Self {
+            verifier: layer.verifier(),
             layer,
-            verifier,
             identity: Arc::new(identity),
         }
     }

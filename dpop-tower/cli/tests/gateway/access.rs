@@ -9,6 +9,7 @@ use dpop_cli::gateway::{
     identity::Identity,
 };
 use dpop_tower::{
+    Policy, PolicyTable,
     clock::TimeSource as _,
     crypto::AwsLcRs,
     nonce::{NonceSecret, NonceSource as _, StatelessNonces},
@@ -17,7 +18,10 @@ use dpop_tower::{
 };
 use http::{Method, Request, header};
 
-use dpop_conformance::support::{Api, URL};
+use dpop_conformance::{
+    logging::Log,
+    support::{Api, URL},
+};
 
 use super::{ORIGIN, Rig, Wanted, error_of, mirror};
 
@@ -381,4 +385,23 @@ secret_file = 'new'
 also_accept_file = 'old'
 period = 60";
     Settings::parse(text, &folder.path().join("gateway.toml")).unwrap();
+}
+
+/// The guard passes requests on and also only verifies them, by the rules of one table.
+#[tokio::test]
+async fn a_table_with_a_weak_policy_for_other_paths_is_warned_of_once() {
+    let api = Api::new();
+    let config = api.config().policy(Policy::off()).build().unwrap();
+    let table = PolicyTable::builder()
+        .route("/orders", Policy::strict())
+        .build()
+        .unwrap();
+    let log = Log::listen();
+    let _guard = Guard::new(config, Some(&table), Identity::default());
+    let line = log.line();
+    assert!(line.contains("WARN"), "{line}");
+    assert!(
+        line.contains("the policy of what no row lists is off"),
+        "{line}"
+    );
 }

@@ -65,18 +65,15 @@ impl Index {
 
     /// Returns the entry that matches a path, if it is narrower than all others that match.
     pub(super) fn simple(&self, path: &str) -> Option<usize> {
-        let shape = self.shapes.get(*self.routes.at(path).ok()?.value)?;
-        match shape.entries.as_slice() {
-            [entry] if shape.is_simple => Some(*entry),
-            _ => None,
-        }
+        let place = *self.routes.at(path).ok()?.value;
+        self.simple_entry(place)
     }
 
-    /// Returns the row for a method, if only one pattern applies to paths of this shape.
-    fn simple_row(&self, entries: &[Entry], place: usize, method: &Method) -> Option<usize> {
+    /// Returns the only entry of a shape, if no other pattern applies to its paths.
+    fn simple_entry(&self, place: usize) -> Option<usize> {
         let shape = self.shapes.get(place).filter(|shape| shape.is_simple)?;
         match shape.entries.as_slice() {
-            [entry] => entries.get(*entry)?.row(method),
+            [entry] => Some(*entry),
             _ => None,
         }
     }
@@ -99,7 +96,10 @@ impl Index {
             return false;
         };
         let place = *narrowest.value;
-        if let Some(row) = self.simple_row(entries, place, method) {
+        let simple = self
+            .simple_entry(place)
+            .and_then(|entry| entries.get(entry));
+        if let Some(row) = simple.and_then(|entry| entry.row(method)) {
             rows.add(row);
             return true;
         }
@@ -154,7 +154,7 @@ fn collect_narrowest(
             };
             let mut wider: Vec<&Shape> = fitting.iter().copied().filter(is_wider).collect();
             if wider.is_empty() {
-                rows.add_fallback();
+                rows.with_fallback = true;
             }
             collect_narrowest(&mut wider, entries, method, rows);
         }

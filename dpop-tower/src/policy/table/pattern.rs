@@ -1,6 +1,6 @@
 //! Path patterns: parsing and comparison.
 
-use std::{borrow::Cow, iter};
+use std::borrow::Cow;
 
 use crate::policy::path;
 
@@ -188,17 +188,18 @@ impl Pattern {
 
 impl Segment {
     fn parse(part: &str) -> Result<Self, Cow<'static, str>> {
-        if let Some(name) = part.strip_prefix(':') {
-            return Err(of_another_framework(
-                part,
-                &format!("{{{}}}", named(name, "id")),
-            ));
-        }
-        if let Some(name) = part.strip_prefix('*') {
-            return Err(of_another_framework(
-                part,
-                &format!("{{*{}}}", named(name, "rest")),
-            ));
+        let of_another_framework = match part.split_at_checked(1) {
+            Some((":", "")) => Some("{id}".to_owned()),
+            Some((":", name)) => Some(format!("{{{name}}}")),
+            Some(("*", "")) => Some("{*rest}".to_owned()),
+            Some(("*", name)) => Some(format!("{{*{name}}}")),
+            _ => None,
+        };
+        if let Some(instead) = of_another_framework {
+            return Err(format!(
+                "{part:?} would only fit requests with just this text; write {instead:?} as in axum 0.8"
+            )
+            .into());
         }
         let unescaped = part.replace("{{", "").replace("}}", "");
         if !unescaped.contains(['{', '}']) {
@@ -230,17 +231,6 @@ impl Segment {
     }
 }
 
-fn named<'n>(name: &'n str, otherwise: &'n str) -> &'n str {
-    if name.is_empty() { otherwise } else { name }
-}
-
-fn of_another_framework(part: &str, instead: &str) -> Cow<'static, str> {
-    format!(
-        "{part:?} would only fit requests with just this text; write {instead:?} as in axum 0.8"
-    )
-    .into()
-}
-
 /// Rejects characters that no request path contains.
 fn check_characters(text: &str) -> Result<(), Cow<'static, str>> {
     if text.contains(['?', '#']) {
@@ -259,15 +249,9 @@ fn check_characters(text: &str) -> Result<(), Cow<'static, str>> {
                 .into(),
         );
     }
-    let needless = iter::successors(text.find('%'), |at| {
-        let next = at.saturating_add(1);
-        text.get(next..)?
-            .find('%')
-            .map(|found| found.saturating_add(next))
-    })
-    .filter_map(|at| text.get(at..at.saturating_add(3)))
-    .find(|escape| path::is_needless(escape));
-    match needless {
+    let mut escapes =
+        (text.match_indices('%')).filter_map(|(at, _)| text.get(at..at.saturating_add(3)));
+    match escapes.find(|escape| path::is_needless(escape)) {
         Some(escape) => Err(format!(
             "{escape} is an escape of what needs none, or of a slash; write the character itself"
         )

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{error::ConfigErrorKind, policy::Draft};
 
 fn strict() -> Policy {
     Policy::strict()

@@ -68,7 +68,7 @@ pub struct HtuDifference {
     /// The configured origin, which clients do not choose.
     origin: String,
     kind: Kind,
-    hint: Option<&'static str>,
+    pub(in crate::proof) hint: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +98,6 @@ impl HtuDifference {
             Kind::PathEncoding => HtuPart::PathEncoding,
             Kind::Path => HtuPart::Path,
         }
-    }
-
-    pub(in crate::proof) fn set_hint(&mut self, hint: Option<&'static str>) {
-        self.hint = hint;
     }
 
     pub(super) fn between(expected: &Htu, received: &Htu) -> Option<Self> {

@@ -13,9 +13,10 @@ pub use self::{
     origin::Origin,
 };
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 use self::normalise::{Base, Scheme, parse_base, push_path};
+use crate::error::errors;
 
 /// An HTTP target URI without query and fragment, normalised.
 ///
@@ -133,61 +134,40 @@ impl fmt::Debug for Htu {
     }
 }
 
-/// The error of parsing an [`Htu`] or an [`Origin`].
-///
-/// It does not contain any of the text, which may come from an attacker.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HtuError {
-    /// There is a character outside ASCII. Paths must be percent-encoded, and host names IDNA-encoded.
-    NotAscii,
-    /// The text does not start with `scheme://`, for example because it is only a path.
-    NotAbsolute,
-    /// The scheme is neither `http` nor `https`.
-    UnsupportedScheme,
-    /// There is a user name or password before the host (RFC 9110 section 4.2.4).
-    UserInfo,
-    /// The host is empty.
-    EmptyHost,
-    /// The host is neither a name nor an IP address, or it is an IPv6 address with a zone.
-    InvalidHost,
-    /// The port is not a number up to 65535.
-    InvalidPort,
-    /// A `%` is not followed by two hexadecimal digits.
-    InvalidPercentEncoding,
-    /// The path has a character that no HTTP client may send there.
-    InvalidPathCharacter,
-    /// The path of a request target does not start with `/`.
-    RelativePath,
-    /// The origin has a path, a query or a fragment.
-    NotAnOrigin,
-    /// The scheme is `ws` or `wss`. A WebSocket begins with an HTTP request (RFC 6455 section 1.3), so the
-    /// `htu` of its proof is an `http` or `https` URI.
-    WebSocketScheme,
-}
-
-impl fmt::Display for HtuError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAscii => "uri contains a character outside ascii",
-            Self::NotAbsolute => "uri is not absolute",
-            Self::UnsupportedScheme => "uri scheme is neither http nor https",
-            Self::UserInfo => "uri contains user information",
-            Self::EmptyHost => "uri has an empty host",
-            Self::InvalidHost => "uri has a malformed host",
-            Self::InvalidPort => "uri has a malformed port",
-            Self::InvalidPercentEncoding => "uri has a malformed percent-encoding",
-            Self::InvalidPathCharacter => "uri path contains a forbidden character",
-            Self::RelativePath => "request path does not start with a slash",
-            Self::NotAnOrigin => "origin has more than a scheme, a host and a port",
-            Self::WebSocketScheme => {
-                "uri scheme is ws or wss, but the htu of a websocket is the https uri of its handshake"
-            }
-        })
+errors! {
+    /// The error of parsing an [`Htu`] or an [`Origin`].
+    ///
+    /// It does not contain any of the text, which may come from an attacker.
+    #[non_exhaustive]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum HtuError {
+        /// There is a character outside ASCII. Paths must be percent-encoded, and host names IDNA-encoded.
+        NotAscii = "uri contains a character outside ascii",
+        /// The text does not start with `scheme://`, for example because it is only a path.
+        NotAbsolute = "uri is not absolute",
+        /// The scheme is neither `http` nor `https`.
+        UnsupportedScheme = "uri scheme is neither http nor https",
+        /// There is a user name or password before the host (RFC 9110 section 4.2.4).
+        UserInfo = "uri contains user information",
+        /// The host is empty.
+        EmptyHost = "uri has an empty host",
+        /// The host is neither a name nor an IP address, or it is an IPv6 address with a zone.
+        InvalidHost = "uri has a malformed host",
+        /// The port is not a number up to 65535.
+        InvalidPort = "uri has a malformed port",
+        /// A `%` is not followed by two hexadecimal digits.
+        InvalidPercentEncoding = "uri has a malformed percent-encoding",
+        /// The path has a character that no HTTP client may send there.
+        InvalidPathCharacter = "uri path contains a forbidden character",
+        /// The path of a request target does not start with `/`.
+        RelativePath = "request path does not start with a slash",
+        /// The origin has a path, a query or a fragment.
+        NotAnOrigin = "origin has more than a scheme, a host and a port",
+        /// The scheme is `ws` or `wss`. A WebSocket begins with an HTTP request (RFC 6455 section 1.3), so the
+        /// `htu` of its proof is an `http` or `https` URI.
+        WebSocketScheme = "uri scheme is ws or wss, but the htu of a websocket is the https uri of its handshake",
     }
 }
-
-impl Error for HtuError {}
 
 #[cfg(test)]
 mod tests;

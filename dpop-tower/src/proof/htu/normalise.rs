@@ -73,12 +73,9 @@ pub(super) fn parse_base(uri: &str) -> Result<(String, Base, &str), HtuError> {
     let (scheme, rest) = uri.split_once(':').ok_or(HtuError::NotAbsolute)?;
     let scheme = Scheme::parse(scheme)?;
     let rest = rest.strip_prefix("//").ok_or(HtuError::NotAbsolute)?;
-    let rest = rest
-        .find(['?', '#'])
-        .map_or(rest, |cut| cut_at(rest, cut).0);
-    let (authority, path) = rest
-        .find('/')
-        .map_or((rest, ""), |slash| cut_at(rest, slash));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(slash).unwrap_or_default();
 
     // Normalisation only lengthens an empty path and some IPv6 literals.
     let capacity = scheme.prefix().len().saturating_add(rest.len());
@@ -86,10 +83,6 @@ pub(super) fn parse_base(uri: &str) -> Result<(String, Base, &str), HtuError> {
     text.push_str(scheme.prefix());
     let base = push_authority(&mut text, scheme, authority)?;
     Ok((text, base, path))
-}
-
-fn cut_at(text: &str, at: usize) -> (&str, &str) {
-    text.split_at_checked(at).unwrap_or((text, ""))
 }
 
 /// Appends the normalised `authority` to `text`, which holds `scheme://` so far.

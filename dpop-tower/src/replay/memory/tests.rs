@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::crypto::pure_rust::PureRust;
+use crate::{crypto::pure_rust::PureRust, replay::ReplayKey};
 use Freshness::{Fresh, Replayed};
 use StoreErrorKind::{Full, KeyFull, SubjectFull};
 
@@ -28,8 +28,12 @@ fn check(
     expires_at: i64,
     now: i64,
 ) -> Result<Freshness, StoreErrorKind> {
-    let (expires_at, now) = (UnixTime::from_secs(expires_at), UnixTime::from_secs(now));
-    let answer = pin!(store.check_and_insert(key, expires_at, now));
+    let used = UsedProof {
+        key,
+        now: UnixTime::from_secs(now),
+        expires_at: UnixTime::from_secs(expires_at),
+    };
+    let answer = pin!(store.check_and_insert(used));
     match answer.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer.map_err(|error| error.kind()),
         Poll::Pending => panic!("the answer is in memory"),

@@ -28,6 +28,16 @@ pub(super) struct Host<'h> {
     port: Option<&'h str>,
 }
 
+macro_rules! cannot_be_read {
+    ($header:literal) => {
+        concat!(
+            "the `",
+            $header,
+            "` header of the trusted proxy cannot be read, so it chooses nothing"
+        )
+    };
+}
+
 impl<'h> Claimed<'h> {
     /// Reads `X-Forwarded-Host` and the related headers.
     pub(super) fn by_x_forwarded(headers: &'h HeaderMap) -> Self {
@@ -38,22 +48,10 @@ impl<'h> Claimed<'h> {
                 Vec::new()
             })
         };
-        let hosts = read(
-            X_FORWARDED_HOST,
-            "the `X-Forwarded-Host` header of the trusted proxy cannot be read, so it chooses nothing",
-        );
-        let protos = read(
-            X_FORWARDED_PROTO,
-            "the `X-Forwarded-Proto` header of the trusted proxy cannot be read, so it chooses nothing",
-        );
-        let ports = read(
-            X_FORWARDED_PORT,
-            "the `X-Forwarded-Port` header of the trusted proxy cannot be read, so it chooses nothing",
-        );
-        let prefixes = read(
-            X_FORWARDED_PREFIX,
-            "the `X-Forwarded-Prefix` header of the trusted proxy cannot be read, so it chooses nothing",
-        );
+        let hosts = read(X_FORWARDED_HOST, cannot_be_read!("X-Forwarded-Host"));
+        let protos = read(X_FORWARDED_PROTO, cannot_be_read!("X-Forwarded-Proto"));
+        let ports = read(X_FORWARDED_PORT, cannot_be_read!("X-Forwarded-Port"));
+        let prefixes = read(X_FORWARDED_PREFIX, cannot_be_read!("X-Forwarded-Prefix"));
         let mut host = None;
         if let Some(text) = hosts.first() {
             host = unquoted(text).and_then(Host::parse);
@@ -80,9 +78,7 @@ impl<'h> Claimed<'h> {
             None => Some(Self::default()),
         };
         read().unwrap_or_else(|| Self {
-            unreadable: Some(
-                "the `Forwarded` header of the trusted proxy cannot be read, so it chooses nothing",
-            ),
+            unreadable: Some(cannot_be_read!("Forwarded")),
             ..Self::default()
         })
     }

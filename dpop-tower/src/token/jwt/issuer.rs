@@ -1,6 +1,6 @@
 //! Checks at start-up for mistakes that would reject every token.
 
-use crate::error::{ConfigError, ConfigErrorKind};
+use crate::error::{ConfigError, ConfigErrorKind, shown};
 
 /// Rejects an issuer that cannot be exactly the `iss` of a token, such as the URL of its metadata.
 pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
@@ -95,14 +95,6 @@ fn last_segment(address: &str) -> &str {
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);
     let path = path.trim_end_matches('/');
     path.rsplit_once('/').map_or("", |(_, segment)| segment)
-}
-
-/// Formats a value of the configuration without credentials that it may contain by mistake.
-fn shown(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((_, behind)) => format!("\"...@{behind}\""),
-        None => format!("{text:?}"),
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,12 @@ mod proofs;
 mod tables;
 mod tokens;
 
-use std::time::Duration;
-
 use axum::{Router, body::Body, routing::get};
-use dpop_tower::{
-    DpopLayer, Policy,
-    nonce::{NonceSecret, StatelessNonces},
-};
+use dpop_tower::{DpopLayer, Policy};
 use http::{Method, Request, Response, header};
 
 use self::{answers::*, layers::*, proofs::*, tables::*, tokens::*};
-use crate::support::{Api, URL, Verdict};
+use crate::support::{Api, URL, Verdict, nonces};
 
 cases! { requirements as requirements;
 each_way [
@@ -112,10 +107,6 @@ const fn use_nonce(reason: &'static str) -> Verdict {
 
 fn nonce_required() -> Policy {
     Policy::strict().require_nonce().build().unwrap()
-}
-
-fn nonces() -> StatelessNonces {
-    StatelessNonces::new(NonceSecret::new([1; 32]).unwrap()).period(Duration::from_secs(120))
 }
 
 /// Returns a `GET` request with a fresh proof that has this nonce.

@@ -5,7 +5,7 @@ use crate::support::{Api, URL, Verdict, Way, invalid_proof, unavailable};
 use dpop_tower::{
     clock::UnixTime,
     crypto::AwsLcRs,
-    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _, UsedProof},
     test_util::TestClient,
 };
 use http::Method;
@@ -173,7 +173,12 @@ async fn a_proof_is_remembered_five_seconds_longer_than_it_is_acceptable(way: Wa
     let key = ReplayKey::new(*api.client.thumbprint().as_bytes(), "once", &AwsLcRs);
     for (after_iat, expected) in [(75, Freshness::Replayed), (76, Freshness::Fresh)] {
         let now = UnixTime::from_secs(api.now() + after_iat);
-        let answer = store.check_and_insert(key, now, now).await.unwrap();
+        let used = UsedProof {
+            key,
+            now,
+            expires_at: now,
+        };
+        let answer = store.check_and_insert(used).await.unwrap();
         assert_eq!(answer, expected, "{after_iat}");
     }
 }

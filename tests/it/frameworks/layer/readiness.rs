@@ -11,9 +11,8 @@ use std::{
 use axum::body::Body;
 use dpop_tower::{
     DpopLayer, Policy,
-    clock::UnixTime,
     future::MaybeReady,
-    replay::{AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError},
+    replay::{AcceptanceWindows, Freshness, ReplayStore, StoreError, UsedProof},
 };
 use http::{Method, Request, Response, StatusCode};
 use tokio::{sync::oneshot, time::timeout};
@@ -161,12 +160,7 @@ async fn a_future_that_is_dropped_unpolled_uses_up_no_proof() {
 struct Silent(AcceptanceWindows);
 
 impl ReplayStore for Silent {
-    fn check_and_insert(
-        &self,
-        _: ReplayKey,
-        _: UnixTime,
-        _: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
+    fn check_and_insert(&self, _: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
         MaybeReady::pending(future::pending())
     }
 

@@ -7,7 +7,7 @@ use dpop_tower::{
     DpopLayer, Policy, RequireScopeLayer,
     clock::TimeSource as _,
     crypto::{Algorithm, AwsLcRs},
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::NonceSource as _,
     policy,
     rejection::Rejection,
     test_util::{KeyKind, TestClient},
@@ -17,7 +17,7 @@ use http::{Request, Response};
 use super::modes::{OFF, OPTIONAL, REPORT, STRICT, answer, pair, respond};
 use crate::{
     rejection::challenge::Challenge,
-    support::{Api, Backend, URL, Verdict, send},
+    support::{Api, Backend, URL, Verdict, nonces, send},
 };
 
 dpop_conformance::each_backend!(
@@ -28,10 +28,6 @@ dpop_conformance::each_backend!(
     a_scope_is_required_inside_of_each_pair_of_modes,
     a_scope_asks_for_no_nonce,
 );
-
-fn nonces() -> StatelessNonces {
-    StatelessNonces::new(NonceSecret::new([3; 32]).unwrap())
-}
 
 /// A request that meets no requirement, until it is changed to.
 struct Draft {

@@ -16,7 +16,7 @@ use std::{
 use dpop_tower::{
     clock::UnixTime,
     crypto::AwsLcRs,
-    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _},
+    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _, UsedProof},
 };
 use dpop_tower_performance::measure::{Samples, time};
 
@@ -40,9 +40,6 @@ struct Traffic {
     live: u64,
     clients: u64,
 }
-
-/// A proof, when it is over, and when it comes.
-type Call = (ReplayKey, UnixTime, UnixTime);
 
 impl Traffic {
     fn measure(&self) {
@@ -74,22 +71,22 @@ impl Traffic {
     }
 
     /// The next proofs. Time goes by so that `live` of them come in a lifetime.
-    fn batch(&self, next: &mut u64) -> Vec<Call> {
+    fn batch(&self, next: &mut u64) -> Vec<UsedProof> {
         let numbers: Range<u64> = *next..*next + BATCH;
         *next = numbers.end;
         numbers.map(|n| self.call(n)).collect()
     }
 
-    fn call(&self, n: u64) -> Call {
+    fn call(&self, n: u64) -> UsedProof {
         let mut client = [0; 32];
         client[..8].copy_from_slice(&(n % self.clients).to_le_bytes());
         let now = 1_700_000_000 + n * (LIFETIME + 1) / self.live;
         let at = |secs: u64| UnixTime::from_secs(secs.cast_signed());
-        (
-            ReplayKey::new(client, &n.to_string(), &AwsLcRs),
-            at(now + LIFETIME),
-            at(now),
-        )
+        UsedProof {
+            key: ReplayKey::new(client, &n.to_string(), &AwsLcRs),
+            now: at(now),
+            expires_at: at(now + LIFETIME),
+        }
     }
 
     fn one_thread(&self, store: &MemoryReplayStore, next: &mut u64) {
@@ -139,10 +136,10 @@ impl Traffic {
 
 /// Has a name of its own for `valgrind --toggle-collect`.
 #[inline(never)]
-fn insert(store: &MemoryReplayStore, calls: &[Call]) {
+fn insert(store: &MemoryReplayStore, calls: &[UsedProof]) {
     let mut context = Context::from_waker(Waker::noop());
-    for &(key, expires_at, now) in calls {
-        let answer = pin!(store.check_and_insert(key, expires_at, now)).poll(&mut context);
+    for &call in calls {
+        let answer = pin!(store.check_and_insert(call)).poll(&mut context);
         let Poll::Ready(Ok(Freshness::Fresh)) = black_box(answer) else {
             panic!("there is room for what is new");
         };

@@ -10,7 +10,6 @@ use dpop_tower::{
     DpopConfig, PublicOrigin,
     clock::UnixTime,
     future::MaybeReady,
-    nonce::{NonceSecret, StatelessNonces},
     replay::{MemoryReplayStore, StoreError},
     test_util::TestClient,
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
@@ -23,7 +22,7 @@ use self::{grpc::*, schemes::*};
 use crate::{
     challenge::Challenge,
     stores::Outage,
-    support::{Api, ORIGIN, URL, Verdict, Way, Why, send, unavailable},
+    support::{Api, ORIGIN, URL, Verdict, Way, Why, nonces, send, unavailable},
 };
 
 cases! { rfc9449::section_7_1 as section_7_1;
@@ -110,10 +109,6 @@ fn outage(way: Way, error: fn() -> StoreError) -> Api {
         |tokens| tokens,
         |config| config.replay_store(Outage::of(error)),
     )
-}
-
-fn nonces() -> StatelessNonces {
-    StatelessNonces::new(NonceSecret::new([7; 32]).unwrap())
 }
 
 /// `GET` of [`URL`] with these headers.
