@@ -114,7 +114,7 @@ async fn a_nonce_is_asked_for_and_renewed_with_every_kind_of_method() {
         let (metadata, answers) = call(channel.clone(), kind, &with_nonce()).await.unwrap();
         assert_eq!(answers, kind.answers(), "{kind:?}");
         assert_eq!(nonce(&metadata), None, "{kind:?}");
-        // The nonce is about to retire, so the head of the response contains the next one.
+        // The nonce is about to retire, so that the beginning of the answer brings the next.
         api.advance(120);
         let (metadata, _) = call(channel.clone(), kind, &with_nonce()).await.unwrap();
         let renewed = nonce(&metadata).unwrap();
@@ -148,7 +148,7 @@ async fn a_client_that_tries_again_with_the_nonce_needs_one_more_call_in_all() {
     calls::quote(&client).await.unwrap();
     assert_eq!(service.served(), 4);
 
-    // Other failures are not retried.
+    // What is wrong otherwise is not tried again.
     let mut tries = 0;
     let rejected = with_nonce(async || {
         tries += 1;
@@ -171,7 +171,7 @@ async fn a_rejected_call_ends_the_stream_that_the_client_has_open() {
         let requests = ReceiverStream::new(requests).into_streaming_request();
         let status = timeout(IN_VAIN, client.quote(sent.on(requests))).await;
         assert_eq!(status.expect(what).unwrap_err().code(), code, "{what}");
-        // Nobody waits for the rest.
+        // Nobody waits for more of it.
         timeout(IN_VAIN, sender.closed()).await.expect(what);
     }
     for (what, sent, code, ..) in rejected(&api, ClientStreaming) {
@@ -227,12 +227,12 @@ async fn of_one_proof_sent_many_times_at_once_over_one_connection_one_is_served(
     }
 }
 
-/// A proxy may send the calls of many clients over one connection.
+/// A proxy may have the calls of many clients on one connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_outlives_thousands_of_rejected_streams() {
     let api = Api::new();
     let service = service_that_needs_scope(&api).await;
-    // Unlike a channel, this does not reconnect.
+    // Unlike a channel, this does not connect anew.
     let stream = TokioIo::new(TcpStream::connect(&service.address).await.unwrap());
     let (mut connection, driver) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
@@ -259,7 +259,7 @@ async fn a_connection_outlives_thousands_of_rejected_streams() {
     assert_eq!(service.served(), 1);
 }
 
-/// Passes bytes on, and records what the server sends.
+/// Passes bytes on, and keeps what the server sent.
 async fn recording_proxy(to: String) -> (String, Arc<Mutex<Vec<u8>>>) {
     let recorded = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&recorded);
@@ -286,7 +286,7 @@ async fn recording_proxy(to: String) -> (String, Arc<Mutex<Vec<u8>>>) {
     (address, recorded)
 }
 
-/// Returns the type and the flags of each frame of the first stream (RFC 9113 section 4.1).
+/// The type and the flags of each frame of the first stream (RFC 9113 section 4.1).
 fn frames(mut bytes: &[u8]) -> Vec<(u8, u8)> {
     let mut frames = Vec::new();
     while let Some((header, rest)) = bytes.split_first_chunk::<9>() {
@@ -300,13 +300,13 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, u8)> {
     frames
 }
 
-/// An empty message, as gRPC frames it.
+/// A message with nothing in it, as gRPC frames it.
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 
-/// Returns the response to a call as hyper reads it, and its frames.
+/// What hyper makes of the answer to a call, and the frames it came in.
 async fn raw(service: &Service, kind: Kind, sent: &Sent) -> (http::Response<Bytes>, Vec<(u8, u8)>) {
     let (address, recorded) = recording_proxy(service.address.clone()).await;
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
@@ -327,7 +327,7 @@ async fn raw(service: &Service, kind: Kind, sent: &Sent) -> (http::Response<Byte
     while let Some(frame) = body.frame().await {
         match frame.unwrap().into_data() {
             Ok(data) => bytes.extend_from_slice(&data),
-            // A response with only headers has none.
+            // An answer of headers alone has none.
             Err(trailers) => assert!(!ended, "{trailers:?}"),
         }
     }
@@ -360,7 +360,7 @@ async fn a_rejection_is_one_frame_of_headers_that_ends_the_stream() {
     }
     assert_eq!(service.served(), 0);
 
-    // Fails if this changes.
+    // So it is seen when it is otherwise.
     let sent = Sent::good(&api, ServerStreaming);
     let (response, frames) = raw(&service, ServerStreaming, &sent).await;
     assert_eq!(response.headers().get("grpc-status"), None);

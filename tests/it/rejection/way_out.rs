@@ -30,7 +30,7 @@ fn layer(api: &Api) -> DpopLayer {
         .with_rejection_response(ProblemDetails)
 }
 
-/// A bearer token that the layer admits and the handler rejects.
+/// A bearer token, which the layer admits and the handler does not.
 fn bearer(api: &Api, content_type: Option<&str>) -> Request<()> {
     let token = api.issuer.token().mint();
     let mut request = Request::post(URL).header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -129,7 +129,7 @@ fn what_an_extractor_or_a_verifier_rejects_is_counted_once() {
     );
 }
 
-/// The scope uses the response of the outer layer, unless it has one of its own.
+/// Unless it has one of its own.
 #[tokio::test]
 async fn a_scope_answers_as_the_layer_outside_does() {
     let api = Api::new();
@@ -241,7 +241,7 @@ async fn a_verifier_selects_policies_and_rejects_malformed_paths_as_a_layer_does
     }
 }
 
-/// A future that is kept does not borrow the request.
+/// A future that is kept does not keep the request.
 #[tokio::test]
 async fn a_verification_owns_what_it_needs() {
     let api = Api::new();
@@ -257,7 +257,7 @@ async fn a_verification_owns_what_it_needs() {
     let Verdict::Admitted(admitted) = verdict else {
         panic!("it is a good request");
     };
-    // What an inner router finds.
+    // What a router inside finds.
     let mut request = Request::new(());
     request
         .extensions_mut()

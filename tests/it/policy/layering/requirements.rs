@@ -33,7 +33,7 @@ fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([3; 32]).unwrap())
 }
 
-/// A request that meets no requirement until it is changed.
+/// A request that meets no requirement, until it is changed to.
 struct Draft {
     scope: &'static str,
     tier: &'static str,
@@ -76,19 +76,18 @@ impl Draft {
     }
 }
 
-/// A requirement of a policy, how a request meets it, and what a client is told otherwise.
+/// Something that a policy can ask for, how it is met, and what a client hears that does not meet it.
 struct Requirement {
     ask: fn(Policy) -> Policy<policy::Draft>,
     meet: fn(&mut Draft),
     reason: &'static str,
     status: u16,
     error: &'static str,
-    /// The parameter that names the requirement.
+    /// The parameter that says what is asked for.
     told: Option<(&'static str, &'static str)>,
 }
 
-/// Each has its own kind of rejection (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449 sections 7.1
-/// and 9).
+/// Each has an answer of its own (RFC 6750 section 3.1, RFC 9470 section 3, RFC 9449 sections 7.1 and 9).
 const REQUIREMENTS: [Requirement; 8] = [
     Requirement {
         ask: |policy| policy.require_scope("write"),
@@ -167,7 +166,7 @@ const REQUIREMENTS: [Requirement; 8] = [
 ];
 
 impl Requirement {
-    /// Asserts that the response is the rejection of a layer with only this requirement.
+    /// It is the rejection of a layer that asks for this and for nothing else.
     fn assert_told<B>(&self, response: &Response<B>, what: &str) {
         let rejection = response.extensions().get::<Rejection>();
         let reason = rejection.map_or("none", Rejection::reason);
@@ -190,7 +189,7 @@ impl Requirement {
         let takes_es256_alone = challenge.get("algs") == Some("ES256");
         let asks_for_es256 = self.reason == "proof_alg_not_allowed";
         assert_eq!(takes_es256_alone, asks_for_es256, "{what}");
-        // A client gets a nonce only if it needs one.
+        // Of nonces, a client hears where it needs one, and not elsewhere.
         let has_nonce = response.headers().contains_key("dpop-nonce");
         assert_eq!(has_nonce, self.error == "use_dpop_nonce", "{what}");
     }
@@ -205,13 +204,13 @@ fn built(draft: Policy<policy::Draft>) -> Policy {
     draft.build().unwrap()
 }
 
-/// Returns two layers of one configuration, and of two.
+/// Two layers of one configuration, and of two.
 fn layers(api: &Api) -> [(DpopLayer, DpopLayer); 2] {
     let shared = layer(api);
     [(shared.clone(), shared), (layer(api), layer(api))]
 }
 
-/// Each pair of requirements, with requests that meet both, either or neither.
+/// Each requirement and none, around each and none, for requests that meet both, either and neither.
 async fn each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what(backend: Backend) {
     let api = backend.api();
     let calls = Arc::default();
@@ -241,7 +240,7 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what(bac
                     let is_same = outer.map(|it| it.told) == inner.map(|it| it.told)
                         && outer.map(|it| it.reason) == inner.map(|it| it.reason);
                     let is_met = |is_met: bool| is_met || (is_same && (meets_outer || meets_inner));
-                    // The outer layer checks first.
+                    // The outer one looks first.
                     let rejected_by = outer
                         .filter(|_| !is_met(meets_outer))
                         .or_else(|| inner.filter(|_| !is_met(meets_inner)));
@@ -261,7 +260,7 @@ async fn each_layer_gets_what_it_asks_for_and_the_one_that_rejects_says_what(bac
     }
 }
 
-/// Unmet requirements are in the report, except for the nonce, which no client would have received.
+/// What it misses is in the report, but for the nonce, which no client would have got.
 async fn a_layer_that_only_reports_rejects_nobody_for_what_it_asks_for(backend: Backend) {
     let api = backend.api();
     let calls = Arc::default();
@@ -319,7 +318,7 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
         (Policy::strict(), 200, 403),
         (Policy::optional(), 200, 403),
         (Policy::report_only(), 200, 200),
-        // Nothing was verified, so there are no scopes.
+        // Nothing was verified, and so nobody has a scope.
         (Policy::off(), 401, 401),
     ] {
         let what = format!("{policy:?}");
@@ -334,10 +333,10 @@ async fn a_scope_is_required_inside_of_each_mode(backend: Backend) {
     }
 }
 
-/// The stricter of two layers decides whether a scope is required, in either position.
+/// Whether a scope is required depends on the stricter of two layers, wherever that stands.
 async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
     let api = backend.api();
-    // The outcome for a token with the scope, for a token without it, and without a token.
+    // What becomes of a token that has the scope, of one that lacks it, and of no token.
     for (outer, inner, expected) in [
         (STRICT, STRICT, [200, 403, 401]),
         (STRICT, OPTIONAL, [200, 403, 401]),
@@ -354,7 +353,7 @@ async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
         (OFF, STRICT, [200, 403, 401]),
         (OFF, OPTIONAL, [200, 403, 401]),
         (OFF, REPORT, [200, 200, 200]),
-        // Nothing was verified, so there are no scopes.
+        // Nothing was verified, and so nobody has a scope.
         (OFF, OFF, [401, 401, 401]),
     ] {
         let shared = layer(&api);
@@ -384,8 +383,8 @@ async fn a_scope_is_required_inside_of_each_pair_of_modes(backend: Backend) {
     }
 }
 
-/// A report-only layer, which does not require a nonce although its configuration does, has found the
-/// token. A stricter layer of another configuration is outside.
+/// A layer that only reports, and that asks for no nonce though its configuration does, has found the
+/// token; a stricter one of another configuration is outside.
 async fn a_scope_asks_for_no_nonce(backend: Backend) {
     let api = backend.api();
     let reporting = DpopLayer::new(

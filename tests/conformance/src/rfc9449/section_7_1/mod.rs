@@ -49,7 +49,7 @@ each_way [
 ]
 }
 
-/// A request that is rejected, and the expected rejection.
+/// A request that is rejected, and how.
 struct Case {
     reason: &'static str,
     status: u16,
@@ -90,7 +90,7 @@ const TOKEN: Row = Row(401, Some("invalid_token"));
 
 const UNAVAILABLE: Row = Row(503, None);
 
-/// A verifier whose issuer is unavailable.
+/// An outage of the issuer.
 #[derive(Debug)]
 struct NoKeys;
 
@@ -104,7 +104,7 @@ impl TokenVerifier for NoKeys {
     }
 }
 
-/// Returns an API whose replay store returns this error.
+/// An API whose replay store answers with this error.
 fn outage(way: Way, error: fn() -> StoreError) -> Api {
     way.api_with(
         |tokens| tokens,
@@ -116,7 +116,7 @@ fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([7; 32]).unwrap())
 }
 
-/// Returns a `GET` request for [`URL`] with these headers.
+/// `GET` of [`URL`] with these headers.
 fn plain(headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = Request::new(());
     *request.uri_mut() = "/orders".parse().unwrap();
@@ -127,7 +127,7 @@ fn plain(headers: &[(&'static str, &str)]) -> Request<()> {
     request
 }
 
-/// Returns at least one request for every reason to be rejected.
+/// At least one request for every way to be rejected.
 async fn cases(way: Way) -> Vec<Case> {
     let api = way.api();
     let mut cases = Vec::new();
