@@ -1,7 +1,7 @@
-//! What each stage of a request costs, and the raw signature verification beside it.
+//! The cost of each stage of a request, and of the raw signature verification for comparison.
 //!
-//! `cargo bench -p dpop-tower --no-default-features --features aws-lc-rs,josekit,test-util`; the ratios
-//! in docs/performance.md are measured by tests/performance, a batch of each at a time.
+//! Run `cargo bench -p dpop-tower --no-default-features --features aws-lc-rs,josekit,test-util`. The
+//! ratios in docs/performance.md are measured by tests/performance, in alternating batches.
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,7 @@ fn backends() -> [(&'static str, Arc<dyn CryptoProvider>); 2] {
     ]
 }
 
-/// A service behind the layer, of which one client may fill the replay store.
+/// Returns a service behind the layer. One client may fill the replay store.
 fn service(tokens: Issuer, backend: &Arc<dyn CryptoProvider>, policy: Policy) -> Dpop<Inner> {
     fn answer(_: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
         ready(Ok(Response::new(())))
@@ -65,7 +65,7 @@ fn call(service: &mut Dpop<Inner>, request: Request<()>) -> Response<ResponseBod
     }
 }
 
-/// What needs no key, in the order of a request.
+/// The stages that need no key, in the order of a request.
 fn parsing(criterion: &mut Criterion) {
     let client = TestClient::new();
     let token = TestIssuer::new().token().bound_to(&client).mint();
@@ -104,7 +104,7 @@ fn replay(criterion: &mut Criterion) {
     let start = SystemClock.now();
     let mut count = 0_u64;
     let mut group = criterion.benchmark_group("replay store");
-    // A thousand clients, and a thousand requests a second of each.
+    // A thousand clients, with a thousand requests per second each.
     group.bench_function("insertion", |b| {
         b.iter(|| {
             count += 1;
@@ -279,7 +279,7 @@ mod signed {
             Issuer::new(ISSUER).jwks(keys).audience(ORIGIN)
         }
 
-        /// Another one for each number.
+        /// Returns a different token for each number.
         pub(super) fn mint(&self, number: u64) -> String {
             let now = SystemClock.now().as_secs();
             let claims = json!({

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# run.sh SECONDS [TARGET...]: runs every fuzz target, or those that are named, for so long each.
+# run.sh SECONDS [TARGET...]: runs every fuzz target, or the named ones, for this long each.
 #
-# It begins with the seeds and with what earlier runs have left in corpus/. The table has libFuzzer's
-# own figures. The exit status is 0 only if every target ran and none found anything;
-# what was found is in artifacts/.
+# A run begins with the seeds and with the corpus of earlier runs in corpus/. The table has libFuzzer's
+# own figures. The exit status is 0 only if every target ran and found nothing. Findings are in
+# artifacts/.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
@@ -32,16 +32,16 @@ status=0
 for target in "${targets[@]}"; do
   result=ok
   mkdir -p "corpus/$target"
-  # A request that takes ten seconds would be a finding, too.
+  # A request that takes ten seconds is a finding as well.
   cargo +nightly fuzz run "$target" "corpus/$target" "seeds/$target" -- -dict=jose.dict \
     -max_total_time="$seconds" -timeout=10 -print_final_stats=1 >"$log" 2>&1 || result=FOUND
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
-  # What it had reached at last: "#88241 DONE cov: 2603 ft: 5543 corp: 427/81Kb ..."
+  # The final coverage: "#88241 DONE cov: 2603 ft: 5543 corp: 427/81Kb ..."
   figures=$(grep -a ' cov: ' "$log" | tail -n 1 |
     sed -n 's/.* cov: \([0-9]*\) ft: \([0-9]*\) corp: \([0-9]*\).*/\1 \2 \3/p')
   [[ $result == ok && -n $executions && -n $figures ]] || {
     status=1 result=FOUND
-    # Not the whole log, which has every word that libFuzzer recommends for its dictionary.
+    # Not the whole log, which contains every word that libFuzzer recommends for its dictionary.
     grep -aE -A 8 'panicked|ERROR|SUMMARY|Test unit|Base64|error' "$log" | tail -n 60
   }
   read -r edges features inputs <<<"${figures:-0 0 0}"

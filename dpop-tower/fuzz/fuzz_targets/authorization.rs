@@ -1,6 +1,6 @@
-//! `Authorization` and `DPoP` headers of any bytes and number, through the whole layer.
+//! Any number of `Authorization` and `DPoP` headers with any bytes, through the whole layer.
 //!
-//! An independent reading of RFC 9110 section 11.4 decides who is admitted, and nobody else is.
+//! An independent implementation of RFC 9110 section 11.4 decides which requests are admitted.
 #![no_main]
 
 use std::num::NonZeroUsize;

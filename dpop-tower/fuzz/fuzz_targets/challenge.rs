@@ -1,7 +1,7 @@
-//! A configuration and a request, of which most are rejected.
+//! A configuration and a request. Most requests are rejected.
 //!
-//! Every rejection is read back by a strict parser of `WWW-Authenticate`, and has to say what the
-//! operator's reason stands for, no more and no less.
+//! A strict parser of `WWW-Authenticate` reads every rejection, which must contain exactly what the
+//! operator's reason stands for.
 #![no_main]
 
 #[path = "../../../tests/conformance/src/challenge.rs"]
@@ -28,7 +28,7 @@ use dpop_tower_fuzz::{
 use http::{HeaderValue, Response, header};
 use libfuzzer_sys::fuzz_target;
 
-/// Hands out what the fuzzer says, and knows nothing again.
+/// Hands out the fuzzer's text as a nonce, and recognises none.
 #[derive(Debug)]
 struct Nonces(String);
 
@@ -101,7 +101,7 @@ fuzz_target!(|input: &[u8]| {
     }
     assert!(!["report", "off"].contains(&mode), "nothing is rejected");
     let is_optional = mode == "optional";
-    // RFC 9449 section 7.2: in the challenge of the scheme that was used; in both if that is not one.
+    // RFC 9449 section 7.2: in the challenge of the scheme that was used, and in both if it was neither.
     let (in_dpop, in_bearer) = match headers.authorization.as_slice() {
         _ if !is_optional => (true, None),
         [one] if is_bearer(one) => (false, Some(true)),
@@ -117,7 +117,8 @@ fn is_bearer(authorization: &HeaderValue) -> bool {
     authorization.to_str().is_ok() && scheme.is_some_and(|s| s.eq_ignore_ascii_case(b"Bearer"))
 }
 
-/// Whether there is an error in the `DPoP` challenge, and in that for `Bearer` if there is one.
+/// Checks whether there is an error in the `DPoP` challenge, and in the `Bearer` challenge if there is
+/// one.
 fn check(
     response: &Response<ResponseBody<()>>,
     algorithms: &[Algorithm],

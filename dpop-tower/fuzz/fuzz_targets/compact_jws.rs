@@ -1,6 +1,6 @@
 //! A proof, as one text or as header, payload and signature on three lines.
 //!
-//! What `ProofVerifier::check` accepts has to be accepted by a second reading, and to be a proof by it.
+//! If `ProofVerifier::check` accepts a text, a second implementation has to accept it as a proof.
 #![no_main]
 
 use std::time::Duration;
@@ -58,14 +58,14 @@ fuzz_target!(|input: &str| {
     let iat = iat.expect("`iat` is a number");
     assert!((i128::from(NOW) - 70..=i128::from(NOW) + 10).contains(&iat));
 
-    // The rest is told by the verified proof only.
+    // Only the verified proof contains the rest.
     let key = accepted.prepare_key(&Signatures::Any).expect("takes all");
     let verified = accepted.verify_signature(&key).expect("takes all");
     assert_eq!(reading::text(payload, "jti"), Some(verified.jti()));
     assert!((1..=256).contains(&verified.jti().len()));
     assert_eq!(i128::from(verified.expires_at().as_secs()), iat + 70);
 
-    // A proof that is good now is so until it expires, unless it says otherwise.
+    // A proof that is valid now stays valid until it expires, unless it says otherwise.
     if !payload.contains_key("exp") {
         let last = verified.expires_at();
         let late = ProofContext::new(&http::Method::GET, &htu, last);

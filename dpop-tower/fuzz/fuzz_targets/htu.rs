@@ -42,7 +42,7 @@ fn check(uri: &str) -> Option<Htu> {
             Some(htu)
         }
         Err(_) => {
-            // A query or fragment outside ASCII is no part of what was read here.
+            // A query or fragment with bytes outside ASCII is not part of what this target reads.
             assert!(read.is_none() || !uri.is_ascii(), "{uri:?} is {read:?}");
             None
         }
@@ -56,7 +56,7 @@ fn check_origin(origin: &Origin, text: &str, htu: Option<&Htu>, other: &str) {
     assert_eq!(Origin::parse(origin.as_str()).as_ref(), Ok(origin));
     assert!(!text.contains(['?', '#', '@']));
 
-    // The path of a request, joined to the origin, is the URI that both make as one text.
+    // The path of a request, joined to the origin, is the same URI as the two written together.
     let joined = Htu::parse(&format!("{}{other}", origin.as_str()));
     match origin.with_path(other) {
         Ok(htu) => {
@@ -69,7 +69,7 @@ fn check_origin(origin: &Origin, text: &str, htu: Option<&Htu>, other: &str) {
         ),
     }
 
-    // Anyone who would be another origin is not let pass for this one.
+    // Another origin must not pass for this one.
     let claimed = Origin::parse(&format!("{}://{other}", origin.scheme()));
     let is_authority = !other.contains(['/', '?', '#']);
     assert_eq!(

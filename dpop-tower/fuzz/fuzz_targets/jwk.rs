@@ -1,7 +1,7 @@
 //! The JSON of a key.
 //!
-//! What `PublicJwk::from_json` accepts is a public key by a second reading, has the thumbprint that
-//! RFC 7638 gives it, and the backend makes a key of it or says no.
+//! If `PublicJwk::from_json` accepts a key, a second implementation reads it as a public key, it has the
+//! thumbprint of RFC 7638, and the backend either prepares it or rejects it.
 #![no_main]
 
 use dpop_tower::{

@@ -1,9 +1,9 @@
-//! A sequence of requests to one layer, each a good one with a few things changed.
+//! A sequence of requests to one layer, each of them valid except for a few changes.
 //!
 //! The lines of the input change the next request, and an empty line sends it. Every signature is
-//! taken for valid, so the code behind them is reached. A second implementation of the rules says
-//! who may be admitted; anyone who is admitted against it is a finding, and so is an unchanged request that
-//! is rejected.
+//! accepted as valid, so the code behind that check is reached. A second implementation of the rules
+//! says which requests may be admitted. A request that is admitted against it is a finding, and so is an
+//! unchanged request that is rejected.
 #![no_main]
 
 use dpop_tower_fuzz::session::Session;

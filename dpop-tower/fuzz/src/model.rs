@@ -1,4 +1,4 @@
-//! The rules of RFC 9449 and RFC 9068 once more, as plainly as they can be written down.
+//! The rules of RFC 9449 and RFC 9068 once more, as plainly as possible.
 
 use dpop_tower::{
     clock::UnixTime,
@@ -13,7 +13,7 @@ use crate::{
     rig::{AUDIENCE, ISSUER, ORIGIN},
 };
 
-/// The algorithms that are allowed unless a configuration says otherwise.
+/// The algorithms that are allowed by default.
 const DEFAULT_ALGS: [&str; 5] = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"];
 pub const NONCE_PERIOD: i64 = 120;
 
@@ -23,22 +23,22 @@ pub struct Proof {
     pub text: HeaderValue,
     pub key: [u8; 32],
     pub jti: String,
-    /// The last second in which it is in its window.
+    /// The last second of its window.
     pub until: i128,
 }
 
-/// Who may be admitted at a point in time, by a configuration that is [`Session`]'s.
+/// Decides who may be admitted at a point in time by the configuration of a [`Session`].
 ///
 /// [`Session`]: crate::session::Session
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
     pub now: i64,
-    /// If every proof needs one.
+    /// Set if every proof needs a nonce.
     pub nonces: Option<&'a StatelessNonces>,
 }
 
 impl Rules<'_> {
-    /// The proof of the request, if it may be admitted for it.
+    /// Returns the proof of the request if the request may be admitted.
     pub fn proof(&self, request: &Request<()>) -> Result<Proof, &'static str> {
         let (scheme, token) = credentials(request)?;
         require(scheme == "dpop", "the scheme")?;
@@ -110,7 +110,7 @@ impl Rules<'_> {
         })
     }
 
-    /// Whether the request has a good token that anyone may use.
+    /// Whether the request has a valid unbound token.
     pub fn unbound(&self, request: &Request<()>) -> Result<(), &'static str> {
         let (scheme, token) = credentials(request)?;
         require(scheme == "bearer", "the scheme")?;
@@ -118,7 +118,8 @@ impl Rules<'_> {
         require(!claims.contains_key("cnf"), "an unbound token")
     }
 
-    /// The claims of a token that is genuine (as all are here), active and for this API.
+    /// Returns the claims of a token that is active and for this API. Every token here counts as
+    /// genuine.
     fn token(&self, token: &str) -> Result<Map<String, Value>, &'static str> {
         require(token.len() <= 16 * 1024, "the token's length")?;
         let token = Jws::read(token).ok_or("a token")?;
@@ -129,7 +130,7 @@ impl Rules<'_> {
             ["at+jwt", "application/at+jwt"].contains(&typ.as_str()),
             "the token's typ",
         )?;
-        // The issuer's keys are one of each kind.
+        // The issuer has one key of each kind.
         let alg = reading::text(&header, "alg").unwrap_or_default();
         let kid = match alg {
             "ES256" => "k0",

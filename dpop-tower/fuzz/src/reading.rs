@@ -1,4 +1,4 @@
-//! What the texts of the wire mean, read without the library.
+//! Reads the texts on the wire without the library.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     engine::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A lenient decoder, and then the question whether the text is what would have been written.
+/// Decodes leniently, and then checks that encoding gives the same text.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let lenient = engine::GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -63,8 +63,8 @@ pub fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     object.get(name)?.as_str()
 }
 
-/// A `NumericDate` in whole seconds, a fraction cut towards the past; `Some(Err)` if the member is
-/// there and is no number.
+/// Reads a `NumericDate` in whole seconds, rounded down. Returns `Some(Err)` if the member is present
+/// but not a number.
 pub fn date(object: &Map<String, Value>, name: &str) -> Option<Result<i128, ()>> {
     let value = object.get(name)?;
     Some(match value.as_i64() {
@@ -93,8 +93,8 @@ pub fn thumbprint(jwk: &Map<String, Value>) -> Option<[u8; 32]> {
     Some(sha256(serde_json::to_string(&members?).ok()?))
 }
 
-/// Scheme and token, in an independent reading of RFC 9110 section 11.4 and of its rule that a field
-/// which is not a list stands once (section 5.3).
+/// Returns scheme and token, by an independent implementation of RFC 9110 section 11.4 and of its rule
+/// that a field that is not a list occurs once (section 5.3).
 pub fn credentials(values: &[HeaderValue]) -> Option<(String, String)> {
     let [value] = values else { return None };
     let bytes = value.as_bytes();
@@ -119,10 +119,10 @@ pub fn all(headers: &HeaderMap, name: &str) -> Vec<HeaderValue> {
     headers.get_all(name).iter().cloned().collect()
 }
 
-/// An HTTP URI without query and fragment, parsed and normalised by an implementation of RFC 3986.
+/// Parses and normalises an HTTP URI without query and fragment, with an implementation of RFC 3986.
 ///
-/// `None` if that finds it malformed, or HTTP does not allow it (no host, user information, a port
-/// above 65535).
+/// Returns `None` if the URI is malformed, or if HTTP does not allow it (no host, user information, a
+/// port above 65535).
 pub fn normalised(uri: &str) -> Option<String> {
     let uri = escaped(uri.split(['?', '#']).next()?);
     let uri = Uri::parse(uri.as_str()).ok()?.normalize();
@@ -148,8 +148,8 @@ pub fn normalised(uri: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{path}"))
 }
 
-/// Browsers and libraries send these in paths, and the library takes them for characters of their
-/// own. RFC 3986 does not have them, so they become something that it has.
+/// Browsers and libraries send these characters in paths, and the library treats them as different from
+/// their encoded form. RFC 3986 does not allow them, so they are replaced by something that it allows.
 pub fn escaped(uri: &str) -> String {
     let authority = uri.find("//").map_or(uri.len(), |slashes| slashes + 2);
     let path = uri[authority..]

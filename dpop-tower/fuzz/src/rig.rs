@@ -45,13 +45,12 @@ pub fn thumbprint(key: usize) -> [u8; 32] {
     THUMBPRINTS[key]
 }
 
-/// Instead of signatures, since no fuzzer can forge one and all code behind them would stay in the
-/// dark.
+/// Replaces signatures, since a fuzzer cannot forge one and the code behind them would never be reached.
 #[derive(Clone, Copy, Debug)]
 pub enum Signatures {
-    /// Everything is a signature of everything.
+    /// Accepts every signature for every message.
     Any,
-    /// A hash of the message: cannot be mutated into another one that is valid.
+    /// Uses a hash of the message, which cannot be mutated into another valid one.
     Hash,
 }
 
@@ -83,14 +82,14 @@ impl VerifyingKey for Signatures {
     }
 }
 
-/// A JWS that [`Signatures::Hash`] takes.
+/// Returns a JWS that [`Signatures::Hash`] accepts.
 pub fn sign(header: &str, payload: &str) -> String {
     let message = format!("{}.{}", reading::encode(header), reading::encode(payload));
     let signature = reading::encode(reading::sha256(&message));
     format!("{message}.{signature}")
 }
 
-/// What the service saw of a request, in the extensions of its response.
+/// What the service saw of a request, stored in the extensions of its response.
 #[derive(Clone, Debug)]
 pub struct Reached {
     pub bound: Option<BoundToken>,

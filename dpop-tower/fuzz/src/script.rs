@@ -1,4 +1,4 @@
-//! Requests as lines of text, so that seeds can be read and a mutation changes one thing.
+//! Requests as lines of text, so that seeds are readable and a mutation changes one thing.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// A request made of the lines `A value` (`Authorization`), `D value` (`DPoP`) and `T value`
-/// (`Content-Type`), as often as they stand there. `$PROOF` in a value is a good proof for the token
-/// that the `A` lines look like.
+/// (`Content-Type`), any number of each. `$PROOF` in a value stands for a valid proof for the token that
+/// the `A` lines seem to contain.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub authorization: Vec<HeaderValue>,
@@ -71,7 +71,7 @@ impl Headers {
     }
 }
 
-/// A good proof of the first key for `GET` of `/orders`.
+/// Returns a valid proof of the first key for `GET` of `/orders`.
 pub fn proof(token: &str) -> String {
     let header = format!(
         r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#,
@@ -102,11 +102,11 @@ fn replaced(text: &[u8], name: &str, value: impl Fn() -> String) -> Vec<u8> {
     result
 }
 
-/// Takes every token for genuine; its first letter says what it is.
+/// Accepts every token as genuine. Its first letter determines its kind.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyToken;
 
-/// What a token is by its first letter.
+/// The kind of a token, by its first letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Unbound,
@@ -114,7 +114,7 @@ pub enum Kind {
     Certificate,
     Expired,
     KeysUnavailable,
-    /// To the first key.
+    /// Bound to the first key.
     Bound,
 }
 

@@ -1,4 +1,4 @@
-//! Lines that change good requests and send them to one layer, and what must come of it.
+//! Lines that change valid requests and send them to one layer, and the expected outcomes.
 
 use std::{num::NonZeroUsize, sync::LazyLock};
 
@@ -17,7 +17,7 @@ use crate::{
     rig::{ALGS, AUDIENCE, ISSUER, JWKS, NOW, ORIGIN, Reached, Signatures, send, thumbprint},
 };
 
-/// Nonces of now and of times before and after, in periods.
+/// Nonces of the present, the past and the future, in periods.
 const NONCES: [(&str, i64); 5] = [
     ("$NONCE-2", -2),
     ("$NONCE-1", -1),
@@ -26,7 +26,7 @@ const NONCES: [(&str, i64); 5] = [
     ("$NONCE", 0),
 ];
 
-/// Room for more than one session sends.
+/// Room for more proofs than a session sends.
 const REPLAY_CAPACITY: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The issuer's keys: one of each kind.
@@ -36,7 +36,7 @@ static ISSUER_KEYS: LazyLock<String> = LazyLock::new(|| {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 });
 
-/// One configuration, the requests that were sent to it, and what may be admitted.
+/// A configuration, the requests that were sent to it, and what may be admitted.
 #[derive(Debug)]
 pub struct Session {
     layer: DpopLayer,
@@ -49,7 +49,7 @@ pub struct Session {
     next: Draft,
 }
 
-/// What the next request has that a good one has not.
+/// The differences between the next request and a valid one.
 #[derive(Debug, Default)]
 struct Draft {
     changes: Vec<(Part, String, String)>,
@@ -135,7 +135,7 @@ impl Session {
         self.sent
     }
 
-    /// Reads one line; what is none is passed over.
+    /// Reads one line. Lines with another syntax are skipped.
     pub fn line(&mut self, line: &str) {
         if line.is_empty() {
             self.send();
@@ -226,7 +226,7 @@ impl Session {
             Some(_) => assert!(bound.is_some() || bearer.is_some()),
         }
 
-        // The other direction, for requests that nothing is wrong with.
+        // The other direction, for requests without a fault.
         self.latest = self.latest.max(self.now);
         if draft.is_good() && self.now == self.latest && bound.is_none() {
             let jti = draft.jti.unwrap_or('j').to_string();
@@ -313,8 +313,9 @@ impl Session {
         Some(request)
     }
 
-    /// The JSON of one part: `members`, with the changes of the draft. A change to nothing takes a
-    /// member out; `+name` adds one that may be there already; a signed number is relative to now.
+    /// Returns the JSON of one part: `members` with the changes of the draft. A change to nothing
+    /// removes a member, `+name` adds one that may already be present, and a signed number is relative
+    /// to now.
     fn part(&self, draft: &Draft, part: Part, members: &[(&str, String)]) -> String {
         if let Some((_, whole)) = draft.whole.iter().find(|(of, _)| *of == part) {
             return self.filled(whole);

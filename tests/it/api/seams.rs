@@ -92,7 +92,7 @@ async fn clones_of_a_configuration_are_the_same_one() {
             .layer(outer)
     };
     let request = api.client.get(URL, &api.token().mint());
-    // Two layers around one handler, of which the inner one goes by the verdict of the outer one.
+    // Two layers around one handler. The inner one uses the verdict of the outer one.
     let nested = router(
         DpopLayer::new(config.clone()),
         DpopLayer::new(Arc::new(config.clone())),
@@ -106,7 +106,7 @@ async fn clones_of_a_configuration_are_the_same_one() {
     assert_eq!(Verdict::of(response), replayed);
 }
 
-/// Introspection, as it were: of whatever token the answer is this.
+/// A verifier, such as introspection, that answers every token with this.
 #[derive(Debug)]
 struct Answers(fn() -> TokenError);
 
@@ -121,7 +121,7 @@ impl TokenVerifier for Answers {
     }
 }
 
-/// What becomes of a good request, and the line in the log.
+/// Returns the verdict on a valid request, and the line in the log.
 async fn answered(answer: fn() -> TokenError) -> (Verdict, String) {
     let api = Api::new();
     let origin = PublicOrigin::new(ORIGIN).unwrap();

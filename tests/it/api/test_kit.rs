@@ -66,12 +66,12 @@ async fn headers_of_any_request_can_be_signed() {
         .access_token(&token)
         .sign_into(request.headers_mut());
     assert_eq!(api.send(request.clone()).await, Verdict::Admitted);
-    // Signed once more, it has one header of each.
+    // After signing it again, it still has one header of each.
     proof()
         .access_token(&token)
         .sign_into(request.headers_mut());
     assert_eq!(api.send(request.clone()).await, Verdict::Admitted);
-    // Without a token there is no `ath`, and the header of the token is left as it is.
+    // Without a token there is no `ath`, and the token's header is unchanged.
     proof().sign_into(request.headers_mut());
     let rejected = crate::support::invalid_proof("proof_missing_claim");
     assert_eq!(api.send(request).await, rejected);

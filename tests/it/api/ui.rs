@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// The library as it was built last, and the folder of what it depends on.
+/// Returns the most recent build of the library, and the folder of its dependencies.
 fn library() -> (PathBuf, PathBuf) {
     let test = env::current_exe().unwrap();
     let folder = test.parent().unwrap().to_owned();
@@ -25,7 +25,7 @@ fn library() -> (PathBuf, PathBuf) {
     (libraries.max_by_key(built).unwrap(), folder)
 }
 
-/// What the compiler says of this file, which has mistakes.
+/// Returns the compiler's messages for this file, which contains errors.
 fn mistakes(file: &Path) -> String {
     let (library, dependencies) = library();
     let output = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn mistakes(file: &Path) -> String {
     told
 }
 
-/// Text with each run of white space as one space: notes are broken into lines.
+/// Replaces each run of white space by one space, since notes are broken into lines.
 fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -69,7 +69,7 @@ fn each_wall_says_what_to_give_instead() {
         assert!(all.contains(&part), "{part:?} is not in\n{told}");
     }
     assert_eq!(count, 3 * code.matches("\nfn ").count());
-    // Each function has one mistake, and the compiler counts no other.
+    // Each function has one error, and the compiler reports no others.
     let errors = told.matches("\nerror[").count() + usize::from(told.starts_with("error["));
     assert_eq!(errors, code.matches("\nfn ").count(), "{told}");
 }

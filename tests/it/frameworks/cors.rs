@@ -40,7 +40,7 @@ fn behind(api: &Api, cors: CorsLayer) -> Router {
         .layer(cors.allow_methods([Method::GET, Method::POST, Method::DELETE]))
 }
 
-/// Whether a preflight for this method and these headers has the page send them.
+/// Whether a preflight for this method and these headers allows the page to send them.
 fn permits(response: &Response<Body>, method: &str, headers: &str) -> bool {
     let origin = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
     let methods = names(response, header::ACCESS_CONTROL_ALLOW_METHODS);
@@ -60,7 +60,7 @@ async fn preflight(way: Way, app: Router, method: &str, headers: &str) -> Respon
     way.send(app, request.body(()).unwrap()).await
 }
 
-/// `application/json` is none of the content types that a page may send unasked.
+/// A page may not send the content type `application/json` without a preflight.
 async fn a_page_can_send_json(way: Way) {
     let api = way.api();
     for (headers, is_permitted) in [
@@ -108,7 +108,7 @@ async fn what_an_api_adds_takes_nothing_away(way: Way) {
     }
 }
 
-/// The names in a header that is a list of them.
+/// Returns the names in a header that contains a list of names.
 fn names(response: &Response<Body>, name: HeaderName) -> Vec<String> {
     let values = response.headers().get_all(name);
     let lists = values.iter().map(|value| value.to_str().unwrap());
@@ -139,7 +139,7 @@ async fn a_preflight_of_a_page_that_uses_dpop_passes(way: Way) {
     let methods = names(&response, header::ACCESS_CONTROL_ALLOW_METHODS);
     assert_eq!(methods, ["get", "post", "delete"]);
 
-    // Another page is not allowed anything.
+    // Another page is not allowed to do anything.
     let request = Request::options("/orders")
         .header(header::ORIGIN, "https://evil.test")
         .header(header::ACCESS_CONTROL_REQUEST_METHOD, "DELETE");

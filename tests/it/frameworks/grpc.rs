@@ -28,7 +28,7 @@ use crate::{rejection::challenge::Challenge, support::Api};
 const CHECK: &str = "https://api.test/grpc.health.v1.Health/Check";
 const WATCH: &str = "https://api.test/grpc.health.v1.Health/Watch";
 
-/// Tells by the status what kind of token a call was admitted with.
+/// Shows in the status what kind of token a call was admitted with.
 struct Probe;
 
 #[tonic::async_trait]
@@ -63,7 +63,7 @@ fn layer(api: &Api) -> DpopLayer {
     DpopLayer::new(api.config().build().unwrap())
 }
 
-/// A client of a server on a socket of its own.
+/// Returns a client of a server on a socket of its own.
 async fn connected(
     server: impl FnOnce(TcpIncoming) -> tokio::task::JoinHandle<()>,
 ) -> HealthClient<Channel> {
@@ -74,7 +74,7 @@ async fn connected(
     HealthClient::new(endpoint.connect().await.unwrap())
 }
 
-/// [`Probe`] behind the layer, which is around the whole server.
+/// Serves [`Probe`] behind a layer around the whole server.
 async fn probe(layer: DpopLayer) -> HealthClient<Channel> {
     connected(|incoming| {
         let server = Server::builder()
@@ -101,7 +101,7 @@ fn with_proof(token: &str, proof: &str) -> Request<HealthCheckRequest> {
     request
 }
 
-/// A call with a fresh token and a fresh proof for this method.
+/// Returns a call with a fresh token and a fresh proof for this method.
 fn signed(api: &Api, htu: &str) -> Request<HealthCheckRequest> {
     let token = api.token().mint();
     let proof = api.client.proof("POST", htu).access_token(&token).sign();
@@ -258,7 +258,7 @@ async fn a_table_leaves_single_methods_open() {
         .unwrap();
     let mut client = probe(layer(&api).with_policy(table)).await;
     let watched = client.watch(bare()).await;
-    // It got through to the service.
+    // The call reached the service.
     assert_eq!(watched.unwrap_err().code(), Code::Unimplemented);
     let status = client.check(bare()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
@@ -293,7 +293,7 @@ async fn a_method_sees_the_token_and_rejects_without_one() {
     assert!(!status.message().contains("DpopLayer"));
 }
 
-/// A method that asks for claims of a type of its own.
+/// A service with a method that reads claims of its own type.
 struct Typed;
 
 #[derive(Debug, serde::Deserialize)]

@@ -85,7 +85,7 @@ async fn a_grpc_web_client_reads_the_status_and_the_challenge_of_a_rejection() {
     assert_eq!(service.served(), 0);
 }
 
-/// What comes of a request without messages, over HTTP/1.1.
+/// Returns the response to a request without messages, over HTTP/1.1.
 async fn raw(address: &str, request: http::request::Builder) -> http::Response<Bytes> {
     let http = Client::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{}", Kind::Unary.path());

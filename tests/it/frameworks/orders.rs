@@ -29,7 +29,7 @@ use crate::{
     support::{Api, ORIGIN, nonces},
 };
 
-/// Far longer than anything takes, so that a test which waits in vain ends.
+/// Far longer than any operation takes, so that a test that waits in vain ends.
 pub(crate) const IN_VAIN: Duration = Duration::from_secs(60);
 
 /// A method of each kind.
@@ -59,7 +59,7 @@ impl Kind {
         format!("{ORIGIN}{}", self.path())
     }
 
-    /// The answers to two messages, or to one, each with the subject of the token.
+    /// Returns the responses to two messages or to one, each with the subject of the token.
     pub(crate) const fn answers(self) -> &'static [&'static str] {
         match self {
             Unary => &["alice: 3"],
@@ -73,7 +73,7 @@ impl Kind {
 /// The service behind the layer, on a socket of its own.
 pub(crate) struct Service {
     pub(crate) address: String,
-    /// How many calls the layer let through.
+    /// The number of calls that the layer admitted.
     served: Arc<AtomicUsize>,
 }
 
@@ -112,7 +112,7 @@ impl Service {
     }
 }
 
-/// What a call sends beside its messages.
+/// What a call sends besides its messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) authorization: Option<String>,
@@ -127,7 +127,7 @@ impl Sent {
         }
     }
 
-    /// A fresh token with this scope, and a fresh proof for the method.
+    /// Creates a fresh token with this scope, and a fresh proof for the method.
     pub(crate) fn with_scope(api: &Api, kind: Kind, scope: &str) -> Self {
         let token = api.token().scope(scope).mint();
         let proof = api.client.proof("POST", &kind.htu()).access_token(&token);
@@ -155,7 +155,7 @@ impl Sent {
     }
 }
 
-/// Calls a method of this kind, and reads all answers.
+/// Calls a method of this kind, and reads all responses.
 pub(crate) async fn call(
     channel: Channel,
     kind: Kind,
@@ -202,7 +202,7 @@ pub(crate) fn quote(quantity: u32) -> QuoteRequest {
     }
 }
 
-/// The one challenge of a rejection, whose text is also the message of the status.
+/// Returns the only challenge of a rejection. Its text is also the message of the status.
 pub(crate) fn challenge(status: &Status) -> Challenge {
     let mut challenges = status.metadata().get_all("www-authenticate").iter();
     let challenge = challenges.next().unwrap().to_str().unwrap();

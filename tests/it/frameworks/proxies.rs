@@ -38,7 +38,7 @@ fn router(api: &Api, trusted: &str) -> Router {
         .layer(DpopLayer::new(config))
 }
 
-/// A proxy's request for what the client called as [`SHOP`].
+/// Returns a proxy's request for what the client called as [`SHOP`].
 fn forwarded(api: &Api, htu: &str, more: &[(&'static str, &'static str)]) -> Request<()> {
     let token = api.token().mint();
     let proof = api.client.proof("GET", htu).access_token(&token).sign();
@@ -75,7 +75,7 @@ async fn over_a_socket(router: Router, request: Request<()>) -> Response<Incomin
     sender.send_request(request).await.unwrap()
 }
 
-/// In the order of how near they are to the socket, as far as the layer can know.
+/// In order of distance from the socket, as far as the layer can know.
 #[tokio::test]
 async fn a_peer_that_a_test_makes_up_or_a_server_tells_counts_as_well() {
     let api = Api::new();
@@ -119,7 +119,7 @@ async fn a_peer_that_a_test_makes_up_or_a_server_tells_counts_as_well() {
     }
 }
 
-/// Tells that everything is [`SHOP`].
+/// Reports [`SHOP`] as the target of every request.
 #[derive(Debug)]
 struct AlwaysTheShop;
 
@@ -202,7 +202,7 @@ async fn a_server_may_tell_the_peer_itself() {
     }
 }
 
-/// What proxies say of the way behind them does not hide what they say of the way before them.
+/// What proxies say about the hops behind them does not hide what they say about the hops before them.
 #[tokio::test]
 async fn what_real_proxies_say_finds_the_listed_origin() {
     let api = Api::new();
@@ -255,7 +255,7 @@ async fn what_real_proxies_say_finds_the_listed_origin() {
             assert_eq!(Verdict::of(response), expected, "{lines:?} {htu}");
         }
     }
-    // Never an origin that is not listed, however it is said.
+    // An unlisted origin is never selected, however it is reported.
     for lines in [
         &[("x-forwarded-host", "evil.test"), https][..],
         &[("x-forwarded-host", "b.test, evil.test"), https],

@@ -38,14 +38,14 @@ use tower::ServiceExt as _;
 
 use crate::support::ORIGIN;
 
-/// How long the tokens of these tests are good for, in seconds.
+/// The lifetime of the tokens in these tests, in seconds.
 const LIFETIME: i64 = 100;
 
-/// Shows tokio's time, which the tests have paused.
+/// Shows tokio's time, which the tests pause.
 #[derive(Clone, Debug)]
 struct PausedClock {
     began: Instant,
-    /// Of the first second, so much is over at the beginning.
+    /// The part of the first second that has passed at the beginning.
     fraction: Duration,
 }
 
@@ -105,7 +105,7 @@ impl<C: TimeSource + Clone> Api<C> {
         self.client.request(method, &url, &self.token())
     }
 
-    /// What the router answers to a good request for `/`.
+    /// Returns the router's response to a valid request for `/`.
     async fn get(&self, router: Router) -> Response<Body> {
         send(router, self.request(http::Method::GET, "/")).await
     }
@@ -116,7 +116,7 @@ async fn send(router: Router, request: Request<()>) -> Response<Body> {
     response.unwrap()
 }
 
-/// A body that has what is sent to it.
+/// A body that contains what is sent to its channel.
 struct Pipe(mpsc::UnboundedReceiver<&'static str>);
 
 impl http_body::Body for Pipe {
@@ -132,7 +132,7 @@ impl http_body::Body for Pipe {
     }
 }
 
-/// A body that says `tick` every second for ever.
+/// Returns an endless body that says `tick` every second.
 fn ticking() -> Body {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -143,7 +143,7 @@ fn ticking() -> Body {
     Body::new(Pipe(receiver))
 }
 
-/// A body that never has to be waited for.
+/// A body that is always ready.
 struct Flood;
 
 impl http_body::Body for Flood {
@@ -158,7 +158,7 @@ impl http_body::Body for Flood {
     }
 }
 
-/// A body of which it is known how long it will be.
+/// A body with a known length.
 struct Announced(Pipe);
 
 impl http_body::Body for Announced {
@@ -181,7 +181,7 @@ fn answering(body: impl Fn() -> Body + Clone + Send + Sync + 'static) -> Router 
     Router::new().route("/", get(move || async move { Response::new(body()) }))
 }
 
-/// How a body ended, and how many pieces came before.
+/// Returns how a body ended, and the number of chunks before that.
 async fn read(body: Body) -> (usize, Result<(), axum::Error>) {
     let mut body = body;
     let mut pieces = 0;
@@ -208,7 +208,7 @@ fn is_token_expired(error: &axum::Error) -> bool {
     false
 }
 
-/// For a body that never ends by itself.
+/// Asserts that a body does not end.
 async fn assert_stays_open(body: Body) {
     let mut read = pin!(read(body));
     tokio::select! {
@@ -217,7 +217,7 @@ async fn assert_stays_open(body: Body) {
     }
 }
 
-/// A client of this router of tonic's, over a pipe in memory.
+/// Returns a client of this tonic router, over a pipe in memory.
 macro_rules! client_of {
     ($router:expr) => {{
         let (client, server) = tokio::io::duplex(1 << 16);
@@ -225,7 +225,7 @@ macro_rules! client_of {
         tokio::spawn(async move {
             let incoming = tokio_stream::once(Ok::<_, io::Error>(server));
             let incoming = incoming.chain(tokio_stream::pending());
-            // The client is gone when the test is over.
+            // The client is dropped at the end of the test.
             let _ = router.serve_with_incoming(incoming).await;
         });
         let mut client = Some(client);
@@ -252,7 +252,7 @@ fn with_proof<T>(api: &Api<PausedClock>, path: &str, message: T) -> tonic::Reque
     request
 }
 
-/// What a stream of the health service ends with, however long that takes.
+/// Returns the status with which a stream of the health service ends, however long that takes.
 async fn end<T>(stream: &mut Streaming<T>) -> Option<Status> {
     loop {
         match stream.message().await {
@@ -263,7 +263,7 @@ async fn end<T>(stream: &mut Streaming<T>) -> Option<Status> {
     }
 }
 
-/// A message every second for ever.
+/// Returns an endless stream with a message every second.
 fn every_second<T: Send + 'static>(
     message: impl Fn() -> T + Send + 'static,
 ) -> UnboundedReceiverStream<T> {

@@ -63,26 +63,26 @@ impl http_body::Body for Upload {
     }
 }
 
-/// One that never ends, and whether somebody still has it.
+/// Returns an endless body, and a sender that shows whether the body still exists.
 fn endless() -> (mpsc::UnboundedSender<&'static str>, Upload) {
     let (sender, receiver) = mpsc::unbounded_channel();
     sender.send("more").unwrap();
     (sender, Upload(Pipe(receiver)))
 }
 
-/// Reads the whole request before it answers.
+/// Reads the whole request before it responds.
 async fn read_all(request: Request<Upload>) -> Result<Response<Full<Bytes>>, Infallible> {
     let read = request.into_body().collect().await.unwrap().to_bytes();
     Ok(Response::new(Full::from(read)))
 }
 
-/// Has read the request at once, and takes an hour to answer.
+/// Reads the request at once, and takes an hour to respond.
 async fn takes_an_hour(_: Request<Upload>) -> Result<Response<Full<Bytes>>, Infallible> {
     sleep(Duration::from_secs(3600)).await;
     Ok(Response::new(Full::from("late")))
 }
 
-/// An endless body with this method, version and header.
+/// Returns a request with an endless body and this method, version and header.
 fn upload(
     api: &Api<PausedClock>,
     (method, version, header): (Method, Version, Option<(HeaderName, &'static str)>),
@@ -97,7 +97,7 @@ fn upload(
     (sender, request)
 }
 
-/// So that what does not end fails.
+/// Fails instead of waiting forever.
 async fn within_an_hour<F: Future>(future: F) -> F::Output {
     let result = tokio::time::timeout(Duration::from_secs(3600), future).await;
     result.expect("it ends with the token")
@@ -276,7 +276,7 @@ async fn a_grpc_request_of_another_type_is_given_up_in_words_of_grpc() {
     }
 }
 
-/// None of these can go on for ever, as far as their heads tell, or nothing is to end them.
+/// According to their heads, none of these requests is endless, or no deadline applies.
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_request_that_is_no_stream_may_take_longer_than_its_token() {
     let api = Api::new();
@@ -307,7 +307,7 @@ async fn an_answer_to_a_request_that_is_no_stream_may_take_longer_than_its_token
     }
 }
 
-/// The layer around a layer that lets streams go on ends them all the same.
+/// A layer around a layer that does not end streams still ends them.
 #[tokio::test(start_paused = true)]
 async fn of_two_layers_either_may_give_a_request_up() {
     let api = Api::new();
@@ -357,7 +357,7 @@ async fn once_an_answer_has_begun_only_its_own_end_is_watched() {
     assert!(sender.is_closed());
 }
 
-/// Nothing of the service goes on for a request that was given up.
+/// The service does no more work for a request that was abandoned.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_takes_the_future_of_the_service_with_it() {
     let api = Api::new();
@@ -374,11 +374,11 @@ async fn a_request_that_is_given_up_takes_the_future_of_the_service_with_it() {
     let mut future = pin!(tower::Service::call(&mut service, request));
     let response = within_an_hour(future.as_mut()).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    // What is left is that of the service, which the layer keeps for the next request.
+    // What is left belongs to the service, which the layer keeps for the next request.
     assert_eq!(dropped.sender_strong_count(), 1);
 }
 
-/// Makes axum's body of any, which can be ended alone.
+/// Converts any body to axum's, which can be ended by itself.
 #[tokio::test(start_paused = true)]
 async fn a_body_of_another_type_can_be_made_one_that_ends_alone() {
     let api = Api::new();
@@ -396,7 +396,7 @@ async fn a_body_of_another_type_can_be_made_one_that_ends_alone() {
     assert_eq!(body, "1");
 }
 
-/// A client sends chunks for ever to a service that hyper serves with bodies of its own.
+/// A client sends chunks forever to a service that hyper serves with its own body type.
 #[tokio::test(start_paused = true)]
 async fn hyper_answers_a_client_that_goes_on_sending_chunks() {
     let api = Api::new();
@@ -410,7 +410,7 @@ async fn hyper_answers_a_client_that_goes_on_sending_chunks() {
     let service = hyper_util::service::TowerToHyperService::new(service);
     let server =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
-    // How the client takes it is its own affair.
+    // The client's reaction does not matter.
     tokio::spawn(async { server.await.ok() });
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(client))
         .await
@@ -428,7 +428,7 @@ async fn hyper_answers_a_client_that_goes_on_sending_chunks() {
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
 }
 
-/// A client that goes on sending, and one that goes on talking, to each of these.
+/// Asserts that a stream of requests and a stream in both directions end with their token.
 async fn assert_ends<F>(connect: impl Fn(DpopLayer) -> F)
 where
     F: Future<Output = Channel>,

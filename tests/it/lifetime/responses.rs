@@ -62,7 +62,7 @@ async fn events_end_in_an_orderly_way_when_the_token_does() {
     let (pieces, end) = read(response.into_body()).await;
     end.unwrap();
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
-    // One at the beginning of each second, and perhaps one of the last.
+    // One at the beginning of each second, and perhaps one in the last.
     assert!((100..=101).contains(&pieces), "{pieces}");
 }
 
@@ -86,7 +86,7 @@ async fn a_body_of_unknown_length_does_not_look_complete() {
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
 }
 
-/// A body that says it will have eight bytes at least, and never has any.
+/// A body that announces at least eight bytes, and never sends any.
 #[derive(Default)]
 struct Promise;
 
@@ -186,10 +186,10 @@ async fn a_clock_that_is_set_is_noticed_within_half_a_minute() {
     let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
     let body = move || Body::new(Pipe(receiver.lock().unwrap().take().unwrap()));
     let response = api.get(answering(body).layer(layer)).await;
-    // A task of its own, which nothing but the timer wakes.
+    // A task of its own, which only the timer wakes.
     let silent = tokio::spawn(read(response.into_body()));
     sleep(Duration::from_secs(3600)).await;
-    // The clock stands still, and so nothing has ended.
+    // The clock stands still, so nothing has ended.
     assert!(!silent.is_finished());
     clock.advance(Duration::from_secs(LIFETIME.unsigned_abs()));
     let began = Instant::now();
@@ -373,7 +373,7 @@ async fn a_handler_learns_when_its_token_ends() {
     assert_eq!(text, format!("false true {:?}", Some(expires_at)));
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
 
-    // Without a layer in front it is a mistake of the developer's.
+    // Without a layer in front, it is a developer's error.
     let response = api.get(router).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -21,13 +21,13 @@ use tower::service_fn;
 use super::{Api, LIFETIME, PausedClock, client_of, end, every_second, with_proof};
 use crate::frameworks::orders::quote;
 
-/// The same to a server with these services.
+/// Connects to a server with these services.
 async fn connected(layer: DpopLayer, services: tonic::service::Routes) -> Channel {
     let layer = layer.end_streams_at_expiry();
     client_of!(Server::builder().layer(layer).add_routes(services))
 }
 
-/// A client of tonic's health service.
+/// Returns a client of tonic's health service.
 async fn health(layer: DpopLayer) -> (HealthClient<Channel>, tonic_health::server::HealthReporter) {
     let (reporter, service) = tonic_health::server::health_reporter();
     let services = tonic::service::Routes::new(service);
@@ -66,7 +66,7 @@ async fn a_grpc_stream_ends_as_unauthenticated_when_the_token_does() {
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(status.message(), "the token has expired");
     assert_eq!(began.elapsed().as_secs(), LIFETIME.unsigned_abs());
-    // The connection is as good as before.
+    // The connection still works.
     client.check(call(&api, "Check")).await.unwrap();
 }
 

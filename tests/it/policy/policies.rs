@@ -45,12 +45,12 @@ fn with_proof(api: &Api, token: &str, proof: &str) -> Request<()> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     tokens: &'static str,
-    /// The reason in the report; empty if it says that the request is good.
+    /// The reason in the report. It is empty if the report says that the request is valid.
     report: Option<&'static str>,
 }
 
-/// Sends the request through `layer`; the rejection if it does not get to the inner service, whose
-/// answer is otherwise what comes back, to the letter.
+/// Sends the request through `layer`. Returns the rejection if it does not reach the inner service.
+/// Otherwise asserts that the inner service's response comes back unchanged.
 async fn seen<L, S, B>(layer: L, request: Request<()>) -> Result<Seen, Response<B>>
 where
     L: Layer<
@@ -100,7 +100,7 @@ fn reported(reason: &'static str) -> Seen {
     }
 }
 
-/// Requests that a strict layer rejects, each for another reason.
+/// Requests that a strict layer rejects, each for a different reason.
 fn bad_requests(api: &Api) -> Vec<Request<()>> {
     let token = api.token().mint();
     let unbound = api.issuer.token().mint();
@@ -270,7 +270,7 @@ async fn a_layer_that_rejects_nobody_leaves_what_another_configuration_has_found
         let (api, other) = (Api::new(), Api::new());
         let layers = (
             layer(&api, Policy::strict()),
-            // Of another issuer, so the token is not good here.
+            // From another issuer, so the token is not valid here.
             layer(&other, policy.clone()),
         );
         let request = api.client.get(URL, &api.token().mint());

@@ -31,7 +31,7 @@ const MISSING: Verdict = Verdict::Rejected {
     reason: "policy_scope_missing",
 };
 
-/// `GET` for every good token, `POST` for those with the scope.
+/// `GET` for every valid token, `POST` for those with the scope.
 fn router(layer: DpopLayer, scope: RequireScopeLayer) -> Router {
     let orders = post(|| async { "placed" }).route_layer(scope);
     Router::new()
@@ -71,7 +71,7 @@ async fn a_route_can_ask_for_a_scope_on_top_of_what_the_layer_asks_for(way: Way)
         assert_eq!(Verdict::of(response), expected, "{scope:?}: {granted}");
     }
 
-    // The client is told of everything that it needs.
+    // The client learns everything that it needs.
     let policy = Policy::strict().require_scope("orders").build().unwrap();
     let router = router(layer(&api).with_policy(policy), both());
     let token = api.token().scope("orders").mint();
@@ -188,7 +188,7 @@ async fn where_the_layer_only_reports_so_does_the_scope() {
     for (request, expected) in [
         (with("admin"), "none"),
         (with("user"), "policy_scope_missing"),
-        // What came first is what the operator wants to know.
+        // The operator wants to know the first reason.
         (nothing, "credentials_missing"),
     ] {
         let response = api.way.send(router.clone(), request).await;

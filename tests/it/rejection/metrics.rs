@@ -12,7 +12,7 @@ use crate::{
     support::{Api, URL, Why},
 };
 
-/// What has been counted: mode, verdict and reason, and how often.
+/// Returns how often each combination of mode, verdict and reason was counted.
 pub(crate) fn counted(send: impl AsyncFnOnce()) -> BTreeMap<String, u64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();

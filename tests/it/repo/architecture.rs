@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-/// A module may use those of its own row and of every row above it. Rows of adapters stand alone.
+/// A module may use modules of its own row and of every row above it. Rows of adapters stand alone.
 const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
@@ -34,7 +34,8 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["grpc"]),
 ];
 
-/// What [`TestIssuer`](dpop_tower::test_util::TestIssuer) and its like are made of.
+/// The highest layer that [`TestIssuer`](dpop_tower::test_util::TestIssuer) and the other test utilities
+/// may use.
 const TEST_UTIL_MAX: u8 = 2;
 
 /// Words that a layer must not contain: the core knows no clock, no headers and no runtime.
@@ -65,10 +66,10 @@ fn layer_of(module: &str) -> Option<u8> {
         .find_map(|(layer, modules)| modules.contains(&module).then_some(*layer))
 }
 
-/// Folders of what is built or fetched.
+/// Folders with built or downloaded files.
 const FOREIGN: &[&str] = &["node_modules", "target", "venv"];
 
-/// Every file of Rust in a folder and in those inside it.
+/// Returns all Rust files in a folder and its subfolders.
 fn rust_files(folder: PathBuf) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![folder]);
     while let Some(folder) = folders.pop() {
@@ -87,13 +88,13 @@ fn rust_files(folder: PathBuf) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a file, by its path in `src`, has unit tests and nothing else.
+/// Whether a file, by its path in `src`, contains only unit tests.
 fn is_unit_tests(path: &Path) -> bool {
     path.iter()
         .any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// Every source file of the library, by its top-level module, without comments and tests.
+/// Returns every source file of the library with its top-level module, without comments and tests.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = library().join("src");
     let mut files = Vec::new();
@@ -116,7 +117,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     files
 }
 
-/// The first segment of every `crate::` path, groups in braces included.
+/// Returns the first segment of every `crate::` path, including groups in braces.
 fn used_modules(code: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
@@ -165,7 +166,7 @@ fn no_module_uses_one_of_a_layer_above_it() {
         for used in used_modules(&code) {
             let allowed = used == module
                 || layer_of(&used).is_some_and(|layer| {
-                    // Nothing but the standard library below the core, no adapter beside another.
+                    // Only the standard library below the core, and no adapter uses another.
                     layer <= max && !(max == 0 || layer == 5)
                 });
             if !allowed {
@@ -191,7 +192,7 @@ fn no_module_uses_one_that_uses_it() {
     assert!(circles.is_empty(), "in circles: {circles:?}");
 }
 
-/// What a module uses, and what that uses, and so on.
+/// Returns what a module uses, directly and indirectly.
 fn reached_from(uses: &BTreeMap<String, BTreeSet<String>>, module: &str) -> BTreeSet<String> {
     let (mut reached, mut next) = (BTreeSet::new(), vec![module]);
     while let Some(module) = next.pop() {
@@ -220,7 +221,7 @@ fn a_circle_is_found_however_long_it_is() {
     assert!(reached_from(&round, "b").contains("b"));
 }
 
-/// RFC 9449 section 4.3 is a list of twelve checks. Anyone who knows it finds each line that makes one.
+/// RFC 9449 section 4.3 is a list of twelve checks. Each has to be easy to find in the code.
 #[test]
 fn each_item_of_rfc_9449_section_4_3_stands_above_the_line_that_checks_it() {
     const MARK: &str = "// RFC 9449 section 4.3 item ";
@@ -300,7 +301,8 @@ fn no_file_of_tests_has_more_than_600_lines() {
     assert!(too_long.is_empty(), "{too_long:#?}");
 }
 
-/// The compiler of the declared version is not always at hand; what its dependencies declare is.
+/// The compiler of the declared version is not always installed, but the versions that dependencies
+/// declare are known.
 #[test]
 fn every_dependency_of_the_library_supports_the_declared_rust_version() {
     let output = Command::new(env!("CARGO"))

@@ -4,7 +4,7 @@ use std::fs;
 
 use dpop_conformance::documentation::{missing_tests, named, pages, repository};
 
-/// The text of a module of the library, of those inside it, and of their tests.
+/// Returns the text of a module of the library, including its submodules and tests.
 fn module_text(module: &str) -> String {
     let source = repository().join("dpop-tower/src");
     let mut next = vec![source.join(module), source.join(format!("{module}.rs"))];
@@ -19,8 +19,8 @@ fn module_text(module: &str) -> String {
     text
 }
 
-/// A name with `it` in front is one of these tests, one with `lib` a unit test of a module. Those with
-/// `gateway` are looked after by that binary.
+/// Names that begin with `it` are these tests, and names that begin with `lib` are unit tests. The
+/// gateway's test binary checks names that begin with `gateway`.
 #[test]
 fn every_test_that_the_documentation_names_exists() {
     let is_unit_test = |name: &str| {
@@ -42,7 +42,7 @@ fn every_test_that_the_documentation_names_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// The last column of a table has a test, or the reason why there is none.
+/// The last column of a table contains a test, or the reason why there is none.
 #[test]
 fn no_row_of_the_tables_of_clauses_is_empty() {
     let mut rows = 0;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// What is not said any more, and what is said instead. A word starts where a word does; it may go on.
+/// Retired words and their replacements. A match starts at the start of a word, and may end inside it.
 const RETIRED: &[(&str, &str)] = &[
     ("Admission", "`Admitted`"),
     ("Askers", "`TrustedProxies`"),
@@ -43,7 +43,7 @@ fn collect(folder: &Path, wrong: &mut Vec<String>, files: &mut usize) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            // What is built or fetched is nobody's prose.
+            // Skips built and downloaded files.
             let is_source = folder.file_name().is_some_and(|folder| folder == "src");
             let is_foreign = name.starts_with('.') || name == "node_modules" || name == "venv";
             if !is_foreign && (is_source || name != "target") {

@@ -151,7 +151,7 @@ fn a_key_with_a_flipped_bit_verifies_nothing() {
                 changed[at] ^= 0x02;
                 let mut jwk = key.public();
                 jwk.insert(name.to_owned(), base64url(&changed).into());
-                // A changed point is off its curve; a changed modulus is another modulus.
+                // A changed point is off its curve. A changed modulus is a different modulus.
                 for (backend, verdict) in verdicts(&parse(&jwk), algorithm, message, &good) {
                     assert!(
                         matches!(verdict, Err(InvalidKey) | Ok(Err(InvalidSignature))),
@@ -289,7 +289,7 @@ fn points_off_their_curve_are_rejected() {
             one[len - 1] = 1;
             Value::from(base64url(one))
         };
-        // Above every prime, so a lenient parser would reduce it.
+        // Larger than every prime, so a lenient parser would reduce it.
         let max = Value::from(base64url(vec![0xff; len]));
         for (what, x, y) in [
             ("swapped", y.clone(), x.clone()),
@@ -418,7 +418,7 @@ fn one_prepared_key_serves_many_threads() {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudorandom numbers that are the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -485,7 +485,7 @@ fn a_damaged_key_is_rejected_or_a_public_key_that_can_be_prepared_or_rejected() 
             Err(InvalidKey) => unusable += 1,
         }
     }
-    // Each way was gone at least once, so none of them is a panic.
+    // Each branch was taken at least once, so none of them panics.
     assert!(rejected > 0 && usable > 0 && unusable > 0);
 }
 

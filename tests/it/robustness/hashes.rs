@@ -18,7 +18,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Cuts a message into parts of so many bytes, with an empty one between two.
+/// Cuts a message into parts of this many bytes, with an empty part between two of them.
 fn parts(message: &[u8], size: usize) -> Vec<&[u8]> {
     message
         .chunks(size)
@@ -36,7 +36,7 @@ fn assert_sha256(message: &[u8], expected: &str) {
     }
 }
 
-/// Those of whole bytes, apart from the longest.
+/// The vectors of whole bytes, except for the longest.
 #[test]
 fn rfc_6234_section_8_5_sha_256_has_the_known_answers() {
     let numbers = b"0123456701234567012345670123456701234567012345670123456701234567".repeat(10);
@@ -174,7 +174,7 @@ fn hashes_are_computed_by_many_threads_at_once() {
     });
 }
 
-/// A backend that verifies as it should and takes every message for the same.
+/// A backend that verifies correctly, but hashes every message to the same value.
 #[derive(Debug)]
 struct Constant;
 

@@ -37,7 +37,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// A proof that is made now, with a token that lives long.
+    /// Creates a proof with the current time, and a token with a long lifetime.
     fn new(api: &Api) -> Self {
         let token = api.token().claim("exp", api.now() + 100_000).mint();
         let proof = api.proof(&token).sign();
@@ -52,7 +52,7 @@ impl Sent {
     }
 }
 
-/// Everything that an honest client may expect of a configuration that accepts proofs for this long.
+/// Asserts everything that an honest client may expect of a configuration with this window.
 async fn serves(api: &Api, router: &Router, window: u64) {
     for age in [0, window / 2, window] {
         let good = Sent::new(api);
@@ -146,7 +146,7 @@ async fn serves_now(api: &Api, router: &Router) {
     assert_eq!(Sent::new(api).to(api, router).await, Verdict::Admitted);
 }
 
-/// A store of somebody else's that passes on what it is asked.
+/// A store of the user's own that delegates to another store.
 #[tokio::test]
 async fn a_store_around_a_store_shares_its_windows() {
     let api = Api::new();

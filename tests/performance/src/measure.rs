@@ -2,28 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-/// Times per call of several things, measured in turn, a batch of each at a time, so that whatever else
-/// the machine does falls on all of them alike.
+/// Times per call. Several things are measured in alternating batches, so that other load on the machine
+/// affects all of them alike.
 #[derive(Clone, Debug)]
 pub struct Samples {
-    /// Per call, in seconds, one for each batch; sorted.
+    /// The time per call in seconds, one for each batch, sorted.
     batches: Vec<f64>,
 }
 
 impl Samples {
-    /// Of calls that were measured one by one.
+    /// Creates samples from calls that were measured one by one.
     pub fn new(calls: Vec<Duration>) -> Self {
         let mut batches: Vec<f64> = calls.iter().map(Duration::as_secs_f64).collect();
         batches.sort_by(f64::total_cmp);
         Self { batches }
     }
 
-    /// The middle one, in microseconds.
+    /// Returns the median in microseconds.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// In microseconds.
+    /// Returns a quantile in microseconds.
     pub fn quantile(&self, quantile: f64) -> f64 {
         let last = self.batches.len() - 1;
         let index = (quantile * last as f64).round() as usize;
@@ -31,7 +31,7 @@ impl Samples {
     }
 }
 
-/// One batch of something, which takes so long in all.
+/// Runs one batch and returns its total time.
 pub type Batch<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
 /// Runs `rounds` batches of each, and divides by the number of calls in a batch.
@@ -39,7 +39,7 @@ pub fn side_by_side(rounds: usize, calls: u32, batches: &mut [Batch<'_>]) -> Vec
     let mut times = vec![Vec::with_capacity(rounds); batches.len()];
     for round in 0..rounds {
         for offset in 0..batches.len() {
-            // Nothing always comes after the same.
+            // Rotates the order, so that no batch always follows the same other one.
             let index = (round + offset) % batches.len();
             let time = batches[index]();
             times[index].push(time.as_secs_f64() / f64::from(calls));
@@ -54,7 +54,7 @@ pub fn side_by_side(rounds: usize, calls: u32, batches: &mut [Batch<'_>]) -> Vec
         .collect()
 }
 
-/// How long it takes.
+/// Returns the time that an action takes.
 pub fn time(action: impl FnOnce()) -> Duration {
     let begin = Instant::now();
     action();

@@ -28,7 +28,7 @@ use huskarl_resource_server::{
 
 use crate::load::{Error, setup::MAX_AGE};
 
-/// `huskarl-resource-server`, which verifies token and proof.
+/// `huskarl-resource-server`, which verifies the token and the proof.
 pub struct Huskarl {
     validator: Rfc9068Validator,
 }
@@ -40,7 +40,7 @@ impl fmt::Debug for Huskarl {
 }
 
 impl Huskarl {
-    /// For tokens of this issuer.
+    /// Creates a verifier for tokens of this issuer.
     pub async fn new(issuer: &str, audience: &str, jwks: &str) -> Result<Self, Error> {
         let keys: Jwks = serde_json::from_str(jwks)?;
         let keys = PublicJwks::from(keys);
@@ -79,7 +79,7 @@ impl Huskarl {
     }
 }
 
-/// Keys that need not be fetched.
+/// Keys that do not have to be fetched.
 struct FixedKeys(Arc<PublicJwks>);
 
 impl JwsVerifierFactory for FixedKeys {
@@ -107,7 +107,7 @@ impl JtiUniquenessChecker for Seen {
     }
 }
 
-/// `dpop-verifier`, which verifies the proof, and nothing of the token but its hash.
+/// `dpop-verifier`, which verifies the proof, and only the hash of the token.
 pub struct DpopVerifier {
     verifier: dpop_verifier::DpopVerifier,
     seen: Mutex<HashSet<[u8; 32]>>,
@@ -120,7 +120,7 @@ impl fmt::Debug for DpopVerifier {
 }
 
 impl DpopVerifier {
-    /// With no used proof.
+    /// Creates a verifier without used proofs.
     #[expect(
         clippy::new_without_default,
         reason = "there is nothing default about it"
@@ -148,7 +148,7 @@ impl DpopVerifier {
     }
 }
 
-/// The trait wants it exclusively, which a server cannot give it.
+/// The trait requires exclusive access, which a server cannot provide.
 struct Store<'a>(&'a Mutex<HashSet<[u8; 32]>>);
 
 #[async_trait::async_trait]

@@ -9,12 +9,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// Where the measurements of this run go: the directory `DPOP_RESULTS`, if it is set.
+/// Returns the directory for the results of this run, `DPOP_RESULTS`, if it is set.
 fn directory() -> Option<PathBuf> {
     env::var_os("DPOP_RESULTS").map(PathBuf::from)
 }
 
-/// Takes down what was measured, under the name of the measuring program.
+/// Records a result under the name of the measuring program.
 pub fn record(program: &str, row: &Value) -> io::Result<()> {
     let Some(directory) = directory() else {
         return Ok(());
@@ -25,7 +25,7 @@ pub fn record(program: &str, row: &Value) -> io::Result<()> {
     writeln!(file, "{row}")
 }
 
-/// What a program has measured.
+/// Returns the results of a program.
 pub fn read(directory: &Path, program: &str) -> io::Result<Vec<Value>> {
     let file = File::open(directory.join(format!("{program}.jsonl")))?;
     let lines = BufReader::new(file).lines();
@@ -34,7 +34,7 @@ pub fn read(directory: &Path, program: &str) -> io::Result<Vec<Value>> {
         .collect()
 }
 
-/// What it was measured on.
+/// Describes the machine.
 pub fn machine() -> Value {
     let first = |path: &str, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();

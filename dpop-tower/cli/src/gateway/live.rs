@@ -113,7 +113,7 @@ impl Gateway {
                 info!(target: "gateway", "reloaded {}", path.display());
             }
             Err(error) => {
-                error!(target: "gateway", "{error}; the previous configuration stays in force")
+                error!(target: "gateway", "{error}; the previous configuration stays in force");
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     support::{Api, URL, Verdict, Way, Why, invalid_proof},
 };
 
-/// An API and a good token for it. Whatever was rejected, a good proof has to pass afterwards.
+/// An API and a valid token for it. After every rejection, a valid proof must still pass.
 pub(super) struct Case {
     pub(super) api: Api,
     pub(super) token: String,
@@ -41,7 +41,7 @@ impl Case {
         self.check(what, proof, invalid_proof(reason)).await;
     }
 
-    /// Rejected because of the key, for this reason in the operator's words.
+    /// Asserts that the proof is rejected because of its key, for this reason.
     pub(super) async fn reject_key(&self, what: &str, proof: &str, detail: &str) {
         let request = self
             .api
@@ -74,7 +74,7 @@ pub(super) fn jwk_of(proof: &ProofBuilder) -> Map<String, Value> {
         .clone()
 }
 
-/// A client whose key is josekit's, and a token for it.
+/// A client with a key of josekit, and a token for it.
 pub(super) struct JoseClient {
     pub(super) key: JoseKey,
     pub(super) case: Case,

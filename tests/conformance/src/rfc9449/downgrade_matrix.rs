@@ -14,7 +14,7 @@ each_way [
 ]
 }
 
-/// How a token is sent, in the order of the columns.
+/// Returns the ways to send a token, in the order of the columns.
 fn requests(api: &Api, thief: &TestClient, token: &str) -> [HeaderMap; 6] {
     let proof = || api.proof(token).sign();
     let of_thief = || thief.proof("GET", URL).access_token(token).sign();
@@ -40,7 +40,7 @@ fn headers(schemes: &[&str], token: &str, proof: Option<String>) -> HeaderMap {
     headers
 }
 
-/// What is in `cnf`, by the names of the rows. `None` is a token without the claim.
+/// Returns the contents of `cnf`, by the names of the rows. `None` is a token without the claim.
 fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
     let x5t = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
     let hex = "0123456789abcdef".repeat(4);
@@ -50,7 +50,7 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
         ("no `cnf`", vec![None]),
         ("`jkt`: the client's key", some(vec![json!({"jkt": jkt})])),
         (
-            // RFC 7800 section 3.1: what is not understood beside it is ignored.
+            // RFC 7800 section 3.1: members that are not understood are ignored.
             "`jkt`, and members that are not known",
             some(vec![
                 json!({"jkt": jkt, "new": {"x": 1}}),
@@ -115,7 +115,7 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
     ]
 }
 
-/// The tables of the page: of each policy the cells of each row.
+/// Reads the tables of the page: for each policy, the cells of each row.
 fn page() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/downgrade.md");
     let text = fs::read_to_string(path).unwrap();
@@ -133,7 +133,7 @@ fn page() -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
     tables
 }
 
-/// An API that answers with how the request got in, in the words of the page.
+/// Returns an API whose response says how the request was admitted, in the words of the page.
 fn router(api: &Api, policy: Policy) -> Router {
     async fn how(request: Request) -> String {
         let extensions = request.extensions();
@@ -174,7 +174,7 @@ fn router(api: &Api, policy: Policy) -> Router {
         .protect(config, of(get(how)), of(get(how_by_headers)))
 }
 
-/// What came of a request, in the words of the page.
+/// Returns the outcome of a request, in the words of the page.
 async fn outcome(way: Way, router: &Router, headers: HeaderMap) -> String {
     let mut request = http::Request::new(());
     *request.uri_mut() = "/orders".parse().unwrap();
@@ -217,7 +217,7 @@ async fn rfc_9449_section_7_2_the_downgrade_matrix(way: Way) {
                     Some(cnf) => api.issuer.token().claim("cnf", cnf.clone()),
                 };
                 let token = token.mint();
-                // The second time, the verdict on the token may be one that was kept.
+                // The second time, the verdict on the token may come from the cache.
                 for round in 0..2 {
                     let mut found = Vec::new();
                     for headers in requests(&api, &thief, &token) {

@@ -37,7 +37,7 @@ const fn use_nonce(reason: &'static str) -> Verdict {
     }
 }
 
-/// With a period of two minutes.
+/// Nonces with a period of two minutes.
 fn nonces() -> StatelessNonces {
     StatelessNonces::new(NonceSecret::new([9; 32]).unwrap())
 }
@@ -57,7 +57,7 @@ fn nonce(api: &Api) -> String {
     nonces().current(api.clock.now(), &AwsLcRs)
 }
 
-/// A token that outlives the test, and a proof with an `iat` this far from now.
+/// Returns a token that outlives the test, and a proof whose `iat` is this far from now.
 fn request(api: &Api, nonce: &str, offset: i64) -> (String, String) {
     let token = api.token().claim("exp", api.now() + 100_000).mint();
     let iat = api.now().saturating_add(offset);
@@ -72,7 +72,7 @@ async fn with_a_good_nonce_a_clients_clock_may_be_off_by_any_amount(way: Way) {
         assert_eq!(api.get(&token, &proof).await, Verdict::Admitted, "{offset}");
         assert_eq!(api.get(&token, &proof).await, USED, "{offset}");
     }
-    // It still has to say something.
+    // The claim still has to be present.
     let token = api.token().mint();
     for (proof, reason) in [
         (
@@ -98,7 +98,7 @@ async fn without_a_good_nonce_the_clocks_have_to_agree(way: Way) {
         let verdict = api.get(&token, &proof).await;
         assert_eq!(verdict, use_nonce("proof_nonce_unknown"), "{nonce}");
     }
-    // Nor does a nonce help where nobody has said so.
+    // A nonce does not help unless the setting is on.
     let plain = way.api_with(
         |tokens| tokens,
         |config| config.nonce_source(nonces()).require_nonces(),
@@ -110,7 +110,7 @@ async fn without_a_good_nonce_the_clocks_have_to_agree(way: Way) {
 
 async fn a_proof_by_its_nonce_is_good_for_as_long_as_that_and_once(way: Way) {
     let api = api(way);
-    // The begin of a period: the longest that a nonce can live.
+    // The beginning of a period, so that the nonce lives as long as possible.
     let to_begin = 120 - api.now().rem_euclid(120);
     api.advance(u64::try_from(to_begin).unwrap());
     let (late_token, late) = request(&api, &nonce(&api), -50_000);
@@ -123,7 +123,7 @@ async fn a_proof_by_its_nonce_is_good_for_as_long_as_that_and_once(way: Way) {
     assert_eq!(api.get(&late_token, &late).await, Verdict::Admitted);
     assert_eq!(api.get(&late_token, &late).await, USED);
     api.advance(1);
-    // Its time is over by either clock.
+    // The proof has expired by either clock.
     assert_ne!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_ne!(api.get(&late_token, &late).await, Verdict::Admitted);
 }
@@ -145,7 +145,7 @@ async fn the_age_that_a_policy_asks_for_counts_from_the_nonce(way: Way) {
     }
 }
 
-/// One of them goes by `iat`, the other by the nonce, and they share what was used.
+/// One of them uses `iat`, the other the nonce, and they share the used proofs.
 async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     let api = Api::new();
     let store = Arc::new(MemoryReplayStore::new());
@@ -164,7 +164,7 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     let (by_iat, by_nonce) = (router(config()), router(config().accept_nonce_for_iat()));
     let to_begin = 120 - api.now().rem_euclid(120);
     api.advance(u64::try_from(to_begin).unwrap());
-    // As old as it can be by its `iat`.
+    // As old as `iat` allows.
     let (token, proof) = request(&api, &nonce(&api), -70);
     let to = async |router: &Router| {
         let request = api

@@ -39,7 +39,7 @@ fn api_with(way: Way, store: MemoryReplayStore) -> Api {
     way.api_with(|tokens| tokens, |config| config.replay_store(store))
 }
 
-/// What becomes of a fresh request of this client.
+/// Returns the verdict on a fresh request of this client.
 async fn fresh(api: &Api, client: &TestClient) -> Verdict {
     let token = api.issuer.token().subject("bob").bound_to(client).mint();
     api.send(client.get(URL, &token)).await
@@ -315,7 +315,7 @@ async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
     let mut admitted = 0;
     for n in 0..100 {
         let key = &keys[n % keys.len()];
-        // Other clients, scopes and sessions make nobody somebody else.
+        // Other clients, scopes and sessions do not make another subject.
         let token = api.issuer.token().subject("mallory").bound_to(key);
         let token = token.claim("client_id", format!("client {n}")).mint();
         match api.send(key.get(URL, &token)).await {
@@ -324,7 +324,7 @@ async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
         }
     }
     assert_eq!(admitted, 5);
-    // Others are served, one of them with the same key.
+    // Others are admitted, one of them with the same key.
     let carol = |key| api.issuer.token().subject("carol").bound_to(key).mint();
     for key in [&keys[0], &api.client] {
         let verdict = api.send(key.get(URL, &carol(key))).await;
@@ -341,7 +341,7 @@ async fn a_user_with_ten_keys_does_not_lock_out_the_others(way: Way) {
     assert_eq!(verdict, Verdict::Admitted);
 }
 
-/// RFC 9068 section 2.2 wants a `sub` in every token. Not every issuer puts one there.
+/// RFC 9068 section 2.2 requires a `sub` in every token, but not every issuer includes one.
 async fn a_client_that_acts_for_itself_is_a_subject(way: Way) {
     let api = way.api();
     let hello = || axum::Router::new().route("/orders", axum::routing::get(async || "hello"));
@@ -368,12 +368,12 @@ async fn a_client_that_acts_for_itself_is_a_subject(way: Way) {
         send("other".into(), nobody.clone()).await,
         Verdict::Admitted
     );
-    // A user who is called as the client is somebody else.
+    // A user with the same name as the client is another subject.
     assert_eq!(
         send("batch".into(), "batch".into()).await,
         Verdict::Admitted
     );
-    // Whose token it is, no claim says: then only keys count.
+    // Without a claim that names the subject, only keys count.
     for _ in 0..5 {
         let verdict = send(nobody.clone(), nobody.clone()).await;
         assert_eq!(verdict, Verdict::Admitted);

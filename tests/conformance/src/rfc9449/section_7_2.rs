@@ -20,7 +20,7 @@ each_way [
 ]
 }
 
-/// An API that answers with how the token got in.
+/// Returns an API whose response says with which scheme the token was accepted.
 fn router(api: &Api, policy: Policy) -> Router {
     async fn how(request: Request) -> &'static str {
         let extensions = request.extensions();
@@ -116,7 +116,7 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
         (format!("Token {token}"), missing),
         (format!("Basic {token}"), missing),
         (token.clone(), missing),
-        // A socket takes the space off (RFC 9110 section 5.5); the token is bound all the same.
+        // A socket removes the space (RFC 9110 section 5.5), but the token is bound either way.
         (
             format!(" Bearer {token}"),
             match way.over {
@@ -181,7 +181,7 @@ async fn a_second_authorization_header_is_rejected_whatever_it_is(way: Way) {
     }
 }
 
-/// RFC 6750 sections 2.2 and 2.3 have other places for a bearer token; RFC 9700 section 4.3.2 rules
+/// RFC 6750 sections 2.2 and 2.3 define other places for a bearer token. RFC 9700 section 4.3.2 rules
 /// out the query.
 async fn a_token_anywhere_but_in_the_authorization_header_is_no_token(way: Way) {
     let api = way.api();

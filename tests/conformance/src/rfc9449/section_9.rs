@@ -81,7 +81,7 @@ async fn get(api: &Api, nonce: Option<&str>) -> Response<Body> {
     api.response(request(api, nonce)).await
 }
 
-/// The nonce that a challenge brings.
+/// Returns the nonce in a challenge.
 async fn fetch(api: &Api) -> String {
     nonce_of(&get(api, None).await).unwrap()
 }
@@ -174,7 +174,7 @@ async fn a_rejected_nonce_does_not_use_up_the_jti(way: Way) {
 
 async fn a_new_nonce_comes_with_a_response_only_when_the_old_one_is_about_to_retire(way: Way) {
     let api = api(way);
-    // The beginning of a step, so that the period is a period.
+    // The beginning of a step, so that the nonce lives exactly as long as documented.
     let into_step = u64::try_from(api.now()).unwrap() % PERIOD;
     api.advance((PERIOD - into_step) % PERIOD);
     let nonce = fetch(&api).await;
@@ -246,7 +246,7 @@ async fn a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in
     }
 }
 
-/// Requests that are rejected with 400 or 401, whatever the configuration.
+/// Returns requests that are rejected with 400 or 401 by every configuration.
 fn rejected(api: &Api) -> Vec<(&'static str, Request<()>)> {
     let token = api.token().mint();
     let with = |proof: dpop_tower::test_util::ProofBuilder| {
@@ -405,7 +405,7 @@ async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed(way: Wa
     assert_eq!(fetch(&api).await, new);
 }
 
-/// The reason to have nonces (RFC 9449 section 11.2).
+/// The purpose of nonces (RFC 9449 section 11.2).
 async fn a_proof_that_was_signed_ahead_of_time_is_rejected_when_its_time_has_come(way: Way) {
     let api = api(way);
     let later = api.now() + 3 * i64::try_from(PERIOD).unwrap();

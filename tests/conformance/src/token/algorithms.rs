@@ -36,7 +36,7 @@ pub(super) async fn rfc_8725_section_3_2_none_is_no_algorithm(way: Way) {
     api.reject("missing", &missing, not_allowed).await;
 }
 
-/// CVE-2023-48223, CVE-2026-34950: the issuer's public key is everybody's secret.
+/// CVE-2023-48223, CVE-2026-34950: everyone knows the issuer's public key.
 pub(super) async fn rfc_8725_section_3_1_a_public_key_is_no_hmac_secret(way: Way) {
     let rsa = JoseKey::new(Algorithm::Rs256);
     let jwk = with(rsa.public(), &[("kid", json!("rsa"))]);

@@ -19,7 +19,7 @@ pub(super) async fn rfc_7519_section_4_1_4_a_token_ends_at_the_second_of_exp(way
         let token = api.token().claim("exp", api.now() + offset).mint();
         assert_eq!(api.present(&token).await, expected, "{offset}");
     }
-    // The leeway is for the future only.
+    // The leeway applies only to times in the future.
     let lenient = way.api_with(
         |tokens| tokens.danger_leeway(Duration::from_secs(600)),
         |config| config,
@@ -66,7 +66,7 @@ pub(super) async fn no_date_of_a_token_is_too_extreme_for_arithmetic(way: Way) {
         ("exp", json!(i64::MIN), invalid_token(expired)),
         ("exp", json!(-1e300), invalid_token(expired)),
         ("exp", json!(1e-300), invalid_token(expired)),
-        // Cut to the second, towards the past.
+        // Rounded down to the second.
         ("exp", json!(1_800_000_000.9), invalid_token(expired)),
         ("exp", json!(1_800_000_001.0), Verdict::Admitted),
         ("exp", json!(i64::MAX), Verdict::Admitted),
@@ -86,7 +86,7 @@ pub(super) async fn no_date_of_a_token_is_too_extreme_for_arithmetic(way: Way) {
     assert_eq!(now, 1_800_000_000);
 }
 
-/// A claim of the wrong type is not an absent one (CVE-2026-25537).
+/// A claim of the wrong type does not count as absent (CVE-2026-25537).
 pub(super) async fn every_claim_that_is_read_has_its_json_type(way: Way) {
     let api = way.api();
     for name in ["exp", "nbf", "iat"] {
@@ -144,7 +144,7 @@ pub(super) async fn a_claim_that_is_handed_on_decides_nothing(way: Way) {
     for name in ["sub", "client_id", "scope", "jti", "azp", "http://x.test/y"] {
         for value in [json!(null), json!(7), json!([]), json!(["x", 7]), json!({})] {
             let token = api.token().claim(name, value.clone()).mint();
-            // Also when the verdict is at hand.
+            // The same holds for a cached verdict.
             for _ in 0..2 {
                 let response = way.send(router.clone(), api.client.get(URL, &token)).await;
                 assert_eq!(Verdict::of(response), Verdict::Admitted, "{name}: {value}");
@@ -210,7 +210,7 @@ pub(super) async fn iss_aud_and_exp_are_required_and_other_claims_are_not(way: W
     }
 }
 
-/// CVE-2024-53861: part of an issuer is another issuer.
+/// CVE-2024-53861: part of an issuer's name is another issuer.
 pub(super) async fn rfc_9068_section_4_iss_is_the_issuer_to_the_letter(way: Way) {
     let api = way.api();
     for iss in [
@@ -310,7 +310,7 @@ pub(super) async fn rfc_9068_section_4_typ_is_at_jwt(way: Way) {
     let token = lenient.token().without_header("typ").mint();
     lenient.accept("missing", &token).await;
     for api in [strict, lenient] {
-        // A proof is no token, no matter who signed it.
+        // A proof is not a token, no matter who signed it.
         let proof = api.proof("").sign();
         api.reject("a proof", &proof, "token_typ_invalid").await;
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::ISSUER;
 use crate::support::{Api, ORIGIN, URL, Way, Why};
 
-/// The resource of [`Api`] with a handler of the test's own.
+/// Serves the resource of [`Api`] with a handler of the test's own.
 fn protected(api: &Api, handler: MethodRouter) -> Router {
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN).unwrap(), api.issuer.tokens())
         .clock(api.clock.clone())
@@ -73,7 +73,7 @@ pub(super) async fn a_handler_sees_what_the_token_says(way: Way) {
     let api = way.api();
     let router = protected(&api, get(claims));
     let token = api.token().claim("z", json!({"y": [1, null]})).mint();
-    // The second time, from what was kept.
+    // The second time, the verdict comes from the cache.
     for _ in 0..2 {
         let response = way.send(router.clone(), api.client.get(URL, &token)).await;
         let body = to_bytes(response.into_body(), 1000).await.unwrap();

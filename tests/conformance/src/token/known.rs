@@ -21,7 +21,7 @@ use crate::{
     support::{URL, Way, invalid_proof, invalid_token},
 };
 
-/// liboauth2 (CWE-613): a verdict that is kept must not outlive its token.
+/// liboauth2 (CWE-613): a cached verdict must not outlive its token.
 pub(super) async fn a_token_that_was_accepted_before_ends_at_exp_all_the_same(way: Way) {
     let api = way.api();
     let token = api.token().mint();
@@ -34,13 +34,13 @@ pub(super) async fn a_token_that_was_accepted_before_ends_at_exp_all_the_same(wa
     for _ in 0..2 {
         api.reject("at exp", &token, "token_expired").await;
     }
-    // The clock going back does not bring a verdict with it that was dropped.
+    // A clock that goes back does not restore a verdict that was dropped.
     api.clock
         .set(dpop_tower::clock::UnixTime::from_secs(api.now() - 1));
     api.accept("before exp", &token).await;
 }
 
-/// `exp` is looked at once more before the proof's signature; the other times only with the verdict.
+/// `exp` is checked again before the proof's signature, the other times only with the verdict.
 pub(super) async fn a_token_that_was_accepted_before_begins_at_nbf_all_the_same(way: Way) {
     let api = way.api();
     let token = api.token().claim("nbf", api.now()).mint();
@@ -51,7 +51,7 @@ pub(super) async fn a_token_that_was_accepted_before_begins_at_nbf_all_the_same(
         .await;
 }
 
-/// The default backend, counting what it does.
+/// The default backend, which counts its operations.
 #[derive(Clone, Debug, Default)]
 struct Counting {
     prepared: Arc<AtomicUsize>,
@@ -103,7 +103,7 @@ pub(super) async fn a_token_and_a_key_that_were_accepted_before_cost_less(way: W
     api.accept("another token", &api.token().mint()).await;
     assert_eq!(spent(), [0, 2], "token and proof, with a known key");
 
-    // Strangers get nothing kept: neither a token that is not genuine nor a key that proved nothing.
+    // Nothing is cached for strangers: neither an invalid token nor a key that proved nothing.
     let forged = api.token().corrupt_signature().mint();
     let stranger = TestClient::new().clock(api.clock.clone());
     let theirs = api.issuer.token().bound_to(&stranger).mint();
@@ -132,7 +132,7 @@ pub(super) async fn a_token_that_was_accepted_before_still_needs_its_key(way: Wa
             api.get(&token, &proof).await,
             invalid_token("token_binding_mismatch")
         );
-        // With the client's key in the header, but without the key itself.
+        // With the client's key in the header, but not signed by it.
         let proof = api.proof(&token).signed_by(&thief).sign();
         assert_eq!(
             api.get(&token, &proof).await,

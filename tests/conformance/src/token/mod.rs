@@ -63,7 +63,7 @@ each_way_of_the_layer [
 const ISSUER: &str = "https://issuer.test";
 
 trait Present {
-    /// Sends the token with a good proof for it.
+    /// Sends the token with a valid proof for it.
     async fn present(&self, token: &str) -> Verdict;
     async fn reject(&self, what: &str, token: &str, reason: &'static str);
     async fn accept(&self, what: &str, token: &str);
@@ -87,7 +87,7 @@ fn object(json: &str) -> Map<String, Value> {
     serde_json::from_str(json).unwrap()
 }
 
-/// Keys as an issuer would publish them.
+/// Returns keys as an issuer publishes them.
 fn jwks(keys: &[Map<String, Value>]) -> String {
     json!({ "keys": keys }).to_string()
 }
@@ -99,7 +99,7 @@ fn with(mut jwk: Map<String, Value>, members: &[(&str, Value)]) -> Map<String, V
     jwk
 }
 
-/// An API that trusts these keys, whatever its test issuer has.
+/// Returns an API that trusts these keys, whatever keys its test issuer has.
 fn api_with_keys(way: Way, keys: &[Map<String, Value>], algorithms: &[Algorithm]) -> Api {
     let jwks = jwks(keys);
     way.api_with(
@@ -113,7 +113,7 @@ fn api_with_keys(way: Way, keys: &[Map<String, Value>], algorithms: &[Algorithm]
     )
 }
 
-/// A token for the API's client, signed with a key of josekit's.
+/// Returns a token for the API's client, signed with a key of josekit.
 fn jose_token(api: &Api, key: &JoseKey, header: &[(&str, Value)]) -> String {
     let base = json!({"typ": "at+jwt", "alg": key.algorithm.as_str()});
     let header = with(base.as_object().unwrap().clone(), header);

@@ -104,7 +104,7 @@ pub(super) async fn a_kid_is_a_name_in_the_key_set_and_nothing_else(way: Way) {
     api.reject("upper case", &token, "token_key_unknown").await;
 }
 
-/// CVE-2018-0114 and what came after it: a token does not bring its own key.
+/// CVE-2018-0114 and its successors: a token must not bring its own key.
 pub(super) async fn rfc_8725_section_3_10_keys_in_the_header_are_never_used(way: Way) {
     let api = way.api();
     let mine = JoseKey::new(Algorithm::Es256);
@@ -128,7 +128,7 @@ pub(super) async fn rfc_8725_section_3_10_keys_in_the_header_are_never_used(way:
             let token = jose_token(&api, &mine, &header);
             api.reject(name, &token, reason).await;
         }
-        // The issuer may write what it likes there.
+        // The issuer may write anything there.
         let token = api.token().header(name, value).mint();
         api.accept(name, &token).await;
     }

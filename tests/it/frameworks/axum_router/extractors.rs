@@ -83,7 +83,7 @@ async fn each_optional_extractor_is_none_for_a_token_of_the_other_kind() {
     assert_eq!(text(unbound).await, "None Some(\"bob\") (false, true)");
 }
 
-/// The error code of a rejection by an extractor, which has to look like one by the layer.
+/// Returns the error code of an extractor's rejection, which has to look like one by the layer.
 fn rejected_by_extractor(response: &Response<Body>) -> String {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
@@ -94,7 +94,7 @@ fn rejected_by_extractor(response: &Response<Body>) -> String {
     errors.next().unwrap().to_owned()
 }
 
-/// Of two layers of one configuration, the one that takes fewer schemes says which.
+/// Of two layers of one configuration, the one that accepts fewer schemes names them.
 #[tokio::test]
 async fn an_extractor_asks_for_no_scheme_that_a_layer_does_not_take() {
     let api = Api::new();
@@ -167,7 +167,7 @@ async fn a_token_of_the_kind_that_the_handler_does_not_ask_for_is_rejected() {
         .layer(optional(&api));
     let unbound = send(router.clone(), bearer(&api.issuer.token().mint())).await;
     assert_eq!(rejected_by_extractor(&unbound), "invalid_token");
-    // No bearer token would do.
+    // A bearer token would not be accepted.
     assert_eq!(Challenge::all(unbound.headers()).len(), 1);
     let bound = api
         .client

@@ -35,7 +35,7 @@ fn bearer(token: &str) -> Request<()> {
         .unwrap()
 }
 
-/// A request with these method, target and `htu`, and no fault.
+/// Returns a valid request with this method, target and `htu`.
 fn request(api: &Api, method: &Method, target: &str, htu: &str) -> Request<()> {
     let token = api.token().mint();
     let proof = api.client.proof(method.as_str(), htu).access_token(&token);
@@ -66,7 +66,7 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-/// A request line and headers as HTTP/1.1 has them, without the empty line at their end.
+/// Writes the request line and the headers for HTTP/1.1, without the empty line at the end.
 pub(crate) fn write_head(request: &Request<()>) -> String {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
     for (name, value) in request.headers() {

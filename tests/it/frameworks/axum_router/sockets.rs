@@ -20,7 +20,7 @@ use crate::{
     support::{Api, URL},
 };
 
-/// Calls an API whose public origin is another than its socket's, as behind a proxy.
+/// Calls an API whose public origin differs from its socket's, as behind a proxy.
 async fn call(
     address: SocketAddr,
     request: Request<()>,
@@ -74,7 +74,7 @@ async fn over_a_socket_a_large_body_gets_through_whole() {
     assert!(response.bytes().await.unwrap() == body);
 }
 
-/// Reads until `text` has come.
+/// Reads until `text` has arrived.
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut all = Vec::new();
     loop {
@@ -101,7 +101,7 @@ async fn over_a_socket_a_body_is_streamed_not_collected() {
     read_until(&mut stream, "second").await;
 }
 
-/// docs/wire.md says which spellings a client meets, because there are some that look for one only.
+/// docs/wire.md describes the spellings that clients see, since some clients recognise only one.
 #[tokio::test]
 async fn over_a_socket_dpop_nonce_is_written_in_lower_case_or_in_title_case() {
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());

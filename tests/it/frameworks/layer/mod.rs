@@ -67,7 +67,7 @@ fn rejection<B>(response: &Response<B>) -> &Rejection {
     response.extensions().get().unwrap()
 }
 
-/// Panics if it is called without having been polled ready, as its clones have not.
+/// Panics if it is called before it was polled ready. Clones start out not ready.
 #[derive(Debug, Default)]
 struct OnlyWhenReady {
     is_ready: bool,
@@ -132,7 +132,7 @@ where
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
-/// Takes any token for one of `subject`, bound to the key it is told.
+/// Accepts any token as one of `subject`, bound to the given key.
 #[derive(Debug)]
 pub(crate) struct AnyToken {
     pub(crate) claims: Value,

@@ -73,7 +73,7 @@ async fn a_request_admitted_counts_against_a_concurrency_limit_until_it_is_answe
     assert!(other.poll_ready(&mut context).is_pending());
 }
 
-/// Anyone who keeps the response and the service, as an idle connection does, keeps no permit.
+/// A caller that keeps the response and the service, as an idle connection does, keeps no permit.
 #[tokio::test]
 async fn a_rejected_request_gives_its_permit_back_before_its_response_is_dropped() {
     let api = Api::new();

@@ -12,7 +12,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use super::{bearer, good, layer, read, without_credentials};
 use crate::support::Api;
 
-/// Does all that a responder should not do.
+/// Does everything that a responder should not do.
 fn wrong_response(_: &Rejection) -> Response<&'static str> {
     Response::builder()
         .status(StatusCode::OK)

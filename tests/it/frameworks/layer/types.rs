@@ -34,7 +34,7 @@ impl fmt::Display for InnerError {
 
 impl std::error::Error for InnerError {}
 
-/// Neither `Clone`, nor made of nothing, nor an HTTP body.
+/// Neither `Clone` nor `Default`, and not an HTTP body.
 #[derive(Debug, PartialEq)]
 struct OwnBody(&'static str);
 
@@ -78,7 +78,7 @@ async fn an_error_of_poll_ready_is_passed_on() {
     assert_eq!(service.ready().await.unwrap_err(), InnerError(9));
 }
 
-/// That it compiles is half of the test.
+/// Half of the test is that this compiles.
 #[tokio::test]
 async fn a_layer_needs_no_type_annotations_anywhere() {
     let api = Api::new();

@@ -16,7 +16,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use super::layer;
 use crate::support::{Api, URL};
 
-/// What comes of a good request, or of one without credentials.
+/// Returns the response to a valid request, or to one without credentials.
 async fn answered<B>(layer: DpopLayer, request: Request<()>, body: B) -> ResponseBody<B>
 where
     B: Clone,
@@ -108,7 +108,7 @@ async fn a_rejection_is_one_piece_of_known_length_or_nothing() {
     assert!(body.frame().await.is_none());
 }
 
-/// A responder may make whatever `Bytes` can be made of.
+/// A responder may return anything that can be converted to `Bytes`.
 #[tokio::test]
 async fn responders_answer_with_texts_bytes_and_nothing() {
     async fn answer<T>(make: impl Fn() -> T + Clone + Send + Sync + 'static) -> Bytes
@@ -129,7 +129,7 @@ async fn responders_answer_with_texts_bytes_and_nothing() {
     assert_eq!(answer(|| "").await, "");
 }
 
-/// A body that is not to be asked for its length before it is there.
+/// A body of known length that fails.
 struct Fails;
 
 impl Body for Fails {

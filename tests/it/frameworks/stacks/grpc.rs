@@ -21,7 +21,7 @@ use crate::{
     support::Api,
 };
 
-/// A client of what is served on a socket.
+/// Returns a client of a server on a socket.
 async fn connected(serve: impl FnOnce(TcpIncoming) -> JoinHandle<()>) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ async fn connected(serve: impl FnOnce(TcpIncoming) -> JoinHandle<()>) -> Channel
     endpoint.connect().await.unwrap()
 }
 
-/// That of a router of tonic's.
+/// Returns a client of a tonic router.
 macro_rules! client_of {
     ($router:expr) => {{
         let router = $router;
@@ -41,7 +41,8 @@ macro_rules! client_of {
     }};
 }
 
-/// A call of each kind is served with good credentials, and rejected with a challenge without any.
+/// Asserts that a call of each kind is admitted with valid credentials, and rejected with a challenge
+/// without any.
 async fn assert_guards(api: &Api, channel: Channel) {
     for kind in KINDS {
         let sent = Sent::good(api, kind);
@@ -64,14 +65,14 @@ fn pass(request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// An interceptor inside the layer knows who calls.
+/// An interceptor inside the layer knows the caller.
 fn known(request: Request<()>) -> Result<Request<()>, Status> {
     request.bound_token()?;
     Ok(request)
 }
 
-/// Makes a test of each stack around a whole server: as it is, and with every setting that has to do
-/// with bodies.
+/// Makes a test of each stack around a whole server: by itself, and with every setting that affects
+/// bodies.
 macro_rules! servers {
     ($($name:ident: |$layer:ident| $stack:expr;)+) => {$(
         #[tokio::test]
@@ -87,7 +88,7 @@ macro_rules! servers {
     )+};
 }
 
-/// The same for single services.
+/// Does the same for single services.
 macro_rules! services {
     ($($name:ident: |$layer:ident| $service:expr;)+) => {$(
         #[tokio::test]
@@ -131,7 +132,7 @@ servers! {
         ServiceBuilder::new().layer(dpop.clone()).layer(dpop)
     };
     a_server_with_the_layers_one_by_one: |dpop| {
-        // `Server::layer` takes any layer, and this is one.
+        // `Server::layer` accepts any layer, including this one.
         ServiceBuilder::new().layer(TraceLayer::new_for_grpc()).layer(dpop).into_inner()
     };
 }
@@ -206,8 +207,7 @@ async fn a_single_service_without_the_scope_is_permission_denied() {
     }
 }
 
-/// hyper takes 16 KiB of headers over HTTP/2 unless it is told otherwise; a token and a proof may have as
-/// much each.
+/// By default, hyper accepts 16 KiB of headers over HTTP/2. A token and a proof may each have that much.
 #[tokio::test]
 async fn a_long_token_and_a_long_proof_need_a_setting_that_the_example_has() {
     let api = Api::new();
@@ -243,7 +243,7 @@ async fn a_long_token_and_a_long_proof_need_a_setting_that_the_example_has() {
 
 const SHOP: &str = "https://shop.test:8443/v1/orders.v1.Orders/Place";
 
-/// A layer for two origins, of which a proxy in this network may choose.
+/// Returns a layer for two origins. A proxy in this network may select one.
 fn behind_a_proxy(api: &Api, trusted: &str) -> DpopLayer {
     let origins = PublicOrigin::new("https://api.test")
         .and_then(|origin| origin.with_alias("https://shop.test:8443"))
@@ -295,7 +295,7 @@ async fn the_peer_of_a_server_of_tonic_is_known() {
     }
 }
 
-/// What the client says of its own address is not what tonic knows of it.
+/// What the client says about its own address does not change the address that tonic knows.
 #[tokio::test]
 async fn no_header_makes_a_peer_of_a_server_of_tonic_a_trusted_one() {
     let api = Api::new();
@@ -322,7 +322,7 @@ async fn no_header_makes_a_peer_of_a_server_of_tonic_a_trusted_one() {
         let status = client.place(request).await.unwrap_err();
         assert_eq!(status.message(), "the proof is for another URI", "{name}");
     }
-    // It is the peer that is missing, and nothing else.
+    // Only the peer is missing.
     let sent = Sent::good(&api, Kind::Unary);
     call(channel, Kind::Unary, &sent).await.unwrap();
 }

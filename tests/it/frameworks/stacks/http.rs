@@ -52,7 +52,7 @@ async fn pass(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Sees who calls.
+/// A middleware that reads the caller's identity.
 async fn tell(request: Request, next: Next) -> Response {
     let subject = HeaderValue::try_from(subject(&request)).unwrap();
     let mut response = next.run(request).await;
@@ -68,7 +68,7 @@ async fn failed(_: BoxError) -> StatusCode {
     StatusCode::INTERNAL_SERVER_ERROR
 }
 
-/// Makes a test of each stack: as it is, and with every setting that has to do with bodies.
+/// Makes a test of each stack: by itself, and with every setting that affects bodies.
 macro_rules! stacks {
     ($($name:ident: |$layer:ident| $stack:expr;)+) => {$(
         #[tokio::test]
@@ -167,7 +167,7 @@ stacks! {
         routes().layer(ServiceBuilder::new().layer(dpop).layer(ConcurrencyLimitLayer::new(1)))
     };
     an_optional_layer: |dpop| {
-        // With it and without it, responses have to be of one type.
+        // With and without it, responses must have the same type.
         let same_type = MapResponseBodyLayer::new(Body::new);
         routes().layer(option_layer(Some(ServiceBuilder::new().layer(same_type).layer(dpop))))
     };
@@ -316,7 +316,7 @@ async fn hyper_serves_the_layer_around_a_plain_service_over_either_version() {
 
         let response = over_hyper(version, false).await;
         assert_eq!(response.status(), 401, "{version:?}");
-        // The length is known, so that the connection can be used again.
+        // The length is known, so the connection can be reused.
         let length = response.headers()[header::CONTENT_LENGTH].to_str().unwrap();
         assert_eq!(length, PROBLEM.len().to_string());
         assert_eq!(text(response).await, PROBLEM);

@@ -24,7 +24,7 @@ fn layer(api: &Api) -> DpopLayer {
     DpopLayer::new(api.config().build().unwrap())
 }
 
-/// What every service of these tests answers.
+/// Returns the response of every service in these tests.
 fn subject<B>(request: &Request<B>) -> String {
     let token: &BoundToken = request.extensions().get().unwrap();
     token.claims().subject().unwrap().to_owned()
@@ -38,8 +38,8 @@ where
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A good request gets to this service, which answers with [`subject`]. One without credentials does not,
-/// and is answered with a challenge and this body.
+/// Asserts that a valid request reaches this service, which responds with [`subject`], and that a
+/// request without credentials is answered with a challenge and this body.
 async fn assert_guards<S, B>(api: &Api, service: S, rejected: &str)
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,

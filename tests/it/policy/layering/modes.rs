@@ -58,11 +58,11 @@ pub(super) const OPTIONAL: fn() -> Policy = Policy::optional;
 pub(super) const REPORT: fn() -> Policy = Policy::report_only;
 pub(super) const OFF: fn() -> Policy = Policy::off;
 
-/// By [`KINDS`]: `!` and the reason if the request is rejected; otherwise the token that the handler
-/// sees, and after the slash what the report says, if there is one.
+/// In the order of [`KINDS`]: `!` and the reason if the request is rejected; otherwise the token that
+/// the handler sees and, after the slash, the report, if there is one.
 pub(super) type Row = [&'static str; 7];
 
-/// What a strict layer rejects.
+/// The outcomes of a strict layer.
 const STRICTLY: Row = [
     "!credentials_missing",
     "bound",
@@ -73,7 +73,7 @@ const STRICTLY: Row = [
     "!credentials_multiple",
 ];
 
-/// What an optional layer rejects.
+/// The outcomes of an optional layer.
 const OPTIONALLY: Row = [
     "!credentials_missing",
     "bound",
@@ -84,7 +84,7 @@ const OPTIONALLY: Row = [
     "!credentials_multiple",
 ];
 
-/// What a layer that only reports says of it.
+/// The outcomes of a report-only layer.
 const REPORTED: Row = [
     "none/credentials_missing",
     "bound/good",
@@ -97,7 +97,7 @@ const REPORTED: Row = [
 
 const UNSEEN: Row = ["none"; 7];
 
-/// The same, but that a report goes with what is admitted.
+/// The same row, with a report for each admitted request.
 const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
     let mut row = row;
     row[1] = bound;
@@ -105,21 +105,20 @@ const fn with(row: Row, bound: &'static str, bearer: &'static str) -> Row {
     row
 }
 
-/// Outer, inner, and what becomes of each kind of request.
+/// The outer policy, the inner policy, and the outcome of each kind of request.
 pub(super) type Case = (fn() -> Policy, fn() -> Policy, Row);
 
 const REJECTS_BEARER: &str = "!token_scheme_not_accepted";
 
-/// It follows from three rules: a request that
-/// one of them rejects is rejected; a report is about what a strict layer would have done; the handler
-/// sees what was verified.
+/// The table follows from three rules: a request that either layer rejects is rejected; a report says
+/// what a strict layer would have done; the handler sees what was verified.
 pub(super) fn table() -> [Case; 16] {
     [
         (STRICT, STRICT, STRICTLY),
         (STRICT, OPTIONAL, STRICTLY),
         (STRICT, REPORT, with(STRICTLY, "bound/good", REJECTS_BEARER)),
         (STRICT, OFF, STRICTLY),
-        // The token that the outer one admits as a bearer token, the inner one does not.
+        // The outer layer admits the token as a bearer token, the inner one does not.
         (OPTIONAL, STRICT, with(OPTIONALLY, "bound", REJECTS_BEARER)),
         (OPTIONAL, OPTIONAL, OPTIONALLY),
         (
@@ -143,7 +142,7 @@ pub(super) fn table() -> [Case; 16] {
     ]
 }
 
-/// A request of this kind.
+/// Returns a request of this kind.
 pub(super) fn request(api: &Api, kind: Kind) -> Request<()> {
     let token = api.token().mint();
     let authorized = |value: String| {
@@ -174,7 +173,7 @@ pub(super) fn request(api: &Api, kind: Kind) -> Request<()> {
 #[derive(Clone)]
 struct Seen(String);
 
-/// What becomes of a request of this kind, in the words of the table.
+/// Returns the outcome of a request of this kind, in the table's notation.
 async fn outcome<S, B>(api: &Api, kind: Kind, service: S, calls: &AtomicUsize) -> String
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone,
@@ -187,7 +186,7 @@ where
     answer(request, service, calls).await
 }
 
-/// What becomes of this request, in the words of the table.
+/// Returns the outcome of this request, in the table's notation.
 pub(super) async fn answer<S, B>(request: Request<()>, service: S, calls: &AtomicUsize) -> String
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -200,7 +199,8 @@ where
     }
 }
 
-/// What the service answers. The handler is called once, or not at all if the request is rejected.
+/// Returns the service's response. Asserts that the handler is called once, or never if the request is
+/// rejected.
 pub(super) async fn respond<S, B>(
     request: Request<()>,
     service: S,
@@ -273,7 +273,7 @@ async fn each_pair_of_modes_does_with_each_request_as_the_table_says(backend: Ba
     }
 }
 
-/// Each of them verifies for itself, and remembers the proofs for itself.
+/// Each layer verifies the request and remembers the proof for itself.
 async fn the_table_holds_for_two_configurations_too(backend: Backend) {
     for (outer, inner, row) in table() {
         let api = backend.api();
@@ -307,7 +307,7 @@ async fn where_credentials_are_exchanged_between_layers_the_handler_sees_the_new
     let seen = answer(request(&api, Kind::Bound), service, &calls).await;
     assert_eq!(seen, "bearer");
 
-    // Scopes are those of the new token, too.
+    // The scopes are also those of the new token.
     for (scope, expected) in [
         ("orders:read", "bearer"),
         ("orders:write", "!policy_scope_missing"),
@@ -334,7 +334,7 @@ async fn the_outermost_layer_that_rejects_says_which_schemes_it_takes(backend: B
         (STRICT, OPTIONAL, DPOP, DPOP),
         (STRICT, REPORT, DPOP, DPOP),
         (STRICT, OFF, DPOP, DPOP),
-        // The outer one knows nothing of the inner one, which takes no bearer tokens.
+        // The outer layer does not know that the inner one rejects bearer tokens.
         (OPTIONAL, STRICT, BOTH, DPOP),
         (OPTIONAL, OPTIONAL, BOTH, ADMITTED),
         (OPTIONAL, REPORT, BOTH, ADMITTED),
@@ -362,13 +362,13 @@ async fn the_outermost_layer_that_rejects_says_which_schemes_it_takes(backend: B
     }
 }
 
-/// Not by the table, but by what each does alone: layers tighten, and never loosen.
+/// Uses what each layer does alone instead of the table: layers tighten, and never loosen.
 async fn a_pair_rejects_whatever_one_of_it_rejects(backend: Backend) {
     assert_pairs_only_tighten(backend, |config| config).await;
 }
 
-/// The same with a requirement of the configuration's own, which none of the requests meets: a layer that
-/// only reports does not ask for nonces, and one inside it does.
+/// The same with a requirement of the configuration that none of the requests meets: a report-only layer
+/// does not require nonces, but an inner layer does.
 async fn a_pair_rejects_whatever_one_of_it_rejects_where_nonces_are_on(backend: Backend) {
     let nonces = StatelessNonces::new(NonceSecret::new([3; 32]).unwrap());
     assert_pairs_only_tighten(backend, |config| {

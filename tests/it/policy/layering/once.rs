@@ -22,8 +22,8 @@ dpop_conformance::each_backend!(
     two_configurations_with_one_store_take_every_proof_for_its_own_replay,
 );
 
-/// Outer, inner, how often one configuration asks its store about a good request, and how often each of
-/// two does.
+/// The outer policy, the inner policy, how often one configuration queries its store for a valid
+/// request, and how often each of two does.
 type Case = (fn() -> Policy, fn() -> Policy, usize, [usize; 2]);
 
 async fn the_store_is_asked_once_by_each_configuration_that_looks(backend: Backend) {
@@ -60,7 +60,7 @@ async fn the_store_is_asked_once_by_each_configuration_that_looks(backend: Backe
                 &inner_layer.with_policy(inner()),
                 &calls,
             );
-            // Of these, one has a proof.
+            // One of these requests has a proof.
             for kind in [Kind::Bound, Kind::Bearer, Kind::Nothing] {
                 answer(request(&api, kind), service.clone(), &calls).await;
             }
@@ -105,7 +105,7 @@ async fn a_proof_that_came_through_one_pair_is_used_at_every_other(backend: Back
     }
 }
 
-/// A layer of another configuration, which sees every token as one of its own.
+/// A layer of another configuration, which accepts every token as its own.
 fn another(api: &Api) -> DpopLayer {
     let claims = json!({
         "sub": "seen by another",
@@ -137,8 +137,8 @@ async fn of_two_configurations_the_inner_one_gives_the_token(backend: Backend) {
     }
 }
 
-/// A trap: the innermost finds the proof that the outermost has used, as the verdict of the layer between
-/// stands before its own. The log says so; see `logging`.
+/// A trap: the innermost layer finds the proof that the outermost one has used, since the verdict of the
+/// layer between them is the closest. The log says so; see `logging`.
 async fn a_configuration_between_two_layers_of_another_has_these_take_a_proof_for_a_replay(
     backend: Backend,
 ) {
@@ -153,7 +153,7 @@ async fn a_configuration_between_two_layers_of_another_has_these_take_a_proof_fo
     assert_eq!(verdict, invalid_proof("proof_replayed"));
 }
 
-/// A trap: what the one has remembered, the other finds.
+/// A trap: one finds the proof that the other has recorded.
 async fn two_configurations_with_one_store_take_every_proof_for_its_own_replay(backend: Backend) {
     let api = backend.api();
     let store = Arc::new(CountingStore::default());

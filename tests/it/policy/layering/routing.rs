@@ -37,7 +37,7 @@ impl Calls {
     }
 }
 
-/// Who gets to a handler: nobody without a token, and once anyone who has a good one.
+/// Asserts that a handler rejects requests without a token, and admits a valid request once.
 async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str, calls: &Calls) {
     let before = calls.count();
     let stranger = Request::builder()
@@ -77,7 +77,7 @@ async fn assert_protected(api: &Api, router: &Router, method: Method, path: &str
     assert_eq!(calls.count(), before + 1, "{method} {path}");
 }
 
-/// A stranger gets what the router has for this.
+/// Asserts that a stranger gets the router's response for this path.
 async fn assert_open(router: &Router, method: Method, path: &str, status: u16) {
     let stranger = Request::builder()
         .method(&method)
@@ -160,7 +160,7 @@ async fn merged_routers_keep_each_its_own_policy() {
     let rejected = Verdict::of(bearer("/strict").await);
     assert_eq!(rejected, invalid_token("token_scheme_not_accepted"));
 
-    // Around both of them, the stricter one counts for each.
+    // For each route inside both layers, the stricter one applies.
     let router = router.layer(layer);
     assert_protected(&api, &router, Method::GET, "/open", &calls).await;
     let value = format!("Bearer {}", api.issuer.token().mint());
@@ -187,7 +187,7 @@ async fn fallbacks_are_covered_by_layer_and_not_by_route_layer() {
     let not_covered = routes().route_layer(layer(&api));
     assert_open(&not_covered, Method::GET, "/nothing", 200).await;
     assert_eq!(calls.count(), before + 1);
-    // Of a path that has a route, every method is.
+    // All methods of a path with a route are protected.
     assert_protected(&api, &not_covered, Method::PUT, "/orders", &calls).await;
 }
 
@@ -207,7 +207,7 @@ async fn a_method_router_is_covered_up_to_where_the_layer_stands() {
     let router = Router::new().route("/orders", open(true));
     assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
     assert_open(&router, Method::POST, "/orders", 200).await;
-    // `route_layer` leaves methods alone that have no handler, and `layer` does not.
+    // `route_layer` does not protect methods without a handler, `layer` does.
     assert_open(&router, Method::PUT, "/orders", 405).await;
     let router = Router::new().route("/orders", open(false).layer(layer(&api)));
     assert_protected(&api, &router, Method::GET, "/orders", &calls).await;
@@ -364,7 +364,7 @@ async fn what_rewrites_the_uri_before_the_router_changes_what_a_proof_is_for() {
             .route("/alias", get(calls.handler()))
     };
     let rewriting = || MapRequestLayer::new(rewrite::<axum::body::Body>);
-    // Within a router it does not matter who rewrites the URI, since axum keeps the original one.
+    // Inside a router, rewriting the URI changes nothing, since axum keeps the original one.
     for router in [
         routes().layer(ServiceBuilder::new().layer(layer(&api)).layer(rewriting())),
         routes().layer(ServiceBuilder::new().layer(rewriting()).layer(layer(&api))),
@@ -372,7 +372,7 @@ async fn what_rewrites_the_uri_before_the_router_changes_what_a_proof_is_for() {
         assert_protected(&api, &router, Method::GET, "/alias", &calls).await;
     }
 
-    // What rewrites it before the router changes what a proof has to be for.
+    // Rewriting it before the router changes the URI that a proof has to be for.
     let router = rewriting().layer(routes().layer(layer(&api)));
     let with_body = |request: Request<()>| request.map(|()| axum::body::Body::empty());
     let token = api.token().mint();

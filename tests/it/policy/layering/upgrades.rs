@@ -28,7 +28,7 @@ use tokio_tungstenite::{
 
 use crate::{rejection::challenge::Challenge, support::ORIGIN};
 
-/// Far longer than anything takes, so that a test which waits in vain ends.
+/// Far longer than any operation takes, so that a test that waits in vain ends.
 const IN_VAIN: Duration = Duration::from_secs(60);
 
 struct Api {
@@ -40,7 +40,7 @@ struct Api {
 }
 
 impl Api {
-    /// With the clock of the operating system, which connections of the system go by.
+    /// Uses the clock of the operating system, which real connections also use.
     async fn start() -> Self {
         let issuer = TestIssuer::new();
         let origin = PublicOrigin::new(ORIGIN).unwrap();
@@ -99,7 +99,7 @@ async fn talk(mut socket: WebSocket, token: BoundToken, lifetime: TokenLifetime)
         tokio::select! {
             () = &mut ended => {
                 let close = CloseFrame { code: 1008, reason: "the token has expired".into() };
-                // The client may be gone.
+                // The client may have disconnected.
                 let _ = socket.send(Message::Close(Some(close))).await;
                 return;
             }
@@ -175,7 +175,7 @@ async fn send(socket: &mut Socket, text: &str) {
 #[tokio::test]
 async fn a_web_socket_is_closed_when_the_token_expires() {
     let api = Api::start().await;
-    // Long enough for a slow machine to get it through the door.
+    // Long enough for a slow machine to open the connection.
     let mut socket = connect(&api, Some(api.credentials("/chat", 5)))
         .await
         .unwrap();
@@ -210,7 +210,7 @@ async fn events_arrive_one_by_one_and_end_when_the_token_expires() {
         let chunk = timeout(IN_VAIN, stream.chunk()).await.unwrap().unwrap();
         assert_eq!(chunk.unwrap(), format!("data: {text}\n\n"));
     }
-    // In an orderly way: not as an error.
+    // The stream ends in an orderly way, without an error.
     let end = timeout(IN_VAIN, stream.chunk()).await.unwrap();
     assert_eq!(end.unwrap(), None);
     assert!(api.events.is_closed());

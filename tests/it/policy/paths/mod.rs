@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use dpop_conformance::servers::{SERVERS, Server};
 
-/// A row: its pattern, and how strict it is. What it asks for is a scope of its own.
+/// A row: its pattern and its mode. It also requires a scope of its own.
 type Row = (String, Mode);
 
 const METHOD: Method = Method::GET;
@@ -24,7 +24,7 @@ fn scope(index: usize) -> String {
     format!("s{index}")
 }
 
-/// `None` if the rows do not go together.
+/// Returns `None` if the rows contradict each other.
 fn table(rows: &[Row], fallback: Mode) -> Option<PolicyTable> {
     let mut builder = PolicyTable::builder();
     for (index, (pattern, mode)) in rows.iter().enumerate() {
@@ -36,7 +36,7 @@ fn table(rows: &[Row], fallback: Mode) -> Option<PolicyTable> {
     builder.otherwise(policy(fallback)).build().ok()
 }
 
-/// What a request has to bring: how it is admitted at least, and scopes.
+/// What a request needs: the mode that admits it, and scopes.
 #[derive(Debug)]
 struct Access {
     mode: Mode,
@@ -53,7 +53,7 @@ impl Access {
         }
     }
 
-    /// Whether all that gets in here gets in there.
+    /// Whether everything that this admits is also admitted by `other`.
     fn is_within(&self, other: &Self) -> bool {
         let rank = |mode| match mode {
             Mode::Off => 0,
@@ -70,13 +70,13 @@ fn segments(path: &str) -> Vec<&str> {
     path.strip_prefix('/').unwrap_or(path).split('/').collect()
 }
 
-/// Whether a pattern, as the server would have it as a route, fits what it has made of a path.
+/// Whether a pattern, as a route of the server, matches the path that the server has read.
 fn fits(pattern: &str, path: &str) -> bool {
     let (pattern, path) = (segments(pattern), segments(path));
     for (index, part) in pattern.iter().enumerate() {
         match (*part, path.get(index)) {
             ("{*rest}", Some(found)) => return !found.is_empty() || path.len() > index + 1,
-            // As axum has it, a parameter can be empty in front of a slash.
+            // As in axum, a parameter can be empty before a slash.
             ("{x}", Some(found)) if !found.is_empty() || index + 1 < pattern.len() => {}
             (fixed, Some(found)) if fixed == *found => {}
             _ => return false,
@@ -85,7 +85,7 @@ fn fits(pattern: &str, path: &str) -> bool {
     pattern.len() == path.len()
 }
 
-/// Whether the first pattern fits only what the second fits.
+/// Whether the first pattern matches only paths that the second matches.
 fn is_narrower(one: &str, other: &str) -> bool {
     let (one, other) = (segments(one), segments(other));
     for (index, part) in other.iter().enumerate() {
@@ -99,7 +99,8 @@ fn is_narrower(one: &str, other: &str) -> bool {
     one.len() == other.len()
 }
 
-/// The policy of the path that a server ends up with, by its own idea of which routes are the same.
+/// Returns the policy of the path that a server ends up with, according to which routes the server
+/// considers the same.
 fn end_of(server: &Server, rows: &[Row], fallback: Mode, path: &str) -> Access {
     let routes: Vec<(usize, String, Mode)> = (rows.iter().enumerate())
         .map(|(index, (pattern, mode))| (index, server.read(pattern), *mode))
@@ -139,7 +140,7 @@ fn modes() -> impl Strategy<Value = Mode> {
     select(vec![Mode::Off, Mode::Optional, Mode::Strict])
 }
 
-/// Patterns of a few words, so that many overlap.
+/// Generates patterns from a few words, so that many overlap.
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let segment = || select(vec!["a", "b", "admin", "{x}"]);
     let last = select(vec!["", "/a", "/B", "/{x}", "/{*rest}", "/", "/admin"]);
@@ -160,7 +161,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-/// Paths of the same words, in all the spellings that anybody has thought of.
+/// Generates paths from the same words, in all known spellings.
 fn paths() -> impl Strategy<Value = String> {
     let part = select(vec![
         "/",
@@ -255,7 +256,7 @@ proptest! {
     ) {
         let axum = &SERVERS[0];
         prop_assert_eq!(axum.name, "axum");
-        // Where case and slashes at the end make no two rows the same.
+        // For servers to which case and trailing slashes do not make two rows the same.
         let has_twins = rows.iter().any(|(row, _)| row.ends_with('/') || row.contains('B'));
         let table = table(&rows, fallback);
         prop_assume!(!has_twins && table.is_some());

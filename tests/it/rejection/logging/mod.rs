@@ -157,7 +157,7 @@ async fn a_rejection_is_one_line_with_its_reason_at_a_level_that_fits() {
     assert!(line.contains("invalid: jti"), "the claim is named: {line}");
 }
 
-/// The defaults are good for 13,333 requests a second.
+/// The defaults suffice for 13,333 requests per second.
 #[test]
 fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
     let size = |entries| NonZeroUsize::new(entries).unwrap();
@@ -197,7 +197,8 @@ fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
             assert!(line.contains(part), "{line:?} does not contain {part:?}");
         }
     }
-    // Once for all configurations that share the store, until one of them makes it worse.
+    // The warning is logged once for all configurations that share the store, until one of them makes it
+    // worse.
     let _same = build(60);
     let _shorter = build(10);
     assert_eq!(log.take(), [""; 0]);
@@ -205,7 +206,7 @@ fn a_store_that_few_requests_fill_is_a_warning_at_start_with_what_to_set() {
     let lines = log.take();
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[2].contains("`capacity_per_subject`"), "{lines:#?}");
-    // Who remembers nothing needs no room.
+    // A configuration that remembers no proofs needs no room.
     let config = api
         .config()
         .replay_store(MemoryReplayStore::with_capacity(size(1)));
@@ -228,7 +229,7 @@ async fn an_outage_of_the_store_is_a_warning_with_its_cause() {
     assert!(line.contains("no route to store"), "{line}");
 }
 
-/// Looks for secrets in whatever text it is given.
+/// Searches texts for secrets.
 #[derive(Default)]
 struct Secrets(Vec<(&'static str, String)>);
 
@@ -238,7 +239,7 @@ impl Secrets {
         self.0.push((what, secret.to_owned()));
     }
 
-    /// A JWT and each of its parts.
+    /// Adds a JWT and each of its parts.
     fn add_jwt(&mut self, what: &'static str, jwt: &str) {
         for part in jwt.split('.').filter(|part| part.len() > 4) {
             self.add(what, part);
@@ -258,7 +259,7 @@ const NONCE_SECRET: &[u8; 32] = b"nonce-secret-of-32-bytes-0123456";
 const NONCE: &str = "nonce-of-the-caller";
 const JTI: &str = "jti-of-the-caller";
 
-/// The coordinates of the key in a proof.
+/// Returns the coordinates of the key in a proof.
 fn coordinates(proof: &dpop_tower::test_util::ProofBuilder) -> Vec<String> {
     let header: Value = serde_json::from_str(&proof.header_json()).unwrap();
     ["x", "y"]
@@ -267,7 +268,7 @@ fn coordinates(proof: &dpop_tower::test_util::ProofBuilder) -> Vec<String> {
         .collect()
 }
 
-/// An API with every part that could give something away, and requests that fail everywhere.
+/// An API in which every part could leak something, and requests that fail in every way.
 struct Leaky {
     api: Api,
     requests: Vec<Request<()>>,
@@ -365,7 +366,7 @@ impl Leaky {
             .require_nonces()
     }
 
-    /// Each with every request, with and without nonces, strict and optional.
+    /// Returns routers for every request, with and without nonces, strict and optional.
     fn routers(&self) -> Vec<Router> {
         async fn handler(token: BoundToken, request: axum::extract::Request) -> String {
             format!("{token:?} {request:?} {:?}", request.headers())
@@ -429,7 +430,7 @@ async fn no_debug_text_of_a_rejection_quotes_what_the_caller_wrote() {
     }
 }
 
-/// Writes down what a verifier of the user's own would log of a token.
+/// Records what a verifier of the user's own would log about a token.
 #[derive(Debug, Default)]
 struct DebugOfToken(Mutex<String>);
 
@@ -497,6 +498,6 @@ async fn no_debug_text_of_the_configuration_shows_a_secret() {
         assert!(!text.contains(byte), "the nonce secret in another form");
     }
     future.await.unwrap();
-    // The caches have something to show by now.
+    // The caches are filled by now.
     leaky.secrets.assert_not_in(&format!("{config:?}"));
 }

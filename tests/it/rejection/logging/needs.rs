@@ -295,7 +295,7 @@ async fn the_htu_of_a_websocket_is_told_to_be_https() {
     }
 }
 
-/// Each of them gives a nonce that the other does not know, so a client goes back and forth for ever.
+/// Each layer provides a nonce that the other does not know, so a client is challenged forever.
 #[tokio::test]
 async fn two_configurations_with_nonces_of_their_own_are_a_warning() {
     let (log, api) = (Log::listen(), Api::new());
@@ -336,8 +336,8 @@ async fn two_configurations_with_nonces_of_their_own_are_a_warning() {
     }
 }
 
-/// The proof that one layer has used, another takes for a replay: two configurations that share a store,
-/// or one configuration with another one between.
+/// One layer takes the proof that another has used for a replay: either two configurations share a
+/// store, or a layer of another configuration is between two of the same.
 #[tokio::test]
 async fn a_replay_that_comes_of_two_configurations_is_a_warning() {
     let (log, api) = (Log::listen(), Api::new());
@@ -355,7 +355,7 @@ async fn a_replay_that_comes_of_two_configurations_is_a_warning() {
         let hint = "an outer layer of another configuration has accepted this proof";
         assert_told(&log.line(), &["WARN", "proof_replayed", hint]);
     }
-    // It is no warning that a client sends a proof twice.
+    // A client that sends a proof twice is no reason for a warning.
     let router = orders(layer(&api));
     let request = api.client.get(URL, &api.token().mint());
     send(router.clone(), request.clone()).await;
@@ -388,7 +388,7 @@ async fn a_report_has_what_a_rejection_has() {
     assert_told(&log.line(), &["would reject request", "CORS layer"]);
 }
 
-/// No name of the caller's gets into the log with all that is told of it.
+/// Names from the caller do not reach the log.
 #[tokio::test]
 async fn what_is_told_is_what_is_configured_and_not_what_the_caller_wrote() {
     let (log, api) = (Log::listen(), Api::new());

@@ -20,8 +20,8 @@ const CURVES: [(Algorithm, &str, Nid); 3] = [
     (Algorithm::Es512, "P-521", Nid::SECP521R1),
 ];
 
-/// A valid signature with small numbers in it, so that multiples of the order and the prime can be
-/// added: one is chosen first, and the key that it is valid for is computed from it.
+/// A valid signature with small numbers, so that multiples of the order and the prime can be added. A
+/// signature is chosen first, and the key for which it is valid is computed from it.
 struct Small {
     curve: &'static str,
     algorithm: Algorithm,
@@ -124,7 +124,7 @@ fn r_and_s_are_below_the_order_whatever_is_added() {
     }
 }
 
-/// JOSE asks for no particular one of the two. A proof is single-use by its `jti`, not its signature.
+/// JOSE does not require either of the two. A proof is single-use by its `jti`, not by its signature.
 #[test]
 fn a_negated_s_is_as_good() {
     for curve in CURVES {

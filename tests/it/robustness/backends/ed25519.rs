@@ -20,13 +20,13 @@ fn challenge(r: &[u8; 32], key: &[u8; 32], message: &[u8]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }
 
-/// Any that is not zero and no multiple of the cofactor.
+/// Returns a secret that is not zero and not a multiple of the cofactor.
 fn secret(number: u64) -> Scalar {
     Scalar::from(0x1234_5678_9abc_def1_u64) + Scalar::from(number)
 }
 
-/// What anyone who knows `secret` can make: S for this encoding of R, which stands for `nonce` times the
-/// base point and perhaps a point of small order.
+/// Computes the S that anyone who knows `secret` can compute, for this encoding of R, which is `nonce`
+/// times the base point, perhaps plus a point of small order.
 fn signature(r: [u8; 32], nonce: Scalar, secret: Scalar, key: &[u8; 32]) -> [u8; 64] {
     let s = nonce + challenge(&r, key, MESSAGE) * secret;
     let mut signature = [0; 64];
@@ -43,7 +43,7 @@ fn ed25519_is_verified_without_the_cofactor() {
             let (nonce, secret) = (secret(1_000 + number), secret(number));
             let r = ED25519_BASEPOINT_POINT * nonce;
 
-            // R is off by a point of small order: with the cofactor, that would not show.
+            // R is off by a point of small order, which verification with the cofactor would not notice.
             let key = (ED25519_BASEPOINT_POINT * secret).compress().0;
             let off = (r + torsion).compress().0;
             let expected = if torsion == EdwardsPoint::identity() {
@@ -60,7 +60,7 @@ fn ed25519_is_verified_without_the_cofactor() {
                 "R off by a point of small order",
             );
 
-            // The key is, so it shows unless the challenge happens to cancel it.
+            // The key is off as well, which is noticed unless the challenge happens to cancel it.
             let key = (ED25519_BASEPOINT_POINT * secret + torsion).compress().0;
             let r = r.compress().0;
             let cancelled = torsion * challenge(&r, &key, MESSAGE) == EdwardsPoint::identity();
@@ -79,7 +79,7 @@ fn ed25519_is_verified_without_the_cofactor() {
             }) += 1;
         }
     }
-    // Both happened for another reason than the identity among the eight.
+    // Both outcomes occurred, for reasons other than the identity among the eight points.
     assert!(accepted > 16 && rejected > 16, "{accepted}, {rejected}");
 }
 
@@ -88,7 +88,7 @@ fn an_ed25519_signature_has_the_one_encoding_of_its_r() {
     let secret = secret(0);
     let key = (ED25519_BASEPOINT_POINT * secret).compress().0;
     let jwk = ed25519(key).unwrap();
-    // Only the key's holder can make these; the point itself is as good as any other.
+    // Only the holder of the key can make these. The point itself is valid.
     let identity = EdwardsPoint::identity().compress().0;
     let good = signature(identity, Scalar::ZERO, secret, &key);
     assert_all(
@@ -116,7 +116,7 @@ fn an_ed25519_signature_has_the_one_encoding_of_its_r() {
         );
     }
     for at in 0..32 {
-        // No encoding of a point at all, or of another.
+        // Not the encoding of a point at all, or that of another one.
         let mut changed = good;
         changed[at] ^= 0x10;
         assert_all(&jwk, Algorithm::Ed25519, &changed, REJECTED, "another R");
@@ -125,7 +125,7 @@ fn an_ed25519_signature_has_the_one_encoding_of_its_r() {
 
 #[test]
 fn rfc_8032_section_5_1_7_s_is_below_the_order_whatever_is_added() {
-    // The order, little-endian, and how often it fits into 256 bits above an S.
+    // The order, little-endian, and how often it fits into 256 bits in addition to S.
     let order = {
         let mut order = (-Scalar::ONE).to_bytes();
         order[0] += 1;
@@ -154,7 +154,7 @@ fn rfc_8032_section_5_1_7_s_is_below_the_order_whatever_is_added() {
     }
 }
 
-/// Neither backend decodes the point before it verifies, so the key can be prepared.
+/// Neither backend decodes the point before verification, so the key can be prepared.
 #[test]
 fn an_ed25519_key_that_is_no_point_verifies_nothing() {
     let mut tried = 0;

@@ -69,7 +69,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// What an edit is made to. A key has two parts at most.
+/// The part that is edited. A key has two parts at most.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Message,
@@ -106,7 +106,7 @@ struct Signed {
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig {
         cases: 4_000,
-        // Beside the sources is no place for files that a run leaves.
+        // The source folder is no place for files that a run creates.
         failure_persistence: None,
         ..Default::default()
     })]

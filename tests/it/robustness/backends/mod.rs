@@ -47,7 +47,8 @@ fn ed25519(x: [u8; 32]) -> Result<PublicJwk, JwkError> {
 
 // TLS.
 
-/// The types of the extensions of a `ClientHello` (RFC 8446 section 4.1.2), from its record's body.
+/// Returns the types of the extensions of a `ClientHello` (RFC 8446 section 4.1.2), from its record's
+/// body.
 fn extensions(handshake: &[u8]) -> Vec<u16> {
     fn split<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
         let (first, rest) = bytes.split_at(len);

@@ -53,8 +53,8 @@ fn rsa_pair(bits: i32, e: u32) -> RsaKeyPair {
     RsaKeyPair::from_der(key.private_key_to_der().unwrap()).unwrap()
 }
 
-/// With one bit more than whole bytes, the first byte of what PSS encodes is left out (RFC 8017
-/// section 8.1.2 step 2c).
+/// With one bit more than whole bytes, the first byte of the PSS encoding is left out (RFC 8017 section
+/// 8.1.2 step 2c).
 #[test]
 fn an_rsa_modulus_of_any_number_of_bits_works() {
     for bits in [2048, 2049, 2050, 2056, 3071, 4095, 4096] {
@@ -96,8 +96,8 @@ fn rfc_8017_section_5_2_2_an_rsa_signature_is_below_the_modulus() {
         let key = JoseKey::new(algorithm);
         let n = from_base64url(key.public()["n"].as_str().unwrap());
         let n = BigNum::from_slice(&n).unwrap();
-        // A modulus of 2048 bits is at least half of what fits into 256 bytes. PSS has a salt, so
-        // one of these signatures is small enough; PKCS #1 needs other messages.
+        // A modulus of 2048 bits is at least half of the largest 256-byte number. PSS uses a salt, so
+        // one of these signatures is small enough. PKCS #1 needs other messages.
         let (message, sum) = (0_u32..)
             .map(|number| [MESSAGE, &number.to_be_bytes()].concat())
             .find_map(|message| {

@@ -61,7 +61,7 @@ async fn what_is_no_http_is_answered_by_the_server_and_changes_nothing(backend: 
     }
 }
 
-/// Reads one answer from a connection that stays open.
+/// Reads one response from a connection that stays open.
 async fn next_answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     loop {

@@ -19,7 +19,7 @@ use crate::{
     support::{Api, Backend},
 };
 
-/// What came back over a socket.
+/// The response that came back over a socket.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -44,7 +44,7 @@ impl Answer {
         })
     }
 
-    /// Whether the layer has rejected it, and not the server below.
+    /// Whether the layer has rejected the request, and not the server below.
     fn is_ours(&self) -> bool {
         self.headers.contains_key(header::WWW_AUTHENTICATE)
     }
@@ -65,7 +65,7 @@ impl Target {
 
     async fn exchange(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // The server may have answered and hung up before it has read all of it.
+        // The server may respond and close the connection before it has read everything.
         let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
         let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
@@ -74,7 +74,7 @@ impl Target {
             .unwrap_or_else(|| panic!("not HTTP: {}", String::from_utf8_lossy(&answer)))
     }
 
-    /// The headers of a good request.
+    /// Returns the headers of a valid request.
     fn good(&self) -> [(&'static str, Vec<u8>); 3] {
         let token = self.api.token().mint();
         let proof = self.api.proof(&token).sign();
@@ -91,7 +91,7 @@ impl Target {
         assert_eq!(answer.status, 200, "after {after}");
     }
 
-    /// Sends it, and checks that the rejection is in order and the server as well as before.
+    /// Sends the request. Checks that the rejection is valid and that the server still works.
     async fn rejected(&self, what: &str, request: &[u8]) -> Answer {
         let answer = self.exchange(request).await;
         assert!((400..500).contains(&answer.status), "{what}: {answer:?}");

@@ -15,7 +15,7 @@ dpop_conformance::each_backend!(
     an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof,
 );
 
-/// Xorshift: the same numbers in every run.
+/// Xorshift, with the same numbers in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -38,7 +38,7 @@ impl Numbers {
         }
     }
 
-    /// One to three small changes.
+    /// Makes one to three small changes.
     fn mutate(&mut self, text: &[u8]) -> Vec<u8> {
         let mut text = text.to_vec();
         for _ in 0..=self.below(3) {
@@ -65,7 +65,7 @@ impl Numbers {
     }
 }
 
-/// What is left of an `Authorization` header when all that has no meaning is taken off.
+/// Returns an `Authorization` header without everything that has no meaning.
 fn meaning(authorization: &[u8]) -> Vec<u8> {
     let mut meaning = authorization.to_vec();
     let scheme = meaning.len().min(4);
@@ -131,7 +131,7 @@ async fn of_thousands_of_mutated_requests_none_is_admitted_and_none_fails(backen
     );
 }
 
-/// With a valid signature, so that what is behind its check is reached as well.
+/// The signature is valid, so that the checks after it are reached as well.
 async fn signed_proofs_with_mutated_json_are_admitted_only_if_they_are_for_the_request(
     backend: Backend,
 ) {
@@ -187,7 +187,7 @@ async fn an_unknown_key_of_the_right_shape_is_no_more_than_a_bad_proof(backend: 
         };
         assert!(["invalid_dpop_proof", "invalid_token"].contains(&error));
     }
-    // And anyone who follows is served.
+    // The next client is still served.
     let proof = api.proof(&token).sign();
     assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     assert_eq!(

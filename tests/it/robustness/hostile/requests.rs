@@ -98,7 +98,7 @@ async fn what_is_there_twice_is_rejected(backend: Backend) {
     }
 }
 
-/// A malicious API that got a proof made for it cannot pass it on.
+/// A malicious API cannot forward a proof that was made for it.
 async fn no_header_and_no_form_of_the_target_moves_the_expected_htu(backend: Backend) {
     let target = Target::new(backend).await;
     let api = &target.api;

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
                 })
             })
             .collect();
-        // A few also have the replay store grow.
+        // In a few of the requests, the replay store also grows.
         counts.sort_by_key(|count| count.count_total);
         let middle = &counts[counts.len() / 2];
         let of_raw = measure(|| raw.verify());

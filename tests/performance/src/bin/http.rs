@@ -27,7 +27,7 @@ use http::HeaderValue;
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
 
-/// Requests before the first that counts: caches fill, and interpreters compile.
+/// The number of requests before the measurement, in which caches fill and interpreters compile.
 const WARM_UP: usize = 2000;
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn run(arguments: &[String]) -> Result<(), Error> {
         });
         let probes = probes::probes(&parties, &proofs[0]);
         for offset in 0..cases.len() {
-            // Nothing always comes after the same.
+            // No server always follows the same other one.
             let case = &cases[(round + offset) % cases.len()];
             let future = measure(case, &parties, &load, &probes);
             let row = LocalSet::new().block_on(&runtime, future);
@@ -104,12 +104,12 @@ fn cases(servers: &[String]) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// Whether the server is one of the program `server`. The others are measured over HTTP/1.1.
+/// Whether the server is part of the program `server`. The others are measured over HTTP/1.1.
 fn is_built_in(server: &str) -> bool {
     !matches!(server, "express" | "mod_oauth2")
 }
 
-/// What it is called in the results.
+/// Returns the name of the server in the results.
 fn label(server: &str) -> Result<&'static str, Error> {
     Ok(match server {
         "bare" => "axum alone",
@@ -186,7 +186,7 @@ async fn measure(
     }))
 }
 
-/// Processor time, up to a point.
+/// The processor time used so far.
 struct Usage {
     instant: Instant,
     server: Duration,
@@ -205,7 +205,7 @@ impl Usage {
     }
 }
 
-/// The medians of the rounds.
+/// Prints the medians of the rounds.
 fn print(rows: &[Value]) {
     let mut cases: BTreeMap<(&str, &str), Vec<&Value>> = BTreeMap::new();
     for row in rows {

@@ -40,7 +40,7 @@ fn main() -> Result<(), Error> {
         "https://api.test",
         &jwks,
     ))?;
-    // It wants to be told the whole URI. A server would have to put that together.
+    // It needs the whole URI, which a server would have to assemble.
     let uri: Uri = URL.parse()?;
     names.push("huskarl-resource-server".to_owned());
     batches.push(each(&requests, move |request| {
@@ -84,7 +84,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A batch of the requests after the other.
+/// Returns a batch that verifies one request after another.
 fn each<'a>(requests: &Arc<[Request<()>]>, mut verify: impl FnMut(&Request<()>) + 'a) -> Batch<'a> {
     let requests = Arc::clone(requests);
     let mut next = 0;
@@ -95,7 +95,7 @@ fn each<'a>(requests: &Arc<[Request<()>]>, mut verify: impl FnMut(&Request<()>) 
     })
 }
 
-/// The result of a future that has to wait for nothing.
+/// Returns the output of a future that never has to wait.
 fn now<F: Future>(future: F) -> F::Output {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {

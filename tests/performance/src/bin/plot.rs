@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A whole request beside the raw signature check.
+/// Plots a whole request next to the raw signature check.
 fn request(results: &Path, path: &Path) -> Result<()> {
     let mut bars = Vec::new();
     for row in results::read(results, "targets")? {
@@ -76,7 +76,7 @@ fn request(results: &Path, path: &Path) -> Result<()> {
     )
 }
 
-/// What criterion says of each stage, but for those that hold a signature check.
+/// Plots criterion's results for each stage that contains no signature check.
 fn stages(criterion: &Path, path: &Path) -> Result<()> {
     let mut bars = Vec::new();
     for (directory, label) in [
@@ -114,8 +114,8 @@ fn stages(criterion: &Path, path: &Path) -> Result<()> {
     )
 }
 
-/// What a request costs each server. Requests a second stand beside it: as bars, all of those that check
-/// anything would be short ones beside axum alone.
+/// Plots the cost of a request for each server. Requests per second are next to it as numbers: as bars,
+/// those of all servers that check anything would be short next to axum alone.
 fn http(results: &Path, path: &Path) -> Result<()> {
     let mut servers: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
     for row in results::read(results, "http")? {

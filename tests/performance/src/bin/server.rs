@@ -27,7 +27,7 @@ fn main() -> Result<(), Error> {
         let router = router(&name, &setup).await?;
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let listener = listener.tap_io(|stream| {
-            // Were it to fail, responses would only come later.
+            // If this fails, responses only arrive later.
             let _ = stream.set_nodelay(true);
         });
         println!("{}", listener.local_addr()?);
@@ -56,7 +56,7 @@ fn layer(
 ) -> Result<DpopLayer, Error> {
     let tokens = Issuer::new(setup.issuer.as_str()).jwks(setup.jwks.as_str());
     let tokens = tokens.audience(setup.audience.as_str());
-    // All requests are those of one client.
+    // All requests are from one client.
     let room = NonZeroUsize::new(1_000_000).ok_or("it is more than nothing")?;
     let store = MemoryReplayStore::with_capacity(room).capacity_per_key(room);
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens)
@@ -67,7 +67,7 @@ fn layer(
     Ok(DpopLayer::new(config).with_policy(Policy::strict()))
 }
 
-/// The other crates have no layer; this is what an application would write.
+/// The other crates have no layer. This is the code that an application would write.
 #[cfg(feature = "peers")]
 mod handlers {
     use std::sync::Arc;

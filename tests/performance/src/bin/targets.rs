@@ -57,11 +57,11 @@ fn note(row: Value) {
     results::record("targets", &row).expect("the results can be written");
 }
 
-/// One batch of these requests after the other.
+/// Returns batches of these requests, one request after another.
 fn batches<'a>(service: &'a mut Dpop<Inner>, requests: Vec<Request<()>>, status: u16) -> Batch<'a> {
     let mut next = 0;
     Box::new(move || {
-        // Copied so that they are at hand, as they would be when they have just been read.
+        // Copied so that they are in the cache, as if they had just been read.
         let batch = requests[next..next + CALLS].to_vec();
         next += CALLS;
         time(|| {
@@ -91,7 +91,8 @@ fn warm(backend: Backend, name: &str, kind: KeyKind) {
     note(json!({ "backend": backend.name(), "algorithm": name, "outside_us": outside }));
 }
 
-/// Every request has a key that was not seen before. The token was, with a bad signature.
+/// Every request has a new key. The token was seen before, in a request whose proof had an invalid
+/// signature.
 fn new_keys(backend: Backend) {
     let world = World::new(KeyKind::P256, KeyKind::P256);
     let mut raw = world.raw(backend, CALLS * ROUNDS);
@@ -120,8 +121,8 @@ fn new_keys(backend: Backend) {
     );
 }
 
-/// The same work on one thread and on two, and the raw check beside it: two processors need not do twice
-/// what one does. Client, token and store are the same for both threads.
+/// The same work on one thread and on two, and the raw check next to it: two processors may do less than
+/// twice the work of one. Both threads share the client, the token and the store.
 fn threads(backend: Backend) {
     const EACH: usize = 200;
     const ROUNDS: usize = 60;
@@ -136,7 +137,7 @@ fn threads(backend: Backend) {
     };
     let run = |requests: &[Request<()>], begin: &Barrier| {
         let mut service = service.clone();
-        // As a server has them: in memory of the thread that is to drop them.
+        // In memory of the thread that will free it, as in a server.
         let requests = requests.to_vec();
         begin.wait();
         time(|| {
@@ -166,7 +167,7 @@ fn threads(backend: Backend) {
     note(json!({ "backend": backend.name(), "two_threads": layer, "two_threads_raw": raw }));
 }
 
-/// How long the slower of two threads takes, which begin together.
+/// Returns the time of the slower of two threads that begin together.
 fn both(work: impl Fn(usize, &Barrier) -> Duration + Sync) -> Duration {
     let begin = Barrier::new(2);
     thread::scope(|scope| {
@@ -176,7 +177,7 @@ fn both(work: impl Fn(usize, &Barrier) -> Duration + Sync) -> Duration {
     })
 }
 
-/// What needs no signature check.
+/// Requests that need no signature check.
 fn cheap() {
     println!("--- without a signature check");
     let world = World::new(KeyKind::P256, KeyKind::P256);

@@ -18,14 +18,14 @@ use super::{
 };
 use crate::URL;
 
-/// Starts it on the servers' core.
+/// Starts Apache on the servers' core.
 ///
-/// Its memory of used proofs has room for 1000, which is what it has unless told otherwise; it looks
-/// through all of them for every request, so more would make it slower.
+/// Its store of used proofs has room for 1000, the default. It searches all of them for every request,
+/// so a larger store would make it slower.
 pub fn start(setup: &Setup) -> Result<Server, Error> {
     let directory = TempDir::new()?;
     let path = directory.path();
-    // Its workers run as another user if it is started by root.
+    // If it is started by root, its workers run as another user.
     fs::set_permissions(path, Permissions::from_mode(0o755))?;
     let orders = path.join("htdocs/orders");
     fs::create_dir_all(&orders)?;
@@ -47,7 +47,7 @@ fn configure(path: &Path, port: u16, setup: &Setup) -> Result<String, Error> {
     let mut jwk = serde_json::from_str::<Value>(&setup.jwks)?["keys"][0].clone();
     let kid = jwk["kid"].as_str().unwrap_or_default().to_owned();
     if let Some(members) = jwk.as_object_mut() {
-        // What it is to be used for, this version does not want to know.
+        // This version does not accept the members that describe the use of a key.
         members.retain(|name, _| ["kty", "crv", "x", "y", "kid"].contains(&name.as_str()));
     }
     let jwk = jwk.to_string().replace('"', "\\\"");

@@ -15,17 +15,17 @@ use crate::URL;
 
 type Body = Empty<Bytes>;
 
-/// How requests are sent.
+/// The protocol of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1, a request at a time on every connection, which is kept.
+    /// HTTP/1.1, with one request at a time on each persistent connection.
     Http1,
-    /// HTTP/2 with prior knowledge, several requests at a time on every connection.
+    /// HTTP/2 with prior knowledge, with several requests at a time on each connection.
     Http2,
 }
 
 impl Protocol {
-    /// The name of it.
+    /// Returns the name of the protocol.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http/1.1",
@@ -33,7 +33,7 @@ impl Protocol {
         }
     }
 
-    /// Connections, and requests at a time on each.
+    /// Returns the number of connections, and of concurrent requests on each.
     pub const fn shape(self) -> (usize, usize) {
         match self {
             Self::Http1 => (16, 1),
@@ -42,7 +42,7 @@ impl Protocol {
     }
 }
 
-/// One request at a time on a connection.
+/// Sends one request at a time on a connection.
 #[derive(Debug)]
 pub struct Sender {
     kind: Kind,
@@ -55,7 +55,7 @@ enum Kind {
 }
 
 impl Sender {
-    /// As many as there can be requests in flight.
+    /// Returns a sender for each request that can be in flight.
     pub async fn connect(address: SocketAddr, protocol: Protocol) -> Result<Vec<Self>, Error> {
         let (connections, streams) = protocol.shape();
         let mut senders = Vec::new();
@@ -66,7 +66,7 @@ impl Sender {
             match protocol {
                 Protocol::Http1 => {
                     let (sender, connection) = http1::handshake(stream).await?;
-                    // Its errors are those of the requests.
+                    // The errors of the connection show up in the requests.
                     tokio::spawn(connection);
                     let kind = Kind::Http1(sender);
                     senders.push(Self { kind });
@@ -85,7 +85,7 @@ impl Sender {
         Ok(senders)
     }
 
-    /// The status of the response, which has been read to its end.
+    /// Sends a request, reads the response to its end, and returns the status.
     pub async fn send(
         &mut self,
         authorization: &HeaderValue,
@@ -97,7 +97,7 @@ impl Sender {
         if let Some(proof) = proof {
             headers.insert("dpop", proof.clone());
         }
-        // Some servers have no other way to know that a proxy in front of them has taken off the TLS.
+        // Some servers cannot tell otherwise that a proxy in front has terminated TLS.
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let response = match &mut self.kind {
             Kind::Http1(sender) => {
@@ -127,7 +127,8 @@ pub struct Load {
     pub proofs: Vec<HeaderValue>,
 }
 
-/// Sends those proofs, one request after the other with every sender. Anything but 200 is an error.
+/// Sends these proofs, with each sender one request after another. Any status other than 200 is an
+/// error.
 pub async fn drive(
     senders: Vec<Sender>,
     load: &Rc<Load>,
@@ -163,7 +164,7 @@ pub async fn drive(
     Ok((senders, all))
 }
 
-/// Of nanoseconds, up to a minute.
+/// Returns a histogram of nanoseconds, up to a minute.
 fn histogram() -> Result<Histogram<u64>, String> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| error.to_string())
 }

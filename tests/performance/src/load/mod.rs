@@ -6,7 +6,7 @@ pub mod probes;
 pub mod process;
 pub mod setup;
 
-/// Whatever ends a measurement.
+/// An error that ends a measurement.
 pub type Error = Box<dyn std::error::Error>;
 
 /// The processor that servers run on.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::URL;
 
-/// One thing that is wrong with a request.
+/// A request with one thing wrong.
 #[derive(Debug)]
 pub struct Probe {
     pub name: &'static str,
@@ -18,7 +18,7 @@ pub struct Probe {
     proof: Option<String>,
 }
 
-/// All of them. The proof `used` has been sent before.
+/// Returns all probes. The proof `used` has been sent before.
 pub fn probes(parties: &Parties, used: &str) -> Vec<Probe> {
     let Parties {
         issuer,
@@ -76,7 +76,7 @@ pub fn probes(parties: &Parties, used: &str) -> Vec<Probe> {
     ]
 }
 
-/// The names of those that were rejected, and of those that were not.
+/// Returns the names of the probes that were rejected, and of those that were not.
 pub async fn run(
     sender: &mut Sender,
     probes: &[Probe],

@@ -18,17 +18,17 @@ use tempfile::TempDir;
 
 use super::{Error, GENERATOR_CORE, SERVER_CORE};
 
-/// A server that is ended with this value.
+/// A server that is stopped when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// Removed when the server has ended.
+    /// Removed after the server has exited.
     _directory: Option<TempDir>,
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// Starts `command` on the servers' core, and tells it `setup`; it answers with its address.
+    /// Starts `command` on the servers' core and sends it `setup`. The server answers with its address.
     pub fn start(command: &[String], setup: &str) -> Result<Self, Error> {
         let mut child = Command::new("taskset")
             .args(["-c", SERVER_CORE])
@@ -44,7 +44,7 @@ impl Server {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        // The address may be missing, and then the child is ended all the same.
+        // The address may be missing. The child is stopped even then.
         let mut server = Self {
             child,
             _directory: None,
@@ -56,7 +56,7 @@ impl Server {
         Ok(server)
     }
 
-    /// A server that is running, but does not say where: it listens at `address` before long.
+    /// Waits for a running server that does not report its address, until it listens at `address`.
     pub fn wait(child: Child, address: SocketAddr, directory: TempDir) -> Result<Self, Error> {
         let mut server = Self {
             child,
@@ -76,7 +76,7 @@ impl Server {
         Ok(server)
     }
 
-    /// What it has used so far, with its children.
+    /// Returns the processor time that the server and its children have used so far.
     pub fn cpu_time(&self) -> Result<Duration, Error> {
         let processes = processes()?;
         let mut of_it = vec![self.child.id()];
@@ -96,7 +96,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended by itself. It is not reaped yet, so the id is nobody else's.
+            // It may have exited by itself. It has not been reaped, so the ID cannot belong to another
+            // process.
             let _ = kill_process(pid, Signal::TERM);
         }
         let begin = Instant::now();
@@ -109,7 +110,7 @@ impl Drop for Server {
     }
 }
 
-/// Keeps this process to the generator's core.
+/// Restricts this process to the generator's core.
 pub fn stay_on_core() -> Result<(), Error> {
     let pid = std::process::id().to_string();
     let mut command = Command::new("taskset");
@@ -121,7 +122,7 @@ pub fn stay_on_core() -> Result<(), Error> {
     Err(String::from_utf8_lossy(&output.stderr).into())
 }
 
-/// What this process has used so far.
+/// Returns the processor time that this process has used so far.
 pub fn own_cpu_time() -> Result<Duration, Error> {
     let processes = processes()?;
     let own = processes
@@ -130,7 +131,7 @@ pub fn own_cpu_time() -> Result<Duration, Error> {
     Ok(duration(own.ticks))
 }
 
-/// What everything on this machine has used so far, on all of its processors.
+/// Returns the processor time that all processes have used so far, on all processors.
 pub fn all_cpu_time() -> Result<Duration, Error> {
     let text = fs::read_to_string("/proc/stat")?;
     let line = text.lines().next().unwrap_or_default();
@@ -138,7 +139,7 @@ pub fn all_cpu_time() -> Result<Duration, Error> {
         .split(' ')
         .filter_map(|word| word.parse().ok())
         .collect();
-    // user nice system idle iowait irq softirq steal; what guests use is within user.
+    // user nice system idle iowait irq softirq steal; the time of guests is included in user.
     let busy = numbers.iter().take(8).sum::<u64>() - numbers.iter().skip(3).take(2).sum::<u64>();
     Ok(duration(busy))
 }
@@ -155,11 +156,11 @@ fn processes() -> Result<HashMap<u32, Process>, Error> {
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // It may have ended meanwhile.
+        // It may have exited meanwhile.
         let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
             continue;
         };
-        // The name, in parentheses, may hold anything; what follows are numbers, from the state on.
+        // The name in parentheses may contain anything. The fields after it, from the state on, do not.
         let (_, stat) = stat.rsplit_once(") ").ok_or("/proc has changed")?;
         let fields: Vec<&str> = stat.split(' ').collect();
         let number = |index: usize| -> Result<u64, Error> {

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::URL;
 
-/// How old a proof may be, in seconds. Proofs are signed before a round begins.
+/// The maximum age of a proof, in seconds. Proofs are signed before a round begins.
 pub const MAX_AGE: u64 = 900;
 
-/// The origin that clients know the API by.
+/// The origin by which clients call the API.
 pub const ORIGIN: &str = "https://api.example.com";
 
 const ISSUER: &str = "https://issuer.test";
 const AUDIENCE: &str = "https://api.test";
 
-/// What a server has to know.
+/// The settings that a server needs.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub issuer: String,
@@ -27,7 +27,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// For this issuer.
+    /// Creates the settings for this issuer.
     pub fn new(issuer: &TestIssuer) -> Self {
         Self {
             issuer: ISSUER.to_owned(),
@@ -36,7 +36,7 @@ impl Setup {
         }
     }
 
-    /// One line of JSON.
+    /// Formats the settings as one line of JSON.
     pub fn line(&self) -> String {
         let jwks: Value = serde_json::from_str(&self.jwks).expect("the issuer's keys are JSON");
         json!({
@@ -49,7 +49,7 @@ impl Setup {
         .to_string()
     }
 
-    /// From the first line of the standard input.
+    /// Reads the settings from the first line of the standard input.
     pub fn read() -> io::Result<Self> {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
@@ -75,7 +75,7 @@ pub struct Parties {
 }
 
 impl Parties {
-    /// With P-256 keys: `ES256` is what all of the servers know.
+    /// Creates them with P-256 keys, since all servers support `ES256`.
     pub fn new() -> Self {
         let issuer = TestIssuer::with_key(KeyKind::P256)
             .issuer(ISSUER)
@@ -96,7 +96,7 @@ impl Parties {
         }
     }
 
-    /// A good proof.
+    /// Returns a valid proof.
     pub fn proof(&self) -> String {
         let proof = self.client.proof("GET", URL);
         proof.access_token(&self.token).sign()
@@ -109,7 +109,7 @@ impl Default for Parties {
     }
 }
 
-/// In seconds since 1970.
+/// Returns the time in seconds since 1970.
 pub fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.expect("it is later than 1970").as_secs()

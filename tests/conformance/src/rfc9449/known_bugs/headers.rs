@@ -20,8 +20,8 @@ fn with_headers(mut request: Request<()>, headers: &[(&str, &[u8])]) -> Request<
     request
 }
 
-/// CVE-2026-40575, CVE-2026-88011 and others: headers that only a proxy should write, in spellings
-/// that a proxy does not take off.
+/// CVE-2026-40575, CVE-2026-88011 and others: headers that only a proxy should write, in spellings that
+/// a proxy does not remove.
 pub(super) async fn no_spelling_of_a_forwarded_header_moves_the_target(way: Way) {
     let case = Case::new(way);
     let long = b"evil.test,".repeat(2000);
@@ -96,7 +96,7 @@ pub(super) async fn no_spelling_of_a_forwarded_header_moves_the_target(way: Way)
             assert_eq!(verdict, expected, "{htu} with {headers:?}");
         }
     }
-    // And the method is the one of the request.
+    // The method is that of the request as well.
     for name in [
         "x-http-method-override",
         "x-method-override",
@@ -116,7 +116,7 @@ pub(super) async fn no_spelling_of_a_forwarded_header_moves_the_target(way: Way)
     }
 }
 
-/// CVE-2024-45410: `Connection` names the headers of one hop, and took off those that count.
+/// CVE-2024-45410: `Connection` names the headers of one hop, and a proxy removed headers that matter.
 pub(super) async fn what_connection_names_counts_all_the_same(way: Way) {
     let case = Case::new(way);
     for connection in [
@@ -132,7 +132,7 @@ pub(super) async fn what_connection_names_counts_all_the_same(way: Way) {
         let verdict = case.api.send(with_headers(good, named)).await;
         assert_eq!(verdict, Verdict::Admitted, "{connection}");
 
-        // A header that was named there is still one of two.
+        // A header that `Connection` names still counts as one of two.
         let twice = case.api.client.get(URL, &case.token);
         let another = case.proof().sign();
         let twice = with_headers(twice, &[("dpop", another.as_bytes())]);
@@ -146,7 +146,7 @@ pub(super) async fn what_connection_names_counts_all_the_same(way: Way) {
     }
 }
 
-/// CVE-2026-88011: what one server takes for an underscore is a hyphen for another.
+/// CVE-2026-88011: one server reads an underscore where another reads a hyphen.
 pub(super) async fn a_header_of_almost_the_right_name_is_none(way: Way) {
     let case = Case::new(way);
     let missing = Verdict::Rejected {
@@ -204,8 +204,8 @@ pub(super) async fn a_header_of_almost_the_right_name_is_none(way: Way) {
     }
 }
 
-/// Who tells a handler through headers who is calling writes what a token says into them, and has to
-/// take off what the client wrote.
+/// A proxy that identifies the caller in headers writes a token's claims into them, and has to remove
+/// what the client wrote.
 pub(super) async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
     async fn seen(token: BoundToken, headers: HeaderMap) -> String {
         let headers: Vec<_> = headers
@@ -214,7 +214,7 @@ pub(super) async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
             .collect();
         json!([token.claims().subject(), headers]).to_string()
     }
-    // What the gateway says, in the same form: who calls, and the headers but for the gateway's own.
+    // The gateway's output in the same form: the caller, and the headers other than the gateway's own.
     async fn seen_by_headers(mut headers: HeaderMap) -> String {
         let subject = headers["x-dpop-subject"].as_bytes();
         let subject = percent_decode(subject).decode_utf8().unwrap().into_owned();
@@ -250,8 +250,8 @@ pub(super) async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
         }
         let mut sent = request.headers().clone();
         if matches!(way.over, Over::Proxy(_)) {
-            // It keeps the credentials to itself, calls the upstream by another name, and takes off
-            // what looks as if it were its own.
+            // The gateway withholds the credentials, calls the upstream by another name, and removes
+            // everything that looks like its own headers.
             for name in ["authorization", "dpop", "host", "x-dpop-sub"] {
                 sent.remove(name);
             }
@@ -273,7 +273,7 @@ pub(super) async fn no_claim_becomes_a_header_and_no_header_a_claim(way: Way) {
             })
             .collect();
         if matches!(way.over, Over::Proxy(_)) {
-            // What it tells of the origin that was called.
+            // What the gateway says about the origin that was called.
             for name in [
                 "host",
                 "x-forwarded-host",

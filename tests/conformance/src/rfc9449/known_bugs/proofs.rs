@@ -15,7 +15,7 @@ use crate::{
     support::{URL, Verdict, Way, invalid_proof, unavailable},
 };
 
-/// CVE-2026-41707 and others: a store that makes room by forgetting lets old proofs in again.
+/// CVE-2026-41707 and others: a store that evicts entries when it is full lets old proofs pass again.
 pub(super) async fn no_flood_of_proofs_makes_an_earlier_one_pass_again(way: Way) {
     const CAPACITY: usize = 20;
     let size = NonZeroUsize::new(CAPACITY).unwrap();
@@ -26,7 +26,7 @@ pub(super) async fn no_flood_of_proofs_makes_an_earlier_one_pass_again(way: Way)
             .map(|_| TestClient::new().clock(api.clock.clone()))
             .collect();
         let mut accepted = Vec::new();
-        // From the first second to the last in which the first proofs are acceptable.
+        // From the first to the last second in which the first proofs are acceptable.
         for pause in [0, 35, 35] {
             api.advance(pause);
             for i in 0..3 * CAPACITY {
@@ -47,7 +47,7 @@ pub(super) async fn no_flood_of_proofs_makes_an_earlier_one_pass_again(way: Way)
     }
 }
 
-/// A memory that counts from the arrival of a proof forgets it while its `iat` is still good.
+/// A store that counts from the arrival of a proof forgets it while its `iat` is still acceptable.
 pub(super) async fn a_proof_from_the_future_is_known_to_its_last_second(way: Way) {
     let api = way.api();
     let token = api.token().mint();
@@ -55,7 +55,7 @@ pub(super) async fn a_proof_from_the_future_is_known_to_its_last_second(way: Way
     assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
     for second in 1..=80 {
         api.advance(1);
-        // What comes in is what makes a store clean up.
+        // New entries make a store clean up.
         let other = api.proof(&token).sign();
         assert_eq!(api.get(&token, &other).await, Verdict::Admitted);
         let verdict = api.get(&token, &proof).await;
@@ -66,7 +66,7 @@ pub(super) async fn a_proof_from_the_future_is_known_to_its_last_second(way: Way
     assert_eq!(verdict, invalid_proof("proof_too_old"));
 }
 
-/// A limit on one header must not be read from another.
+/// A limit on one header must not be checked against another.
 pub(super) async fn the_length_that_counts_is_that_of_the_proof(way: Way) {
     let api = way.api();
     let long = "z".repeat(9 * 1024);
@@ -96,7 +96,7 @@ pub(super) async fn the_length_that_counts_is_that_of_the_proof(way: Way) {
     );
 }
 
-/// A `jti` that is put into a command, a path or a pattern becomes one.
+/// A `jti` that becomes part of a command, a path or a pattern.
 pub(super) async fn a_jti_is_a_name_and_nothing_else(way: Way) {
     let api = way.api();
     let token = api.token().mint();
@@ -146,7 +146,7 @@ pub(super) async fn a_jti_is_a_name_and_nothing_else(way: Way) {
     }
 }
 
-/// A nonce that is made and kept for anyone who asks fills the memory of the server.
+/// Nonces that are created and stored for every request fill the server's memory.
 pub(super) async fn strangers_all_get_the_same_nonce(way: Way) {
     let store = Arc::new(CountingStore::default());
     let nonces = StatelessNonces::new(NonceSecret::new([1; 32]).unwrap());
@@ -176,7 +176,7 @@ pub(super) async fn strangers_all_get_the_same_nonce(way: Way) {
     assert_eq!((store.asked(), store.store.len()), (0, 0));
 }
 
-/// GHSA-fvhj-4qfh-q2hm: two readers of a URL that disagree where it ends.
+/// GHSA-fvhj-4qfh-q2hm: two parsers of a URL disagree on where it ends.
 pub(super) async fn what_comes_before_a_fragment_is_the_resource(way: Way) {
     let case = Case::new(way);
     let (mismatch, invalid) = ("proof_htu_mismatch", "proof_htu_invalid");
@@ -201,7 +201,7 @@ pub(super) async fn what_comes_before_a_fragment_is_the_resource(way: Way) {
         let proof = case.proof().claim("htu", htu).sign();
         case.reject(htu, &proof, reason).await;
     }
-    // The other way round: a request for a resource whose name goes on.
+    // The opposite case: a request for a resource with a longer name.
     for path in ["/orders%23", "/orders%23/x", "/orders%3F", "/orders%2523"] {
         let mut request = case.api.client.get(URL, &case.token);
         *request.uri_mut() = path.parse().unwrap();

@@ -12,11 +12,11 @@ use crate::{
     support::{ORIGIN, URL, Verdict, Way, Why, invalid_token},
 };
 
-/// A thumbprint is compared as 32 bytes, which have one spelling.
+/// A thumbprint is compared as 32 bytes, which have only one spelling.
 pub(super) async fn jkt_has_one_spelling(way: Way) {
     let api = way.api();
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // One that shows the difference between the two alphabets.
+    // A thumbprint that differs between the two alphabets.
     let (client, jkt) = (0..1000)
         .map(|_| TestClient::new().clock(api.clock.clone()))
         .map(|client| (client.thumbprint().to_string(), client))
@@ -53,7 +53,7 @@ pub(super) async fn jkt_has_one_spelling(way: Way) {
     ] {
         assert_eq!(present(&spelling).await, invalid, "{what}");
     }
-    // In another case it is another key's, if it is one at all.
+    // In another case, it is the thumbprint of another key, if of any.
     for other in [jkt.to_lowercase(), jkt.to_uppercase()] {
         let verdict = present(&other).await;
         let mismatch = invalid_token("token_binding_mismatch");
@@ -62,7 +62,7 @@ pub(super) async fn jkt_has_one_spelling(way: Way) {
     assert_eq!(present(&jkt).await, Verdict::Admitted);
 }
 
-/// CVE-2023-48223, CVE-2026-34950: a check that tells PEM from a secret by its first characters.
+/// CVE-2023-48223, CVE-2026-34950: a check that distinguishes PEM from a secret by its first characters.
 pub(super) async fn a_public_key_in_pem_is_no_hmac_secret(way: Way) {
     let key = JoseKey::new(Algorithm::Rs256);
     let pair = RsaKeyPair::from_jwk(&Jwk::from_map(key.private()).unwrap()).unwrap();
@@ -125,7 +125,7 @@ pub(super) async fn a_public_key_in_pem_is_no_hmac_secret(way: Way) {
     assert_eq!(verdict, Verdict::Admitted, "with the key itself");
 }
 
-/// CVE-2023-52428, CVE-2023-51774 and others: what an encrypted token can ask for is not even read.
+/// CVE-2023-52428, CVE-2023-51775 and others: the parameters of an encrypted token are not even read.
 pub(super) async fn nothing_is_decrypted(way: Way) {
     let case = Case::new(way);
     let part = base64url([7; 64]);
@@ -148,7 +148,7 @@ pub(super) async fn nothing_is_decrypted(way: Way) {
     case.finish().await;
 }
 
-/// Kong: a lifetime of zero or less was one without end.
+/// Kong: a lifetime of zero or less never ended.
 pub(super) async fn a_token_that_has_ended_is_never_kept(way: Way) {
     let api = way.api();
     let now = api.now();
@@ -166,7 +166,7 @@ pub(super) async fn a_token_that_has_ended_is_never_kept(way: Way) {
     }
 }
 
-/// Some clients say `Ed25519` (RFC 9864), others `EdDSA`, and look for their own name.
+/// Some clients write `Ed25519` (RFC 9864), others `EdDSA`, and look for their own name.
 pub(super) async fn by_default_both_names_of_ed25519_are_advertised(way: Way) {
     let api = way.api();
     let mut request = Request::new(());

@@ -99,7 +99,7 @@ pub(super) async fn no_iat_is_too_extreme_for_arithmetic(way: Way) {
         ("0x6b49d200", "proof_malformed"),
         ("01800000000", "proof_malformed"),
         ("+1800000000", "proof_malformed"),
-        // Milliseconds, the usual slip.
+        // Milliseconds, a common error.
         ("1800000000000", future),
     ] {
         let text = format!("{{\"iat\":{iat},{}", &payload[1..]);

@@ -14,7 +14,7 @@ use crate::{
     support::{Verdict, Way},
 };
 
-/// The signature is over the odd spelling, so nothing but the spelling is wrong.
+/// The signature covers the odd spelling, so only the spelling is wrong.
 pub(super) async fn rfc_7515_section_2_base64url_has_one_spelling(way: Way) {
     let client = JoseClient::new(way.api(), JoseKey::new(Algorithm::Es256));
     let sign = |input: &str| client.key.sign(input.as_bytes());
@@ -25,7 +25,7 @@ pub(super) async fn rfc_7515_section_2_base64url_has_one_spelling(way: Way) {
         let next = &alphabet[alphabet.find(last).unwrap() + 1..][..1];
         format!("{}{next}", &text[..text.len() - 1])
     };
-    // One byte more than a multiple of three leaves four bits of the last character unused.
+    // One byte more than a multiple of three leaves four unused bits in the last character.
     let fill = |mut json: String| {
         while json.len() % 3 != 1 {
             json.push(' ');
@@ -122,7 +122,7 @@ pub(super) async fn header_and_payload_are_one_json_object_each(way: Way) {
             case.reject(what, &broken.sign(), "proof_malformed").await;
         }
     }
-    // White space is JSON.
+    // White space is valid JSON.
     let spaced = proof
         .raw_header(format!(" {header}\n"))
         .raw_payload(format!("\t{payload} "));
@@ -131,7 +131,7 @@ pub(super) async fn header_and_payload_are_one_json_object_each(way: Way) {
     case.finish().await;
 }
 
-/// RFC 7515 section 4, RFC 7519 section 4: two parsers may see two different proofs.
+/// RFC 7515 section 4, RFC 7519 section 4: two parsers may read two different proofs.
 pub(super) async fn duplicate_members_are_rejected_in_every_spelling(way: Way) {
     let case = Case::new(way);
     let proof = case.proof();
@@ -144,7 +144,7 @@ pub(super) async fn duplicate_members_are_rejected_in_every_spelling(way: Way) {
     let (header, payload) = (proof.header_json(), proof.payload_json());
     for (name, value) in object(&header) {
         for spelling in [format!("\"{name}\""), escaped(&name)] {
-            // The same value twice, or a first one that a lenient parser would drop.
+            // The same value twice, or a first value that a lenient parser would drop.
             for value in [&value, &json!("other")] {
                 let text = doubled(&header, &spelling, value);
                 let proof = proof.clone().raw_header(text).sign();
@@ -172,7 +172,7 @@ pub(super) async fn duplicate_members_are_rejected_in_every_spelling(way: Way) {
                 .await;
         }
     }
-    // An escape alone is just another spelling.
+    // An escape alone is only another spelling.
     let once = header.replacen("\"typ\"", &escaped("typ"), 1);
     assert_ne!(once, header);
     let proof = proof.raw_header(once).sign();
@@ -211,7 +211,7 @@ pub(super) async fn the_examples_of_the_rfc_are_good_proofs(way: Way) {
     let context = ProofContext::new(&Method::GET, &htu, now).access_token(Ath::of(token, crypto));
     let proof = policy.verify(at_resource, &context, crypto).unwrap();
     assert_eq!(proof.jti(), "e1j3V_bKic8-LAEB");
-    // Section 6.1 has the thumbprint.
+    // The thumbprint is in section 6.1.
     let thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
     assert_eq!(proof.thumbprint().to_string(), thumbprint);
 }

@@ -95,7 +95,7 @@ pub(super) async fn an_alg_that_does_not_fit_the_key_is_rejected(way: Way) {
             } else if algorithm == kind || ed25519 {
                 Verdict::Admitted
             } else {
-                // The key could, but the signature is another algorithm's.
+                // The key would fit, but the signature is another algorithm's.
                 invalid_proof("proof_signature_invalid")
             };
             client
@@ -195,7 +195,7 @@ pub(super) async fn a_key_elsewhere_in_the_header_is_not_the_key(way: Way) {
         .header("kid", case.api.client.thumbprint().to_string())
         .header("jku", "https://evil.test/jwks")
         .header("x5c", json!(["MII"]));
-    // It is the other client's proof, however much it says about this one.
+    // It is the other client's proof, whatever it claims about this one.
     assert_eq!(
         case.send(&proof.sign()).await,
         crate::support::invalid_token("token_binding_mismatch")

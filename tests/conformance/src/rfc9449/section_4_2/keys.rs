@@ -59,7 +59,7 @@ pub(super) async fn further_members_of_the_key_are_ignored(way: Way) {
         ("kid", json!("1")),
         ("kid", json!(7)),
         ("alg", json!("ES256")),
-        // josekit would not use these; the client is free to write them.
+        // josekit would not use these, but a client may write them.
         ("alg", json!("RS256")),
         ("use", json!("sig")),
         ("use", json!("enc")),
@@ -131,14 +131,14 @@ pub(super) async fn a_point_off_its_curve_is_rejected(way: Way) {
         ("another y", x.clone(), flipped(y.clone())),
         ("another x", flipped(x.clone()), y.clone()),
         ("x for y", y.clone(), x.clone()),
-        // The identity has no coordinates; some write it as two zeros.
+        // The identity has no coordinates. Some implementations write it as two zeros.
         ("the identity", vec![0; 32], vec![0; 32]),
         ("beyond the field", vec![0xff; 32], y),
     ] {
         let mut jwk = good.clone();
         jwk.insert("x".to_owned(), base64url(x).into());
         jwk.insert("y".to_owned(), base64url(y).into());
-        // It is the key that the token is bound to, so only the crypto backend can see it.
+        // The token is bound to this key, so only the crypto backend can reject it.
         let thumbprint = Thumbprint::of(&crate::crypto::parse(&jwk), &AwsLcRs);
         let token = api.issuer.token().bound_to_thumbprint(&thumbprint).mint();
         let proof = api.proof(&token).header("jwk", jwk).sign();
@@ -162,7 +162,8 @@ pub(super) async fn an_ed25519_key_of_small_order_is_rejected(way: Way) {
         for alg in ["EdDSA", "Ed25519"] {
             let draft = case.proof().header("alg", alg).header("jwk", jwk.clone());
             let input = signing_input(&draft.header_json(), &draft.payload_json());
-            // With the identity as key and as R, and zero as S, it fits every message.
+            // With the identity as key and as R, and zero as S, the signature is valid for every
+            // message.
             let proof = format!("{input}.{}", base64url([identity, [0; 32]].concat()));
             case.reject_key(what, &proof, "the key is too weak or too large")
                 .await;
@@ -188,7 +189,7 @@ pub(super) async fn rsa_keys_have_2048_to_4096_bits(way: Way) {
     );
     client.case.reject_key("4104 bits", &proof, weak).await;
 
-    // josekit signs with nothing so small; that it is rejected before is what counts.
+    // josekit cannot sign with such a small key. The key must be rejected before the signature.
     for bits in [512, 1024, 2040] {
         header.insert(
             "jwk".to_owned(),

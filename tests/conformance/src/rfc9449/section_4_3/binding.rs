@@ -87,7 +87,7 @@ pub(super) async fn item_11_the_default_window_is_70_s_back_and_10_s_ahead(way: 
         let proof = case.proof().claim("iat", case.api.now() + offset).sign();
         case.check(&offset.to_string(), &proof, expected).await;
     }
-    // The same seen from a proof whose time passes.
+    // The same for a proof that ages.
     let (last, late) = (case.proof().sign(), case.proof().sign());
     case.api.advance(70);
     case.check("70 s later", &last, Verdict::Admitted).await;
@@ -137,7 +137,7 @@ pub(super) async fn item_12_the_token_is_bound_to_the_key_of_the_proof(way: Way)
     for _ in 0..2 {
         let proof = thief.proof("GET", URL).access_token(&case.token).sign();
         case.check("the thief's", &proof, mismatch).await;
-        // Token and key are known the second time.
+        // The second time, the token and the key are cached.
         let proof = case.proof().sign();
         case.check("the client's", &proof, Verdict::Admitted).await;
     }

@@ -51,7 +51,7 @@ pub(super) async fn item_1_there_is_exactly_one_dpop_header(way: Way) {
             "{what}"
         );
     }
-    // None of those counts as a use.
+    // None of these uses up the proof.
     case.check("alone", &one, Verdict::Admitted).await;
     case.finish().await;
 }
@@ -93,7 +93,7 @@ pub(super) async fn item_2_only_the_compact_serialization_is_a_proof(way: Way) {
     ] {
         client.case.reject(what, &text, malformed).await;
     }
-    // A socket takes spaces around a value off (RFC 9110 section 5.5), so there it would be a good one.
+    // A socket removes spaces around a value (RFC 9110 section 5.5), so the proof would be valid there.
     if matches!(way.over, Over::Process) {
         for (what, text) in [
             ("a space before", format!(" {proof}")),
@@ -137,7 +137,7 @@ pub(super) async fn item_4_typ_is_dpop_jwt_to_the_letter(way: Way) {
         let proof = case.proof().header("typ", typ).sign();
         case.reject(typ, &proof, "proof_typ_invalid").await;
     }
-    // An access token is no proof, no matter who signed it.
+    // An access token is not a proof, no matter who signed it.
     case.reject("the token", &case.token, "proof_typ_invalid")
         .await;
     case.finish().await;

@@ -47,7 +47,7 @@ pub(super) async fn item_5_an_hmac_is_no_signature(way: Way) {
             ("HS384", "proof_alg_not_allowed"),
             ("HS512", "proof_alg_not_allowed"),
             ("hs256", "proof_alg_not_allowed"),
-            // The header says one thing, the signature is another.
+            // The header names one algorithm, and the signature uses another.
             ("ES256", "proof_signature_invalid"),
         ] {
             let header = proof.clone().header("alg", alg).header_json();
@@ -135,7 +135,7 @@ pub(super) async fn item_6_the_signature_verifies_with_the_key_in_the_header(way
         case.reject(what, &proof, invalid).await;
     }
     case.check("as it is", &good, Verdict::Admitted).await;
-    // The key is known by now; nothing is let through on that account.
+    // The key is cached by now, which must not admit anything.
     let proof = case.proof().corrupt_signature().sign();
     case.reject("corrupt, known key", &proof, invalid).await;
 }

@@ -166,7 +166,7 @@ pub(super) async fn item_9_a_proof_does_not_fit_a_request_for_another_spelling(w
     case.finish().await;
 }
 
-/// A malicious API that got a proof made for it cannot pass it on.
+/// A malicious API cannot forward a proof that was made for it.
 pub(super) async fn item_9_nothing_that_the_caller_says_moves_the_expected_htu(way: Way) {
     let case = Case::new(way);
     for (uri, headers) in [

@@ -26,7 +26,7 @@ pub(super) async fn every_rejection_of_a_grpc_request_is_a_response_of_headers_a
         let why = Why::of(&response).unwrap();
         assert_eq!(why.reason, reason);
         assert_eq!(headers["dpop-reason"], reason);
-        // What the protocol has percent-encoded: `%` and all but printable ASCII.
+        // The protocol percent-encodes `%` and everything that is not printable ASCII.
         let message = headers["grpc-message"].to_str().unwrap();
         assert_eq!(message, why.description);
         assert!(

@@ -11,7 +11,7 @@ use crate::{
     support::{Api, ORIGIN, URL, Verdict, Way, invalid_request, invalid_token},
 };
 
-/// An optional route whose handler says what kind of token it got.
+/// Returns an optional route whose handler says what kind of token it got.
 fn optional(way: Way) -> (Api, Router) {
     async fn kind(
         bound: Option<dpop_tower::BoundToken>,
@@ -66,7 +66,7 @@ pub(super) async fn an_optional_route_rejects_what_is_sent_with_the_wrong_scheme
         Verdict::of(response),
         invalid_token("token_bound_as_bearer")
     );
-    // A proof beside it makes no difference.
+    // An additional proof makes no difference.
     let mut request = api.client.get(URL, &api.token().mint());
     let value = HeaderValue::from_str(&bound).unwrap();
     request.headers_mut().insert(header::AUTHORIZATION, value);
@@ -140,7 +140,7 @@ pub(super) async fn bearer_and_dpop_credentials_together_are_rejected(way: Way) 
             headers.append(header::AUTHORIZATION, value);
         }
         let response = way.send(router.clone(), request).await;
-        // Which of the two was meant is unclear, so both challenges say it (figure 19).
+        // It is unclear which of the two was meant, so both challenges contain the error (figure 19).
         for challenge in Challenge::all(response.headers()) {
             assert_eq!(challenge.get("error"), Some("invalid_request"));
         }
