@@ -9,7 +9,9 @@ use crate::{
     jwk::Thumbprint,
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
-    token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
+    token::{
+        PresentedToken, Readiness, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken, WarmUpError,
+    },
 };
 
 /// The verifier that an [`Issuer`](super::Issuer) becomes.
@@ -80,6 +82,18 @@ impl TokenVerifier for JwtVerifier {
                 None => shared.verify(ath, &unverified, &keys),
             }
         })
+    }
+
+    fn warm_up(&self) -> MaybeReady<Result<(), WarmUpError>> {
+        let shared = Arc::clone(&self.0);
+        MaybeReady::pending(async move {
+            let failed = |reason: Arc<str>| WarmUpError::new(&*shared.checks.issuer, &*reason);
+            shared.keys.warm_up().await.map_err(failed)
+        })
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::default().with(&*self.0.checks.issuer, self.0.keys.state())
     }
 }
 
