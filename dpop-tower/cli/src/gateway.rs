@@ -12,6 +12,7 @@
 //! | [`proxy`] | forwards a request that was admitted, and its response |
 //! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
 //! | [`ext_authz`] | the same for Envoy |
+//! | [`probe`] | tells an orchestrator whether the gateway is ready |
 //! | `command` | the subcommands of `dpop gateway` |
 //! | `asked` | what these tell of a request, and who may ask |
 //! | [`reload_state`] | what outlives a change of the file, above all the proofs that were used |
@@ -31,6 +32,7 @@ pub mod identity;
 mod live;
 mod names;
 mod observed;
+pub mod probe;
 pub mod proxy;
 pub mod reload_state;
 mod server;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
+    LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
     published::{api_with_keys, jose_token, present, unusable_keys, with},
     server::{Page, Remote, merged},
 };
@@ -236,10 +236,10 @@ async fn a_document_has_at_most_512_kib() {
     let token = remote.token();
     remote.server.put("/jwks", padded(512 * 1024 + 1));
     remote.expect("too long", &token, OUT_OF_REACH, 1).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.server.put("/jwks", padded(16 * 1024 * 1024));
     remote.expect("far too long", &token, OUT_OF_REACH, 2).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.server.put("/jwks", padded(512 * 1024));
     remote.expect("long", &token, Verdict::Admitted, 3).await;
 
@@ -250,7 +250,7 @@ async fn a_document_has_at_most_512_kib() {
     remote.server.put(at, Page::Json(metadata + &padding));
     let token = remote.token();
     remote.expect("metadata", &token, OUT_OF_REACH, 2).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.put_metadata(at);
     remote.expect("shorter", &token, Verdict::Admitted, 4).await;
 }
@@ -273,7 +273,7 @@ async fn half_of_a_document_is_no_key_set() {
 
         // Nor does it replace the keys there are.
         remote.server.put_keys(&[&remote.api.issuer, &second]);
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
         assert_eq!(remote.present(&token).await, Verdict::Admitted);
         let set = merged(&[&third, &third, &third]);
         remote.server.put("/jwks", page(set));
@@ -299,7 +299,7 @@ async fn white_space_cut_off_is_still_half_a_document() {
     {
         remote.server.put("/jwks", page);
         assert_eq!(remote.present(&token).await, OUT_OF_REACH, "{i}");
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
     }
 }
 

@@ -10,7 +10,7 @@ use dpop_tower::{
 use serde_json::{Value, json};
 
 use super::{
-    ISSUER, OUT_OF_REACH, UNKNOWN,
+    ISSUER, LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN,
     published::{jose_token, with},
     server::{Page, Server, soon},
 };
@@ -100,7 +100,7 @@ async fn a_new_configuration_begins_with_the_keys_of_the_old_one() {
     let newest = program.configure(program.tokens());
     program.api.advance(3_299);
     program.expect_refresh(&newest, &token, 3).await;
-    program.api.advance(1 + 5);
+    program.api.advance(1 + LONGEST_PAUSE);
     program.expect(&newest, &token, OUT_OF_REACH, 4).await;
 }
 
@@ -136,7 +136,7 @@ async fn each_configuration_has_algorithms_and_a_backend_of_its_own() {
     let none = program.configure(program.tokens().algorithms([Algorithm::Ed25519]));
     let ed25519 = JoseKey::new(Algorithm::Ed25519);
     let by_ed25519 = jose_token(&program.api, &ed25519, Some("1"));
-    program.api.advance(5);
+    program.api.advance(LONGEST_PAUSE);
     program.expect(&none, &by_ed25519, OUT_OF_REACH, 2).await;
     program.expect(&old, &by_es256, Verdict::Admitted, 2).await;
     program.expect(&new, &by_es384, Verdict::Admitted, 2).await;

@@ -8,10 +8,12 @@ use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 use axum::body::Body;
 use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, policy::PolicyTable,
-    rejection::DefaultRejectionResponse, target::PeerAddr,
+    rejection::DefaultRejectionResponse, target::PeerAddr, token::Readiness,
 };
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
+use tokio::task::JoinSet;
 use tower::{Layer as _, Service, ServiceExt as _};
+use tracing::debug;
 
 use crate::gateway::identity::Identity;
 
@@ -35,6 +37,7 @@ struct IssuerRoute<T> {
 struct Checks {
     layer: DpopLayer,
     verifier: Verifier,
+    config: Arc<DpopConfig>,
 }
 
 /// What becomes of a request.
@@ -74,7 +77,7 @@ impl Guard {
     ) -> Self {
         let route = |(issuer, config): (&str, Arc<DpopConfig>)| {
             let layer = DpopLayer::new(Arc::clone(&config));
-            let verifier = Verifier::new(config);
+            let verifier = Verifier::new(Arc::clone(&config));
             let (layer, verifier) = match policies {
                 None => (layer, verifier),
                 Some(table) => (
@@ -84,7 +87,11 @@ impl Guard {
             };
             IssuerRoute {
                 issuer: issuer.into(),
-                way: Checks { layer, verifier },
+                way: Checks {
+                    layer,
+                    verifier,
+                    config,
+                },
             }
         };
         Self {
@@ -96,6 +103,24 @@ impl Guard {
     /// What the upstream learns.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// What is at hand of the keys of each issuer, once those that are missing have been fetched, or not, and
+    /// the fetching of those that are due has begun.
+    pub async fn readiness(&self) -> Readiness {
+        let mut warm_ups = JoinSet::new();
+        for route in &self.routes {
+            let config = Arc::clone(&route.way.config);
+            warm_ups.spawn(async move { config.warm_up().await });
+        }
+        while let Some(warm_up) = warm_ups.join_next().await {
+            if let Ok(Err(error)) = warm_up {
+                debug!(target: "gateway", "{error}");
+            }
+        }
+        (self.routes.iter())
+            .map(|route| route.way.config.readiness())
+            .fold(Readiness::default(), Readiness::and)
     }
 
     /// `inner`, for those that are admitted. It has to be ready at all times.

@@ -35,6 +35,7 @@ mod asking;
 mod cors;
 mod error;
 mod file;
+mod keys;
 mod origins;
 mod policies;
 mod proof;
@@ -44,6 +45,7 @@ pub struct Settings {
     proxying: Option<(SocketAddr, Upstream)>,
     forward_auth: Option<ForwardAuthSettings>,
     ext_authz: Option<ExtAuthzSettings>,
+    probe: Option<SocketAddr>,
     forwarding: Forwarding,
     cors: Option<Cors>,
     identity: Identity,
@@ -107,6 +109,7 @@ impl Settings {
             proxying: asking::proxying(&file, &source)?,
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
+            probe: file.probe.as_ref().map(|probe| probe.listen),
             forwarding: origins::forwarding(&file, &source)?,
             cors: cors::cors(&file, &source)?,
             identity: access::identity(&file, &source)?,
@@ -140,6 +143,11 @@ impl Settings {
     /// Where and which Envoys may ask over gRPC whether a request may pass.
     pub const fn ext_authz(&self) -> Option<&ExtAuthzSettings> {
         self.ext_authz.as_ref()
+    }
+
+    /// Where to listen for the probes of an orchestrator, if for any.
+    pub const fn probe(&self) -> Option<SocketAddr> {
+        self.probe
     }
 
     /// What a stranger can use up.
@@ -221,6 +229,7 @@ impl Settings {
             ("listen", self.listen() != old.listen()),
             ("forward_auth.listen", asked(self) != asked(old)),
             ("ext_authz.listen", envoys(self) != envoys(old)),
+            ("probe.listen", self.probe != old.probe),
             (
                 "shutdown_timeout",
                 self.shutdown_timeout != old.shutdown_timeout,

@@ -312,3 +312,37 @@ async fn a_document_that_is_of_no_use_to_a_configuration_is_a_failure_to_it() {
     soon(waiting.end()).await;
     assert_eq!(rig.text().as_deref(), Some(&b"b"[..]));
 }
+
+/// Otherwise a service that nobody can help would ask as often as after a first failure, for ever.
+#[tokio::test]
+async fn attempts_grow_apart_while_a_document_stays_of_no_use() {
+    let answers = ["a", "a", "a", "b", "b"].map(Answer::Keys);
+    let rig = Rig::new(answers);
+    let intervals = default();
+    let step = |is_usable| {
+        let document = rig.source.document();
+        rig.source.step(&Judged {
+            intervals: &intervals,
+            document: document.as_ref(),
+            is_usable,
+            needs_others: false,
+        })
+    };
+    let mut asked = 0;
+    // The last text is a new one.
+    for (not_before, at_the_latest) in [(0, 0), (5, 10), (10, 20), (20, 40), (5, 10)] {
+        if not_before > 0 {
+            rig.advance(not_before - 1);
+            assert!(matches!(step(false), Step::Reject), "{not_before}");
+            rig.advance(at_the_latest - not_before + 1);
+        }
+        let Step::Wait(waiting) = step(false) else {
+            panic!("{at_the_latest}");
+        };
+        soon(waiting.end()).await;
+        asked += 1;
+        assert_eq!(rig.script.asked(), asked);
+    }
+    // For a configuration that can use it, nothing has failed.
+    assert!(matches!(step(true), Step::Serve));
+}
