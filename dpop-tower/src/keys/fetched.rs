@@ -19,8 +19,8 @@ use crate::{
 /// [`Issuer::fetched_keys`](crate::Issuer::fetched_keys). A new configuration then starts with the keys
 /// that the old one had, even if the issuer is out of reach at that moment.
 ///
-/// Configurations share the keys of the same issuer's metadata, or of the same URL, if both or neither
-/// allow plain `http`. Each configuration applies its own algorithms, its own crypto backend and its own
+/// Configurations share the keys of the same issuer's metadata, or of the same URL, if they allow plain
+/// `http` for the same hosts. Each configuration applies its own algorithms, its own crypto backend and its own
 /// [`KeyFetching`](super::KeyFetching) to the keys and to the attempts that all of them share. If the settings
 /// differ, the keys are therefore fetched as often as the most impatient of them wants, and each configuration
 /// stops using keys that are too old for it. The clock of the first one measures all times.

@@ -316,7 +316,7 @@ mod tests {
             .danger_max_key_age(secs(30 * 86_400))
             .min_retry_delay(SECOND)
             .max_retry_delay(HOUR);
-        let rows: [Row; 9] = [
+        let rows: [Row; 8] = [
             ("refresh_after", KeyFetching::refresh_after, 10, 3_600),
             (
                 "danger_refresh_after",
@@ -340,12 +340,6 @@ mod tests {
             ),
             ("min_retry_delay", KeyFetching::min_retry_delay, 1, 1_800),
             ("max_retry_delay", KeyFetching::max_retry_delay, 2, 3_600),
-            (
-                "danger_max_key_age",
-                KeyFetching::danger_max_key_age,
-                86_401,
-                30 * 86_400,
-            ),
         ];
         for (name, set, least, most) in rows {
             for good in [least, most] {
@@ -359,6 +353,17 @@ mod tests {
                 assert!(told.contains(name), "{name} {bad:?}: {told}");
                 assert!(!bad.is_zero() || told.contains("0ns"), "{told}");
             }
+        }
+    }
+
+    #[test]
+    fn no_setter_keeps_keys_for_longer_than_thirty_days() {
+        let month = secs(30 * 86_400);
+        let kept = |age| KeyFetching::new().danger_max_key_age(age);
+        assert!(kept(month).check().is_ok());
+        for wrong in [month + SECOND, Duration::MAX, Duration::ZERO] {
+            let told = told(&kept(wrong));
+            assert!(told.contains("`KeyFetching::danger_max_key_age`"), "{told}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! Configurations that share what was fetched.
 
+use std::time::Duration;
+
 use axum::Router;
 use dpop_tower::{
     DpopConfig, Issuer, PublicOrigin,
     crypto::{Algorithm, AwsLcRs},
     test_util::TestIssuer,
-    token::FetchedKeys,
+    token::{FetchedKeys, KeyFetching},
 };
 use serde_json::{Value, json};
 
@@ -281,4 +283,32 @@ async fn configurations_wait_for_one_fetch_together() {
         assert_eq!(verdict.unwrap(), Verdict::Admitted);
     }
     assert_eq!(program.server.count(), 1);
+}
+
+/// The keys and the attempts are shared, and the times are not.
+#[tokio::test]
+async fn each_configuration_goes_by_its_own_times() {
+    let program = Program::start().await;
+    let token = program.token();
+    let secs = Duration::from_secs;
+    let times = |fetching: KeyFetching| program.configure(program.tokens().key_fetching(fetching));
+    let patient = times(KeyFetching::new());
+    let impatient = times(KeyFetching::new().refresh_after(secs(60)));
+    let strict = KeyFetching::new().refresh_after(secs(60));
+    let strict = times(strict.max_key_age(secs(100)));
+    program.expect(&patient, &token, Verdict::Admitted, 1).await;
+    program.api.advance(60);
+    program.expect(&patient, &token, Verdict::Admitted, 1).await;
+    program.expect_refresh(&impatient, &token, 2).await;
+    // All of them have the new keys.
+    program.api.advance(59);
+    for router in [&patient, &impatient, &strict] {
+        program.expect(router, &token, Verdict::Admitted, 2).await;
+    }
+    program.server.put("/jwks", Page::Status(500));
+    program.api.advance(41);
+    program.expect(&strict, &token, OUT_OF_REACH, 3).await;
+    for router in [&patient, &impatient] {
+        program.expect(router, &token, Verdict::Admitted, 3).await;
+    }
 }
