@@ -69,8 +69,8 @@ impl Situation {
     pub(super) fn decide(self) -> Decision {
         let intervals = &self.intervals;
         let since = |at: Duration| self.now.saturating_sub(at);
-        let pauses = (self.failures)
-            .is_some_and(|failures| since(failures.at) < intervals.pause(&failures));
+        let pauses =
+            (self.failures).is_some_and(|failures| since(failures.at) < intervals.pause(&failures));
         let age = self.keys.map(|keys| keys.age(intervals, self.now));
         if self.needs_others {
             // Anyone can write a token that needs others. An issuer that is down is not asked more often for
@@ -182,7 +182,14 @@ mod tests {
                 (None, Some(pause), failed, false, false, Reject),
                 (None, Some(end), long_ago, false, false, Wait),
                 (Some(3_599), Some(pause), failed, false, false, Serve),
-                (Some(3_599), Some(end), long_ago, false, false, ServeAndRefresh),
+                (
+                    Some(3_599),
+                    Some(end),
+                    long_ago,
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
                 (Some(3_600), Some(pause), failed, false, false, Reject),
                 (Some(3_600), Some(end), long_ago, false, false, Wait),
                 // Nor do strangers make them more frequent.
@@ -213,7 +220,14 @@ mod tests {
                 (Some(age), Some(9), None, true, false, Serve),
                 (Some(age), Some(10), Some((0, 1)), false, false, Serve),
                 (Some(age), Some(14), Some((4, 1)), false, false, Serve),
-                (Some(age), Some(20), Some((10, 1)), false, false, ServeAndRefresh),
+                (
+                    Some(age),
+                    Some(20),
+                    Some((10, 1)),
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
             ]);
         }
     }
@@ -235,7 +249,14 @@ mod tests {
             let rows = [
                 (before, before, None, false, false, Serve),
                 (Some(due), Some(due), None, false, false, ServeAndRefresh),
-                (Some(3_599), Some(3_599), None, false, false, ServeAndRefresh),
+                (
+                    Some(3_599),
+                    Some(3_599),
+                    None,
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
                 (Some(3_600), Some(3_600), None, false, false, Wait),
             ];
             check_with(intervals, fresh_for, &rows);

@@ -325,7 +325,12 @@ mod tests {
                 86_400,
             ),
             ("min_refresh_after", KeyFetching::min_refresh_after, 10, 300),
-            ("max_refresh_after", KeyFetching::max_refresh_after, 300, 3_600),
+            (
+                "max_refresh_after",
+                KeyFetching::max_refresh_after,
+                300,
+                3_600,
+            ),
             (
                 "danger_max_refresh_after",
                 KeyFetching::danger_max_refresh_after,
@@ -371,7 +376,10 @@ mod tests {
     fn only_a_setter_with_danger_in_its_name_accepts_what_is_not_safe() {
         let fetching = || KeyFetching::new().danger_max_key_age(secs(30 * 86_400));
         for (fetching, setter) in [
-            (fetching().refresh_after(secs(3_601)), "danger_refresh_after"),
+            (
+                fetching().refresh_after(secs(3_601)),
+                "danger_refresh_after",
+            ),
             (
                 fetching().max_refresh_after(DAY),
                 "danger_max_refresh_after",

@@ -121,7 +121,10 @@ mod tests {
             for in_a_row in 1..=11 {
                 let least = 1 << (in_a_row - 1);
                 let pause = long.pause(&failures(in_a_row));
-                assert!((secs(least)..=secs(2 * least)).contains(&pause), "{pause:?}");
+                assert!(
+                    (secs(least)..=secs(2 * least)).contains(&pause),
+                    "{pause:?}"
+                );
             }
             assert!(long.pause(&failures(u32::MAX)) >= secs(1_800));
         }

@@ -39,9 +39,9 @@ mod source;
 
 #[cfg(feature = "jwks")]
 pub(crate) use self::endpoint::{Endpoint, PlainHttp};
+pub(crate) use self::set::{IssuerKey, KeySet};
 #[cfg(feature = "jwks")]
 pub use self::{fetched::FetchedKeys, fetching::KeyFetching};
-pub(crate) use self::set::{IssuerKey, KeySet};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 

@@ -104,7 +104,10 @@ impl fmt::Display for WarmUpError {
             if index > 0 {
                 f.write_str("; ")?;
             }
-            write!(f, "the keys of the issuer {issuer} are not available: {reason}")?;
+            write!(
+                f,
+                "the keys of the issuer {issuer} are not available: {reason}"
+            )?;
         }
         Ok(())
     }

@@ -103,5 +103,7 @@ async fn the_times_of_fetches_are_those_of_the_settings() {
     remote.expect("100 s", &token, OUT_OF_REACH, 5).await;
     remote.server.put_keys(&[&remote.api.issuer]);
     remote.api.advance(1);
-    remote.expect("up again", &token, Verdict::Admitted, 6).await;
+    remote
+        .expect("up again", &token, Verdict::Admitted, 6)
+        .await;
 }

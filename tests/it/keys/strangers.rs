@@ -77,7 +77,9 @@ async fn no_good_request_is_rejected_while_keys_rotate_twice() {
     let by_first = remote.token();
     let (second, by_second) = remote.another_key();
     let (third, by_third) = remote.another_key();
-    remote.expect("first", &by_first, Verdict::Admitted, 1).await;
+    remote
+        .expect("first", &by_first, Verdict::Admitted, 1)
+        .await;
     let rotations: [([&TestIssuer; 2], [&str; 2]); 2] = [
         ([&first, &second], [&by_first, &by_second]),
         ([&second, &third], [&by_second, &by_third]),
@@ -110,11 +112,15 @@ async fn no_good_request_is_rejected_while_keys_rotate_twice() {
     // Nothing makes the next withdrawal known before five minutes are over.
     remote.server.put_keys(&[&third]);
     remote.api.advance(299);
-    remote.expect("299 s", &by_second, Verdict::Admitted, 3).await;
+    remote
+        .expect("299 s", &by_second, Verdict::Admitted, 3)
+        .await;
     remote.api.advance(1);
     remote.expect_refresh("300 s", &by_third, 4).await;
     withdrawn(&by_second).await;
-    remote.expect("third", &by_third, Verdict::Admitted, 4).await;
+    remote
+        .expect("third", &by_third, Verdict::Admitted, 4)
+        .await;
 }
 
 /// Neither an issuer that is down nor time without requests lets a withdrawn key live longer.

@@ -178,7 +178,10 @@ fn a_warm_up_without_a_runtime_fails() {
     let std::task::Poll::Ready(Err(error)) = warm_up.as_mut().poll(&mut context) else {
         panic!("nobody fetches the keys");
     };
-    assert!(error.to_string().contains("takes a tokio runtime"), "{error}");
+    assert!(
+        error.to_string().contains("takes a tokio runtime"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

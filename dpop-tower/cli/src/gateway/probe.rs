@@ -31,7 +31,9 @@ impl Probe {
             "/readyz" if is_read => {
                 let readiness = self.0.guard().readiness().await;
                 // One issuer that is down must not take the tokens of the others with it.
-                let is_ready = readiness.issuers().any(|(_, keys)| keys != KeyState::Missing);
+                let is_ready = readiness
+                    .issuers()
+                    .any(|(_, keys)| keys != KeyState::Missing);
                 let status = if is_ready {
                     StatusCode::OK
                 } else {

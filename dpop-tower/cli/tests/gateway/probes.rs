@@ -22,7 +22,6 @@ use super::{Rig, Wanted, mirror, send, serve, text};
 
 /// An issuer's web server that can fail.
 struct Idp {
-    issuer: TestIssuer,
     url: String,
     is_up: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
@@ -30,9 +29,12 @@ struct Idp {
 
 impl Idp {
     async fn start(is_up: bool) -> Self {
-        let issuer = TestIssuer::new();
         let (is_up, count) = (Arc::new(AtomicBool::new(is_up)), Arc::default());
-        let (jwks, up, counted) = (issuer.jwks(), Arc::clone(&is_up), Arc::clone(&count));
+        let (jwks, up, counted) = (
+            TestIssuer::new().jwks(),
+            Arc::clone(&is_up),
+            Arc::clone(&count),
+        );
         let router = Router::new().fallback(async move || {
             AtomicUsize::fetch_add(&counted, 1, Ordering::SeqCst);
             match up.load(Ordering::SeqCst) {
@@ -41,7 +43,6 @@ impl Idp {
             }
         });
         Self {
-            issuer,
             url: serve(router).await,
             is_up,
             count,

@@ -229,7 +229,9 @@ async fn what_the_issuer_says_again_is_the_same_text_but_younger() {
     assert!(matches!(rig.step(), Step::Serve));
     let asked = async |rig: &Rig, secs: u64| {
         soon(async {
-            while rig.source.document().as_ref().unwrap().freshness.asked != Duration::from_secs(secs) {
+            while rig.source.document().as_ref().unwrap().freshness.asked
+                != Duration::from_secs(secs)
+            {
                 tokio::task::yield_now().await;
             }
         })
@@ -263,7 +265,7 @@ async fn the_result_of_an_attempt_that_another_one_replaced_does_not_count() {
 async fn whoever_judged_an_older_document_judges_again() {
     let rig = Rig::new([Answer::Keys("a"), Answer::Keys("a")]);
     let none = Judged {
-            intervals: &default(),
+        intervals: &default(),
         document: None,
         is_usable: false,
         needs_others: false,
@@ -280,7 +282,7 @@ async fn whoever_judged_an_older_document_judges_again() {
     })
     .await;
     let stale = Judged {
-            intervals: &default(),
+        intervals: &default(),
         document: first.as_ref(),
         is_usable: true,
         needs_others: true,

@@ -394,10 +394,13 @@ impl Issuer {
                     _ => Endpoint::discover(&self.issuer, self.plain_http)?,
                 };
                 let algorithms = self.checks.algorithms.clone();
-                Arc::new(
-                    self.fetched
-                        .of(endpoint, intervals, algorithms, Arc::clone(crypto), clock)?,
-                )
+                Arc::new(self.fetched.of(
+                    endpoint,
+                    intervals,
+                    algorithms,
+                    Arc::clone(crypto),
+                    clock,
+                )?)
             }
         };
         Ok(JwtVerifier::new(self.checks, keys, self.cache_capacity))

@@ -10,7 +10,8 @@ use crate::{
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
     token::{
-        PresentedToken, Readiness, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken, WarmUpError,
+        PresentedToken, Readiness, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken,
+        WarmUpError,
     },
 };
 
