@@ -370,6 +370,8 @@ impl Remote {
     /// Serves the token with keys that are due, and waits until they have been refreshed, or not.
     pub(super) async fn expect_refresh(&self, what: &str, token: &str, hits: usize) {
         assert_eq!(self.present(token).await, Verdict::Admitted, "{what}");
+        // That request has begun it, and not the next one.
+        self.server.wait_for(hits).await;
         self.settle().await;
         assert_eq!(self.server.count(), hits, "requests: {what}");
     }

@@ -71,6 +71,8 @@ impl Program {
             let request = self.api.client.get(URL, token);
             let verdict = Verdict::of(soon(send(router.clone(), request)).await);
             assert_eq!(verdict, expected);
+            // The first request has begun it, and not the second.
+            self.server.wait_for(hits).await;
         }
         assert_eq!(self.server.count(), hits);
     }

@@ -62,11 +62,15 @@ async fn ten_thousand_random_kids_at_a_time_make_one_fetch_in_a_cool_down() {
     while let Some(verdict) = flood.join_next().await {
         assert_eq!(verdict.unwrap(), UNKNOWN);
     }
+    for i in 0..100 {
+        let late = with_kid(&remote, &token, &format!("late-{i}"));
+        assert_eq!(remote.present(&late).await, UNKNOWN);
+    }
     assert_eq!(remote.server.count(), 2);
     remote.expect("good", &token, Verdict::Admitted, 2).await;
 }
 
-/// One key under the same `kid` is replaced by another, and then by a third, while requests are under way:
+/// One key is replaced by another, and then by a third, while requests are under way:
 /// those of keys that the issuer has are admitted, and those of a key that it has withdrawn are not, once
 /// that must be known.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
