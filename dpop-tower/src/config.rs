@@ -13,7 +13,7 @@ use crate::{
     proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, UsedProofs},
     target::{IntoTarget, Target, TargetUri},
-    token::{IntoTokens, TokenVerifier, Tokens},
+    token::{IntoTokens, Readiness, TokenVerifier, Tokens, WarmUpError},
 };
 
 const PROOF_KEYS: usize = 10_000;
@@ -110,6 +110,48 @@ impl DpopConfig {
             clock: Arc::new(SystemClock),
             policy: Policy::strict().into_draft(),
         }
+    }
+
+    /// Fetches the keys of the issuer now, so that the first request does not wait for them.
+    ///
+    /// Usable keys are not fetched again. If it is time to refresh them, that begins in the background. The
+    /// rules of [`Issuer::discover`](crate::Issuer::discover) apply: there is one attempt at a time, and no new
+    /// attempt soon after a failed one. Nothing is fetched for keys of a file or a string.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`WarmUpError`] that names the issuer and the reason. A program that starts anyway
+    /// fetches the keys when the first token arrives.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the returned future is dropped, the attempt continues.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use dpop_tower::{DpopConfig, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let (origin, issuer) = (PublicOrigin::new("https://api.example.com")?, TestIssuer::new().tokens());
+    /// let config = DpopConfig::builder(origin, issuer).build()?;
+    /// config.warm_up().await?;
+    /// assert!(config.readiness().is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn warm_up(&self) -> Result<(), WarmUpError> {
+        self.0.tokens.warm_up().await
+    }
+
+    /// Returns what is at hand of the issuer's keys, without fetching anything.
+    ///
+    /// Keys are fetched when a request needs them, so a service that gets no requests has none. For the readiness
+    /// probe of an orchestrator, call [`warm_up`](Self::warm_up) before it.
+    pub fn readiness(&self) -> Readiness {
+        self.0.tokens.readiness()
     }
 }
 

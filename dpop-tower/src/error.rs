@@ -39,6 +39,8 @@ pub enum ConfigErrorKind {
     Crypto,
     /// The issuer's identifier is the URL of something else, such as its metadata.
     Issuer,
+    /// A setting of `token::KeyFetching` is out of bounds, or contradicts another one.
+    KeyFetching,
     /// The issuer's keys cannot be read, or the HTTP client for them cannot be set up.
     Keys,
     /// The secret or the period of the nonces is not usable.

@@ -13,6 +13,7 @@
 //! | [`proxy`] | forwards admitted requests and their responses |
 //! | [`forward_auth`] | answers nginx, Traefik and Caddy, which ask before they forward |
 //! | [`ext_authz`] | answers Envoy, which does the same over gRPC |
+//! | [`probe`] | tells an orchestrator whether the gateway is ready |
 //! | `command` | the subcommands of `dpop gateway` |
 //! | `asked` | the request that such a proxy describes, and which proxies may ask |
 //! | [`reload_state`] | the state that survives a reload, above all the used proofs |
@@ -32,6 +33,7 @@ pub mod identity;
 mod live;
 mod names;
 mod observed;
+pub mod probe;
 pub mod proxy;
 pub mod reload_state;
 mod server;

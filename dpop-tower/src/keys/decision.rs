@@ -4,15 +4,7 @@
 
 use std::time::Duration;
 
-/// Older keys are fetched again, and stay in use meanwhile.
-const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Older keys are not used, even if the issuer is out of reach, because it may have withdrawn them.
-pub(super) const MAX_AGE: Duration = Duration::from_secs(60 * 60);
-/// Tokens that the available keys do not verify cause at most one fetch in this time, because anyone can
-/// write such a token.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// For this long after a failure, requests are answered without another attempt.
-const PAUSE: Duration = Duration::from_secs(5);
+use super::intervals::{Failures, Intervals};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
@@ -21,17 +13,26 @@ pub(super) enum Age {
     TooOld,
 }
 
-impl Age {
-    /// Returns the age at `now` of keys that were requested at `asked`.
-    pub(super) fn of(asked: Duration, now: Duration) -> Self {
+/// What decides the age of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Freshness {
+    /// When the keys were requested.
+    pub(super) asked: Duration,
+    /// How long the issuer called them fresh, if it did.
+    pub(super) fresh_for: Option<Duration>,
+}
+
+impl Freshness {
+    /// Returns the age of the keys at `now`.
+    pub(super) fn age(self, intervals: &Intervals, now: Duration) -> Age {
         // Keys can be requested after `now` was read. They are new then.
-        let age = now.saturating_sub(asked);
-        if age < REFRESH_AFTER {
-            Self::Young
-        } else if age < MAX_AGE {
-            Self::Due
+        let age = now.saturating_sub(self.asked);
+        if age >= intervals.max_key_age {
+            Age::TooOld
+        } else if age >= intervals.due_after(self.fresh_for) {
+            Age::Due
         } else {
-            Self::TooOld
+            Age::Young
         }
     }
 }
@@ -39,13 +40,14 @@ impl Age {
 /// The input of a decision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
+    pub(super) intervals: Intervals,
     pub(super) now: Duration,
-    /// When the available keys were requested, if there are usable keys.
-    pub(super) asked: Option<Duration>,
+    /// The available keys, if there are usable ones.
+    pub(super) keys: Option<Freshness>,
     /// When the last attempt to fetch keys began, whatever its result.
     pub(super) began: Option<Duration>,
-    /// When the last attempt failed, if it has failed.
-    pub(super) failed: Option<Duration>,
+    /// The failures since the last success, if there are any.
+    pub(super) failures: Option<Failures>,
     pub(super) is_under_way: bool,
     /// Whether the caller has tried the available keys and needs others.
     pub(super) needs_others: bool,
@@ -65,15 +67,17 @@ pub(super) enum Decision {
 
 impl Situation {
     pub(super) fn decide(self) -> Decision {
-        let is_within = |at: Option<Duration>, span: Duration| {
-            at.is_some_and(|at| self.now.saturating_sub(at) < span)
-        };
-        let cools_down = is_within(self.began, COOL_DOWN);
-        let pauses = is_within(self.failed, PAUSE);
-        let age = self.asked.map(|asked| Age::of(asked, self.now));
+        let intervals = &self.intervals;
+        let since = |at: Duration| self.now.saturating_sub(at);
+        let pauses =
+            (self.failures).is_some_and(|failures| since(failures.at) < intervals.pause(&failures));
+        let age = self.keys.map(|keys| keys.age(intervals, self.now));
         if self.needs_others {
+            // Anyone can write a token that needs others. An issuer that is down is not asked more often for
+            // that.
+            let cools_down = (self.began).is_some_and(|began| since(began) < intervals.cool_down);
             return match self.is_under_way {
-                false if cools_down => Decision::Reject,
+                false if cools_down || pauses => Decision::Reject,
                 _ => Decision::Wait,
             };
         }
@@ -91,30 +95,58 @@ impl Situation {
 #[cfg(test)]
 mod tests {
     use super::{Decision::*, *};
+    use crate::keys::KeyFetching;
 
     const NOW: Duration = Duration::from_secs(1_000_000);
 
-    fn ago(secs: u64) -> Option<Duration> {
-        Some(NOW - Duration::from_secs(secs))
+    fn ago(secs: u64) -> Duration {
+        NOW - Duration::from_secs(secs)
     }
 
-    /// Seconds since the keys at hand were asked for, since the last attempt began, since it failed;
-    /// whether one is under way; whether the caller needs other keys.
-    type Row = (Option<u64>, Option<u64>, Option<u64>, bool, bool, Decision);
+    /// The first pauses last 5 to 10 s, 10 to 20 s, 20 to 40 s, and then 30 to 60 s.
+    fn default() -> Intervals {
+        KeyFetching::new().check().unwrap()
+    }
+
+    fn failed(secs: u64, in_a_row: u32, seed: u64) -> Option<Failures> {
+        let at = ago(secs);
+        Some(Failures { at, in_a_row, seed })
+    }
+
+    /// Seconds since the keys at hand were asked for, since the last attempt began, since it failed, for
+    /// the how manieth time in a row; whether one is under way; whether the caller needs other keys.
+    type Row = (
+        Option<u64>,
+        Option<u64>,
+        Option<(u64, u32)>,
+        bool,
+        bool,
+        Decision,
+    );
+
+    fn check_with(intervals: Intervals, fresh_for: Option<u64>, rows: &[Row]) {
+        for row in rows {
+            let (asked, began, failure, is_under_way, needs_others, expected) = *row;
+            for seed in 0..20 {
+                let situation = Situation {
+                    intervals,
+                    now: NOW,
+                    keys: asked.map(|asked| Freshness {
+                        asked: ago(asked),
+                        fresh_for: fresh_for.map(Duration::from_secs),
+                    }),
+                    began: began.map(ago),
+                    failures: failure.and_then(|(secs, in_a_row)| failed(secs, in_a_row, seed)),
+                    is_under_way,
+                    needs_others,
+                };
+                assert_eq!(situation.decide(), expected, "{row:?} {fresh_for:?}");
+            }
+        }
+    }
 
     fn check(rows: &[Row]) {
-        for row in rows {
-            let (asked, began, failed, is_under_way, needs_others, expected) = *row;
-            let situation = Situation {
-                now: NOW,
-                asked: asked.and_then(ago),
-                began: began.and_then(ago),
-                failed: failed.and_then(ago),
-                is_under_way,
-                needs_others,
-            };
-            assert_eq!(situation.decide(), expected, "{row:?}");
-        }
+        check_with(default(), None, rows);
     }
 
     #[test]
@@ -124,13 +156,45 @@ mod tests {
                 (old, None, None, false, false, Wait),
                 (old, Some(0), None, true, false, Wait),
                 (old, Some(9), None, true, false, Wait),
-                (old, Some(10), Some(0), false, false, Reject),
-                (old, Some(14), Some(4), false, false, Reject),
-                (old, Some(15), Some(5), false, false, Wait),
+                (old, Some(10), Some((0, 1)), false, false, Reject),
+                (old, Some(14), Some((4, 1)), false, false, Reject),
+                (old, Some(20), Some((10, 1)), false, false, Wait),
                 // A failure before the attempt that is under way.
-                (old, Some(0), Some(4), true, false, Wait),
+                (old, Some(0), Some((4, 1)), true, false, Wait),
                 // One that ended without a result is no failure.
                 (old, Some(1), None, false, false, Wait),
+            ]);
+        }
+    }
+
+    #[test]
+    fn while_the_issuer_is_down_attempts_grow_apart() {
+        for (in_a_row, pause, end) in [
+            (1, 4, 10),
+            (2, 9, 20),
+            (3, 19, 40),
+            (4, 29, 60),
+            (5, 29, 60),
+            (1_000, 29, 60),
+        ] {
+            let (failed, long_ago) = (Some((pause, in_a_row)), Some((end, in_a_row)));
+            check(&[
+                (None, Some(pause), failed, false, false, Reject),
+                (None, Some(end), long_ago, false, false, Wait),
+                (Some(3_599), Some(pause), failed, false, false, Serve),
+                (
+                    Some(3_599),
+                    Some(end),
+                    long_ago,
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
+                (Some(3_600), Some(pause), failed, false, false, Reject),
+                (Some(3_600), Some(end), long_ago, false, false, Wait),
+                // Nor do strangers make them more frequent.
+                (Some(0), Some(60 + pause), failed, false, true, Reject),
+                (Some(0), Some(60 + end), long_ago, false, true, Wait),
             ]);
         }
     }
@@ -141,7 +205,7 @@ mod tests {
             for under_way in [false, true] {
                 check(&[
                     (Some(age), Some(age), None, under_way, false, Serve),
-                    (Some(age), Some(2), Some(1), under_way, false, Serve),
+                    (Some(age), Some(2), Some((1, 1)), under_way, false, Serve),
                 ]);
             }
         }
@@ -154,10 +218,48 @@ mod tests {
                 (Some(age), Some(age), None, false, false, ServeAndRefresh),
                 (Some(age), Some(0), None, true, false, Serve),
                 (Some(age), Some(9), None, true, false, Serve),
-                (Some(age), Some(10), Some(0), false, false, Serve),
-                (Some(age), Some(14), Some(4), false, false, Serve),
-                (Some(age), Some(15), Some(5), false, false, ServeAndRefresh),
+                (Some(age), Some(10), Some((0, 1)), false, false, Serve),
+                (Some(age), Some(14), Some((4, 1)), false, false, Serve),
+                (
+                    Some(age),
+                    Some(20),
+                    Some((10, 1)),
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
             ]);
+        }
+    }
+
+    #[test]
+    fn keys_are_due_when_the_issuer_says_so_within_bounds() {
+        let wide = KeyFetching::new().max_refresh_after(Duration::from_secs(1_800));
+        let wide = wide.check().unwrap();
+        for (intervals, fresh_for, due) in [
+            (default(), None, 300),
+            (default(), Some(0), 60),
+            (default(), Some(120), 120),
+            (default(), Some(86_400), 300),
+            (wide, None, 300),
+            (wide, Some(900), 900),
+            (wide, Some(86_400), 1_800),
+        ] {
+            let before = Some(due - 1);
+            let rows = [
+                (before, before, None, false, false, Serve),
+                (Some(due), Some(due), None, false, false, ServeAndRefresh),
+                (
+                    Some(3_599),
+                    Some(3_599),
+                    None,
+                    false,
+                    false,
+                    ServeAndRefresh,
+                ),
+                (Some(3_600), Some(3_600), None, false, false, Wait),
+            ];
+            check_with(intervals, fresh_for, &rows);
         }
     }
 
@@ -170,23 +272,49 @@ mod tests {
                 (age, Some(29), None, true, true, Wait),
                 (age, Some(0), None, false, true, Reject),
                 (age, Some(29), None, false, true, Reject),
-                (age, Some(29), Some(19), false, true, Reject),
+                (age, Some(29), Some((19, 1)), false, true, Reject),
                 (age, Some(30), None, false, true, Wait),
-                // The pause after a failure is over by then, however long the attempt took.
-                (age, Some(30), Some(20), false, true, Wait),
+                // The first pause after a failure is over by then, however long the attempt took.
+                (age, Some(30), Some((20, 1)), false, true, Wait),
             ]);
         }
+    }
+
+    #[test]
+    fn the_settings_decide() {
+        let secs = Duration::from_secs;
+        let intervals = KeyFetching::new()
+            .refresh_after(secs(20))
+            .max_key_age(secs(100))
+            .unknown_key_cool_down(secs(2))
+            .min_retry_delay(secs(1))
+            .max_retry_delay(secs(2));
+        let rows = [
+            (Some(19), Some(19), None, false, false, Serve),
+            (Some(20), Some(20), None, false, false, ServeAndRefresh),
+            (Some(99), Some(99), None, false, false, ServeAndRefresh),
+            (Some(100), Some(100), None, false, false, Wait),
+            (Some(100), Some(1), Some((0, 9)), false, false, Reject),
+            (Some(100), Some(3), Some((2, 9)), false, false, Wait),
+            (Some(0), Some(1), None, false, true, Reject),
+            (Some(0), Some(2), None, false, true, Wait),
+        ];
+        check_with(intervals.check().unwrap(), None, &rows);
     }
 
     /// Another thread may have read the clock later.
     #[test]
     fn what_happened_a_moment_after_now_happened_now() {
-        let later = Some(NOW + Duration::from_millis(1));
+        let later = NOW + Duration::from_millis(1);
         let situation = Situation {
+            intervals: default(),
             now: NOW,
-            asked: later,
-            began: later,
-            failed: None,
+            keys: Some(Freshness {
+                asked: later,
+                fresh_for: None,
+            }),
+            began: Some(later),
+            failures: None,
             is_under_way: false,
             needs_others: false,
         };
@@ -198,8 +326,12 @@ mod tests {
         };
         assert_eq!(other.decide(), Reject);
         let failed = Situation {
-            asked: None,
-            failed: later,
+            keys: None,
+            failures: Some(Failures {
+                at: later,
+                in_a_row: 1,
+                seed: 0,
+            }),
             ..situation
         };
         assert_eq!(failed.decide(), Reject);

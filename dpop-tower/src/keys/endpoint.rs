@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use reqwest::Url;
 
 use crate::error::{ConfigError, ConfigErrorKind};
@@ -9,7 +11,16 @@ const MAX_URL_LEN: usize = 2048;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(super) place: Place,
-    plain_http: bool,
+    plain_http: PlainHttp,
+}
+
+/// Which hosts may be asked over plain `http`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PlainHttp {
+    Never,
+    /// This machine, by a loopback address or the name `localhost` (RFC 6761 section 6.3).
+    Loopback,
+    AnyHost,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,14 +35,14 @@ pub(super) enum Place {
 }
 
 impl Endpoint {
-    pub(crate) fn jwks(url: &str, plain_http: bool) -> Result<Self, ConfigError> {
+    pub(crate) fn jwks(url: &str, plain_http: PlainHttp) -> Result<Self, ConfigError> {
         Ok(Self {
             place: Place::Jwks(configured(url, "the URL of the JWK Set", plain_http)?),
             plain_http,
         })
     }
 
-    pub(crate) fn discover(issuer: &str, plain_http: bool) -> Result<Self, ConfigError> {
+    pub(crate) fn discover(issuer: &str, plain_http: PlainHttp) -> Result<Self, ConfigError> {
         let url = configured(issuer, "the issuer", plain_http)?;
         if url.query().is_some() || url.fragment().is_some() {
             // RFC 8414 section 2.
@@ -68,21 +79,41 @@ impl Endpoint {
     }
 }
 
-fn scheme_is_accepted(url: &Url, plain_http: bool) -> bool {
-    url.scheme() == "https" || (plain_http && url.scheme() == "http")
+fn scheme_is_accepted(url: &Url, plain_http: PlainHttp) -> bool {
+    match (url.scheme(), plain_http) {
+        ("https", _) | ("http", PlainHttp::AnyHost) => true,
+        ("http", PlainHttp::Loopback) => is_loopback(url),
+        _ => false,
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-fn configured(url: &str, what: &'static str, plain_http: bool) -> Result<Url, ConfigError> {
+fn configured(url: &str, what: &'static str, plain_http: PlainHttp) -> Result<Url, ConfigError> {
     let parsed = Url::parse(url)
         .map_err(|error| rejected(format!("{what} is not a URL")).with_source(error))?;
     if !scheme_is_accepted(&parsed, plain_http) {
-        return Err(rejected(format!(
-            "{what} must be an https URL; for tests, see `Issuer::danger_allow_plain_http`"
-        )));
+        let hint = match (parsed.scheme(), plain_http) {
+            ("http", PlainHttp::Loopback) => {
+                "its host is not this machine, and `Issuer::danger_allow_plain_http` is for this machine alone; \
+                 see `Issuer::danger_allow_plain_http_to_any_host`"
+            }
+            _ => "for tests, see `Issuer::danger_allow_plain_http`",
+        };
+        return Err(rejected(format!("{what} must be an https URL; {hint}")));
     }
     if has_credentials(&parsed) {
         return Err(rejected(format!("{what} must not contain credentials")));
@@ -99,7 +130,7 @@ mod tests {
     use super::*;
 
     fn urls(issuer: &str) -> [String; 2] {
-        match Endpoint::discover(issuer, false).unwrap().place {
+        match Endpoint::discover(issuer, PlainHttp::Never).unwrap().place {
             Place::Metadata { urls, .. } => urls.map(String::from),
             Place::Jwks(url) => panic!("not metadata: {url}"),
         }
@@ -140,27 +171,68 @@ mod tests {
             "https://idp.example.com#1",
             "https://user:secret@idp.example.com",
         ] {
-            let error = Endpoint::discover(wrong, false).unwrap_err();
+            let error = Endpoint::discover(wrong, PlainHttp::Never).unwrap_err();
             assert_eq!(error.kind(), ConfigErrorKind::AccessTokens, "{wrong}");
             assert!(!error.to_string().contains("secret"));
         }
-        assert!(Endpoint::discover("http://127.0.0.1:8080", true).is_ok());
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_unless_any_host_is_allowed() {
+        let discover = Endpoint::discover;
+        for (host, is_this_machine) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost", true),
+            ("LOCALHOST:80", true),
+            ("idp.localhost", true),
+            // Written in other ways, it is the same address.
+            ("2130706433", true),
+            ("0x7f.1", true),
+            ("0.0.0.0", false),
+            ("[::]", false),
+            ("10.0.0.1", false),
+            ("169.254.169.254", false),
+            ("idp.example.com", false),
+            ("localhost.example.com", false),
+            ("127.0.0.1.example.com", false),
+            ("notlocalhost", false),
+            ("localhost@idp.example.com", false),
+        ] {
+            let url = format!("http://{host}");
+            let on_loopback = discover(&url, PlainHttp::Loopback);
+            assert_eq!(on_loopback.is_ok(), is_this_machine, "{host}");
+            let has_credentials = host.contains('@');
+            let anywhere = discover(&url, PlainHttp::AnyHost);
+            assert_eq!(anywhere.is_ok(), !has_credentials, "{host}");
+            assert!(discover(&url, PlainHttp::Never).is_err(), "{host}");
+            // And what the metadata says is held to the same.
+            let idp = discover("http://127.0.0.1", PlainHttp::Loopback).unwrap();
+            assert_eq!(idp.accept(&url).is_some(), is_this_machine, "{host}");
+        }
+        let error = discover("http://idp.example.com", PlainHttp::Loopback).unwrap_err();
+        let hint = "`Issuer::danger_allow_plain_http_to_any_host`";
+        assert!(error.to_string().contains(hint), "{error}");
     }
 
     /// What is fetched from one is not for the other.
     #[test]
     fn endpoints_that_differ_in_anything_are_different_places() {
+        use PlainHttp::{AnyHost, Loopback, Never};
         let issuer = |issuer: &str, plain_http| Endpoint::discover(issuer, plain_http).unwrap();
         let jwks = |url: &str, plain_http| Endpoint::jwks(url, plain_http).unwrap();
         let places = [
-            issuer("https://a.test", false),
-            issuer("https://a.test", true),
-            issuer("https://a.test/", false),
-            issuer("https://A.test", false),
-            issuer("https://b.test", false),
-            jwks("https://a.test", false),
-            jwks("https://a.test", true),
-            jwks("https://a.test/?x", false),
+            issuer("https://a.test", Never),
+            issuer("https://a.test", Loopback),
+            issuer("https://a.test", AnyHost),
+            issuer("https://a.test/", Never),
+            issuer("https://A.test", Never),
+            issuer("https://b.test", Never),
+            jwks("https://a.test", Never),
+            jwks("https://a.test", AnyHost),
+            jwks("https://a.test/?x", Never),
         ];
         for (i, one) in places.iter().enumerate() {
             for (j, other) in places.iter().enumerate() {
@@ -171,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_jwks_uri_may_not_fall_back_to_plain_http() {
-        let endpoint = Endpoint::discover("https://idp.example.com", false).unwrap();
+        let endpoint = Endpoint::discover("https://idp.example.com", PlainHttp::Never).unwrap();
         assert!(endpoint.accept("https://keys.example.com/jwks").is_some());
         let longest = format!("https://a.test/{}", "x".repeat(MAX_URL_LEN - 15));
         assert!(endpoint.accept(&longest).is_some());

@@ -1,6 +1,6 @@
 //! Fetches over HTTP: first the metadata, if that names the URL of the keys, and then the keys.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
@@ -8,9 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     endpoint::{Endpoint, Place},
     error::{FetchError, Unhelpful},
+    freshness::fresh_for,
     metadata,
     set::KeySet,
-    source::{Fetch, Fetching},
+    source::{Fetch, Fetched, Fetching},
 };
 use crate::error::{ConfigError, ConfigErrorKind};
 
@@ -58,13 +59,13 @@ impl Fetcher {
         Ok(Self { endpoint, http })
     }
 
-    async fn keys(&self, deadline: Instant) -> Result<Vec<u8>, FetchError> {
+    async fn keys(&self, deadline: Instant) -> Result<Fetched, FetchError> {
         let url = match &self.endpoint.place {
             Place::Jwks(url) => url.clone(),
             Place::Metadata { issuer, urls } => self.discover(issuer, urls, deadline).await?,
         };
         let jwks = self.get(&url, deadline).await.and_then(|jwks| {
-            KeySet::check(&jwks).map_err(Unhelpful::KeySet)?;
+            KeySet::check(&jwks.text).map_err(Unhelpful::KeySet)?;
             Ok(jwks)
         });
         jwks.map_err(|why| FetchError::Keys(url, why))
@@ -82,7 +83,7 @@ impl Fetcher {
         let early = deadline.min(Instant::now() + FIRST_METADATA);
         for (url, deadline) in [(first, early), (second, deadline)] {
             let found = self.get(url, deadline).await;
-            match found.and_then(|found| metadata::jwks_uri(&found, issuer, &self.endpoint)) {
+            match found.and_then(|found| metadata::jwks_uri(&found.text, issuer, &self.endpoint)) {
                 Ok(jwks_uri) => return Ok(jwks_uri),
                 Err(why) => tried.push((url.clone(), why)),
             }
@@ -90,7 +91,7 @@ impl Fetcher {
         Err(FetchError::Metadata(issuer.to_owned(), tried))
     }
 
-    async fn get(&self, url: &Url, deadline: Instant) -> Result<Vec<u8>, Unhelpful> {
+    async fn get(&self, url: &Url, deadline: Instant) -> Result<Fetched, Unhelpful> {
         let answer = async {
             match self.get_once(url).await {
                 // RFC 9110 section 9.2.2: GET can be repeated.
@@ -103,7 +104,7 @@ impl Fetcher {
             .unwrap_or(Err(Unhelpful::TimedOut))
     }
 
-    async fn get_once(&self, url: &Url) -> Result<Vec<u8>, Unhelpful> {
+    async fn get_once(&self, url: &Url) -> Result<Fetched, Unhelpful> {
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
                 Unhelpful::TimedOut
@@ -120,16 +121,17 @@ impl Fetcher {
         if response.status() != StatusCode::OK {
             return Err(Unhelpful::Status(response.status().as_u16()));
         }
-        let mut document = Vec::new();
+        let fresh_for = fresh_for(&response, SystemTime::now());
+        let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if document.len().saturating_add(chunk.len()) > MAX_DOCUMENT_LEN {
+            if text.len().saturating_add(chunk.len()) > MAX_DOCUMENT_LEN {
                 return Err(Unhelpful::TooLong {
                     most: MAX_DOCUMENT_LEN,
                 });
             }
-            document.extend_from_slice(&chunk);
+            text.extend_from_slice(&chunk);
         }
-        Ok(document)
+        Ok(Fetched { text, fresh_for })
     }
 }
 

@@ -4,7 +4,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use super::{endpoint::Endpoint, fetch::Fetcher, remote::RemoteKeys, source::Source};
+use super::{
+    endpoint::Endpoint, fetch::Fetcher, intervals::Intervals, remote::RemoteKeys, source::Source,
+};
 use crate::{
     clock::TimeSource,
     crypto::{Algorithm, CryptoProvider},
@@ -17,9 +19,11 @@ use crate::{
 /// [`Issuer::fetched_keys`](crate::Issuer::fetched_keys). A new configuration then starts with the keys
 /// that the old one had, even if the issuer is out of reach at that moment.
 ///
-/// Configurations share the keys of the same issuer's metadata, or of the same URL, if both or neither
-/// allow plain `http`. Each configuration applies its own algorithms and crypto backend. The limits for
-/// fetches apply to all of them together, and the clock of the first one measures the age of the keys.
+/// Configurations share the keys of the same issuer's metadata, or of the same URL, if they allow plain
+/// `http` for the same hosts. Each configuration applies its own algorithms, its own crypto backend and its own
+/// [`KeyFetching`](super::KeyFetching) to the keys and to the attempts that all of them share. If the settings
+/// differ, the keys are therefore fetched as often as the most impatient of them wants, and each configuration
+/// stops using keys that are too old for it. The clock of the first one measures all times.
 /// Keys are dropped when no configuration uses them any more.
 ///
 /// ```
@@ -50,6 +54,7 @@ impl FetchedKeys {
     pub(crate) fn of(
         &self,
         endpoint: Endpoint,
+        intervals: Intervals,
         algorithms: Vec<Algorithm>,
         crypto: Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
@@ -67,7 +72,7 @@ impl FetchedKeys {
                 source
             }
         };
-        Ok(RemoteKeys::new(source, algorithms, crypto))
+        Ok(RemoteKeys::new(source, intervals, algorithms, crypto))
     }
 }
 

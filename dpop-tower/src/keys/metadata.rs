@@ -28,12 +28,12 @@ pub(super) fn jwks_uri(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::error::FetchError;
+    use crate::keys::{PlainHttp, error::FetchError};
 
     const ISSUER: &str = "https://idp.example.com";
 
     fn read(document: &str) -> Result<String, String> {
-        let endpoint = Endpoint::discover(ISSUER, false).unwrap();
+        let endpoint = Endpoint::discover(ISSUER, PlainHttp::Never).unwrap();
         let at = Url::parse("https://idp.example.com/x").unwrap();
         match jwks_uri(document.as_bytes(), ISSUER, &endpoint) {
             Ok(url) => Ok(url.into()),

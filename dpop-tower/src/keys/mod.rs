@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `endpoint` | The URLs, and which of them may be fetched. |
 //! | `fetch`, `metadata` | The HTTP requests, and the issuer's metadata. |
+//! | `freshness` | How long a response says that it is fresh. |
+//! | `fetching`, `intervals` | The settings, and what follows from them. |
 //! | `decision` | When keys are fetched, and when a request waits. A pure function of times. |
 //! | `source` | The fetched document, and at most one attempt at a time. Configurations share it. |
 //! | `remote` | The keys of the document that one configuration can use. |
@@ -21,6 +23,12 @@ mod fetch;
 #[cfg(feature = "jwks")]
 mod fetched;
 #[cfg(feature = "jwks")]
+mod fetching;
+#[cfg(feature = "jwks")]
+mod freshness;
+#[cfg(feature = "jwks")]
+mod intervals;
+#[cfg(feature = "jwks")]
 mod metadata;
 mod quoted;
 #[cfg(feature = "jwks")]
@@ -30,10 +38,10 @@ mod set;
 mod source;
 
 #[cfg(feature = "jwks")]
-pub(crate) use self::endpoint::Endpoint;
-#[cfg(feature = "jwks")]
-pub use self::fetched::FetchedKeys;
+pub(crate) use self::endpoint::{Endpoint, PlainHttp};
 pub(crate) use self::set::{IssuerKey, KeySet};
+#[cfg(feature = "jwks")]
+pub use self::{fetched::FetchedKeys, fetching::KeyFetching};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -50,6 +58,22 @@ pub(crate) struct AtHand {
     /// Whether it is time to [`refresh`](KeySource::refresh) them.
     pub(crate) is_due: bool,
 }
+
+/// What is at hand of an issuer's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyState {
+    /// There are keys, and it is not time to refresh them. Keys of a file or a string are always fresh.
+    Fresh,
+    /// There are keys, and it is time to refresh them. Requests use them.
+    Stale,
+    /// There are no keys, or they are too old. A request that needs them waits for a fetch, or is rejected with
+    /// 503.
+    Missing,
+}
+
+/// Keys that are being fetched ahead of need, and the reason if that fails.
+pub(crate) type WarmUp<'a> = Pin<Box<dyn Future<Output = Result<(), Arc<str>>> + Send + 'a>>;
 
 /// A set of keys that is being fetched.
 pub(crate) type Load<'a> =
@@ -73,6 +97,12 @@ pub(crate) trait KeySource: fmt::Debug + Send + Sync + 'static {
     ///
     /// The attempt continues without the caller.
     fn load(&self, seen: Option<Arc<KeySet>>) -> Load<'_>;
+
+    /// Returns what is at hand, without fetching anything.
+    fn state(&self) -> KeyState;
+
+    /// Fetches the keys if there are none. Waits for at most one attempt.
+    fn warm_up(&self) -> WarmUp<'_>;
 }
 
 /// Keys that are part of the configuration.
@@ -101,5 +131,13 @@ impl KeySource for FixedKeys {
 
     fn load(&self, _seen: Option<Arc<KeySet>>) -> Load<'_> {
         Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
+    }
+
+    fn state(&self) -> KeyState {
+        KeyState::Fresh
+    }
+
+    fn warm_up(&self) -> WarmUp<'_> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }

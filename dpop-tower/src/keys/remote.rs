@@ -6,8 +6,9 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use super::{
-    AtHand, KeySource, KeysUnavailable, Load,
+    AtHand, KeySource, KeyState, KeysUnavailable, Load, WarmUp,
     decision::{Age, Decision},
+    intervals::Intervals,
     set::KeySet,
     source::{Document, Judged, Source, Step},
 };
@@ -16,6 +17,7 @@ use crate::crypto::{Algorithm, CryptoProvider};
 /// The keys that one configuration can use from the documents of an endpoint.
 pub(crate) struct RemoteKeys {
     source: Arc<Source>,
+    intervals: Intervals,
     algorithms: Vec<Algorithm>,
     crypto: Arc<dyn CryptoProvider>,
     read: ArcSwapOption<Read>,
@@ -29,14 +31,18 @@ struct Read {
     keys: Option<Arc<KeySet>>,
 }
 
+const NONE_USABLE: &str = "none of the keys of the issuer's JWK Set can be used";
+
 impl RemoteKeys {
     pub(super) fn new(
         source: Arc<Source>,
+        intervals: Intervals,
         algorithms: Vec<Algorithm>,
         crypto: Arc<dyn CryptoProvider>,
     ) -> Self {
         Self {
             source,
+            intervals,
             algorithms,
             crypto,
             read: ArcSwapOption::empty(),
@@ -65,7 +71,7 @@ impl RemoteKeys {
         };
         if keys.is_none() {
             // This is not an outage. The issuer publishes no usable key any more.
-            tracing::warn!("none of the keys of the issuer's JWK Set can be used");
+            tracing::warn!("{NONE_USABLE}");
         }
         self.read.store(Some(Arc::new(Read {
             document: Arc::clone(document),
@@ -85,6 +91,7 @@ impl RemoteKeys {
             .as_ref()
             .and_then(|document| self.keys_of(document));
         let judged = Judged {
+            intervals: &self.intervals,
             document: document.as_ref(),
             is_usable: keys.is_some(),
             needs_others: match (seen, &keys) {
@@ -110,17 +117,17 @@ impl KeySource for RemoteKeys {
     fn at_hand(&self) -> Option<AtHand> {
         // Every request runs this, so the text is not compared with that of the document.
         let read = self.read.load();
-        let (keys, asked) = match &*read {
+        let (keys, freshness) = match &*read {
             Some(read) if self.source.is_latest(&read.document) => {
-                (read.keys.clone(), read.document.asked)
+                (read.keys.clone(), read.document.freshness)
             }
             _ => {
                 let document = self.source.document();
                 let document = document.as_ref()?;
-                (self.keys_of(document), document.asked)
+                (self.keys_of(document), document.freshness)
             }
         };
-        let age = Age::of(asked, self.source.now());
+        let age = freshness.age(&self.intervals, self.source.now());
         if age == Age::TooOld {
             return None;
         }
@@ -153,6 +160,27 @@ impl KeySource for RemoteKeys {
                 (Step::Reject | Step::JudgeAgain, _) => None,
             };
             keys.filter(is_other).ok_or(KeysUnavailable)
+        })
+    }
+
+    fn state(&self) -> KeyState {
+        match self.at_hand() {
+            None => KeyState::Missing,
+            Some(AtHand { is_due: true, .. }) => KeyState::Stale,
+            Some(AtHand { is_due: false, .. }) => KeyState::Fresh,
+        }
+    }
+
+    fn warm_up(&self) -> WarmUp<'_> {
+        Box::pin(async {
+            if self.load(None).await.is_ok() {
+                return Ok(());
+            }
+            Err(match self.source.last_failure() {
+                Some(why) => why,
+                None if self.source.document().is_some() => Arc::from(NONE_USABLE),
+                None => Arc::from("the task that fetches the keys has not ended"),
+            })
         })
     }
 }

@@ -15,8 +15,9 @@ use arc_swap::{ArcSwapOption, Guard};
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use super::{
-    decision::{Decision, MAX_AGE, Situation},
+    decision::{Age, Decision, Freshness, Situation},
     error::FetchError,
+    intervals::{Failures, Intervals},
 };
 use crate::clock::TimeSource;
 
@@ -34,15 +35,22 @@ pub(super) trait Fetch: fmt::Debug + Send + Sync + 'static {
 }
 
 pub(super) type Fetching<'a> =
-    Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
+
+/// What a request brought.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) text: Vec<u8>,
+    /// How long it is fresh, by the server's own word.
+    pub(super) fresh_for: Option<Duration>,
+}
 
 /// A fetched JWK Set.
 #[derive(Debug)]
 pub(super) struct Document {
     /// The text, which is shared with the previous document if it is the same.
     pub(super) text: Arc<[u8]>,
-    /// When the attempt that fetched it began.
-    pub(super) asked: Duration,
+    pub(super) freshness: Freshness,
     /// The number of the attempt.
     number: u64,
 }
@@ -67,10 +75,17 @@ struct Attempts {
     under_way: Option<UnderWay>,
 }
 
-#[derive(Clone, Copy)]
+/// The end of the last attempt that had a result.
 struct End {
     at: Duration,
-    has_failed: bool,
+    /// A random number for the pause, if one follows.
+    seed: u64,
+    /// The number of failures since the last document.
+    failures: u32,
+    /// The number of times that the current text was fetched in a row.
+    repeats: u32,
+    /// The reason of a failure.
+    why: Option<Arc<str>>,
 }
 
 struct UnderWay {
@@ -80,6 +95,7 @@ struct UnderWay {
 
 /// The verdict of one configuration on a document. Other configurations may be able to use it.
 pub(super) struct Judged<'d> {
+    pub(super) intervals: &'d Intervals,
     pub(super) document: Option<&'d Arc<Document>>,
     pub(super) is_usable: bool,
     pub(super) needs_others: bool,
@@ -139,7 +155,11 @@ impl Source {
                 None => false,
             },
         };
-        let (attempt, waiting) = self.begin(&mut attempts, now);
+        let in_use = judged.is_usable
+            && current.as_ref().is_some_and(|document| {
+                document.freshness.age(judged.intervals, now) != Age::TooOld
+            });
+        let (attempt, waiting) = self.begin(&mut attempts, now, in_use);
         // If the runtime accepts no more tasks, the attempt ends at once and takes the lock.
         drop(attempts);
         match Handle::try_current() {
@@ -153,7 +173,12 @@ impl Source {
         }
     }
 
-    fn begin(self: &Arc<Self>, attempts: &mut Attempts, now: Duration) -> (Attempt, Waiting) {
+    fn begin(
+        self: &Arc<Self>,
+        attempts: &mut Attempts,
+        now: Duration,
+        in_use: bool,
+    ) -> (Attempt, Waiting) {
         let (running, ended) = watch::channel(());
         let deadline = Instant::now() + ATTEMPT;
         let waiting = Waiting {
@@ -171,6 +196,7 @@ impl Source {
             number: attempts.count,
             began: now,
             deadline,
+            in_use,
             _running: running,
         };
         (attempt, waiting)
@@ -186,33 +212,44 @@ impl Source {
             return Counts(false);
         }
         attempts.under_way = None;
-        let has_failed = match outcome {
+        let (failures, repeats) = match &attempts.ended {
+            Some(end) => (end.failures, end.repeats),
+            None => (0, 0),
+        };
+        let (failures, repeats, why) = match outcome {
             Outcome::Abandoned => return Counts(true),
-            Outcome::Failed => true,
-            Outcome::Fetched { text, asked } => {
-                let text = match &*self.document.load() {
-                    Some(old) if *old.text == *text => Arc::clone(&old.text),
-                    _ => Arc::from(text),
+            Outcome::Failed(why) => (failures.saturating_add(1), repeats, Some(why)),
+            Outcome::Fetched { fetched, asked } => {
+                let Fetched { text, fresh_for } = fetched;
+                let (text, repeats) = match &*self.document.load() {
+                    Some(old) if *old.text == *text => {
+                        (Arc::clone(&old.text), repeats.saturating_add(1))
+                    }
+                    _ => (Arc::from(text), 1),
                 };
                 let document = Document {
                     text,
-                    asked,
+                    freshness: Freshness { asked, fresh_for },
                     number,
                 };
                 self.document.store(Some(Arc::new(document)));
                 self.latest.store(number, Ordering::Release);
-                false
+                (0, repeats, None)
             }
         };
-        attempts.ended = Some(End { at, has_failed });
+        attempts.ended = Some(End {
+            at,
+            seed: seed(),
+            failures,
+            repeats,
+            why,
+        });
         Counts(true)
     }
 
-    /// Returns whether there is a document that a configuration may use.
-    fn has_document(&self) -> bool {
-        let now = self.now();
-        let is_good = |document: &Arc<Document>| now.saturating_sub(document.asked) < MAX_AGE;
-        self.document.load().as_ref().is_some_and(is_good)
+    /// Returns why the last attempt failed, if it did.
+    pub(super) fn last_failure(&self) -> Option<Arc<str>> {
+        self.attempts().ended.as_ref()?.why.clone()
     }
 
     /// Locks the attempts. No code under the lock can leave them inconsistent, so poisoning is ignored.
@@ -226,12 +263,21 @@ impl Attempts {
         let document = judged.document.filter(|_| judged.is_usable);
         // For this configuration, a set that it cannot use is a failure.
         let is_unusable = judged.document.is_some() && !judged.is_usable;
-        let failed = self.ended.filter(|end| end.has_failed || is_unusable);
+        let failures = self.ended.as_ref().and_then(|end| {
+            let of_this_one = if is_unusable { end.repeats } else { 0 };
+            let in_a_row = end.failures.max(of_this_one);
+            (in_a_row > 0).then_some(Failures {
+                at: end.at,
+                in_a_row,
+                seed: end.seed,
+            })
+        });
         Situation {
+            intervals: *judged.intervals,
             now,
-            asked: document.map(|document| document.asked),
+            keys: document.map(|document| document.freshness),
             began: self.began,
-            failed: failed.map(|end| end.at),
+            failures,
             is_under_way: self.under_way().is_some(),
             needs_others: judged.needs_others,
         }
@@ -249,6 +295,12 @@ impl fmt::Debug for Source {
             .field("fetch", &self.fetch)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns a random number. It spreads the attempts of many services over time and protects nothing, so it does
+/// not matter if the operating system has no randomness to give.
+fn seed() -> u64 {
+    getrandom::u64().unwrap_or_default()
 }
 
 /// The end of an attempt, for the requests that wait for it.
@@ -280,10 +332,10 @@ struct Counts(bool);
 
 enum Outcome {
     Fetched {
-        text: Vec<u8>,
+        fetched: Fetched,
         asked: Duration,
     },
-    Failed,
+    Failed(Arc<str>),
     /// It was dropped before it ended, which is not the issuer's fault.
     Abandoned,
 }
@@ -294,6 +346,8 @@ struct Attempt {
     number: u64,
     began: Duration,
     deadline: Instant,
+    /// Whether requests can use the current keys meanwhile, for the log.
+    in_use: bool,
     /// Dropped after [`Drop::drop`], so that woken requests find the result.
     _running: watch::Sender<()>,
 }
@@ -304,19 +358,19 @@ impl Attempt {
         self.end(result);
     }
 
-    fn end(self, result: Result<Vec<u8>, FetchError>) {
+    fn end(self, result: Result<Fetched, FetchError>) {
         let outcome = match result {
-            Ok(text) => Outcome::Fetched {
-                text,
+            Ok(fetched) => Outcome::Fetched {
+                fetched,
                 asked: self.began,
             },
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    in_use = self.source.has_document(),
+                    in_use = self.in_use,
                     "the issuer's keys could not be fetched"
                 );
-                Outcome::Failed
+                Outcome::Failed(error.to_string().into())
             }
         };
         self.source.end(self.number, outcome);
@@ -328,7 +382,8 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         // A panic would occur again after each fetch.
         let (outcome, why) = if std::thread::panicking() {
-            (Outcome::Failed, "panicked")
+            let why = "the task that fetches the keys panicked";
+            (Outcome::Failed(why.into()), "panicked")
         } else {
             (Outcome::Abandoned, "was given up with its runtime")
         };

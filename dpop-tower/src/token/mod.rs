@@ -65,19 +65,22 @@ mod bound;
 mod claims;
 mod error;
 mod jwt;
+mod readiness;
 
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 pub use self::jwt::{DynamicIssuers, IssuerSource};
+pub use crate::keys::KeyState;
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
-pub use crate::keys::FetchedKeys;
+pub use crate::keys::{FetchedKeys, KeyFetching};
 
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
     error::{TokenError, TokenErrorKind},
     jwt::Issuer,
+    readiness::{Readiness, WarmUpError},
 };
 
 use std::{collections::HashSet, fmt, sync::Arc};
@@ -168,6 +171,26 @@ pub trait TokenVerifier: fmt::Debug + Send + Sync + 'static {
         token: PresentedToken<'_>,
         now: UnixTime,
     ) -> MaybeReady<Result<VerifiedToken, TokenError>>;
+
+    /// Fetches what the verifier needs and does not have, such as keys.
+    /// [`DpopConfig::warm_up`](crate::DpopConfig::warm_up) calls it.
+    ///
+    /// The default implementation does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The future yields a [`WarmUpError`] if the verifier cannot verify tokens yet.
+    fn warm_up(&self) -> MaybeReady<Result<(), WarmUpError>> {
+        MaybeReady::ready(Ok(()))
+    }
+
+    /// Returns whether the verifier can verify tokens, without fetching anything.
+    /// [`DpopConfig::readiness`](crate::DpopConfig::readiness) calls it.
+    ///
+    /// The default implementation has no issuers, and is always ready.
+    fn readiness(&self) -> Readiness {
+        Readiness::default()
+    }
 }
 
 /// An access token as it is in the `Authorization` header.

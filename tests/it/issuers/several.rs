@@ -266,3 +266,38 @@ async fn of_many_issuers_the_log_names_a_few() {
     assert!(why.contains("https://4.test or one of 95 others"), "{why}");
     assert!(why.contains("differs by a trailing slash"), "{why}");
 }
+
+/// An outage of one issuer is told, and does not keep the keys of the others from being fetched.
+#[tokio::test]
+async fn warming_up_fetches_the_keys_of_every_issuer() {
+    let (a, b) = (issuer("https://a.test"), issuer("https://b.test"));
+    let (url, hits) = server(&[&a, &b]).await;
+    let remote = |name: &str, url: &str| {
+        Issuer::new(name)
+            .jwks_url(url)
+            .audience(ORIGIN)
+            .danger_allow_plain_http()
+    };
+    let missing = url.replace("/jwks", "/missing");
+    let tokens = [
+        remote("https://a.test", &url),
+        remote("https://b.test", &url),
+        remote("https://c.test", &missing),
+    ];
+    let origin = PublicOrigin::new(ORIGIN).unwrap();
+    let config = DpopConfig::builder(origin, tokens).build().unwrap();
+    let states = || config.readiness().to_string();
+    assert_eq!(
+        states(),
+        "https://a.test: missing, https://b.test: missing, https://c.test: missing"
+    );
+    let error = config.warm_up().await.unwrap_err();
+    let failed: Vec<_> = error.failures().map(|(issuer, _)| issuer).collect();
+    assert_eq!(failed, ["https://c.test"], "{error}");
+    assert_eq!(
+        states(),
+        "https://a.test: fresh, https://b.test: fresh, https://c.test: missing"
+    );
+    assert!(!config.readiness().is_ready());
+    assert_eq!(hits.load(Ordering::SeqCst), 2);
+}

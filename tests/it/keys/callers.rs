@@ -8,7 +8,7 @@ use http::header;
 use tokio::{runtime, time::sleep};
 
 use super::{
-    ISSUER, OUT_OF_REACH, UNKNOWN,
+    ISSUER, LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN,
     server::{Remote, Server, all_end_with, soon},
 };
 use crate::{
@@ -153,7 +153,7 @@ async fn wait_for_one_attempt(remote: &Remote, hits: usize) {
     assert_eq!(remote.server.count(), hits);
     // Then there is another chance.
     remote.server.hold(false);
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
 }
 
 /// The keys' host says nothing, and the first place of metadata neither: both are asked in time.
@@ -289,7 +289,7 @@ fn without_a_runtime_a_request_gets_503_and_the_log_says_why() {
         // The pause after a failure is a pause of the log, too.
         assert_eq!(lines.len(), usize::from(round != 1), "{lines:#?}");
         if round == 1 {
-            api.advance(5);
+            api.advance(LONGEST_PAUSE);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    OUT_OF_REACH,
+    LONGEST_PAUSE, OUT_OF_REACH,
     server::{Page, Remote},
 };
 use crate::{rejection::logging::Log, support::Verdict};
@@ -103,7 +103,7 @@ async fn rfc_8414_section_3_3_metadata_of_another_issuer_is_rejected() {
             remote.server.put(SECOND, second);
             hits += 2;
             remote.expect(&metadata, &token, OUT_OF_REACH, hits).await;
-            remote.api.advance(5);
+            remote.api.advance(LONGEST_PAUSE);
         }
     }
     remote.put_metadata(SECOND);
@@ -140,7 +140,7 @@ async fn metadata_without_a_usable_jwks_uri_is_rejected() {
         remote
             .expect(&jwks_uri.to_string(), &token, OUT_OF_REACH, hits)
             .await;
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
     }
 }
 
@@ -323,7 +323,7 @@ async fn a_search_that_finds_nothing_is_one_warning_with_all_that_was_tried() {
             let expected = format!("{}: {why}", remote.server.url(path));
             assert!(line.contains(&expected), "{expected}\n{line}");
         }
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
         remote.server.put(first, Page::Status(403));
         remote.server.put(second, page);
         assert_eq!(remote.present(&token).await, OUT_OF_REACH);
@@ -332,7 +332,7 @@ async fn a_search_that_finds_nothing_is_one_warning_with_all_that_was_tried() {
             let expected = format!("{}: {why}", remote.server.url(path));
             assert!(line.contains(&expected), "{expected}\n{line}");
         }
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
     }
     // A document that was not needed is not worth a warning.
     remote.put_metadata(second);
@@ -369,7 +369,7 @@ async fn a_key_set_that_cannot_be_had_is_one_warning_with_its_place() {
         let expected = format!("the JWK Set at {}: {why}", remote.server.url("/jwks"));
         assert!(line.contains(&expected), "{expected}\n{line}");
         assert!(line.contains("in_use=false"), "{line}");
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
     }
     remote.server.put_keys(&[&remote.api.issuer]);
     assert_eq!(remote.present(&token).await, Verdict::Admitted);

@@ -4,7 +4,7 @@ use dpop_tower::crypto::Algorithm;
 use serde_json::json;
 
 use super::{
-    OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
+    LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
     published::{api_with_keys, jose_token, present, unusable_keys, with},
     server::{Page, Remote, all_end_with, merged},
 };
@@ -215,10 +215,10 @@ async fn a_document_has_at_most_512_kib() {
     let token = remote.token();
     remote.server.put("/jwks", padded(512 * 1024 + 1));
     remote.expect("too long", &token, OUT_OF_REACH, 1).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.server.put("/jwks", padded(16 * 1024 * 1024));
     remote.expect("far too long", &token, OUT_OF_REACH, 2).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.server.put("/jwks", padded(512 * 1024));
     remote.expect("long", &token, Verdict::Admitted, 3).await;
 
@@ -229,7 +229,7 @@ async fn a_document_has_at_most_512_kib() {
     remote.server.put(at, Page::Json(metadata + &padding));
     let token = remote.token();
     remote.expect("metadata", &token, OUT_OF_REACH, 2).await;
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.put_metadata(at);
     remote.expect("shorter", &token, Verdict::Admitted, 4).await;
 }
@@ -252,7 +252,7 @@ async fn half_of_a_document_is_no_key_set() {
 
         // Nor does it replace the keys there are.
         remote.server.put_keys(&[&remote.api.issuer, &second]);
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
         assert_eq!(remote.present(&token).await, Verdict::Admitted);
         let set = merged(&[&third, &third, &third]);
         remote.server.put("/jwks", page(set));
@@ -278,7 +278,7 @@ async fn white_space_cut_off_is_still_half_a_document() {
     {
         remote.server.put("/jwks", page);
         assert_eq!(remote.present(&token).await, OUT_OF_REACH, "{i}");
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
     }
 }
 

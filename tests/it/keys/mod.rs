@@ -3,14 +3,18 @@
 mod callers;
 mod clock;
 mod discovery;
+mod failures;
 mod fetching;
+mod freshness;
 mod outages;
 mod published;
 mod rotation;
 mod server;
 mod settings;
 mod sharing;
+mod strangers;
 mod waiting;
+mod warm_up;
 
 use dpop_tower::test_util::TestIssuer;
 use serde_json::Value;
@@ -19,6 +23,8 @@ use self::server::Remote;
 use crate::support::{Verdict, invalid_token, unavailable};
 
 const ISSUER: &str = "https://issuer.test";
+/// The longest time in seconds that a failure keeps others from trying, however many there were.
+const LONGEST_PAUSE: u64 = 60;
 const OUT_OF_REACH: Verdict = unavailable("keys_unavailable");
 const UNKNOWN: Verdict = invalid_token("token_key_unknown");
 const WRONG_SIGNATURE: Verdict = invalid_token("token_signature_invalid");

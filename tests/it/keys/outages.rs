@@ -5,7 +5,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::{
-    OUT_OF_REACH, UNKNOWN,
+    LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN,
     server::{Page, Remote},
 };
 use crate::{
@@ -31,9 +31,9 @@ async fn without_keys_requests_get_503_and_soon_another_chance() {
     remote.expect("at once", &token, OUT_OF_REACH, 1).await;
     remote.api.advance(4);
     remote.expect("after 4 s", &token, OUT_OF_REACH, 1).await;
-    remote.api.advance(1);
+    remote.api.advance(6);
     remote
-        .expect("after 5 s", &token, Verdict::Admitted, 2)
+        .expect("after 10 s", &token, Verdict::Admitted, 2)
         .await;
 }
 
@@ -45,7 +45,7 @@ async fn a_proof_that_met_an_outage_is_not_used_up() {
     let proof = remote.api.proof(&token).sign();
     assert_eq!(remote.api.get(&token, &proof).await, OUT_OF_REACH);
     remote.server.put_keys(&[&remote.api.issuer]);
-    remote.api.advance(5);
+    remote.api.advance(10);
     assert_eq!(remote.api.get(&token, &proof).await, Verdict::Admitted);
 }
 
@@ -63,20 +63,54 @@ async fn keys_survive_an_outage_of_less_than_an_hour() {
         .await;
     remote.api.advance(4);
     remote.expect_refresh("at 304 s", &token, 2).await;
-    remote.api.advance(1);
-    remote.expect_refresh("at 305 s", &token, 3).await;
-    remote.api.advance(3599 - 305);
+    remote.api.advance(6);
+    remote.expect_refresh("at 310 s", &token, 3).await;
+    remote.api.advance(3599 - 310);
     remote.expect_refresh("at 3599 s", &token, 4).await;
     remote.api.advance(1);
     // A failure was just now.
     remote.expect("at 3600 s", &token, OUT_OF_REACH, 4).await;
-    remote.api.advance(4);
-    remote.expect("at 3604 s", &token, OUT_OF_REACH, 5).await;
+    remote.api.advance(LONGEST_PAUSE - 1);
+    remote.expect("at 3659 s", &token, OUT_OF_REACH, 5).await;
     remote.server.put_keys(&[&remote.api.issuer]);
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote
-        .expect("at 3609 s", &token, Verdict::Admitted, 6)
+        .expect("at 3719 s", &token, Verdict::Admitted, 6)
         .await;
+}
+
+/// The pauses last 5 to 10 s, 10 to 20 s, 20 to 40 s, and then 30 to 60 s.
+#[tokio::test]
+async fn while_the_issuer_is_down_attempts_grow_apart() {
+    let remote = Remote::at_url().await;
+    let (_, unknown) = remote.another_key();
+    let token = remote.token();
+    remote.server.put("/jwks", Page::Status(500));
+    let down = |what: &'static str, hits| remote.expect(what, &token, OUT_OF_REACH, hits);
+    down("first", 1).await;
+    let mut hits = 1;
+    for (not_before, at_the_latest) in [(5, 10), (10, 20), (20, 40), (30, 60), (30, 60)] {
+        remote.api.advance(not_before - 1);
+        down("too early", hits).await;
+        // Nor is a token that no key verifies a way to have the issuer asked.
+        remote.expect("unknown", &unknown, OUT_OF_REACH, hits).await;
+        remote.api.advance(at_the_latest - not_before + 1);
+        hits += 1;
+        down("after the pause", hits).await;
+    }
+    // One success ends it.
+    remote.server.put_keys(&[&remote.api.issuer]);
+    remote.api.advance(LONGEST_PAUSE);
+    hits += 1;
+    remote.expect("up", &token, Verdict::Admitted, hits).await;
+    remote.server.put("/jwks", Page::Status(500));
+    remote.api.advance(300);
+    hits += 1;
+    remote.expect_refresh("down again", &token, hits).await;
+    remote.api.advance(4);
+    remote.expect_refresh("a pause", &token, hits).await;
+    remote.api.advance(6);
+    remote.expect_refresh("a short one", &token, hits + 1).await;
 }
 
 #[tokio::test]
@@ -110,7 +144,7 @@ async fn a_set_without_a_usable_key_counts_as_an_outage() {
         let token = remote.token();
         remote.expect(&text, &token, OUT_OF_REACH, 1).await;
         remote.server.put_keys(&[&remote.api.issuer]);
-        remote.api.advance(5);
+        remote.api.advance(LONGEST_PAUSE);
         remote.expect(&text, &token, Verdict::Admitted, 2).await;
     }
 }

@@ -4,7 +4,7 @@ use dpop_tower::{Issuer, crypto::Algorithm};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ISSUER, OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
+    ISSUER, LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE,
     server::{Page, Remote},
 };
 use crate::{
@@ -456,7 +456,7 @@ async fn a_set_that_cannot_be_used_is_explained_whenever_it_is_fetched() {
     assert!(rejection.contains("keys_unavailable"), "{rejection}");
     remote.expect("at once", &token, OUT_OF_REACH, 1).await;
     assert_eq!(warnings(&log).len(), 1, "the rejection");
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     remote.expect("again", &token, OUT_OF_REACH, 2).await;
     let lines = warnings(&log);
     assert_eq!(lines.len(), 2, "{lines:#?}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE, replaced_under_its_kid,
+    LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN, WRONG_SIGNATURE, replaced_under_its_kid,
     server::{Page, Remote},
 };
 use crate::support::Verdict;
@@ -103,7 +103,7 @@ async fn an_issuer_that_withdraws_every_key_is_believed_at_once() {
     remote.expect("withdrawn", &token, OUT_OF_REACH, 2).await;
     remote.expect("and still", &token, OUT_OF_REACH, 2).await;
     remote.server.put_keys(&[&remote.api.issuer]);
-    remote.api.advance(5);
+    remote.api.advance(LONGEST_PAUSE);
     let token = remote.token();
     remote
         .expect("back again", &token, Verdict::Admitted, 3)

@@ -2,16 +2,19 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use dpop_tower::{DpopConfigBuilder, Issuer, test_util::TestIssuer};
+use dpop_tower::{DpopConfigBuilder, Issuer, test_util::TestIssuer, token::KeyFetching};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 
@@ -22,6 +25,10 @@ use crate::support::{Api, ORIGIN, URL, Verdict, send};
 #[derive(Clone, Debug)]
 pub(super) enum Page {
     Json(String),
+    /// Text, with these lines in the head of the response.
+    Headed(&'static str, String),
+    /// So many blanks.
+    Blanks(usize),
     /// Does not say that the connection is closed afterwards, and closes it at the next request.
     ClosedInSilence(String),
     Status(u16),
@@ -45,6 +52,11 @@ impl Page {
         let half = |text: &str| text[..text.len() / 2].to_owned();
         match self {
             Self::Json(text) => head(200, &format!("content-length: {}\r\n", text.len())) + &text,
+            Self::Headed(lines, text) => {
+                let length = format!("{lines}content-length: {}\r\n", text.len());
+                head(200, &length) + &text
+            }
+            Self::Blanks(len) => head(200, &format!("content-length: {len}\r\n")),
             Self::ClosedInSilence(text) => {
                 let len = text.len();
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n{text}")
@@ -75,6 +87,9 @@ pub(super) struct Server {
     pages: Arc<Mutex<HashMap<String, Page>>>,
     hits: Arc<Mutex<Vec<String>>>,
     held: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// How many blanks have been written.
+    blanks: Arc<AtomicUsize>,
+    listening: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Server {
@@ -85,16 +100,51 @@ impl Server {
             pages: Arc::default(),
             hits: Arc::default(),
             held: Arc::default(),
+            blanks: Arc::default(),
+            listening: Arc::default(),
         };
-        let running = server.clone();
-        tokio::spawn(async move {
+        server.listen(listener);
+        server
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let running = self.clone();
+        let listening = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let server = running.clone();
                 tokio::spawn(async move { server.answer(stream).await });
             }
         });
-        server
+        *self.listening.lock().unwrap() = Some(listening);
+    }
+
+    /// Dies: connections are not accepted any more.
+    pub(super) async fn stop(&self) {
+        let listening = self.listening.lock().unwrap().take().unwrap();
+        listening.abort();
+        assert!(listening.await.unwrap_err().is_cancelled());
+    }
+
+    /// Comes back.
+    pub(super) async fn restart(&self) {
+        let address = self.origin.strip_prefix("http://").unwrap();
+        self.listen(TcpListener::bind(address).await.unwrap());
+    }
+
+    pub(super) fn blanks(&self) -> usize {
+        self.blanks.load(Ordering::SeqCst)
+    }
+
+    /// Writes blanks for as long as anyone takes them.
+    async fn write_blanks(&self, stream: &mut TcpStream, len: usize) {
+        let chunk = [b' '; 64 * 1024];
+        for _ in 0..len / chunk.len() {
+            if stream.write_all(&chunk).await.is_err() {
+                return;
+            }
+            self.blanks.fetch_add(chunk.len(), Ordering::SeqCst);
+        }
     }
 
     async fn answer(&self, mut stream: TcpStream) {
@@ -117,9 +167,14 @@ impl Server {
             self.put(&path, (**then).clone());
         }
         let is_silent = matches!(page, Some(Page::ClosedInSilence(_)));
+        let blanks = match page {
+            Some(Page::Blanks(len)) => len,
+            _ => 0,
+        };
         let response = page.unwrap_or(Page::Status(404)).response();
         // The client may be gone.
         let _ = stream.write_all(&response).await;
+        self.write_blanks(&mut stream, blanks).await;
         if is_silent {
             let _ = stream.read_u8().await;
         }
@@ -216,14 +271,28 @@ impl Remote {
     pub(super) async fn at_url_with(
         config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
     ) -> Self {
+        Self::with(|tokens| tokens, config).await
+    }
+
+    /// The keys are at a URL, and fetched by these settings.
+    pub(super) async fn fetching(fetching: KeyFetching) -> Self {
+        Self::with(|tokens| tokens.key_fetching(fetching), |config| config).await
+    }
+
+    async fn with(
+        tokens: impl FnOnce(Issuer) -> Issuer,
+        config: impl FnOnce(DpopConfigBuilder) -> DpopConfigBuilder,
+    ) -> Self {
         let server = Server::start().await;
         let url = server.url("/jwks");
         let api = Api::with(
             |_| {
-                Issuer::new(ISSUER)
-                    .jwks_url(url)
-                    .audience(ORIGIN)
-                    .danger_allow_plain_http()
+                tokens(
+                    Issuer::new(ISSUER)
+                        .jwks_url(url)
+                        .audience(ORIGIN)
+                        .danger_allow_plain_http(),
+                )
             },
             config,
         );
@@ -318,6 +387,8 @@ impl Remote {
     /// Serves the token with keys that are due, and waits until they have been refreshed, or not.
     pub(super) async fn expect_refresh(&self, what: &str, token: &str, hits: usize) {
         assert_eq!(self.present(token).await, Verdict::Admitted, "{what}");
+        // That request has begun it, and not the next one.
+        self.server.wait_for(hits).await;
         self.settle().await;
         assert_eq!(self.server.count(), hits, "requests: {what}");
     }

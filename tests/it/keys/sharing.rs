@@ -1,16 +1,18 @@
 //! Configurations that share fetched keys.
 
+use std::time::Duration;
+
 use axum::Router;
 use dpop_tower::{
     DpopConfig, Issuer, PublicOrigin,
     crypto::{Algorithm, AwsLcRs},
     test_util::TestIssuer,
-    token::FetchedKeys,
+    token::{FetchedKeys, KeyFetching},
 };
 use serde_json::{Value, json};
 
 use super::{
-    ISSUER, OUT_OF_REACH, UNKNOWN,
+    ISSUER, LONGEST_PAUSE, OUT_OF_REACH, UNKNOWN,
     published::{jose_token, with},
     server::{Page, Server, soon},
 };
@@ -69,6 +71,8 @@ impl Program {
             let request = self.api.client.get(URL, token);
             let verdict = Verdict::of(soon(send(router.clone(), request)).await);
             assert_eq!(verdict, expected);
+            // The first request has begun it, and not the second.
+            self.server.wait_for(hits).await;
         }
         assert_eq!(self.server.count(), hits);
     }
@@ -100,7 +104,7 @@ async fn a_new_configuration_begins_with_the_keys_of_the_old_one() {
     let newest = program.configure(program.tokens());
     program.api.advance(3_299);
     program.expect_refresh(&newest, &token, 3).await;
-    program.api.advance(1 + 5);
+    program.api.advance(1 + LONGEST_PAUSE);
     program.expect(&newest, &token, OUT_OF_REACH, 4).await;
 }
 
@@ -136,7 +140,7 @@ async fn each_configuration_has_algorithms_and_a_backend_of_its_own() {
     let none = program.configure(program.tokens().algorithms([Algorithm::Ed25519]));
     let ed25519 = JoseKey::new(Algorithm::Ed25519);
     let by_ed25519 = jose_token(&program.api, &ed25519, Some("1"));
-    program.api.advance(5);
+    program.api.advance(LONGEST_PAUSE);
     program.expect(&none, &by_ed25519, OUT_OF_REACH, 2).await;
     program.expect(&old, &by_es256, Verdict::Admitted, 2).await;
     program.expect(&new, &by_es384, Verdict::Admitted, 2).await;
@@ -281,4 +285,32 @@ async fn configurations_wait_for_one_fetch_together() {
         assert_eq!(verdict.unwrap(), Verdict::Admitted);
     }
     assert_eq!(program.server.count(), 1);
+}
+
+/// The keys and the attempts are shared, and the times are not.
+#[tokio::test]
+async fn each_configuration_goes_by_its_own_times() {
+    let program = Program::start().await;
+    let token = program.token();
+    let secs = Duration::from_secs;
+    let times = |fetching: KeyFetching| program.configure(program.tokens().key_fetching(fetching));
+    let patient = times(KeyFetching::new());
+    let impatient = times(KeyFetching::new().refresh_after(secs(60)));
+    let strict = KeyFetching::new().refresh_after(secs(60));
+    let strict = times(strict.max_key_age(secs(100)));
+    program.expect(&patient, &token, Verdict::Admitted, 1).await;
+    program.api.advance(60);
+    program.expect(&patient, &token, Verdict::Admitted, 1).await;
+    program.expect_refresh(&impatient, &token, 2).await;
+    // All of them have the new keys.
+    program.api.advance(59);
+    for router in [&patient, &impatient, &strict] {
+        program.expect(router, &token, Verdict::Admitted, 2).await;
+    }
+    program.server.put("/jwks", Page::Status(500));
+    program.api.advance(41);
+    program.expect(&strict, &token, OUT_OF_REACH, 3).await;
+    for router in [&patient, &impatient] {
+        program.expect(router, &token, Verdict::Admitted, 3).await;
+    }
 }

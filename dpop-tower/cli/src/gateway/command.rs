@@ -14,6 +14,7 @@ use crate::gateway::{
     self, Gateway, Settings, Shutdown,
     ext_authz::{self, ExtAuthz},
     forward_auth::{self, ForwardAuth},
+    probe::{self, Probe},
 };
 
 /// What to do with a configuration file.
@@ -59,6 +60,7 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     let proxying = listen_if(settings.listen()).await?;
     let forward_auth = listen_if(settings.forward_auth().map(|asked| asked.listen)).await?;
     let ext_authz = listen_if(settings.ext_authz().map(|asked| asked.listen)).await?;
+    let probes = listen_if(settings.probe()).await?;
     let gateway = Gateway::new(settings)?;
     let watching = tokio::spawn(gateway::watch(gateway.clone(), file));
     let (end, ended) = watch::channel(false);
@@ -97,6 +99,10 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     if let Some(listener) = ext_authz {
         let ext_authz = ExtAuthz::new(gateway.clone());
         serving.spawn(ext_authz::serve(listener, ext_authz, limits, shutdown()));
+    }
+    if let Some(listener) = probes {
+        let probe = Probe::new(gateway.clone());
+        serving.spawn(probe::serve(listener, probe, limits, shutdown()));
     }
     let served = async {
         while let Some(served) = serving.join_next().await {

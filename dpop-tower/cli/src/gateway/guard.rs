@@ -8,10 +8,11 @@ use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 use axum::body::Body;
 use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, policy::PolicyTable,
-    rejection::DefaultRejectionResponse, target::PeerAddr,
+    rejection::DefaultRejectionResponse, target::PeerAddr, token::Readiness,
 };
 use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
+use tracing::debug;
 
 use crate::gateway::identity::Identity;
 
@@ -21,6 +22,7 @@ pub struct Guard {
     layer: DpopLayer,
     /// The same checks without a service behind them.
     verifier: Verifier,
+    config: DpopConfig,
     identity: Arc<Identity>,
 }
 
@@ -42,7 +44,7 @@ pub enum Verdict {
 impl Guard {
     /// Enforces this configuration, with this table of policies if there is one.
     pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {
-        let layer = DpopLayer::new(config);
+        let layer = DpopLayer::new(config.clone());
         let layer = match policies {
             None => layer,
             Some(table) => layer.with_policy(table.clone()),
@@ -50,6 +52,7 @@ impl Guard {
         Self {
             verifier: layer.verifier(),
             layer,
+            config,
             identity: Arc::new(identity),
         }
     }
@@ -57,6 +60,14 @@ impl Guard {
     /// What the upstream learns.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// Fetches missing keys, starts to refresh keys that are due, and returns the state of each issuer's keys.
+    pub async fn readiness(&self) -> Readiness {
+        if let Err(error) = self.config.warm_up().await {
+            debug!(target: "gateway", "{error}");
+        }
+        self.config.readiness()
     }
 
     /// Returns `inner` behind the checks. It has to be ready at all times.

@@ -34,6 +34,7 @@ mod asking;
 mod cors;
 mod error;
 mod file;
+mod keys;
 mod origins;
 mod policies;
 mod proof;
@@ -43,6 +44,7 @@ pub struct Settings {
     proxying: Option<(SocketAddr, Upstream)>,
     forward_auth: Option<ForwardAuthSettings>,
     ext_authz: Option<ExtAuthzSettings>,
+    probe: Option<SocketAddr>,
     forwarding: Forwarding,
     cors: Option<Cors>,
     identity: Identity,
@@ -106,6 +108,7 @@ impl Settings {
             proxying: asking::proxying(&file, &source)?,
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
+            probe: file.probe.as_ref().map(|probe| probe.listen),
             forwarding: origins::forwarding(&file, &source)?,
             cors: cors::cors(&file, &source)?,
             identity: access::identity(&file, &source)?,
@@ -139,6 +142,11 @@ impl Settings {
     /// The Envoys that may ask over gRPC, and the address for them.
     pub const fn ext_authz(&self) -> Option<&ExtAuthzSettings> {
         self.ext_authz.as_ref()
+    }
+
+    /// The address for the probes of an orchestrator, if there is one.
+    pub const fn probe(&self) -> Option<SocketAddr> {
+        self.probe
     }
 
     /// The limits on what a stranger can use up.
@@ -213,6 +221,7 @@ impl Settings {
             ("listen", self.listen() != old.listen()),
             ("forward_auth.listen", asked(self) != asked(old)),
             ("ext_authz.listen", envoys(self) != envoys(old)),
+            ("probe.listen", self.probe != old.probe),
             (
                 "shutdown_timeout",
                 self.shutdown_timeout != old.shutdown_timeout,

@@ -12,6 +12,7 @@ mod issuers;
 mod malformed;
 mod nginx;
 mod paths;
+mod probes;
 mod program;
 mod proxying;
 mod reload;

@@ -8,7 +8,10 @@ use std::{
 use tokio::{runtime, sync::Notify, time::timeout};
 
 use super::*;
-use crate::clock::{ManualClock, UnixTime};
+use crate::{
+    clock::{ManualClock, UnixTime},
+    keys::KeyFetching,
+};
 
 #[derive(Clone, Debug)]
 enum Answer {
@@ -31,17 +34,24 @@ impl Script {
     }
 }
 
+fn fetched(text: &[u8]) -> Result<Fetched, FetchError> {
+    Ok(Fetched {
+        text: text.to_vec(),
+        fresh_for: None,
+    })
+}
+
 impl Fetch for Script {
     fn fetch(&self, _deadline: Instant) -> Fetching<'_> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async move {
             match answer {
-                Some(Answer::Keys(text)) => Ok(text.as_bytes().to_vec()),
+                Some(Answer::Keys(text)) => fetched(text.as_bytes()),
                 Some(Answer::Panic) => panic!("on purpose"),
                 Some(Answer::Held(go_on)) => {
                     go_on.notified().await;
-                    Ok(b"held".to_vec())
+                    fetched(b"held")
                 }
                 None => Err(FetchError::NoRuntime),
             }
@@ -71,6 +81,7 @@ impl Rig {
     fn step(&self) -> Step {
         let document = self.source.document();
         self.source.step(&Judged {
+            intervals: &default(),
             document: document.as_ref(),
             is_usable: document.is_some(),
             needs_others: false,
@@ -92,6 +103,10 @@ impl Rig {
     fn advance(&self, secs: u64) {
         self.clock.advance(Duration::from_secs(secs));
     }
+}
+
+fn default() -> Intervals {
+    KeyFetching::new().check().unwrap()
 }
 
 fn small_runtime() -> runtime::Runtime {
@@ -137,7 +152,7 @@ async fn a_fetch_that_panics_is_a_failure_like_others() {
     soon(one.end()).await;
     soon(two.end()).await;
     assert!(matches!(rig.step(), Step::Reject), "it would come again");
-    rig.advance(5);
+    rig.advance(10);
     soon(rig.wait().end()).await;
     assert_eq!(rig.text().as_deref(), Some(&b"a"[..]));
     assert_eq!(rig.script.asked(), 2);
@@ -195,7 +210,7 @@ fn without_a_runtime_nobody_waits() {
     };
     at_once(rig.wait());
     assert!(matches!(rig.step(), Step::Reject));
-    rig.advance(5);
+    rig.advance(10);
     // Another one has a runtime, and an attempt is under way there.
     let runtime = small_runtime();
     drop(runtime.block_on(async { rig.wait() }));
@@ -214,7 +229,9 @@ async fn what_the_issuer_says_again_is_the_same_text_but_younger() {
     assert!(matches!(rig.step(), Step::Serve));
     let asked = async |rig: &Rig, secs: u64| {
         soon(async {
-            while rig.source.document().as_ref().unwrap().asked != Duration::from_secs(secs) {
+            while rig.source.document().as_ref().unwrap().freshness.asked
+                != Duration::from_secs(secs)
+            {
                 tokio::task::yield_now().await;
             }
         })
@@ -235,7 +252,7 @@ async fn the_result_of_an_attempt_that_another_one_replaced_does_not_count() {
     soon(rig.wait().end()).await;
     for number in [0, 1, 2] {
         let outcome = Outcome::Fetched {
-            text: b"late".to_vec(),
+            fetched: fetched(b"late").unwrap(),
             asked: Duration::ZERO,
         };
         let Counts(counts) = rig.source.end(number, outcome);
@@ -248,6 +265,7 @@ async fn the_result_of_an_attempt_that_another_one_replaced_does_not_count() {
 async fn whoever_judged_an_older_document_judges_again() {
     let rig = Rig::new([Answer::Keys("a"), Answer::Keys("a")]);
     let none = Judged {
+        intervals: &default(),
         document: None,
         is_usable: false,
         needs_others: false,
@@ -264,6 +282,7 @@ async fn whoever_judged_an_older_document_judges_again() {
     })
     .await;
     let stale = Judged {
+        intervals: &default(),
         document: first.as_ref(),
         is_usable: true,
         needs_others: true,
@@ -280,6 +299,7 @@ async fn a_document_that_is_of_no_use_to_a_configuration_is_a_failure_to_it() {
     let step = || {
         let document = rig.source.document();
         rig.source.step(&Judged {
+            intervals: &default(),
             document: document.as_ref(),
             is_usable: false,
             needs_others: false,
@@ -287,10 +307,44 @@ async fn a_document_that_is_of_no_use_to_a_configuration_is_a_failure_to_it() {
     };
     assert!(matches!(step(), Step::Reject));
     assert!(matches!(rig.step(), Step::Serve));
-    rig.advance(5);
+    rig.advance(10);
     let Step::Wait(waiting) = step() else {
         panic!("another attempt");
     };
     soon(waiting.end()).await;
     assert_eq!(rig.text().as_deref(), Some(&b"b"[..]));
+}
+
+/// Otherwise a service that nobody can help would ask as often as after a first failure, for ever.
+#[tokio::test]
+async fn attempts_grow_apart_while_a_document_stays_of_no_use() {
+    let answers = ["a", "a", "a", "b", "b"].map(Answer::Keys);
+    let rig = Rig::new(answers);
+    let intervals = default();
+    let step = |is_usable| {
+        let document = rig.source.document();
+        rig.source.step(&Judged {
+            intervals: &intervals,
+            document: document.as_ref(),
+            is_usable,
+            needs_others: false,
+        })
+    };
+    let mut asked = 0;
+    // The last text is a new one.
+    for (not_before, at_the_latest) in [(0, 0), (5, 10), (10, 20), (20, 40), (5, 10)] {
+        if not_before > 0 {
+            rig.advance(not_before - 1);
+            assert!(matches!(step(false), Step::Reject), "{not_before}");
+            rig.advance(at_the_latest - not_before + 1);
+        }
+        let Step::Wait(waiting) = step(false) else {
+            panic!("{at_the_latest}");
+        };
+        soon(waiting.end()).await;
+        asked += 1;
+        assert_eq!(rig.script.asked(), asked);
+    }
+    // For a configuration that can use it, nothing has failed.
+    assert!(matches!(step(true), Step::Serve));
 }

@@ -1,7 +1,7 @@
 //! Selects the issuer of a token by the `iss` that the token names. No key is involved, so a token of an
 //! unknown issuer is rejected without a fetch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, slice, sync::Arc};
 
 #[cfg(feature = "jwks")]
 use super::dynamic::{DynamicSet, Lookup};
@@ -22,8 +22,10 @@ pub(in crate::token) enum Issuers {
 
 #[derive(Debug)]
 pub(in crate::token) struct Several {
+    /// In the order of the configuration.
+    all: Vec<Arc<IssuerVerifier>>,
     by_name: HashMap<String, Arc<IssuerVerifier>>,
-    /// The names in the order of the configuration, for error messages.
+    /// The names in the same order, for error messages.
     names: Vec<String>,
 }
 
@@ -47,10 +49,22 @@ impl Issuers {
         let name = |issuer: &Arc<IssuerVerifier>| issuer.checks.issuer.clone();
         Self::Several(Several {
             names: issuers.iter().map(name).collect(),
-            by_name: (issuers.into_iter())
-                .map(|issuer| (name(&issuer), issuer))
+            by_name: (issuers.iter())
+                .map(|issuer| (name(issuer), Arc::clone(issuer)))
                 .collect(),
+            all: issuers,
         })
+    }
+
+    /// Returns the issuers that are part of the configuration.
+    pub(super) fn fixed_ones(&self) -> impl Iterator<Item = &Arc<IssuerVerifier>> {
+        let issuers = match self {
+            Self::One(issuer) => slice::from_ref(issuer),
+            Self::Several(Several { all, .. }) => all,
+            #[cfg(feature = "jwks")]
+            Self::Dynamic(_) => &[],
+        };
+        issuers.iter()
     }
 
     /// Selects the issuer that the token names.
@@ -58,7 +72,7 @@ impl Issuers {
         match self {
             // The checks of this issuer include `iss`.
             Self::One(issuer) => Ok(Choice::Known(Arc::clone(issuer))),
-            Self::Several(Several { by_name, names }) => {
+            Self::Several(Several { by_name, names, .. }) => {
                 let iss = token.unverified_issuer()?;
                 match by_name.get(iss) {
                     Some(issuer) => Ok(Choice::Known(Arc::clone(issuer))),

@@ -14,7 +14,7 @@ pub(super) use self::{
     verifier::{IssuerVerifier, JwtVerifier},
 };
 #[cfg(feature = "jwks")]
-use crate::keys::{Endpoint, FetchedKeys};
+use crate::keys::{Endpoint, FetchedKeys, KeyFetching, PlainHttp};
 use crate::{
     clock::TimeSource,
     crypto::{Algorithm, CryptoProvider},
@@ -61,9 +61,11 @@ pub struct Issuer {
     leeway: Setting,
     cache_capacity: usize,
     #[cfg(feature = "jwks")]
-    plain_http: bool,
+    plain_http: PlainHttp,
     #[cfg(feature = "jwks")]
     fetched: FetchedKeys,
+    #[cfg(feature = "jwks")]
+    fetching: KeyFetching,
 }
 
 enum Keys {
@@ -111,9 +113,11 @@ impl Issuer {
             keys,
             cache_capacity: 10_000,
             #[cfg(feature = "jwks")]
-            plain_http: false,
+            plain_http: PlainHttp::Never,
             #[cfg(feature = "jwks")]
             fetched: FetchedKeys::new(),
+            #[cfg(feature = "jwks")]
+            fetching: KeyFetching::new(),
         }
     }
 
@@ -127,14 +131,18 @@ impl Issuer {
     /// the request that needs the keys, so that runtime needs I/O and time enabled. There is one attempt at
     /// a time. It takes ten seconds at most, and continues if the request is abandoned.
     ///
-    /// - Keys older than five minutes are fetched again in the background. They are used until they are
-    ///   an hour old, even if the issuer is out of reach.
+    /// - Keys older than five minutes are fetched again in the background. `Cache-Control` and `Expires`
+    ///   of the response can shorten that time to one minute. The old keys are used until they are an hour
+    ///   old, even if the issuer is out of reach.
     /// - Without such keys, a request waits for one attempt. If that fails, the request is rejected
     ///   with [`KeysUnavailable`](crate::token::TokenErrorKind::KeysUnavailable). Other requests are then
-    ///   rejected at once for five seconds.
+    ///   rejected at once for five to ten seconds. That time doubles with each failure, up to one minute.
     /// - A token with an unknown `kid`, or with a signature that does not verify, waits for one
     ///   attempt, since the issuer may have a new key. All such tokens together cause at most one
     ///   attempt in 30 seconds. Between attempts they are rejected at once.
+    ///
+    /// [`key_fetching`](Self::key_fetching) changes these times.
+    /// [`DpopConfig::warm_up`](crate::DpopConfig::warm_up) fetches the keys before the first token arrives.
     ///
     /// Keys are accepted as real issuers publish them: members that are `null` or empty count as
     /// absent, and numbers may have padding and leading zeros. A key that cannot be used is skipped
@@ -276,16 +284,43 @@ impl Issuer {
         self
     }
 
-    /// Also fetches metadata and keys over plain `http`, for tests on one machine.
+    /// Also fetches metadata and keys over plain `http` from this machine, for tests.
+    ///
+    /// The host is a loopback address, `localhost`, or a name that ends in `.localhost`.
     ///
     /// # Security
     ///
-    /// An attacker on the network path can replace the keys, and then issue any token.
+    /// Any program on this machine that can take the issuer's port can replace the keys, and then issue any
+    /// token.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
     #[must_use]
     pub const fn danger_allow_plain_http(mut self) -> Self {
-        self.plain_http = true;
+        self.plain_http = PlainHttp::Loopback;
+        self
+    }
+
+    /// Also fetches metadata and keys over plain `http` from any host.
+    ///
+    /// # Security
+    ///
+    /// Anyone on the network path can replace the keys, and then issue any token. Use it only if the path
+    /// is protected in another way, as by a service mesh that encrypts it.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[must_use]
+    pub const fn danger_allow_plain_http_to_any_host(mut self) -> Self {
+        self.plain_http = PlainHttp::AnyHost;
+        self
+    }
+
+    /// Sets when keys are fetched, and how long they are used. It has no effect on keys of a file or a string.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    #[doc(alias = "refresh_interval")]
+    #[must_use]
+    pub fn key_fetching(mut self, fetching: KeyFetching) -> Self {
+        self.fetching = fetching;
         self
     }
 
@@ -326,6 +361,8 @@ impl Issuer {
         }
         self.checks.leeway = TOKEN_LEEWAY.check(self.leeway)?;
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
+        #[cfg(feature = "jwks")]
+        let intervals = self.fetching.check()?;
         let fixed = |jwks: &[u8]| {
             KeySet::parse(jwks, &self.checks.algorithms, &**crypto)
                 .map(|keys| Arc::new(FixedKeys::new(keys)))
@@ -365,10 +402,13 @@ impl Issuer {
                     _ => Endpoint::discover(&self.issuer, self.plain_http)?,
                 };
                 let algorithms = self.checks.algorithms.clone();
-                Arc::new(
-                    self.fetched
-                        .of(endpoint, algorithms, Arc::clone(crypto), clock)?,
-                )
+                Arc::new(self.fetched.of(
+                    endpoint,
+                    intervals,
+                    algorithms,
+                    Arc::clone(crypto),
+                    clock,
+                )?)
             }
         };
         Ok(IssuerVerifier {

@@ -12,7 +12,10 @@ use crate::{
     jwk::Thumbprint,
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
-    token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
+    token::{
+        PresentedToken, Readiness, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken,
+        WarmUpError,
+    },
 };
 
 /// The verifier that one or several [`Issuer`](super::Issuer)s become.
@@ -83,6 +86,34 @@ impl TokenVerifier for JwtVerifier {
             }
             Err(error) => MaybeReady::ready(Err(error)),
         }
+    }
+
+    fn warm_up(&self) -> MaybeReady<Result<(), WarmUpError>> {
+        let Self(shared) = self;
+        let issuers: Vec<_> = shared.issuers.fixed_ones().map(Arc::clone).collect();
+        MaybeReady::pending(async move {
+            // All attempts run at the same time.
+            for issuer in &issuers {
+                issuer.keys.refresh();
+            }
+            let mut failures: Option<WarmUpError> = None;
+            for issuer in issuers {
+                if let Err(why) = issuer.keys.warm_up().await {
+                    let error = WarmUpError::new(&*issuer.checks.issuer, &*why);
+                    failures = Some(match failures {
+                        None => error,
+                        Some(others) => others.and(error),
+                    });
+                }
+            }
+            failures.map_or(Ok(()), Err)
+        })
+    }
+
+    fn readiness(&self) -> Readiness {
+        (self.0.issuers.fixed_ones()).fold(Readiness::default(), |readiness, issuer| {
+            readiness.with(&*issuer.checks.issuer, issuer.keys.state())
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use toml::Spanned;
 use super::{
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
+    keys,
     policies::policy,
     proof::with_window,
 };
@@ -166,6 +167,10 @@ fn culprit(error: &ConfigError, issuers: &[Spanned<IssuerTable>]) -> (Range<usiz
         }
         ConfigErrorKind::Issuer => (issuer.url.span(), of_issuer("url")),
         ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
+        ConfigErrorKind::KeyFetching => {
+            let span = issuer.key_fetching.as_ref().map_or(0..0, Spanned::span);
+            (span, of_issuer("key_fetching"))
+        }
         ConfigErrorKind::ScopeClaim => {
             let span = issuer.scope_claim.as_ref().map_or(0..0, Spanned::span);
             (span, of_issuer("scope_claim"))
@@ -232,6 +237,13 @@ fn tokens(
     }
     if issuer.danger_allow_plain_http {
         tokens = tokens.danger_allow_plain_http();
+    }
+    if issuer.danger_allow_plain_http_to_any_host {
+        tokens = tokens.danger_allow_plain_http_to_any_host();
+    }
+    if let Some(table) = &issuer.key_fetching {
+        let fetching = keys::fetching(table.get_ref(), &field("key_fetching"), source)?;
+        tokens = tokens.key_fetching(fetching);
     }
     if issuer.danger_accept_typ_jwt {
         tokens = tokens.danger_accept_typ_jwt();

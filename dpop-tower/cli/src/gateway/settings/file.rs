@@ -36,6 +36,7 @@ pub(super) struct File {
     pub(super) cors: Option<Spanned<Cors>>,
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
+    pub(super) probe: Option<Probe>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -65,7 +66,26 @@ pub(super) struct IssuerTable {
     #[serde(default)]
     pub(super) danger_allow_plain_http: bool,
     #[serde(default)]
+    pub(super) danger_allow_plain_http_to_any_host: bool,
+    #[serde(default)]
     pub(super) danger_accept_typ_jwt: bool,
+    pub(super) key_fetching: Option<Spanned<KeyFetching>>,
+}
+
+/// All in seconds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyFetching {
+    pub(super) refresh_after: Option<Spanned<u64>>,
+    pub(super) danger_refresh_after: Option<Spanned<u64>>,
+    pub(super) min_refresh_after: Option<u64>,
+    pub(super) max_refresh_after: Option<Spanned<u64>>,
+    pub(super) danger_max_refresh_after: Option<Spanned<u64>>,
+    pub(super) max_key_age: Option<Spanned<u64>>,
+    pub(super) danger_max_key_age: Option<Spanned<u64>>,
+    pub(super) unknown_key_cool_down: Option<u64>,
+    pub(super) min_retry_delay: Option<u64>,
+    pub(super) max_retry_delay: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -222,6 +242,12 @@ pub(super) enum ProxyName {
 pub(super) struct ExtAuthz {
     pub(super) listen: Spanned<SocketAddr>,
     pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Probe {
+    pub(super) listen: SocketAddr,
 }
 
 const fn thirty() -> u64 {

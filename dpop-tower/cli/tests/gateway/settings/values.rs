@@ -224,6 +224,36 @@ fn what_cannot_be_is_told_with_its_field() {
             "`proof.leeway` is already set",
         ),
         (
+            "[issuer.key_fetching]\nmax_key_age = 60",
+            0,
+            "issuer[0].key_fetching",
+            "`KeyFetching::max_key_age` is 60s",
+        ),
+        (
+            "[issuer.key_fetching]\nmax_refresh_after = 3601",
+            0,
+            "issuer[0].key_fetching",
+            "danger_max_refresh_after",
+        ),
+        (
+            "[issuer.key_fetching]\nrefresh_after = 60\ndanger_refresh_after = 60",
+            2,
+            "issuer[0].key_fetching.danger_refresh_after",
+            "a `refresh_after` already",
+        ),
+        (
+            "[[issuer]]\nurl = 'http://idp.example.com'\naudiences = ['b']\ndanger_allow_plain_http = true",
+            1,
+            "issuer[1].url",
+            "danger_allow_plain_http_to_any_host",
+        ),
+        (
+            "[probe]\nlisten = 9090",
+            1,
+            "probe.listen",
+            "expected socket address",
+        ),
+        (
             "[replay]\ncapacity_per_subject = 0",
             1,
             "replay.capacity_per_subject",
