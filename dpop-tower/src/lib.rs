@@ -114,6 +114,8 @@ pub mod future;
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub mod grpc;
 pub mod header;
+#[cfg(feature = "jwks")]
+mod http_client;
 mod jose;
 pub mod jwk;
 mod keys;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -12,7 +12,10 @@ use super::{
     set::KeySet,
     source::{Fetch, Fetching},
 };
-use crate::error::{ConfigError, ConfigErrorKind};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    http_client::tls_of_the_crypto_backend,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,16 +28,6 @@ const MAX_DOCUMENT_LEN: usize = 512 * 1024;
 pub(super) struct Fetcher {
     endpoint: Endpoint,
     http: Client,
-}
-
-/// Selects the TLS of the default crypto backend, whatever other crates of the build turn on in reqwest, so
-/// that a process uses one crypto library. Without a backend there is no TLS.
-fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
-    #[cfg(feature = "josekit")]
-    let builder = builder.tls_backend_native();
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
-    let builder = builder.tls_backend_rustls();
-    builder
 }
 
 impl Fetcher {
