@@ -34,6 +34,8 @@ mod josekit;
 mod prepared;
 #[cfg(test)]
 pub(crate) mod pure_rust;
+#[cfg(feature = "introspection")]
+pub(crate) mod signing;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use self::aws_lc_rs::AwsLcRs;

@@ -52,10 +52,7 @@ impl Fetcher {
     }
 
     async fn keys(&self, deadline: Instant) -> Result<Vec<u8>, FetchError> {
-        let url = match &self.endpoint.place {
-            Place::Jwks(url) => url.clone(),
-            Place::Metadata { issuer, urls } => self.discover(issuer, urls, deadline).await?,
-        };
+        let url = self.find("jwks_uri", deadline).await?;
         let jwks = self.get(&url, deadline).await.and_then(|jwks| {
             KeySet::check(&jwks).map_err(Unhelpful::KeySet)?;
             Ok(jwks)
@@ -63,10 +60,23 @@ impl Fetcher {
         jwks.map_err(|why| FetchError::Keys(url, why))
     }
 
+    /// Finds the URL that this member of the issuer's metadata has, unless the URL is configured.
+    pub(super) async fn find(
+        &self,
+        member: &'static str,
+        deadline: Instant,
+    ) -> Result<Url, FetchError> {
+        match &self.endpoint.place {
+            Place::Jwks(url) => Ok(url.clone()),
+            Place::Metadata { issuer, urls } => self.discover(member, issuer, urls, deadline).await,
+        }
+    }
+
     /// Fetches the second document whenever the first cannot be used. Servers that have only the second
     /// answer requests for the first in many ways.
     async fn discover(
         &self,
+        member: &'static str,
         issuer: &str,
         [first, second]: &[Url; 2],
         deadline: Instant,
@@ -75,12 +85,12 @@ impl Fetcher {
         let early = deadline.min(Instant::now() + FIRST_METADATA);
         for (url, deadline) in [(first, early), (second, deadline)] {
             let found = self.get(url, deadline).await;
-            match found.and_then(|found| metadata::jwks_uri(&found, issuer, &self.endpoint)) {
+            match found.and_then(|found| metadata::url(&found, member, issuer, &self.endpoint)) {
                 Ok(jwks_uri) => return Ok(jwks_uri),
                 Err(why) => tried.push((url.clone(), why)),
             }
         }
-        Err(FetchError::Metadata(issuer.to_owned(), tried))
+        Err(FetchError::Metadata(member, issuer.to_owned(), tried))
     }
 
     async fn get(&self, url: &Url, deadline: Instant) -> Result<Vec<u8>, Unhelpful> {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `endpoint` | The URLs, and which of them may be fetched. |
 //! | `fetch`, `metadata` | The HTTP requests, and the issuer's metadata. |
+//! | `introspection` | The introspection endpoint, which the metadata names. |
 //! | `decision` | When keys are fetched, and when a request waits. A pure function of times. |
 //! | `source` | The fetched document, and at most one attempt at a time. Configurations share it. |
 //! | `remote` | The keys of the document that one configuration can use. |
@@ -20,6 +21,8 @@ mod error;
 mod fetch;
 #[cfg(feature = "jwks")]
 mod fetched;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "jwks")]
 mod metadata;
 mod quoted;
@@ -33,6 +36,8 @@ mod source;
 pub(crate) use self::endpoint::Endpoint;
 #[cfg(feature = "jwks")]
 pub use self::fetched::FetchedKeys;
+#[cfg(feature = "introspection")]
+pub(crate) use self::introspection::IntrospectionEndpoint;
 pub(crate) use self::set::{IssuerKey, KeySet};
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};

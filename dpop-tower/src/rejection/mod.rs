@@ -138,7 +138,7 @@ use crate::{
     token::TokenError,
 };
 
-/// The `Retry-After` of responses when keys or a store cannot be reached.
+/// The `Retry-After` of responses when keys or a store cannot be reached, unless it is known better.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A rejected request: what the client is told, and why.
@@ -266,7 +266,7 @@ impl Rejection {
     /// | `Cache-Control: no-store` | always |
     /// | `WWW-Authenticate` | unless the status is 503, or the policy is [`Policy::deny`] |
     /// | `DPoP-Nonce` | with a challenge, if the policy requires or offers nonces |
-    /// | `Retry-After: 5`, in seconds | with the status 503 |
+    /// | `Retry-After`, in seconds | with the status 503: 5, unless the verifier of tokens [knows better](TokenError::with_retry_after) |
     ///
     /// `WWW-Authenticate` may have two values, one a scheme. Append them, and do not replace one by the
     /// other.
@@ -312,7 +312,9 @@ impl Rejection {
             return;
         }
         if self.kind == RejectionKind::Unavailable {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+            let after = self.cause.retry_after().unwrap_or(RETRY_AFTER);
+            let rounded_up = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            headers.insert(header::RETRY_AFTER, rounded_up.max(1).into());
             return;
         }
         write_challenges(headers, &self.challenge, self.kind, self.description());

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::{keys::KeysUnavailable, reason::reasons};
 
@@ -26,6 +26,8 @@ use crate::{keys::KeysUnavailable, reason::reasons};
 pub struct TokenError {
     kind: TokenErrorKind,
     detail: Detail,
+    /// When the client may try again, if the verifier knows.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -81,8 +83,7 @@ reasons! {
         /// The token has expired.
         Expired = "token_expired", InvalidToken,
             "the token has expired";
-        /// The authorization server reports that the token is not active (RFC 7662 section 2.2). Only a
-        /// [`TokenVerifier`](super::TokenVerifier) of your own returns this.
+        /// The authorization server reports that the token is not active (RFC 7662 section 2.2).
         Inactive = "token_inactive", InvalidToken,
             "the token is not active";
         /// A claim has the wrong JSON type, or does not fit the type that a handler asks for.
@@ -124,8 +125,8 @@ reasons! {
         /// The token is bound, and the handler accepts only unbound tokens.
         UnboundNeeded = "token_unbound_needed", InvalidToken,
             "only tokens that are bound to nothing are accepted";
-        /// A [`TokenVerifier`](super::TokenVerifier) of your own could not decide. This is not the client's
-        /// fault; see [`TokenError::unavailable`].
+        /// The introspection endpoint, or a [`TokenVerifier`](super::TokenVerifier) of your own, could not
+        /// decide. This is not the client's fault; see [`TokenError::unavailable`].
         VerifierUnavailable = "token_verifier_unavailable", Unavailable,
             "the token cannot be verified at the moment";
     }
@@ -145,13 +146,29 @@ impl TokenError {
         Self {
             kind: TokenErrorKind::VerifierUnavailable,
             detail: Detail::Source(source.into().into()),
+            retry_after: None,
         }
+    }
+
+    /// Sets when the client may try again. The response rounds it up to seconds.
+    ///
+    /// It only matters for an error that is [`unavailable`](Self::unavailable), whose response otherwise says
+    /// five seconds.
+    #[must_use]
+    pub const fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     pub(crate) const fn missing(claim: &'static str) -> Self {
         Self {
             kind: TokenErrorKind::MissingClaim,
             detail: Detail::Claim(claim),
+            retry_after: None,
         }
     }
 
@@ -159,6 +176,7 @@ impl TokenError {
         Self {
             kind: TokenErrorKind::InvalidClaim,
             detail: Detail::Claim(claim),
+            retry_after: None,
         }
     }
 
@@ -167,6 +185,7 @@ impl TokenError {
         Self {
             kind,
             detail: Detail::Setting(setting.into()),
+            retry_after: None,
         }
     }
 }
@@ -176,6 +195,7 @@ impl From<TokenErrorKind> for TokenError {
         Self {
             kind,
             detail: Detail::None,
+            retry_after: None,
         }
     }
 }

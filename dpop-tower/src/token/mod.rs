@@ -6,7 +6,8 @@
 //! |---|---|
 //! | JWTs of an issuer with metadata (RFC 8414 or OpenID Connect Discovery) | `Issuer::discover(…)` |
 //! | JWTs of an issuer without metadata, or with keys in a file | [`Issuer::new`] and where its keys are |
-//! | opaque tokens, introspection (RFC 7662), several issuers | your own [`TokenVerifier`] |
+//! | opaque tokens of an issuer that is asked about them (RFC 7662), with the feature `introspection` | `Introspection` |
+//! | any other tokens, several issuers | your own [`TokenVerifier`] |
 //!
 //! A handler gets the verified token as a [`BoundToken`], or as a [`BearerToken`] where a policy admits
 //! unbound tokens.
@@ -34,12 +35,17 @@
 mod bound;
 mod claims;
 mod error;
+#[cfg(feature = "introspection")]
+mod introspection;
 mod jwt;
 
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 pub use crate::keys::FetchedKeys;
 
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, VerifiedToken},
@@ -174,6 +180,8 @@ pub struct Tokens(Source);
 
 #[derive(Debug)]
 enum Source {
+    #[cfg(feature = "introspection")]
+    Introspection(Box<Introspection>),
     Jwt(Box<Issuer>),
     Custom(Arc<dyn TokenVerifier>),
 }
@@ -185,6 +193,8 @@ impl Tokens {
         clock: &Arc<dyn TimeSource>,
     ) -> Result<Arc<dyn TokenVerifier>, ConfigError> {
         match self.0 {
+            #[cfg(feature = "introspection")]
+            Source::Introspection(tokens) => Ok(Arc::new(tokens.build(crypto, clock)?)),
             Source::Jwt(tokens) => Ok(Arc::new(tokens.build(crypto, clock)?)),
             Source::Custom(verifier) => Ok(verifier),
         }
@@ -209,6 +219,13 @@ impl<T: Into<Tokens>> IntoTokens for T {}
 impl From<Issuer> for Tokens {
     fn from(tokens: Issuer) -> Self {
         Self(Source::Jwt(Box::new(tokens)))
+    }
+}
+
+#[cfg(feature = "introspection")]
+impl From<Introspection> for Tokens {
+    fn from(tokens: Introspection) -> Self {
+        Self(Source::Introspection(Box::new(tokens)))
     }
 }
 

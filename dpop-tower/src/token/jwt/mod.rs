@@ -1,4 +1,4 @@
-mod issuer;
+pub(super) mod issuer;
 mod parse;
 mod verifier;
 
