@@ -2,6 +2,7 @@
 
 mod api;
 mod frameworks;
+mod introspection;
 mod keys;
 mod lifetime;
 mod policy;

@@ -38,7 +38,9 @@ mod tests {
         let at = Url::parse("https://idp.example.com/x").unwrap();
         match url(document.as_bytes(), "jwks_uri", ISSUER, &endpoint) {
             Ok(url) => Ok(url.into()),
-            Err(why) => Err(FetchError::Metadata("jwks_uri", ISSUER.to_owned(), vec![(at, why)]).to_string()),
+            Err(why) => Err(
+                FetchError::Metadata("jwks_uri", ISSUER.to_owned(), vec![(at, why)]).to_string(),
+            ),
         }
     }
 

@@ -313,7 +313,9 @@ impl Rejection {
         }
         if self.kind == RejectionKind::Unavailable {
             let after = self.cause.retry_after().unwrap_or(RETRY_AFTER);
-            let rounded_up = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            let rounded_up = after
+                .as_secs()
+                .saturating_add(u64::from(after.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, rounded_up.max(1).into());
             return;
         }

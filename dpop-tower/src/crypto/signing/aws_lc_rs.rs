@@ -6,8 +6,8 @@ use ::aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents},
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-        RSA_PSS_SHA256,
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     },
 };
 
@@ -68,11 +68,40 @@ pub(super) fn from_pkcs8(der: &[u8]) -> Option<(String, Arc<dyn PrivateKey>)> {
         return Some((public, Arc::new(Key::Ed25519(key))));
     }
     let key = RsaKeyPair::from_pkcs8(der).ok()?;
-    let public = key.public_key();
-    let n = base64url::encode(public.modulus().big_endian_without_leading_zero());
-    let e = base64url::encode(public.exponent().big_endian_without_leading_zero());
+    let (n, e) = rsa_numbers(key.public_key().as_ref())?;
+    let (n, e) = (base64url::encode(n), base64url::encode(e));
     let public = format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#);
     Some((public, Arc::new(Key::Rsa(key))))
+}
+
+/// Returns modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1), which AWS-LC has encoded.
+fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sequence, _) = der_value(der, 0x30)?;
+    let (n, rest) = der_value(sequence, 0x02)?;
+    let (e, _) = der_value(rest, 0x02)?;
+    Some((without_zero(n), without_zero(e)))
+}
+
+/// A number whose first bit is set has a zero in front.
+fn without_zero(number: &[u8]) -> &[u8] {
+    number.strip_prefix(&[0]).unwrap_or(number)
+}
+
+/// Splits DER after the first value, which has to have this tag, and returns its content and the rest.
+fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = der.split_first()?;
+    let (length, rest) = rest.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(*length), rest),
+        _ => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            let length = bytes.iter().try_fold(0_usize, |length, byte| {
+                length.checked_mul(256)?.checked_add(usize::from(*byte))
+            })?;
+            (length, rest)
+        }
+    };
+    rest.split_at_checked(length).filter(|_| *first == tag)
 }
 
 /// AWS-LC erases a key when it frees it.

@@ -107,7 +107,10 @@ pub(super) fn pem_to_der(pem: &str) -> Result<Secret, SigningKeyError> {
         .split_once(BEGIN)
         .and_then(|(_, rest)| rest.split_once(END))
         .map(|(base64, _)| base64.split_ascii_whitespace());
-    let base64: Zeroizing<String> = base64.ok_or(SigningKeyError::NotPem)?.collect::<String>().into();
+    let base64: Zeroizing<String> = base64
+        .ok_or(SigningKeyError::NotPem)?
+        .collect::<String>()
+        .into();
     let der = STANDARD.decode(base64.as_bytes());
     der.map(Secret::new).map_err(|_| SigningKeyError::NotPem)
 }

@@ -117,10 +117,7 @@ impl Endpoint {
             .http
             .post(url)
             .header(header::ACCEPT, self.form.media_type())
-            .header(
-                header::CONTENT_TYPE,
-                "application/x-www-form-urlencoded",
-            )
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form);
         if let Some(authorization) = credentials.authorization {
             request = request.header(header::AUTHORIZATION, authorization);

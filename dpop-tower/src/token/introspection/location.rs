@@ -157,8 +157,8 @@ pub(super) fn configured(
         let message = format!("{what} {why}");
         ConfigError::new(ConfigErrorKind::AccessTokens, message)
     };
-    let parsed = Url::parse(url)
-        .map_err(|error| reject("is not a URL".to_owned()).with_source(error))?;
+    let parsed =
+        Url::parse(url).map_err(|error| reject("is not a URL".to_owned()).with_source(error))?;
     check(&parsed, plain_http).map_err(|why| reject(why.to_owned()))?;
     Ok(parsed)
 }

@@ -409,7 +409,11 @@ impl Introspection {
                 })
             }
         };
-        let form = if signed.is_some() { Form::Jwt } else { Form::Json };
+        let form = if signed.is_some() {
+            Form::Jwt
+        } else {
+            Form::Json
+        };
         Ok(IntrospectionVerifier::new(Shared {
             endpoint: Endpoint::new(
                 location,
@@ -478,7 +482,11 @@ impl Introspection {
         if self.audiences.iter().any(String::is_empty) {
             return reject(ConfigErrorKind::AccessTokens, "an audience is empty");
         }
-        if self.client.as_ref().is_some_and(|client| client.id.is_empty()) {
+        if self
+            .client
+            .as_ref()
+            .is_some_and(|client| client.id.is_empty())
+        {
             return reject(
                 ConfigErrorKind::ClientAuthentication,
                 "the client id of this API is empty",
@@ -494,7 +502,8 @@ impl Introspection {
             ("timeout", self.timeout, LONGEST_TIMEOUT),
         ] {
             if time > longest {
-                let message = format!("`{what}` of introspection is {time:?}: give at most {longest:?}");
+                let message =
+                    format!("`{what}` of introspection is {time:?}: give at most {longest:?}");
                 return Err(ConfigError::new(ConfigErrorKind::Window, message));
             }
         }

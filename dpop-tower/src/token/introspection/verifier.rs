@@ -74,7 +74,11 @@ impl Shared {
     }
 
     /// Joins the call for this token, or begins one. Returns a verdict if there is one already.
-    fn join(self: &Arc<Self>, token: PresentedToken<'_>, now: UnixTime) -> Result<Waiting, Verdict> {
+    fn join(
+        self: &Arc<Self>,
+        token: PresentedToken<'_>,
+        now: UnixTime,
+    ) -> Result<Waiting, Verdict> {
         let failed = |failure: Failure| -> Verdict { Err(failure.into()) };
         let ath = token.ath();
         let flights = self.flights.lock();
