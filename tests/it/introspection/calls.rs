@@ -154,7 +154,7 @@ async fn an_answer_has_the_content_type_that_was_asked_for() {
     }
     let text = good.clone();
     api.idp
-        .answer(move |_| axum::http::Response::new(Body::from(text.clone())));
+        .answer(move |_| http::Response::new(Body::from(text.clone())));
     assert_eq!(api.present(&fresh()).await, OUT_OF_REACH);
     api.idp.answer(move |_| {
         let mut response = answer("application/json", good.clone());
@@ -180,7 +180,7 @@ async fn an_answer_has_64_kib_at_most() {
         let piece = Bytes::from(vec![b' '; 1 << 20]);
         let pieces = (0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
         let body = Body::from_stream(tokio_stream::iter(pieces));
-        let mut response = axum::http::Response::new(body);
+        let mut response = http::Response::new(body);
         let json = "application/json".parse().unwrap();
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response

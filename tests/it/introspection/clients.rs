@@ -12,7 +12,10 @@ use josekit::{
     jws::{ES256, EdDSA, JwsVerifier, PS256, RS256},
     jwt,
 };
-use openssl::{pkey::PKey, rsa::Rsa};
+use openssl::{
+    pkey::{Id, PKey},
+    rsa::Rsa,
+};
 use serde_json::{Value, json};
 
 use super::{OUT_OF_REACH, Opaque, by_secret, fresh, server::Idp};
@@ -29,6 +32,13 @@ async fn with_key(key: ClientSigningKey) -> Opaque {
 fn asserted(assertion: &str, verifier: &dyn JwsVerifier) -> (Value, Value) {
     let (payload, header) = jwt::decode_with_verifier(assertion, verifier).unwrap();
     (json!(payload.claims_set()), json!(header.claims_set()))
+}
+
+/// base64url, by OpenSSL.
+fn encoded(bytes: &[u8]) -> String {
+    let text = openssl::base64::encode_block(bytes);
+    let text = text.trim_end_matches('=').replace('+', "-");
+    text.replace('/', "_")
 }
 
 async fn assertions(api: &Opaque, count: usize) -> Vec<String> {
@@ -92,23 +102,29 @@ async fn assertions_are_signed_with_every_kind_of_key() {
             Some(algorithm) => read.with_algorithm(algorithm).unwrap(),
         };
         let api = with_key(read).await;
-        let public = key.public_key_to_pem().unwrap();
+        let rsa = || {
+            // josekit takes a PEM for PS256 only if that names PSS.
+            let (rsa, mut jwk) = (key.rsa().unwrap(), Jwk::new("RSA"));
+            for (name, number) in [("n", rsa.n()), ("e", rsa.e())] {
+                let text = encoded(&number.to_vec());
+                jwk.set_parameter(name, Some(text.into())).unwrap();
+            }
+            jwk
+        };
         let (verifier, alg, kid): (Box<dyn JwsVerifier>, _, _) = match (key.id(), algorithm) {
-            (openssl::pkey::Id::ED25519, _) => (
-                Box::new(EdDSA.verifier_from_pem(public).unwrap()),
-                "EdDSA",
-                Some("1"),
-            ),
-            (_, None) => (
-                Box::new(PS256.verifier_from_pem(public).unwrap()),
-                "PS256",
-                Some("1"),
-            ),
-            (_, Some(_)) => (
-                Box::new(RS256.verifier_from_pem(public).unwrap()),
-                "RS256",
-                None,
-            ),
+            (Id::ED25519, _) => {
+                let pem = key.public_key_to_pem().unwrap();
+                let verifier = EdDSA.verifier_from_pem(pem).unwrap();
+                (Box::new(verifier), "EdDSA", Some("1"))
+            }
+            (_, None) => {
+                let verifier = PS256.verifier_from_jwk(&rsa()).unwrap();
+                (Box::new(verifier), "PS256", Some("1"))
+            }
+            (_, Some(_)) => {
+                let verifier = RS256.verifier_from_jwk(&rsa()).unwrap();
+                (Box::new(verifier), "RS256", None)
+            }
         };
         for assertion in assertions(&api, 1).await {
             let (claims, header) = asserted(&assertion, &*verifier);
