@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32};
 
 use super::RejectionKind;
 use crate::{
@@ -42,8 +42,8 @@ impl Cause {
         }
     }
 
-    /// Returns when the client may try again, if that is known.
-    pub(super) const fn retry_after(&self) -> Option<Duration> {
+    /// Returns in how many seconds the client may try again, if that is known.
+    pub(super) const fn retry_after(&self) -> Option<NonZeroU32> {
         match self {
             Self::Token(error) => error.retry_after(),
             Self::Request(_) | Self::Proof(_) | Self::Policy(_) | Self::Store(_) => None,

@@ -312,11 +312,9 @@ impl Rejection {
             return;
         }
         if self.kind == RejectionKind::Unavailable {
-            let after = self.cause.retry_after().unwrap_or(RETRY_AFTER);
-            let rounded_up = after
-                .as_secs()
-                .saturating_add(u64::from(after.subsec_nanos() > 0));
-            headers.insert(header::RETRY_AFTER, rounded_up.max(1).into());
+            let known = self.cause.retry_after().map(|secs| secs.get().into());
+            let secs = known.unwrap_or(RETRY_AFTER.as_secs());
+            headers.insert(header::RETRY_AFTER, secs.into());
             return;
         }
         write_challenges(headers, &self.challenge, self.kind, self.description());

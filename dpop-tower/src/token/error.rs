@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{keys::KeysUnavailable, reason::reasons};
 
@@ -26,8 +26,8 @@ use crate::{keys::KeysUnavailable, reason::reasons};
 pub struct TokenError {
     kind: TokenErrorKind,
     detail: Detail,
-    /// When the client may try again, if the verifier knows.
-    retry_after: Option<Duration>,
+    /// In how many seconds the client may try again, if the verifier knows.
+    retry_after: Option<NonZeroU32>,
 }
 
 #[derive(Clone)]
@@ -150,17 +150,19 @@ impl TokenError {
         }
     }
 
-    /// Sets when the client may try again. The response rounds it up to seconds.
+    /// Sets when the client may try again. It is rounded up to whole seconds, at least one.
     ///
     /// It only matters for an error that is [`unavailable`](Self::unavailable), whose response otherwise says
     /// five seconds.
     #[must_use]
-    pub const fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        let fraction = u64::from(after.subsec_nanos() > 0);
+        let secs = u32::try_from(after.as_secs().saturating_add(fraction)).unwrap_or(u32::MAX);
+        self.retry_after = Some(NonZeroU32::new(secs).unwrap_or(NonZeroU32::MIN));
         self
     }
 
-    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+    pub(crate) const fn retry_after(&self) -> Option<NonZeroU32> {
         self.retry_after
     }
 

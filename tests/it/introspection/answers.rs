@@ -2,6 +2,7 @@
 
 use dpop_tower::{
     BoundToken, DpopConfig, DpopLayer, PublicOrigin, RequestHead, Verdict as Decision, Verifier,
+    token::Introspection,
 };
 use serde_json::{Value, json};
 
@@ -108,7 +109,7 @@ async fn an_answer_names_this_api_as_its_audience() {
 #[tokio::test]
 async fn an_answer_without_audience_is_accepted_by_a_setter_only() {
     let strict = Opaque::new().await;
-    let lenient = Opaque::with(|tokens| tokens.danger_accept_missing_audience()).await;
+    let lenient = Opaque::with(Introspection::danger_accept_missing_audience).await;
     for (api, expected) in [(strict, MISSING), (lenient, Verdict::Admitted)] {
         let good = api.active();
         assert_eq!(api.judge(&without(&good, "aud")).await, expected);

@@ -136,17 +136,14 @@ impl Checks {
 /// RFC 9449 section 6.2: a token of the type `DPoP` is bound, and the answer says to which key. A token of
 /// another type keeps the binding that the answer has.
 fn check_binding(claims: &Map<String, Json>) -> Result<(), TokenError> {
-    match claims.get("token_type") {
-        None => Ok(()),
+    let is_dpop = match claims.get("token_type") {
+        None => false,
         // RFC 6749 section 5.1: the value is case-insensitive.
-        Some(Json::String(kind)) if kind.eq_ignore_ascii_case("DPoP") => {
-            if claims.contains_key("cnf") {
-                Ok(())
-            } else {
-                Err(TokenError::missing("cnf"))
-            }
-        }
-        Some(Json::String(_)) => Ok(()),
-        Some(_) => Err(TokenError::invalid("token_type")),
+        Some(Json::String(kind)) => kind.eq_ignore_ascii_case("DPoP"),
+        Some(_) => return Err(TokenError::invalid("token_type")),
+    };
+    if is_dpop && !claims.contains_key("cnf") {
+        return Err(TokenError::missing("cnf"));
     }
+    Ok(())
 }

@@ -253,8 +253,8 @@ mod tests {
         (Arc::new(Circuit::new(Arc::new(clock.clone()))), clock)
     }
 
-    fn end(circuit: &Arc<Circuit>, result: Result<(), Failure>) {
-        circuit.enter().unwrap().settle(&result);
+    fn end(circuit: &Arc<Circuit>, result: &Result<(), Failure>) {
+        circuit.enter().unwrap().settle(result);
     }
 
     fn suspended(circuit: &Arc<Circuit>) -> Duration {
@@ -269,19 +269,19 @@ mod tests {
         let (circuit, _) = circuit();
         for _ in 0..3 {
             for _ in 1..FAILURES {
-                end(&circuit, Err(Failure::TimedOut));
+                end(&circuit, &Err(Failure::TimedOut));
             }
             // An endpoint that answers at all works.
-            end(&circuit, Err(Failure::Status(400)));
+            end(&circuit, &Err(Failure::Status(400)));
         }
         for _ in 0..20 {
-            end(&circuit, Err(Failure::Busy));
+            end(&circuit, &Err(Failure::Busy));
         }
         for _ in 1..FAILURES {
-            end(&circuit, Err(Failure::TimedOut));
-            end(&circuit, Err(Failure::Busy));
+            end(&circuit, &Err(Failure::TimedOut));
+            end(&circuit, &Err(Failure::Busy));
         }
-        end(&circuit, Err(Failure::Status(503)));
+        end(&circuit, &Err(Failure::Status(503)));
         assert!(suspended(&circuit) >= SHORTEST);
     }
 
@@ -290,17 +290,17 @@ mod tests {
         let (circuit, clock) = circuit();
         for _ in 0..2 {
             for _ in 0..FAILURES {
-                end(&circuit, Err(Failure::TimedOut));
+                end(&circuit, &Err(Failure::TimedOut));
             }
             for length in [1, 2, 4, 8, 16, 30, 30] {
                 let rest = suspended(&circuit);
                 let length = Duration::from_secs(length);
                 assert!(length <= rest && rest <= 2 * length, "{rest:?}, {length:?}");
                 clock.advance(rest + Duration::from_secs(1));
-                end(&circuit, Err(Failure::TimedOut));
+                end(&circuit, &Err(Failure::TimedOut));
             }
             clock.advance(2 * LONGEST);
-            end(&circuit, Ok(()));
+            end(&circuit, &Ok(()));
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let (circuit, clock) = circuit();
         let early = circuit.enter().unwrap();
         for _ in 0..FAILURES {
-            end(&circuit, Err(Failure::TimedOut));
+            end(&circuit, &Err(Failure::TimedOut));
         }
         let rest = suspended(&circuit);
         early.settle(&Err::<(), _>(Failure::TimedOut));

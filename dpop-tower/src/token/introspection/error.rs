@@ -45,14 +45,14 @@ pub(super) enum Blame {
 impl Failure {
     pub(super) const fn blame(&self) -> Blame {
         match self {
+            // An endpoint may answer like this because of what a stranger has sent as a token.
+            Self::Status(400) | Self::Malformed(_) => Blame::Token,
             Self::Connection(_)
             | Self::ContentType
             | Self::SignedAnswer(_)
+            | Self::Status(_)
             | Self::TimedOut
             | Self::TooLong => Blame::Endpoint,
-            // An endpoint may answer like this because of what a stranger has sent as a token.
-            Self::Status(400) | Self::Malformed(_) => Blame::Token,
-            Self::Status(_) => Blame::Endpoint,
             Self::Busy
             | Self::GivenUp
             | Self::Keys
