@@ -25,7 +25,7 @@ features:
     {{ hack }} --each-feature --exclude-all-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features axum,lifetime,metrics,tonic \
         --exclude-no-default-features -- -D warnings
-    {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,josekit,jwks \
+    {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,introspection,josekit,jwks \
         --exclude-no-default-features -- -D warnings
 
 # Checks the licences, the sources and the bans of all dependencies; see deny.toml.

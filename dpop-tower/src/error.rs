@@ -35,6 +35,8 @@ pub enum ConfigErrorKind {
     Algorithms,
     /// The issuer, the audience or the source of the keys for access tokens is missing or wrong.
     AccessTokens,
+    /// The secret or the key with which this API authenticates at the issuer is missing or not usable.
+    ClientAuthentication,
     /// No crypto backend was chosen and no default is compiled in, or the backend computes wrong hashes.
     Crypto,
     /// The issuer's identifier is the URL of something else, such as its metadata.

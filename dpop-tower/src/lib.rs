@@ -66,7 +66,7 @@
 //!
 //! - By default, only the process that admitted a proof notices its replay; see [`replay`].
 //! - A proof does not cover the query, the body, or other headers. TLS does.
-//! - Fetching keys needs a tokio runtime with I/O and time enabled; nothing else does.
+//! - Fetching keys and introspection need a tokio runtime with I/O and time enabled; nothing else does.
 //!
 //! # Features
 //!
@@ -75,6 +75,7 @@
 //! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
+//! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |
 //! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
@@ -114,6 +115,8 @@ pub mod future;
 #[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
 pub mod grpc;
 pub mod header;
+#[cfg(feature = "jwks")]
+mod http_client;
 mod jose;
 pub mod jwk;
 mod keys;

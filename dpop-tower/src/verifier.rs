@@ -68,8 +68,8 @@ pub enum Verdict {
 
 /// The future of [`Verifier::verify`], which resolves to a [`Verdict`].
 ///
-/// It waits only for the issuer's keys, if they are not cached, and for a replay store that is not in
-/// memory.
+/// It waits only for the issuer's keys or its verdict on an opaque token, if they are not cached, and for a
+/// replay store that is not in memory.
 ///
 /// # Cancel safety
 ///

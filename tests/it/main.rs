@@ -2,6 +2,7 @@
 
 mod api;
 mod frameworks;
+mod introspection;
 mod issuers;
 mod keys;
 mod lifetime;

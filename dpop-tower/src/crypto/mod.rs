@@ -34,6 +34,12 @@ mod josekit;
 mod prepared;
 #[cfg(test)]
 pub(crate) mod pure_rust;
+#[cfg(feature = "introspection")]
+#[cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "josekit")),
+    expect(dead_code, reason = "without a backend, no key can be made")
+)]
+pub(crate) mod signing;
 
 #[cfg(feature = "aws-lc-rs")]
 pub use self::aws_lc_rs::AwsLcRs;

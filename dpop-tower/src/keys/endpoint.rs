@@ -23,6 +23,18 @@ pub(crate) enum PlainHttp {
     AnyHost,
 }
 
+impl PlainHttp {
+    /// Allows plain `http` to this machine, or not at all.
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn to_loopback(is_allowed: bool) -> Self {
+        if is_allowed {
+            Self::Loopback
+        } else {
+            Self::Never
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Jwks(Url),

@@ -12,24 +12,24 @@ pub(super) enum Unhelpful {
     /// The document names this other issuer, or none.
     Issuer(Option<String>),
     KeySet(KeySetError),
-    /// The document has this `jwks_uri`, which must not be fetched.
-    JwksUri(String),
-    /// There is no `jwks_uri`, which is optional in RFC 8414 section 2.
-    NoJwksUri,
+    /// There is no such member, such as `jwks_uri`, which is optional in RFC 8414 section 2.
+    NoUrl(&'static str),
     NotAnObject,
     Status(u16),
     TimedOut,
     TooLong {
         most: usize,
     },
+    /// The member has this URL, which must not be used.
+    Url(&'static str, String),
 }
 
 /// The reason why an attempt to fetch keys failed.
 #[derive(Debug)]
 pub(super) enum FetchError {
     Keys(Url, Unhelpful),
-    /// None of the documents that could name the keys of this issuer can be used, each for this reason.
-    Metadata(String, Vec<(Url, Unhelpful)>),
+    /// None of the documents of this issuer that could have this member can be used, each for this reason.
+    Metadata(&'static str, String, Vec<(Url, Unhelpful)>),
     NoRuntime,
 }
 
@@ -64,12 +64,12 @@ impl Unhelpful {
                 )
             }
             Self::KeySet(error) => error.to_string(),
-            Self::JwksUri(uri) => format!("its jwks_uri {} cannot be used", Quoted::new(uri)),
-            Self::NoJwksUri => "it has no jwks_uri".to_owned(),
+            Self::NoUrl(member) => format!("it has no {member}"),
             Self::NotAnObject => "it is not a JSON object, or has a member twice".to_owned(),
             Self::Status(status) => format!("the answer has status {status}"),
             Self::TimedOut => "no answer in time".to_owned(),
             Self::TooLong { most } => format!("it has more than {most} bytes"),
+            Self::Url(member, url) => format!("its {member} {} cannot be used", Quoted::new(url)),
         }
     }
 }
@@ -78,8 +78,11 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Keys(url, why) => write!(f, "the JWK Set at {url}: {}", why.describe("")),
-            Self::Metadata(issuer, tried) => {
-                f.write_str("no metadata that names the keys")?;
+            Self::Metadata(member, issuer, tried) => {
+                f.write_str(match *member {
+                    "jwks_uri" => "no metadata that names the keys",
+                    _ => "no metadata that names the introspection endpoint",
+                })?;
                 for (url, why) in tried {
                     write!(f, "; {url}: {}", why.describe(issuer))?;
                 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -13,7 +13,10 @@ use super::{
     set::KeySet,
     source::{Fetch, Fetched, Fetching},
 };
-use crate::error::{ConfigError, ConfigErrorKind};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    http_client::tls_of_the_crypto_backend,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,16 +29,6 @@ const MAX_DOCUMENT_LEN: usize = 512 * 1024;
 pub(super) struct Fetcher {
     endpoint: Endpoint,
     http: Client,
-}
-
-/// Selects the TLS of the default crypto backend, whatever other crates of the build turn on in reqwest, so
-/// that a process uses one crypto library. Without a backend there is no TLS.
-fn tls_of_the_crypto_backend(builder: ClientBuilder) -> ClientBuilder {
-    #[cfg(feature = "josekit")]
-    let builder = builder.tls_backend_native();
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
-    let builder = builder.tls_backend_rustls();
-    builder
 }
 
 impl Fetcher {
@@ -60,10 +53,7 @@ impl Fetcher {
     }
 
     async fn keys(&self, deadline: Instant) -> Result<Fetched, FetchError> {
-        let url = match &self.endpoint.place {
-            Place::Jwks(url) => url.clone(),
-            Place::Metadata { issuer, urls } => self.discover(issuer, urls, deadline).await?,
-        };
+        let url = self.find("jwks_uri", deadline).await?;
         let jwks = self.get(&url, deadline).await.and_then(|jwks| {
             KeySet::check(&jwks.text).map_err(Unhelpful::KeySet)?;
             Ok(jwks)
@@ -71,10 +61,23 @@ impl Fetcher {
         jwks.map_err(|why| FetchError::Keys(url, why))
     }
 
+    /// Finds the URL that this member of the issuer's metadata has, unless the URL is configured.
+    pub(super) async fn find(
+        &self,
+        member: &'static str,
+        deadline: Instant,
+    ) -> Result<Url, FetchError> {
+        match &self.endpoint.place {
+            Place::Jwks(url) => Ok(url.clone()),
+            Place::Metadata { issuer, urls } => self.discover(member, issuer, urls, deadline).await,
+        }
+    }
+
     /// Fetches the second document whenever the first cannot be used. Servers that have only the second
     /// answer requests for the first in many ways.
     async fn discover(
         &self,
+        member: &'static str,
         issuer: &str,
         [first, second]: &[Url; 2],
         deadline: Instant,
@@ -83,12 +86,13 @@ impl Fetcher {
         let early = deadline.min(Instant::now() + FIRST_METADATA);
         for (url, deadline) in [(first, early), (second, deadline)] {
             let found = self.get(url, deadline).await;
-            match found.and_then(|found| metadata::jwks_uri(&found.text, issuer, &self.endpoint)) {
+            match found.and_then(|found| metadata::url(&found.text, member, issuer, &self.endpoint))
+            {
                 Ok(jwks_uri) => return Ok(jwks_uri),
                 Err(why) => tried.push((url.clone(), why)),
             }
         }
-        Err(FetchError::Metadata(issuer.to_owned(), tried))
+        Err(FetchError::Metadata(member, issuer.to_owned(), tried))
     }
 
     async fn get(&self, url: &Url, deadline: Instant) -> Result<Fetched, Unhelpful> {

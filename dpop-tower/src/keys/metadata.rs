@@ -5,9 +5,10 @@ use reqwest::Url;
 use super::{BYTE_ORDER_MARK, endpoint::Endpoint, error::Unhelpful};
 use crate::jose::json::{Object, Value};
 
-/// Returns the URL of the keys of `issuer`, if this is a document of that issuer.
-pub(super) fn jwks_uri(
+/// Returns the URL in `member`, if this is a document of `issuer`.
+pub(super) fn url(
     document: &[u8],
+    member: &'static str,
     issuer: &str,
     endpoint: &Endpoint,
 ) -> Result<Url, Unhelpful> {
@@ -19,10 +20,10 @@ pub(super) fn jwks_uri(
         Some(named) if named == issuer => {}
         named => return Err(Unhelpful::Issuer(named.map(str::to_owned))),
     }
-    let uri = text("jwks_uri").ok_or(Unhelpful::NoJwksUri)?;
+    let url = text(member).ok_or(Unhelpful::NoUrl(member))?;
     endpoint
-        .accept(uri)
-        .ok_or_else(|| Unhelpful::JwksUri(uri.to_owned()))
+        .accept(url)
+        .ok_or_else(|| Unhelpful::Url(member, url.to_owned()))
 }
 
 #[cfg(test)]
@@ -35,9 +36,11 @@ mod tests {
     fn read(document: &str) -> Result<String, String> {
         let endpoint = Endpoint::discover(ISSUER, PlainHttp::Never).unwrap();
         let at = Url::parse("https://idp.example.com/x").unwrap();
-        match jwks_uri(document.as_bytes(), ISSUER, &endpoint) {
+        match url(document.as_bytes(), "jwks_uri", ISSUER, &endpoint) {
             Ok(url) => Ok(url.into()),
-            Err(why) => Err(FetchError::Metadata(ISSUER.to_owned(), vec![(at, why)]).to_string()),
+            Err(why) => Err(
+                FetchError::Metadata("jwks_uri", ISSUER.to_owned(), vec![(at, why)]).to_string(),
+            ),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `fetch`, `metadata` | The HTTP requests, and the issuer's metadata. |
 //! | `freshness` | How long a response says that it is fresh. |
 //! | `fetching`, `intervals` | The settings, and what follows from them. |
+//! | `introspection` | The introspection endpoint, which the metadata names. |
 //! | `decision` | When keys are fetched, and when a request waits. A pure function of times. |
 //! | `source` | The fetched document, and at most one attempt at a time. Configurations share it. |
 //! | `remote` | The keys of the document that one configuration can use. |
@@ -28,6 +29,8 @@ mod fetching;
 mod freshness;
 #[cfg(feature = "jwks")]
 mod intervals;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "jwks")]
 mod metadata;
 mod quoted;
@@ -39,6 +42,8 @@ mod source;
 
 #[cfg(feature = "jwks")]
 pub(crate) use self::endpoint::{Endpoint, PlainHttp};
+#[cfg(feature = "introspection")]
+pub(crate) use self::introspection::IntrospectionEndpoint;
 pub(crate) use self::set::{IssuerKey, KeySet};
 #[cfg(feature = "jwks")]
 pub use self::{fetched::FetchedKeys, fetching::KeyFetching};
@@ -106,7 +111,7 @@ pub(crate) trait KeySource: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Keys that are part of the configuration.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FixedKeys(Arc<KeySet>);
 
 impl FixedKeys {

@@ -14,6 +14,7 @@ const MAX_KEYS: usize = 100;
 const MAX_CANDIDATES: usize = 4;
 
 /// The keys of a JWK Set that tokens may be signed with, parsed and prepared.
+#[derive(Default)]
 pub(crate) struct KeySet(Vec<IssuerKey>);
 
 /// One key of an issuer.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use super::RejectionKind;
 use crate::{
@@ -39,6 +39,14 @@ impl Cause {
             Self::Token(error) => error.kind().into(),
             Self::Policy(kind) => (*kind).into(),
             Self::Store(error) => error.kind().into(),
+        }
+    }
+
+    /// Returns in how many seconds the client may try again, if that is known.
+    pub(super) const fn retry_after(&self) -> Option<NonZeroU32> {
+        match self {
+            Self::Token(error) => error.retry_after(),
+            Self::Request(_) | Self::Proof(_) | Self::Policy(_) | Self::Store(_) => None,
         }
     }
 

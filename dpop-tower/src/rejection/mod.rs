@@ -137,7 +137,7 @@ use crate::{
     token::TokenError,
 };
 
-/// The `Retry-After` of responses when keys or a store cannot be reached.
+/// The `Retry-After` of responses when keys or a store cannot be reached, unless it is known better.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A rejected request: what the client is told, and why.
@@ -261,7 +261,7 @@ impl Rejection {
     /// | `Cache-Control: no-store` | always |
     /// | `WWW-Authenticate` | unless the status is 503, or the policy is [`Policy::deny`] |
     /// | `DPoP-Nonce` | with a challenge, if the policy requires or offers nonces |
-    /// | `Retry-After: 5`, in seconds | with the status 503 |
+    /// | `Retry-After`, in seconds | with the status 503: 5, unless the verifier of tokens [knows better](TokenError::with_retry_after) |
     ///
     /// `WWW-Authenticate` may have two values, one a scheme. Append them, and do not replace one by the
     /// other.
@@ -307,7 +307,9 @@ impl Rejection {
             return;
         }
         if self.kind == RejectionKind::Unavailable {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+            let known = self.cause.retry_after().map(|secs| secs.get().into());
+            let secs = known.unwrap_or(RETRY_AFTER.as_secs());
+            headers.insert(header::RETRY_AFTER, secs.into());
             return;
         }
         headers.remove(header::WWW_AUTHENTICATE);

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{keys::KeysUnavailable, reason::reasons};
 
@@ -26,6 +26,8 @@ use crate::{keys::KeysUnavailable, reason::reasons};
 pub struct TokenError {
     kind: TokenErrorKind,
     detail: Detail,
+    /// In how many seconds the client may try again, if the verifier knows.
+    retry_after: Option<NonZeroU32>,
 }
 
 #[derive(Clone)]
@@ -81,8 +83,7 @@ reasons! {
         /// The token has expired.
         Expired = "token_expired", InvalidToken,
             "the token has expired";
-        /// The authorization server reports that the token is not active (RFC 7662 section 2.2). Only a
-        /// [`TokenVerifier`](super::TokenVerifier) of your own returns this.
+        /// The authorization server reports that the token is not active (RFC 7662 section 2.2).
         Inactive = "token_inactive", InvalidToken,
             "the token is not active";
         /// A claim has the wrong JSON type, or does not fit the type that a handler asks for.
@@ -124,8 +125,8 @@ reasons! {
         /// The token is bound, and the handler accepts only unbound tokens.
         UnboundNeeded = "token_unbound_needed", InvalidToken,
             "only tokens that are bound to nothing are accepted";
-        /// A [`TokenVerifier`](super::TokenVerifier) of your own could not decide. This is not the client's
-        /// fault; see [`TokenError::unavailable`].
+        /// The introspection endpoint, or a [`TokenVerifier`](super::TokenVerifier) of your own, could not
+        /// decide. This is not the client's fault; see [`TokenError::unavailable`].
         VerifierUnavailable = "token_verifier_unavailable", Unavailable,
             "the token cannot be verified at the moment";
     }
@@ -133,7 +134,11 @@ reasons! {
 
 impl TokenError {
     const fn new(kind: TokenErrorKind, detail: Detail) -> Self {
-        Self { kind, detail }
+        Self {
+            kind,
+            detail,
+            retry_after: None,
+        }
     }
 
     /// Returns the check that failed.
@@ -148,6 +153,22 @@ impl TokenError {
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = Detail::Source(source.into().into());
         Self::new(TokenErrorKind::VerifierUnavailable, detail)
+    }
+
+    /// Sets when the client may try again. It is rounded up to whole seconds, at least one.
+    ///
+    /// It only matters for an error that is [`unavailable`](Self::unavailable), whose response otherwise says
+    /// five seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        let fraction = u64::from(after.subsec_nanos() > 0);
+        let secs = u32::try_from(after.as_secs().saturating_add(fraction)).unwrap_or(u32::MAX);
+        self.retry_after = Some(NonZeroU32::new(secs).unwrap_or(NonZeroU32::MIN));
+        self
+    }
+
+    pub(crate) const fn retry_after(&self) -> Option<NonZeroU32> {
+        self.retry_after
     }
 
     pub(crate) const fn missing(claim: &'static str) -> Self {

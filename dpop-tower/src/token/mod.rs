@@ -8,7 +8,8 @@
 //! | JWTs of an issuer without metadata, or with keys in a file | [`Issuer::new`] and where its keys are |
 //! | JWTs of several issuers | an array or a `Vec` of [`Issuer`]s |
 //! | JWTs of issuers that change at run time | `DynamicIssuers` |
-//! | opaque tokens, introspection (RFC 7662) | your own [`TokenVerifier`] |
+//! | opaque tokens of an issuer that is asked about them (RFC 7662), with the feature `introspection` | `Introspection`, or `Issuer::opaque_tokens` beside JWTs and other issuers |
+//! | any other tokens | your own [`TokenVerifier`] |
 //!
 //! A handler gets the verified token as a [`BoundToken`], or as a [`BearerToken`] where a policy admits
 //! unbound tokens.
@@ -64,6 +65,8 @@
 mod bound;
 mod claims;
 mod error;
+#[cfg(feature = "introspection")]
+mod introspection;
 mod jwt;
 mod readiness;
 
@@ -75,6 +78,9 @@ pub use crate::keys::KeyState;
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 pub use crate::keys::{FetchedKeys, KeyFetching};
 
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
@@ -235,6 +241,8 @@ enum Source {
     Issuers(Vec<Issuer>),
     #[cfg(feature = "jwks")]
     Dynamic(DynamicIssuers),
+    #[cfg(feature = "introspection")]
+    Introspection(Box<Introspection>),
     Custom(Arc<dyn TokenVerifier>),
 }
 
@@ -249,6 +257,8 @@ impl Tokens {
             ),
             #[cfg(feature = "jwks")]
             Source::Dynamic(_) => None,
+            #[cfg(feature = "introspection")]
+            Source::Introspection(tokens) => Some(vec![tokens.identifier().to_owned()]),
             Source::Custom(_) => None,
         }
     }
@@ -269,6 +279,8 @@ impl Tokens {
                 let set = Arc::new(issuers.build(crypto, clock)?);
                 (Issuers::Dynamic(set), capacity)
             }
+            #[cfg(feature = "introspection")]
+            Source::Introspection(tokens) => return Ok(Arc::new(tokens.build(crypto, clock)?)),
             Source::Custom(verifier) => return Ok(verifier),
         };
         Ok(Arc::new(JwtVerifier::new(issuers, capacity)))
@@ -301,7 +313,7 @@ fn build_all(
         };
         verifiers.push(verifier.map_err(named)?);
     }
-    Ok(Issuers::fixed(verifiers))
+    Issuers::fixed(verifiers)
 }
 
 /// The second argument of [`DpopConfig::builder`](crate::DpopConfig::builder), which becomes [`Tokens`].
@@ -344,6 +356,13 @@ impl<const N: usize> From<[Issuer; N]> for Tokens {
 impl From<DynamicIssuers> for Tokens {
     fn from(issuers: DynamicIssuers) -> Self {
         Self(Source::Dynamic(issuers))
+    }
+}
+
+#[cfg(feature = "introspection")]
+impl From<Introspection> for Tokens {
+    fn from(tokens: Introspection) -> Self {
+        Self(Source::Introspection(Box::new(tokens)))
     }
 }
 

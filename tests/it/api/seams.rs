@@ -1,6 +1,6 @@
 //! Implementations of the user's own: given as a value or in an `Arc`, and what they may return.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use dpop_tower::{
@@ -13,6 +13,7 @@ use dpop_tower::{
     target::{Target, TargetUri},
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, Tokens, VerifiedToken},
 };
+use http::header;
 use serde_json::json;
 
 use crate::{
@@ -169,4 +170,42 @@ fn the_cause_of_a_token_error_is_in_the_chain_and_not_in_the_message() {
     assert_eq!(error, error.clone());
     assert_ne!(error, TokenError::unavailable("no route to the endpoint"));
     assert_ne!(error, TokenErrorKind::VerifierUnavailable.into());
+}
+
+/// The header has whole seconds, and at least one.
+#[tokio::test]
+async fn a_verifier_that_knows_when_it_can_tell_says_so_in_retry_after() {
+    for (after, expected) in [
+        (None, "5"),
+        (Some(Duration::ZERO), "1"),
+        (Some(Duration::from_millis(1)), "1"),
+        (Some(Duration::from_secs(7)), "7"),
+        (Some(Duration::from_millis(7_001)), "8"),
+        (Some(Duration::MAX), "4294967295"),
+    ] {
+        let api = Api::new();
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        let answers = Unavailable(after);
+        let config = DpopConfig::builder(origin, answers).clock(api.clock.clone());
+        let router = crate::support::router(config.build().unwrap());
+        let response = send(router, api.client.get(URL, &api.token().mint())).await;
+        assert_eq!(response.headers()[header::RETRY_AFTER], expected);
+    }
+}
+
+#[derive(Debug)]
+struct Unavailable(Option<Duration>);
+
+impl TokenVerifier for Unavailable {
+    fn verify(
+        &self,
+        _: PresentedToken<'_>,
+        _: UnixTime,
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+        let error = TokenError::unavailable("no route to the endpoint");
+        MaybeReady::ready(Err(match self.0 {
+            None => error,
+            Some(after) => error.with_retry_after(after),
+        }))
+    }
 }

@@ -338,6 +338,11 @@ impl DynamicSet {
             return Err(ConfigError::new(ConfigErrorKind::Issuer, message));
         }
         let issuer = issuer.fetched_keys(self.fetched.clone());
+        #[cfg(feature = "introspection")]
+        if issuer.has_opaque_tokens() {
+            let message = "an issuer that is looked up cannot have opaque tokens";
+            return Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
+        }
         let mut verifier = issuer.build(&self.crypto, &self.clock)?;
         verifier.currency = Some(currency);
         Ok(Arc::new(verifier))

@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, ConfigErrorKind, shown};
 
 /// Rejects an issuer that cannot be exactly the `iss` of a token, such as the URL of its metadata.
-pub(super) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
+pub(in crate::token) fn check_issuer(issuer: &str) -> Result<(), ConfigError> {
     if issuer.is_empty() {
         let kind = ConfigErrorKind::AccessTokens;
         return Err(ConfigError::new(kind, "the issuer is empty"));

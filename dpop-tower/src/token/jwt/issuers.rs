@@ -9,7 +9,9 @@ use super::{
     parse::{DecodedToken, other_issuer},
     verifier::IssuerVerifier,
 };
-use crate::token::TokenError;
+use crate::{error::ConfigError, token::TokenError};
+#[cfg(feature = "introspection")]
+use crate::{error::ConfigErrorKind, jose::base64url, token::introspection::IntrospectionVerifier};
 
 /// The issuers of one configuration.
 #[derive(Debug)]
@@ -39,21 +41,46 @@ pub(super) enum Choice {
 
 impl Issuers {
     /// Returns a set of issuers that does not change. The names differ.
-    pub(in crate::token) fn fixed(issuers: Vec<IssuerVerifier>) -> Self {
+    pub(in crate::token) fn fixed(issuers: Vec<IssuerVerifier>) -> Result<Self, ConfigError> {
+        #[cfg(feature = "introspection")]
+        if issuers
+            .iter()
+            .filter(|issuer| issuer.introspection.is_some())
+            .count()
+            > 1
+        {
+            let message =
+                "several issuers have opaque tokens, which do not name their issuer: one can";
+            return Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
+        }
         let mut issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
         if issuers.len() == 1
             && let Some(issuer) = issuers.pop()
         {
-            return Self::One(issuer);
+            return Ok(Self::One(issuer));
         }
         let name = |issuer: &Arc<IssuerVerifier>| issuer.checks.issuer.clone();
-        Self::Several(Several {
+        Ok(Self::Several(Several {
             names: issuers.iter().map(name).collect(),
             by_name: (issuers.iter())
                 .map(|issuer| (name(issuer), Arc::clone(issuer)))
                 .collect(),
             all: issuers,
-        })
+        }))
+    }
+
+    /// Returns the verifier of opaque tokens, if the token is one and an issuer has any.
+    ///
+    /// A token that begins with a JOSE header is none, even if it is malformed or encrypted. It would be sent
+    /// to an issuer that it may not belong to.
+    #[cfg(feature = "introspection")]
+    pub(super) fn opaque(&self, token: &str) -> Option<&IntrospectionVerifier> {
+        let header = token.split_once('.').map(|(header, _)| header);
+        let header = header.and_then(base64url::decode);
+        if header.is_some_and(|header| header.starts_with(b"{")) {
+            return None;
+        }
+        (self.fixed_ones()).find_map(|issuer| issuer.introspection.as_ref())
     }
 
     /// Returns the issuers that are part of the configuration.

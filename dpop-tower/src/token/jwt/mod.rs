@@ -1,6 +1,6 @@
 #[cfg(feature = "jwks")]
 mod dynamic;
-mod issuer;
+pub(super) mod issuer;
 mod issuers;
 mod parse;
 mod verifier;
@@ -13,6 +13,8 @@ pub(super) use self::{
     issuers::Issuers,
     verifier::{IssuerVerifier, JwtVerifier},
 };
+#[cfg(feature = "introspection")]
+use super::Introspection;
 #[cfg(feature = "jwks")]
 use crate::keys::{Endpoint, FetchedKeys, KeyFetching, PlainHttp};
 use crate::{
@@ -64,6 +66,8 @@ pub struct Issuer {
     plain_http: PlainHttp,
     #[cfg(feature = "jwks")]
     fetched: FetchedKeys,
+    #[cfg(feature = "introspection")]
+    introspection: Option<Box<Introspection>>,
     #[cfg(feature = "jwks")]
     fetching: KeyFetching,
 }
@@ -116,6 +120,8 @@ impl Issuer {
             plain_http: PlainHttp::Never,
             #[cfg(feature = "jwks")]
             fetched: FetchedKeys::new(),
+            #[cfg(feature = "introspection")]
+            introspection: None,
             #[cfg(feature = "jwks")]
             fetching: KeyFetching::new(),
         }
@@ -334,6 +340,55 @@ impl Issuer {
         self
     }
 
+    /// Also accepts opaque tokens of this issuer, which is asked about them (RFC 7662).
+    ///
+    /// A token that has not the form of a JWT is an opaque one. It does not name its issuer, so one issuer of
+    /// a configuration can have opaque tokens. Without a source of keys, the issuer has opaque tokens only.
+    ///
+    /// The [`Introspection`] is one of the same issuer, with its own audiences, caches and limits. Tokens of an
+    /// [`IssuerSource`] cannot be opaque.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))] {
+    /// use dpop_tower::{
+    ///     DpopConfig, Issuer, PublicOrigin,
+    ///     token::{ClientSecret, Introspection},
+    /// };
+    ///
+    /// # let secret_from_a_file = "7Fjfp0ZBr1KtDRbnfVdmIw";
+    /// let introspection = Introspection::discover("https://a.example.com")
+    ///     .client_secret_basic("orders-api", ClientSecret::new(secret_from_a_file)?)
+    ///     .audience("https://api.example.com");
+    /// let a = Issuer::discover("https://a.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .opaque_tokens(introspection);
+    /// let b = Issuer::discover("https://b.example.com").audience("https://api.example.com");
+    /// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, [a, b]).build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    #[cfg(feature = "introspection")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+    #[doc(alias = "introspection")]
+    #[must_use]
+    pub fn opaque_tokens(mut self, introspection: Introspection) -> Self {
+        self.introspection = Some(Box::new(introspection));
+        self
+    }
+
+    #[cfg(feature = "introspection")]
+    pub(super) const fn has_opaque_tokens(&self) -> bool {
+        self.introspection.is_some()
+    }
+
+    /// Returns whether all tokens are opaque.
+    const fn has_no_jwts(&self) -> bool {
+        #[cfg(feature = "introspection")]
+        return self.introspection.is_some() && matches!(self.keys, Keys::NotGiven);
+        #[cfg(not(feature = "introspection"))]
+        return false;
+    }
+
     #[cfg_attr(
         not(feature = "jwks"),
         expect(unused_variables, reason = "keys that are given have no age")
@@ -350,7 +405,7 @@ impl Issuer {
             issuer::check_jwks_url(&self.issuer, url)?;
         }
         issuer::check_issuer(&self.issuer)?;
-        if self.checks.audiences.is_empty() {
+        if self.checks.audiences.is_empty() && !self.has_no_jwts() {
             return reject("no audience: name this API with `Issuer::audience`");
         }
         if self.checks.audiences.iter().any(String::is_empty) {
@@ -374,6 +429,8 @@ impl Issuer {
                 })
         };
         let keys: Arc<dyn KeySource> = match &self.keys {
+            // No JWT has an audience that is accepted.
+            Keys::NotGiven if self.has_no_jwts() => Arc::new(FixedKeys::default()),
             Keys::NotGiven => {
                 return Err(ConfigError::new(
                     ConfigErrorKind::AccessTokens,
@@ -411,11 +468,23 @@ impl Issuer {
                 )?)
             }
         };
+        #[cfg(feature = "introspection")]
+        let introspection = match self.introspection {
+            Some(introspection) if introspection.identifier() != self.issuer => {
+                return reject(
+                    "the introspection of its opaque tokens is one of another issuer: give both the same",
+                );
+            }
+            Some(introspection) => Some(introspection.build(crypto, clock)?),
+            None => None,
+        };
         Ok(IssuerVerifier {
             checks: self.checks,
             keys,
             #[cfg(feature = "jwks")]
             currency: None,
+            #[cfg(feature = "introspection")]
+            introspection,
         })
     }
 

@@ -4,6 +4,8 @@ use super::{
     issuers::{Choice, Issuers},
     parse::{Checks, DecodedToken, UnverifiedToken},
 };
+#[cfg(feature = "introspection")]
+use crate::token::introspection::IntrospectionVerifier;
 use crate::{
     cache::Cache,
     clock::UnixTime,
@@ -49,6 +51,9 @@ pub(in crate::token) struct IssuerVerifier {
     /// `None` if the issuer is part of the configuration.
     #[cfg(feature = "jwks")]
     pub(super) currency: Option<super::dynamic::Currency>,
+    /// Verifies the opaque tokens, if the issuer has any.
+    #[cfg(feature = "introspection")]
+    pub(super) introspection: Option<IntrospectionVerifier>,
 }
 
 type Verified = Result<VerifiedToken, TokenError>;
@@ -68,6 +73,10 @@ impl TokenVerifier for JwtVerifier {
         let ath = token.ath();
         if let Some(verdict) = shared.cached(ath, now) {
             return MaybeReady::ready(verdict);
+        }
+        #[cfg(feature = "introspection")]
+        if let Some(opaque) = shared.issuers.opaque(token.expose()) {
+            return opaque.verify(token, now);
         }
         let decoded = match DecodedToken::decode(token.expose()) {
             Ok(decoded) => decoded,

@@ -1,0 +1,227 @@
+//! Private keys, with which this process signs messages of its own.
+//!
+//! Keys are kept by the default crypto backend of the build. Each backend is a module with two functions,
+//! which read a key from its parts and from PKCS#8.
+
+#[cfg(any(test, not(feature = "josekit")))]
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc_rs;
+#[cfg(feature = "josekit")]
+mod openssl;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+#[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
+use self::aws_lc_rs as backend;
+#[cfg(feature = "josekit")]
+use self::openssl as backend;
+
+use std::{fmt, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use self::parts::{Parts, pem_to_der};
+use super::Algorithm;
+#[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+use super::CryptoProvider as _;
+use crate::jwk::PublicJwk;
+
+/// The algorithms that this process signs with.
+const ALGORITHMS: [Algorithm; 5] = [
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+    Algorithm::Ed25519,
+    Algorithm::Ps256,
+    Algorithm::Rs256,
+];
+
+/// A private key and the algorithm it signs with. `Debug` hides the private half. Clones share one key.
+#[derive(Clone)]
+pub(crate) struct SigningKey {
+    algorithm: Algorithm,
+    public: PublicJwk,
+    kid: Option<String>,
+    key: Arc<dyn PrivateKey>,
+}
+
+/// A private key of a backend, which erases it when it is dropped.
+pub(super) trait PrivateKey: Send + Sync {
+    /// Signs in the format of RFC 7518 section 3.
+    fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, SigningFailed>;
+}
+
+/// The backend could not sign. That is a fault of the system, such as a lack of memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SigningFailed;
+
+impl SigningKey {
+    /// Parses a private JWK (RFC 7517). It signs with the key's `alg`, or else with `ES256`, `EdDSA` or
+    /// `PS256`, whichever fits.
+    pub(crate) fn from_jwk(text: &str) -> Result<Self, SigningKeyError> {
+        let (parts, kid, algorithm) = parts::of_jwk(text)?;
+        Self::of_parts(&parts, kid, algorithm)
+    }
+
+    /// Parses an unencrypted private key in PKCS#8, as PEM (RFC 7468 section 10).
+    pub(crate) fn from_pkcs8_pem(pem: &str) -> Result<Self, SigningKeyError> {
+        Self::of_pkcs8(&pem_to_der(pem)?)
+    }
+
+    #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+    fn of_parts(
+        parts: &Parts,
+        kid: Option<String>,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self, SigningKeyError> {
+        let key = backend::from_parts(parts).ok_or(SigningKeyError::Inconsistent)?;
+        Self::checked(parts.public.clone(), kid, algorithm, key)
+    }
+
+    #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+    fn of_pkcs8(der: &Zeroizing<Vec<u8>>) -> Result<Self, SigningKeyError> {
+        let (public, key) = backend::from_pkcs8(der).ok_or(SigningKeyError::NotPkcs8)?;
+        let public = PublicJwk::from_json(&public).map_err(SigningKeyError::Jwk)?;
+        Self::checked(public, None, None, key)
+    }
+
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
+    fn of_parts(
+        _: &Parts,
+        _: Option<String>,
+        _: Option<Algorithm>,
+    ) -> Result<Self, SigningKeyError> {
+        Err(SigningKeyError::NoBackend)
+    }
+
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
+    fn of_pkcs8(_: &Zeroizing<Vec<u8>>) -> Result<Self, SigningKeyError> {
+        Err(SigningKeyError::NoBackend)
+    }
+
+    /// Makes a signature and verifies it, so that a key whose halves do not belong together is an error at
+    /// start-up.
+    #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+    fn checked(
+        public: PublicJwk,
+        kid: Option<String>,
+        algorithm: Option<Algorithm>,
+        key: Arc<dyn PrivateKey>,
+    ) -> Result<Self, SigningKeyError> {
+        const INPUT: &[u8] = b"dpop-tower";
+        let algorithm = match algorithm {
+            Some(algorithm) => algorithm,
+            None => ALGORITHMS
+                .into_iter()
+                .find(|algorithm| public.fits(*algorithm))
+                .ok_or(SigningKeyError::Unsupported)?,
+        };
+        let key = Self {
+            algorithm,
+            public,
+            kid,
+            key,
+        };
+        let inconsistent = SigningKeyError::Inconsistent;
+        let signature = key.sign(INPUT).map_err(|_| inconsistent)?;
+        backend::verifier()
+            .prepare(&key.public, algorithm)
+            .map_err(|_| inconsistent)?
+            .verify(INPUT, &signature)
+            .map_err(|_| inconsistent)?;
+        Ok(key)
+    }
+
+    /// Sets the algorithm, which must fit the key.
+    pub(crate) fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, SigningKeyError> {
+        if !is_supported(&self.public, algorithm) {
+            return Err(SigningKeyError::Algorithm);
+        }
+        self.algorithm = algorithm;
+        Ok(self)
+    }
+
+    pub(crate) fn with_kid(mut self, kid: String) -> Self {
+        self.kid = Some(kid);
+        self
+    }
+
+    /// Signs in the format of RFC 7518 section 3.
+    pub(crate) fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SigningFailed> {
+        self.key.sign(self.algorithm, input)
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn public_jwk(&self) -> &PublicJwk {
+        &self.public
+    }
+}
+
+fn is_supported(public: &PublicJwk, algorithm: Algorithm) -> bool {
+    ALGORITHMS.contains(&algorithm) && public.fits(algorithm)
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.algorithm.as_str())
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The reason why a private key cannot be used. It contains nothing of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SigningKeyError {
+    /// The `alg` is not one that this process signs with, or does not fit the key.
+    Algorithm,
+    /// The PEM is of an encrypted key.
+    Encrypted,
+    /// The private half does not belong to the public half.
+    Inconsistent,
+    Jwk(crate::jwk::JwkError),
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
+    NoBackend,
+    /// A private member is missing, or is not base64url.
+    NoPrivateHalf,
+    NotForSignatures,
+    NotPem,
+    NotPkcs8,
+    Unsupported,
+}
+
+impl fmt::Display for SigningKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Algorithm => {
+                "its algorithm does not fit the key, or is none of ES256, EdDSA, Ed25519, PS256 and RS256"
+            }
+            Self::Encrypted => "it is encrypted: give it in plain PKCS#8, and protect the file",
+            Self::Inconsistent => "its private half does not belong to its public half",
+            Self::Jwk(error) => return error.fmt(f),
+            #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
+            Self::NoBackend => {
+                "no crypto backend is compiled in: turn on the feature `josekit` or `aws-lc-rs`"
+            }
+            Self::NoPrivateHalf => {
+                "a private member is missing or invalid; of an RSA key, all of d, p, q, dp, dq and qi are needed"
+            }
+            Self::NotForSignatures => "its `use` is not sig",
+            Self::NotPem => {
+                "it is not a PEM block with the label PRIVATE KEY: `openssl pkcs8 -topk8 -nocrypt` makes one"
+            }
+            Self::NotPkcs8 => "it is not a private key in PKCS#8 of a supported kind",
+            Self::Unsupported => "only keys on P-256, Ed25519 keys and RSA keys are supported",
+        })
+    }
+}
+
+impl std::error::Error for SigningKeyError {}
