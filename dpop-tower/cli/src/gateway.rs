@@ -18,6 +18,7 @@
 //! | `live` | what is in force now, and how it is replaced |
 //! | `cors` | which pages of other origins may use the service |
 //! | `names` | headers that no client may have passed on, under any spelling |
+//! | `tls` | certificates, keys and handshakes |
 //! | `server` | connections, limits, the end, and what HTTP itself asks of a request |
 //! | `observed` | who is told of what goes over a connection |
 
@@ -35,6 +36,7 @@ pub mod proxy;
 pub mod reload_state;
 mod server;
 pub mod settings;
+mod tls;
 
 pub use self::{
     asked::TrustedProxies,
@@ -42,4 +44,5 @@ pub use self::{
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},
+    tls::ClientCertificate,
 };

@@ -73,6 +73,12 @@ pub(crate) fn is_of_proxies(name: &HeaderName) -> bool {
         || plain.starts_with("x-forwarded-")
 }
 
+/// Whether a service may take the certificate of the client from it, which is for the one to write that
+/// has ended TLS (RFC 9440 section 4).
+pub(crate) fn is_client_certificate(name: &HeaderName) -> bool {
+    matches!(&*plain(name.as_str()), "client-cert" | "client-cert-chain")
+}
+
 /// Whether it is not one of those that frame a message, but may be taken for one.
 pub(crate) fn imitates_framing(name: &HeaderName) -> bool {
     let plain = plain(name.as_str());

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::gateway::{
     identity::{Identity, folded},
-    names::{imitates_framing, is_framing, is_of_proxies, is_override},
+    names::{imitates_framing, is_client_certificate, is_framing, is_of_proxies, is_override},
 };
 
 const VIA: &str = "dpop-tower-gateway";
@@ -32,6 +32,8 @@ pub struct Forwarding {
     pub danger_pass_on_credentials: bool,
     /// Whether the gateway alone says which pages may read a response.
     pub answers_cors: bool,
+    /// Whether TLS ends here, so that nobody else can know the certificate of a client.
+    pub ends_tls: bool,
 }
 
 /// The headers by which proxies tell what they have seen.
@@ -54,6 +56,7 @@ impl Forwarding {
             prefixes: Vec::new(),
             danger_pass_on_credentials: false,
             answers_cors: false,
+            ends_tls: false,
         }
     }
 
@@ -70,6 +73,7 @@ impl Forwarding {
                 && !is_of_proxies(name)
                 && !is_override(name)
                 && !imitates_framing(name)
+                && !(self.ends_tls && is_client_certificate(name))
         });
         // The client library writes the upstream's; and nobody waits for a 100 of the upstream's.
         headers.remove(header::HOST);
@@ -108,6 +112,7 @@ pub(super) fn clean_trailers(trailers: &mut HeaderMap, identity: &Identity) {
             && !is_of_proxies(name)
             && !is_override(name)
             && !is_framing(name)
+            && !is_client_certificate(name)
     });
 }
 

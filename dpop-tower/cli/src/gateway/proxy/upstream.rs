@@ -15,12 +15,29 @@ use hyper_util::{
 use tracing::debug;
 
 use super::connector::{Answered, Connector, ConnectorError, connector};
+use crate::gateway::tls::{TlsError, UpstreamFiles, UpstreamTls};
 
 /// Where requests go: scheme, host and port.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     scheme: uri::Scheme,
     authority: uri::Authority,
+    tls: Option<(UpstreamFiles, UpstreamTls)>,
+}
+
+impl PartialEq for Upstream {
+    fn eq(&self, other: &Self) -> bool {
+        let files = |upstream: &Self| upstream.tls.as_ref().map(|(files, _)| files.clone());
+        self.scheme == other.scheme
+            && self.authority == other.authority
+            && files(self) == files(other)
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
 }
 
 impl Upstream {
@@ -44,10 +61,29 @@ impl Upstream {
                     && !authority.as_str().contains('@')
                     && path == "/" =>
             {
-                Ok(Self { scheme, authority })
+                Ok(Self {
+                    scheme,
+                    authority,
+                    tls: None,
+                })
             }
             _ => Err("an upstream looks like http://127.0.0.1:9000, without a path".to_owned()),
         }
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == uri::Scheme::HTTPS
+    }
+
+    /// With authorities, a name or a client certificate of its own.
+    pub(crate) fn with_tls(mut self, files: UpstreamFiles) -> Result<Self, TlsError> {
+        let tls = UpstreamTls::read(&files)?;
+        self.tls = Some((files, tls));
+        Ok(self)
+    }
+
+    pub(crate) fn tls(&self) -> Option<&UpstreamTls> {
+        self.tls.as_ref().map(|(_, tls)| tls)
     }
 
     /// The path and the query of a request, at the upstream. There is none for `*` and the like.
@@ -73,8 +109,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(connect_timeout: Duration) -> Result<Self, ConnectorError> {
-        let connector = connector(connect_timeout)?;
+    pub(super) fn new(
+        connect_timeout: Duration,
+        tls: Option<&UpstreamTls>,
+    ) -> Result<Self, ConnectorError> {
+        let connector = connector(connect_timeout, tls)?;
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
