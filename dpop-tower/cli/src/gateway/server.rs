@@ -334,3 +334,6 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX));
     builder
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests;

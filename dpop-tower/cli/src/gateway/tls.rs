@@ -43,6 +43,10 @@ impl fmt::Debug for ClientCertificate {
 
 /// Where a server has its certificate, and whose clients it accepts.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(dead_code, reason = "nothing is read without TLS")
+)]
 pub(crate) struct ServerFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
@@ -51,6 +55,10 @@ pub(crate) struct ServerFiles {
 
 /// The certificate authorities of clients, and whether a client needs a certificate.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(dead_code, reason = "nothing is read without TLS")
+)]
 pub(crate) struct Clients {
     pub(crate) ca: PathBuf,
     pub(crate) is_required: bool,

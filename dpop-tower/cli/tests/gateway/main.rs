@@ -18,7 +18,10 @@ mod reload;
 mod retries;
 mod settings;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod told;
+mod upstreams;
 
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -26,6 +26,8 @@ use crate::gateway::{
     tls::UpstreamTls,
 };
 
+#[cfg(feature = "tls")]
+use hyper_rustls::HttpsConnector as RustlsConnector;
 #[cfg(not(feature = "josekit"))]
 use hyper_rustls::HttpsConnector;
 #[cfg(feature = "josekit")]
@@ -50,7 +52,7 @@ pub(super) enum Connector {
     System(Https),
     /// With settings of the upstream's own.
     #[cfg(feature = "tls")]
-    Own(hyper_rustls::HttpsConnector<HttpConnector>),
+    Own(RustlsConnector<HttpConnector>),
 }
 
 /// Whether the upstream has said anything on a connection since something was last written to it.

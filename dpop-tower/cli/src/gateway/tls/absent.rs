@@ -13,12 +13,7 @@ const ABSENT: &str =
 pub(crate) struct ServerTls(Infallible);
 
 impl ServerTls {
-    pub(crate) fn read(files: &ServerFiles) -> Result<Self, TlsError> {
-        let ServerFiles {
-            certificate: _,
-            key: _,
-            clients: _,
-        } = files;
+    pub(crate) fn read(_files: &ServerFiles) -> Result<Self, TlsError> {
         Err(TlsError::new("certificate_file", ABSENT))
     }
 
@@ -38,12 +33,7 @@ impl ServerTls {
 pub(crate) struct UpstreamTls(Infallible);
 
 impl UpstreamTls {
-    pub(crate) fn read(files: &UpstreamFiles) -> Result<Self, TlsError> {
-        let UpstreamFiles {
-            ca: _,
-            server_name: _,
-            client: _,
-        } = files;
+    pub(crate) fn read(_files: &UpstreamFiles) -> Result<Self, TlsError> {
         Err(TlsError::new("", ABSENT))
     }
 

@@ -1,5 +1,7 @@
 //! What is wrong with a file is told with its line and its field.
 
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 
 use std::{fs, path::Path};
@@ -133,6 +135,11 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
         ("[limits]\n\n\nx = 1", "limits.x"),
         ("[replay]\n\n\nx = 1", "replay.x"),
         ("[cors]\norigins = ['*']\n\nx = 1", "cors.x"),
+        ("[tls]\n\n\nx = 1", "tls.x"),
+        (
+            "[[route]]\npath = '/'\n\nupstream_tls = { x = 1 }",
+            "route[0].upstream_tls.x",
+        ),
     ] {
         rejected("", table, TABLES + 3, field, "unknown field `x`");
     }
@@ -156,6 +163,8 @@ fn every_field_is_in_the_documentation() {
         ("", "[forward_auth]\nunknown = 1"),
         ("", "[ext_authz]\nunknown = 1"),
         ("", "[cors]\nunknown = 1"),
+        ("", "[tls]\nunknown = 1"),
+        ("", "[upstream_tls]\nunknown = 1"),
     ] {
         let error = parse(head, table).unwrap_err().to_string();
         let (_, fields) = error.split_once("expected ").unwrap();
