@@ -22,7 +22,7 @@ use crate::gateway::tls::{ClientCertificate, Clients, ServerFiles, ServerTls};
 #[path = "../../../tests/gateway/tls/certificates.rs"]
 mod certificates;
 
-/// Serves the certificate of whoever asks, in hexadecimal digits.
+/// Answers with the certificate of the client, in hexadecimal digits.
 async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr {
     let folder = TempDir::new().unwrap();
     authority.server("api.test").write(folder.path(), "server");
