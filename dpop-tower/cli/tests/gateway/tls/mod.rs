@@ -46,11 +46,15 @@ impl TlsRig {
 
     /// With more in the table, and more tables.
     async fn with(more: &str, tables: &str) -> Self {
+        Self::before(mirror(), more, tables).await
+    }
+
+    async fn before(upstream: axum::Router, more: &str, tables: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = Authority::new("servers");
         authority.server("api.test").write(folder.path(), "server");
         let tables = format!("{}{tables}", tls_table(folder.path(), more));
-        let rig = Rig::with(mirror(), Wanted::tables(&tables)).await;
+        let rig = Rig::with(upstream, Wanted::tables(&tables)).await;
         Self {
             rig,
             authority,

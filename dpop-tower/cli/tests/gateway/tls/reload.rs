@@ -87,6 +87,24 @@ async fn a_pair_behind_links_that_change_is_noticed() {
     until_certificate_is(&rig, &pairs[1].certificate_der()).await;
 }
 
+/// Where a link leads to is written to, and nothing happens where the link is.
+#[tokio::test]
+async fn a_pair_that_is_written_behind_links_is_noticed() {
+    let rig = TlsRig::new().await;
+    let links = rig.folder.path().join("links");
+    fs::create_dir(&links).unwrap();
+    for name in ["server.pem", "server.key"] {
+        symlink(format!("../{name}"), links.join(name)).unwrap();
+    }
+    rig.rig.reload(Wanted::tables(&tls_table(&links, "")));
+    let _watching = tokio::spawn(watch(rig.rig.gateway.clone(), rig.rig.path()));
+    for _ in 0..2 {
+        let pair = rig.authority.server("api.test");
+        pair.write(rig.folder.path(), "server");
+        until_certificate_is(&rig, &pair.certificate_der()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_pair_that_is_no_good_is_told_and_the_old_one_stays() {
     let log = Log::listen();

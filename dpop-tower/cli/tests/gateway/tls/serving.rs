@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Http, TlsRig};
-use crate::{Seen, error_of, json, soon};
+use crate::{Seen, error_of, json, soon, streams};
 
 const BOTH: [(&str, Version); 2] = [("h2", Version::HTTP_2), ("http/1.1", Version::HTTP_11)];
 
@@ -196,4 +196,18 @@ async fn a_client_cannot_write_the_headers_of_its_certificate() {
         !written.contains("client-cert") && !written.contains("client_cert"),
         "{written}"
     );
+}
+
+#[tokio::test]
+async fn a_websocket_passes_within_tls() {
+    use futures_util::{SinkExt as _, StreamExt as _};
+
+    let rig = TlsRig::before(streams::websocket(), "", "").await;
+    let stream = rig.connect(&rig.client("http/1.1")).await.unwrap();
+    let request = streams::handshake(rig.rig.get("/ws").headers());
+    let connected = tokio_tungstenite::client_async(request, stream);
+    let (mut socket, _) = soon(connected).await.unwrap();
+    soon(socket.send("hello".into())).await.unwrap();
+    let answer = soon(socket.next()).await.unwrap().unwrap();
+    assert_eq!(answer.into_text().unwrap(), "HELLO");
 }
