@@ -20,6 +20,7 @@
 //! | `live` | the configuration in force, and how it is replaced |
 //! | `cors` | which pages of other origins may use the service |
 //! | `names` | header names that are never forwarded from clients, in any spelling |
+//! | `tls` | certificates, keys and handshakes |
 //! | `server` | connections, limits, shutdown, and the checks that HTTP itself requires |
 //! | `observed` | a connection that reports its reads and writes |
 
@@ -38,6 +39,7 @@ pub mod proxy;
 pub mod reload_state;
 mod server;
 pub mod settings;
+mod tls;
 
 pub use self::{
     asked::TrustedProxies,
@@ -45,4 +47,5 @@ pub use self::{
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},
+    tls::ClientCertificate,
 };

@@ -46,7 +46,10 @@ pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
 }
 
 fn check(file: &Path) -> Result<(), Box<dyn Error>> {
-    Settings::read(file)?;
+    let settings = Settings::read(file)?;
+    for warning in settings.warnings() {
+        eprintln!("dpop: warning: {warning}");
+    }
     println!("{}: valid", file.display());
     Ok(())
 }

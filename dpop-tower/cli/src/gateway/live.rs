@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
 use notify::{RecursiveMode, Watcher as _};
@@ -23,9 +23,10 @@ use tracing::{error, info, warn};
 use crate::gateway::{
     cors::Cors,
     guard::{Guard, Guarded},
-    proxy::{self, Proxy},
+    proxy::{self, Forwarding, Proxy},
     reload_state::ReloadState,
-    settings::{self, ExtAuthzSettings, ForwardAuthSettings, Settings, SettingsError},
+    settings::{self, ExtAuthzSettings, Fingerprint, ForwardAuthSettings, Settings, SettingsError},
+    tls::ServerTls,
 };
 
 /// Editors write a file in several steps. It is read after this long without a change.
@@ -40,6 +41,9 @@ pub struct Gateway(Arc<Shared>);
 
 struct Shared {
     live: ArcSwap<Live>,
+    /// For new connections. Whether there is TLS is settled when the program starts, so that no mistake in
+    /// the file turns it off.
+    tls: ArcSwapOption<ServerTls>,
     memory: ReloadState,
 }
 
@@ -60,9 +64,11 @@ impl Gateway {
     /// Returns a [`SettingsError`] if a key or a secret that the file names can no longer be read.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let memory = settings.memory()?;
-        let live = Live::of(settings, &memory)?;
+        let tls = settings.tls().cloned();
+        let live = Live::of(settings, &memory, tls.is_some())?;
         Ok(Self(Arc::new(Shared {
             live: ArcSwap::from_pointee(live),
+            tls: ArcSwapOption::from_pointee(tls),
             memory,
         })))
     }
@@ -82,6 +88,7 @@ impl Gateway {
                 cors: None,
                 settings: None,
             }),
+            tls: ArcSwapOption::empty(),
             memory: ReloadState::new(None, None, None)?,
         })))
     }
@@ -94,14 +101,24 @@ impl Gateway {
     /// Returns the same errors as [`new`](Self::new). The old settings then stay in force.
     pub fn replace(&self, settings: Settings) -> Result<(), SettingsError> {
         let shared = &self.0;
-        let live = Live::of(settings, &shared.memory)?;
+        let tls = settings.tls().cloned();
+        let ends_tls = shared.tls.load().is_some();
+        let live = Live::of(settings, &shared.memory, ends_tls)?;
         if let (Some(old), Some(new)) = (&shared.live.load().settings, &live.settings) {
             for field in new.needs_restart(old) {
                 warn!(target: "gateway", "the new `{field}` takes effect after a restart");
             }
         }
+        if ends_tls && tls.is_some() {
+            shared.tls.store(tls.map(Arc::new));
+        }
         shared.live.store(Arc::new(live));
         Ok(())
+    }
+
+    /// The TLS of new connections, unless there is none.
+    pub(crate) fn tls(&self) -> Option<ServerTls> {
+        self.0.tls.load().as_deref().cloned()
     }
 
     fn read_again(&self, path: &Path, text: Result<String, SettingsError>) {
@@ -175,13 +192,16 @@ impl Gateway {
 }
 
 impl Live {
-    fn of(settings: Settings, memory: &ReloadState) -> Result<Self, SettingsError> {
+    fn of(settings: Settings, memory: &ReloadState, ends_tls: bool) -> Result<Self, SettingsError> {
         let guard = settings.guard(memory)?;
-        let proxy = settings.upstream().map(|upstream| {
+        let proxy = settings.upstreams().map(|upstreams| {
             Proxy::new(
-                upstream.clone(),
+                upstreams.clone(),
                 Arc::clone(guard.identity()),
-                settings.forwarding().clone(),
+                Forwarding {
+                    ends_tls,
+                    ..settings.forwarding().clone()
+                },
                 settings.timeouts(),
             )
         });
@@ -193,6 +213,9 @@ impl Live {
         }
         if settings.forwarding().danger_pass_on_credentials {
             warn!(target: "gateway", "access tokens and proofs are passed on to the upstream");
+        }
+        for warning in settings.warnings() {
+            warn!(target: "gateway", "{warning}");
         }
         Ok(Self {
             guarded: proxy.map(|proxy| guard.protect(&proxy)),
@@ -226,8 +249,9 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// Reloads the file for as long as the future is polled: whenever it changes, and whenever the process
-/// receives `SIGHUP`. A `SIGHUP` also reloads the secrets and keys in other files.
+/// Reloads the file for as long as the future is polled: whenever it changes, whenever a certificate or key
+/// file that it names changes, and whenever the process receives `SIGHUP`. A `SIGHUP` also reloads the secrets
+/// and keys in other files.
 ///
 /// # Errors
 ///
@@ -243,27 +267,28 @@ pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
     })
     .map_err(io::Error::other)?;
     // Watches the folder, since editors replace the file with a new one.
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     watcher
-        .watch(folder, RecursiveMode::NonRecursive)
+        .watch(folder_of(&path), RecursiveMode::NonRecursive)
         .map_err(io::Error::other)?;
     let mut hangups = Hangups::new()?;
-    let in_force = gateway
-        .0
-        .live
-        .load()
-        .settings
-        .as_ref()
-        .map(|settings| settings.text().to_owned());
-    let mut last = in_force.map(Ok);
+    let mut last = {
+        let live = gateway.0.live.load();
+        let in_force = live.settings.as_ref();
+        in_force.map(|settings| (Ok(settings.text().to_owned()), settings.tls_files()))
+    };
+    let mut tls_files = Vec::new();
     // Starts with a check: the file may have changed before the watch began.
     let mut is_asked = false;
     loop {
         let text = settings::text(&path);
-        let now = text.as_ref().map_err(ToString::to_string).cloned();
+        if let Ok(text) = &text {
+            tls_files = settings::tls_files(text, &path);
+        }
+        watch_folders(&mut watcher, &tls_files);
+        let now = (
+            text.as_ref().map_err(ToString::to_string).cloned(),
+            Fingerprint::of(&tls_files),
+        );
         if is_asked || last.as_ref() != Some(&now) {
             last = Some(now);
             gateway.read_again(&path, text);
@@ -275,6 +300,29 @@ pub async fn watch(gateway: Gateway, path: PathBuf) -> io::Result<Infallible> {
             }
             () = hangups.next() => true,
         };
+    }
+}
+
+/// Watches the folders of the files, and those that symbolic links lead to. A folder that is there again
+/// under its old name is another one, so this is done each time.
+fn watch_folders(watcher: &mut notify::RecommendedWatcher, files: &[PathBuf]) {
+    for file in files {
+        let behind_links = file.canonicalize().ok();
+        for file in std::iter::once(file).chain(&behind_links) {
+            let folder = folder_of(file);
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                warn!(target: "gateway", "{} cannot be watched: {error}", folder.display());
+            }
+        }
+    }
+}
+
+/// A new file is put in place of the old one, by editors and by programs that renew certificates. So the
+/// folder is watched.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

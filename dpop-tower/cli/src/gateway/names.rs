@@ -74,6 +74,12 @@ pub(crate) fn is_of_proxies(name: &HeaderName) -> bool {
         || plain.starts_with("x-forwarded-")
 }
 
+/// Whether a service could read the client's certificate from this header, which only the server that ends TLS
+/// may write (RFC 9440 section 4).
+pub(crate) fn is_client_certificate(name: &HeaderName) -> bool {
+    matches!(&*plain(name.as_str()), "client-cert" | "client-cert-chain")
+}
+
 /// Whether this header is not a framing header but could be mistaken for one.
 pub(crate) fn imitates_framing(name: &HeaderName) -> bool {
     let plain = plain(name.as_str());

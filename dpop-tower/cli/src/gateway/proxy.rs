@@ -19,13 +19,14 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper_util::client::legacy::Error as ClientError;
 use serde_json::json;
 use tower::Service;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::upstream::Connections;
 pub use self::{
     connector::ConnectorError,
     headers::{ForwardedHeader, Forwarding},
     upstream::Upstream,
+    upstreams::Upstreams,
 };
 use crate::gateway::{
     identity::Identity,
@@ -38,6 +39,7 @@ mod progress;
 mod told;
 mod upgrade;
 mod upstream;
+mod upstreams;
 
 /// Timeouts for the upstream.
 #[derive(Clone, Copy, Debug)]
@@ -61,33 +63,38 @@ impl Default for Timeouts {
 /// The service that forwards requests. Clones share its connections.
 #[derive(Clone)]
 pub struct Proxy {
-    connections: Connections,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    upstream: Upstream,
+    upstreams: Upstreams,
+    /// One for each upstream, in the same order.
+    connections: Vec<Connections>,
     identity: Arc<Identity>,
     forwarding: Forwarding,
     timeouts: Timeouts,
 }
 
 impl Proxy {
-    /// Forwards requests to `upstream`.
+    /// Forwards requests to one upstream, or to several.
     ///
     /// # Errors
     ///
     /// Returns a [`ConnectorError`] if TLS cannot be set up.
     pub fn new(
-        upstream: Upstream,
+        upstreams: impl Into<Upstreams>,
         identity: Arc<Identity>,
         forwarding: Forwarding,
         timeouts: Timeouts,
     ) -> Result<Self, ConnectorError> {
+        let upstreams = upstreams.into();
+        let connections = upstreams.all().iter();
+        let connections =
+            connections.map(|upstream| Connections::new(timeouts.connect, upstream.tls()));
         Ok(Self {
-            connections: Connections::new(timeouts.connect)?,
             shared: Arc::new(Shared {
-                upstream,
+                connections: connections.collect::<Result<_, _>>()?,
+                upstreams,
                 identity,
                 forwarding,
                 timeouts,
@@ -101,7 +108,11 @@ impl Proxy {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return problem(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let Some(uri) = self.shared.upstream.target(request.uri()) else {
+        let Some((upstream, connections)) = self.shared.upstream(request.uri().path()) else {
+            debug!(target: "gateway", "a path does not say which upstream it is for");
+            return problem(StatusCode::BAD_REQUEST);
+        };
+        let Some(uri) = upstream.target(request.uri()) else {
             return problem(StatusCode::BAD_REQUEST);
         };
         let upgrade = upgrade::wanted(&mut request);
@@ -120,13 +131,13 @@ impl Proxy {
         }
         let (body, progress) = progress::watched(body, Arc::clone(&self.shared.identity));
         let request = outgoing.map(|()| body);
-        let response = self.connections.send(request);
+        let response = connections.send(request);
         let patience = self.shared.timeouts.response;
         let mut response = match progress.within(patience, response).await {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return unreachable_upstream(&error),
+            Some(Err(error)) => return unreachable_upstream(upstream, &error),
             None => {
-                warn!(target: "gateway", "the upstream did not respond within {patience:?}");
+                warn!(target: "gateway", "the upstream {upstream} did not respond within {patience:?}");
                 return problem(StatusCode::GATEWAY_TIMEOUT);
             }
         };
@@ -152,6 +163,13 @@ impl Proxy {
 }
 
 impl Shared {
+    /// The upstream for a path, if its readings agree on one.
+    fn upstream(&self, path: &str) -> Option<(&Upstream, &Connections)> {
+        let place = self.upstreams.choose(path).ok()?;
+        let upstream = self.upstreams.all().get(place)?;
+        Some((upstream, self.connections.get(place)?))
+    }
+
     fn request_headers(&self, parts: &http::request::Parts) -> http::HeaderMap {
         let mut headers = self.forwarding.request(parts, &self.identity);
         // Written last, so that nothing from the client can override it.
@@ -178,20 +196,20 @@ impl Service<Request<Body>> for Proxy {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
-            .field("upstream", &self.shared.upstream)
+            .field("upstreams", &self.shared.upstreams)
             .finish_non_exhaustive()
     }
 }
 
 /// Logs the cause, and tells the client only that the gateway could not serve the request.
-fn unreachable_upstream(error: &ClientError) -> Response<Body> {
+fn unreachable_upstream(upstream: &Upstream, error: &ClientError) -> Response<Body> {
     let what = if error.is_connect() {
         "reached"
     } else {
         "understood"
     };
     let cause = std::error::Error::source(error).map(|source| format!(": {source}"));
-    warn!(target: "gateway", "the upstream cannot be {what}: {error}{}", cause.unwrap_or_default());
+    warn!(target: "gateway", "the upstream {upstream} cannot be {what}: {error}{}", cause.unwrap_or_default());
     problem(StatusCode::BAD_GATEWAY)
 }
 

@@ -19,6 +19,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
@@ -30,7 +31,12 @@ use self::{
     framing::Framing,
     head::{Ambiguous, check},
 };
-use crate::gateway::{live::Gateway, observed::Observed, settings::Limits};
+use crate::gateway::{
+    live::Gateway,
+    observed::Observed,
+    settings::Limits,
+    tls::{ClientCertificate, ServerTls},
+};
 
 mod activity;
 mod framing;
@@ -56,7 +62,8 @@ pub(crate) struct ConnectionPermit(
 );
 
 /// Serves until it is told to end, and then until the requests under way have finished or their time
-/// is up. HTTP/1.1 and, without TLS, HTTP/2; TLS is for a proxy in front.
+/// is up. HTTP/1.1 and HTTP/2, within TLS if the file says so. A new connection gets the certificate that
+/// is in force when it is opened.
 ///
 /// # Errors
 ///
@@ -67,6 +74,8 @@ pub async fn serve(
     limits: Limits,
     shutdown: Shutdown<impl Future<Output = ()>>,
 ) -> io::Result<()> {
+    let live = gateway.clone();
+    let tls = move || live.tls();
     let answer = move |request: Request<Body>| {
         let answer = check(&request).map(|()| gateway.answer(request));
         async {
@@ -76,11 +85,28 @@ pub async fn serve(
             }
         }
     };
-    serve_with(listener, "listening", answer, limits, shutdown).await
+    serve_within(tls, listener, "listening", answer, limits, shutdown).await
 }
 
-/// As [`serve`], whatever answers. `what` is for the log: it says what goes on at the address.
+/// As [`serve`], whatever answers, without TLS. `what` is for the log: it says what goes on at the
+/// address.
 pub(crate) async fn serve_with<A, F>(
+    listener: TcpListener,
+    what: &str,
+    answer: A,
+    limits: Limits,
+    shutdown: Shutdown<impl Future<Output = ()>>,
+) -> io::Result<()>
+where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    serve_within(|| None, listener, what, answer, limits, shutdown).await
+}
+
+/// `tls` says for each connection what it is within.
+async fn serve_within<A, F>(
+    tls: impl Fn() -> Option<ServerTls>,
     mut listener: TcpListener,
     what: &str,
     answer: A,
@@ -106,7 +132,12 @@ where
             (permit, (stream, peer)) = next => {
                 // A semaphore that is never closed always has a permit to give.
                 let Ok(permit) = permit else { continue };
-                accept(stream, peer, permit, &answer, limits, end.subscribe());
+                let client = Client {
+                    peer,
+                    permit: ConnectionPermit(Arc::new(permit)),
+                    certificate: None,
+                };
+                accept(stream, tls(), client, answer.clone(), limits, end.subscribe());
             }
             () = &mut signal => break,
         }
@@ -124,25 +155,74 @@ where
     Ok(())
 }
 
+/// The other end of a connection.
+struct Client {
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+    certificate: Option<ClientCertificate>,
+}
+
 fn accept<A, F>(
     stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    answer: &A,
+    tls: Option<ServerTls>,
+    mut client: Client,
+    answer: A,
     limits: Limits,
-    end: watch::Receiver<()>,
+    mut end: watch::Receiver<()>,
 ) where
     A: Fn(Request<Body>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     // Otherwise a small response may wait for the acknowledgement of another.
     let _ = stream.set_nodelay(true);
+    tokio::spawn(async move {
+        let Some(tls) = tls else {
+            return serve_connection(stream, client, answer, limits, end).await;
+        };
+        let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
+        let made = tokio::select! {
+            made = handshake => made,
+            // Nothing is under way yet.
+            _ = end.changed() => return,
+        };
+        let peer = client.peer;
+        match made {
+            Ok(Ok((stream, certificate))) => {
+                client.certificate = certificate;
+                // In a box, so that connections without TLS need no room for it.
+                Box::pin(serve_connection(stream, client, answer, limits, end)).await;
+            }
+            Ok(Err(error)) => {
+                debug!(target: "gateway", "the TLS handshake with {peer} has failed: {error}");
+            }
+            Err(_) => {
+                debug!(target: "gateway", "the TLS handshake with {peer} has not finished in time");
+            }
+        }
+    });
+}
+
+async fn serve_connection<A, F, S>(
+    stream: S,
+    client: Client,
+    answer: A,
+    limits: Limits,
+    end: watch::Receiver<()>,
+) where
+    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Client {
+        peer,
+        permit: place,
+        certificate,
+    } = client;
     let activity = Activity::new();
-    let place = ConnectionPermit(Arc::new(permit));
     let framing = Framing::new(limits.header_size);
     let is_ambiguous = framing.is_ambiguous();
     let service = {
-        let (answer, activity, place) = (answer.clone(), activity.clone(), place.clone());
+        let (activity, place) = (activity.clone(), place.clone());
         service_fn(move |request: Request<Incoming>| {
             let under_way = activity.begin();
             let mut request = request.map(Body::new);
@@ -150,6 +230,9 @@ fn accept<A, F>(
             extensions.insert(PeerAddr(peer.ip()));
             extensions.insert(place.clone());
             extensions.insert(activity.clone());
+            if let Some(certificate) = &certificate {
+                extensions.insert(certificate.clone());
+            }
             if is_ambiguous.load(Ordering::Relaxed) {
                 extensions.insert(Ambiguous);
             }
@@ -168,23 +251,21 @@ fn accept<A, F>(
     let connection = builder(limits)
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .into_owned();
-    tokio::spawn(async move {
-        let _place = place;
-        let connection = Serving {
-            connection: pin!(connection),
-            end,
-            is_told: false,
-        };
-        match connection.run(&activity, limits).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                debug!(target: "gateway", "the connection of {peer} has ended: {error}");
-            }
-            Err(CutOff(why)) => {
-                debug!(target: "gateway", "the connection of {peer} is cut off: {why}");
-            }
+    let _place = place;
+    let connection = Serving {
+        connection: pin!(connection),
+        end,
+        is_told: false,
+    };
+    match connection.run(&activity, limits).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            debug!(target: "gateway", "the connection of {peer} has ended: {error}");
         }
-    });
+        Err(CutOff(why)) => {
+            debug!(target: "gateway", "the connection of {peer} is cut off: {why}");
+        }
+    }
 }
 
 /// A connection while it is served.
@@ -253,3 +334,6 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX));
     builder
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests;

@@ -13,6 +13,7 @@ use std::{
 
 use dpop_tower::policy::PolicyTable;
 
+pub(crate) use self::tls::{Fingerprint, files_of as tls_files};
 pub use self::{
     asking::{ExtAuthzSettings, ForwardAuthSettings},
     error::SettingsError,
@@ -25,8 +26,9 @@ use crate::gateway::{
     cors::Cors,
     guard::Guard,
     identity::Identity,
-    proxy::{Forwarding, Timeouts, Upstream},
+    proxy::{Forwarding, Timeouts, Upstream, Upstreams},
     reload_state::ReloadState,
+    tls::ServerTls,
 };
 
 mod access;
@@ -38,10 +40,13 @@ mod keys;
 mod origins;
 mod policies;
 mod proof;
+mod tls;
+mod upstreams;
 
 /// The checked contents of a settings file.
 pub struct Settings {
-    proxying: Option<(SocketAddr, Upstream)>,
+    proxying: Option<(SocketAddr, Upstreams)>,
+    tls: Option<ServerTls>,
     forward_auth: Option<ForwardAuthSettings>,
     ext_authz: Option<ExtAuthzSettings>,
     probe: Option<SocketAddr>,
@@ -52,6 +57,8 @@ pub struct Settings {
     limits: Limits,
     timeouts: Timeouts,
     shutdown_timeout: Duration,
+    tls_files: Fingerprint,
+    warnings: Vec<String>,
     file: File,
     source: Source,
     folder: PathBuf,
@@ -104,8 +111,15 @@ impl Settings {
         };
         let file = deserialize(&source)?;
         let (limits, timeouts) = limits(&file, &source)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        // What is read later is newer than this, so no change is missed.
+        let tls_files = Fingerprint::of(&tls::files(&file, &folder));
+        let mut warnings = Vec::new();
         let settings = Self {
-            proxying: asking::proxying(&file, &source)?,
+            proxying: asking::proxying(&file, &source, &folder, &mut warnings)?,
+            tls: tls::server(&file, &source, &folder, &mut warnings)?,
+            tls_files,
+            warnings,
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
             probe: file.probe.as_ref().map(|probe| probe.listen),
@@ -116,7 +130,7 @@ impl Settings {
             limits,
             timeouts,
             shutdown_timeout: Duration::from_secs(file.shutdown_timeout),
-            folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+            folder,
             file,
             source,
         };
@@ -159,9 +173,29 @@ impl Settings {
         self.shutdown_timeout
     }
 
-    /// The upstream that requests are forwarded to, if there is one.
+    /// The upstream of requests that no route sends elsewhere, if requests are forwarded.
     pub fn upstream(&self) -> Option<&Upstream> {
-        self.proxying.as_ref().map(|(_, upstream)| upstream)
+        self.upstreams().and_then(Upstreams::default_one)
+    }
+
+    /// Where requests go, if any are to be forwarded.
+    pub(crate) fn upstreams(&self) -> Option<&Upstreams> {
+        self.proxying.as_ref().map(|(_, upstreams)| upstreams)
+    }
+
+    /// The certificate to listen with, unless TLS ends in front of the gateway.
+    pub(crate) const fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
+    /// What the files with certificates and keys contained when this was read.
+    pub(crate) const fn tls_files(&self) -> Fingerprint {
+        self.tls_files
+    }
+
+    /// What is good, but should be looked at: for each the place, the field and the reason.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What the upstream learns about a request, apart from the caller's identity.
@@ -219,6 +253,7 @@ impl Settings {
         let envoys = |settings: &Self| settings.ext_authz.as_ref().map(|asked| asked.listen);
         [
             ("listen", self.listen() != old.listen()),
+            ("tls", self.tls.is_some() != old.tls.is_some()),
             ("forward_auth.listen", asked(self) != asked(old)),
             ("ext_authz.listen", envoys(self) != envoys(old)),
             ("probe.listen", self.probe != old.probe),

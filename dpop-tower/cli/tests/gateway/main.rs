@@ -20,7 +20,10 @@ mod retries;
 mod settings;
 mod several_issuers;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod told;
+mod upstreams;
 
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -338,3 +338,64 @@ async fn an_upstream_with_tls_has_a_certificate_that_is_trusted() {
         assert_eq!(response.text().await.unwrap(), body);
     }
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_read_again_on_sighup_and_check_says_what_is_wrong_with_it() {
+    use crate::tls::certificates::{Authority, Validity};
+
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let authority = Authority::new("servers");
+    let expired = Validity {
+        from: -9,
+        until: -4,
+    };
+    let old = authority.issue("localhost", expired);
+    old.write(folder.path(), "server");
+    let tables = "[[route]]\npath = '/'\nmode = 'off'\n\
+                  [tls]\ncertificate_file = 'server.pem'\nkey_file = 'server.key'";
+    let upstream = super::serve(super::mirror()).await;
+    let path = file(&folder, &upstream, tables);
+    let check = || dpop(&["gateway", "check", path.to_str().unwrap()]);
+    let output = check();
+    assert!(output.status.success());
+    let told = text(&output.stderr);
+    let place = "gateway.toml:12:20: tls.certificate_file: ";
+    assert!(told.contains("warning") && told.contains(place), "{told}");
+    assert!(told.contains("expired 4 days ago"), "{told}");
+
+    let mut running = Running::start(&["gateway", "serve", path.to_str().unwrap()]);
+    running.line_with("expired 4 days ago");
+    let address = running.address();
+    let port = address.rsplit(':').next().unwrap().to_owned();
+    let certificate = reqwest::Certificate::from_pem(&authority.pem()).unwrap();
+    let status = async || {
+        let http = reqwest::Client::builder().no_proxy();
+        let http = http.tls_certs_only([certificate.clone()]).build().unwrap();
+        let response = http.get(format!("https://localhost:{port}/")).send().await;
+        response.ok().map(|response| response.status().as_u16())
+    };
+    assert_eq!(status().await, None);
+
+    // The key of another pair is no good, and the old one stays.
+    let new = authority.server("localhost");
+    fs::write(folder.path().join("server.key"), new.key_pem()).unwrap();
+    let output = check();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("gateway.toml:13:12: tls.key_file: "),
+        "{told}"
+    );
+    running.signal("HUP");
+    running.line_with("what was in force stays so");
+
+    new.write(folder.path(), "server");
+    running.signal("HUP");
+    running.line_with("has been read again and is in force");
+    assert_eq!(status().await, Some(200));
+    assert!(text(&check().stderr).is_empty());
+    running.signal("TERM");
+    assert!(running.wait().success());
+}

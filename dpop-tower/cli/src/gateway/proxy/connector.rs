@@ -14,14 +14,20 @@ use std::{
 };
 
 use http::Uri;
+use hyper::rt;
 use hyper_util::{
     client::legacy::connect::{Connected, Connection, HttpConnector},
     rt::TokioIo,
 };
 use tower::Service;
 
-use crate::gateway::observed::{Observed, Observer};
+use crate::gateway::{
+    observed::{Observed, Observer},
+    tls::UpstreamTls,
+};
 
+#[cfg(feature = "tls")]
+use hyper_rustls::HttpsConnector as RustlsConnector;
 #[cfg(not(feature = "josekit"))]
 use hyper_rustls::HttpsConnector;
 #[cfg(feature = "josekit")]
@@ -30,12 +36,24 @@ use hyper_tls::HttpsConnector;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 type Https = HttpsConnector<HttpConnector>;
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// A connection that carries HTTP, over TLS if the upstream uses it.
-type Stream = Observed<TokioIo<<Https as Service<Uri>>::Response>, Answered>;
+pub(super) trait Io: rt::Read + rt::Write + Connection + Unpin + Send {}
+
+impl<T: rt::Read + rt::Write + Connection + Unpin + Send> Io for T {}
+
+type Stream = Observed<TokioIo<Box<dyn Io>>, Answered>;
 
 /// Connects to the upstream, and records whether it answers.
 #[derive(Clone)]
-pub(super) struct Connector(Https);
+pub(super) enum Connector {
+    /// With the certificate authorities of the system.
+    System(Https),
+    /// With settings of the upstream's own.
+    #[cfg(feature = "tls")]
+    Own(RustlsConnector<HttpConnector>),
+}
 
 /// Whether the upstream has sent anything on a connection since the last write to it.
 #[derive(Clone, Default)]
@@ -66,28 +84,41 @@ impl Connection for Stream {
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Stream>;
-    type Error = Box<dyn Error + Send + Sync>;
+    type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
+        match self {
+            Self::System(connector) => connector.poll_ready(cx),
+            #[cfg(feature = "tls")]
+            Self::Own(connector) => connector.poll_ready(cx),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
-        Box::pin(async move {
-            let stream = connecting.await?;
-            Ok(TokioIo::new(Observed {
-                io: TokioIo::new(stream),
-                observer: Answered::default(),
-            }))
-        })
+        match self {
+            Self::System(connector) => observed(connector.call(uri)),
+            #[cfg(feature = "tls")]
+            Self::Own(connector) => observed(connector.call(uri)),
+        }
     }
+}
+
+fn observed<T: Io + 'static>(
+    connecting: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+) -> <Connector as Service<Uri>>::Future {
+    Box::pin(async move {
+        let stream: Box<dyn Io> = Box::new(connecting.await?);
+        Ok(TokioIo::new(Observed {
+            io: TokioIo::new(stream),
+            observer: Answered::default(),
+        }))
+    })
 }
 
 /// Why TLS could not be set up.
 #[derive(Debug)]
-pub struct ConnectorError(Box<dyn Error + Send + Sync>);
+pub struct ConnectorError(BoxError);
 
 impl fmt::Display for ConnectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,22 +136,29 @@ fn http(connect_timeout: Duration) -> HttpConnector {
     http
 }
 
+pub(super) fn connector(
+    connect_timeout: Duration,
+    tls: Option<&UpstreamTls>,
+) -> Result<Connector, ConnectorError> {
+    let http = http(connect_timeout);
+    match tls {
+        None => https(http).map(Connector::System).map_err(ConnectorError),
+        #[cfg(feature = "tls")]
+        Some(tls) => Ok(Connector::Own(tls.connector(http))),
+        #[cfg(not(feature = "tls"))]
+        Some(tls) => tls.connector(),
+    }
+}
+
 #[cfg(feature = "josekit")]
-pub(super) fn connector(connect_timeout: Duration) -> Result<Connector, ConnectorError> {
-    let tls = hyper_tls::native_tls::TlsConnector::new();
-    let tls = tls.map_err(|error| ConnectorError(error.into()))?;
-    let https = HttpsConnector::from((http(connect_timeout), tls.into()));
-    Ok(Connector(https))
+fn https(http: HttpConnector) -> Result<Https, BoxError> {
+    let tls = hyper_tls::native_tls::TlsConnector::new()?;
+    Ok(HttpsConnector::from((http, tls.into())))
 }
 
 #[cfg(not(feature = "josekit"))]
-pub(super) fn connector(connect_timeout: Duration) -> Result<Connector, ConnectorError> {
-    let builder = hyper_rustls::HttpsConnectorBuilder::new()
-        .try_with_platform_verifier()
-        .map_err(|error| ConnectorError(error.into()))?;
-    let https = builder
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http(connect_timeout));
-    Ok(Connector(https))
+fn https(http: HttpConnector) -> Result<Https, BoxError> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new().try_with_platform_verifier()?;
+    let builder = builder.https_or_http().enable_http1();
+    Ok(builder.wrap_connector(http))
 }

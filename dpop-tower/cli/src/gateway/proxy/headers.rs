@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::gateway::{
     identity::{Identity, folded},
-    names::{imitates_framing, is_framing, is_of_proxies, is_override},
+    names::{imitates_framing, is_client_certificate, is_framing, is_of_proxies, is_override},
 };
 
 const VIA: &str = "dpop-tower-gateway";
@@ -31,6 +31,8 @@ pub struct Forwarding {
     pub danger_pass_on_credentials: bool,
     /// Whether only the gateway decides which pages may read a response.
     pub answers_cors: bool,
+    /// Whether TLS ends here, so that nobody else can know the certificate of a client.
+    pub ends_tls: bool,
 }
 
 /// The headers in which proxies describe a request.
@@ -53,6 +55,7 @@ impl Forwarding {
             prefixes: Vec::new(),
             danger_pass_on_credentials: false,
             answers_cors: false,
+            ends_tls: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl Forwarding {
                 && !is_of_proxies(name)
                 && !is_override(name)
                 && !imitates_framing(name)
+                && !(self.ends_tls && is_client_certificate(name))
         });
         // The client library writes the upstream's `Host`. Nothing waits for a 100 response of the
         // upstream.
@@ -108,6 +112,7 @@ pub(super) fn clean_trailers(trailers: &mut HeaderMap, identity: &Identity) {
             && !is_of_proxies(name)
             && !is_override(name)
             && !is_framing(name)
+            && !is_client_certificate(name)
     });
 }
 

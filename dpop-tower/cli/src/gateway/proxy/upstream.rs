@@ -15,12 +15,29 @@ use hyper_util::{
 use tracing::debug;
 
 use super::connector::{Answered, Connector, ConnectorError, connector};
+use crate::gateway::tls::{TlsError, UpstreamFiles, UpstreamTls};
 
 /// The scheme, host and port that requests are forwarded to.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     scheme: uri::Scheme,
     authority: uri::Authority,
+    tls: Option<(UpstreamFiles, UpstreamTls)>,
+}
+
+impl PartialEq for Upstream {
+    fn eq(&self, other: &Self) -> bool {
+        let files = |upstream: &Self| upstream.tls.as_ref().map(|(files, _)| files.clone());
+        self.scheme == other.scheme
+            && self.authority == other.authority
+            && files(self) == files(other)
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
 }
 
 impl Upstream {
@@ -42,12 +59,31 @@ impl Upstream {
                     && !authority.as_str().contains('@')
                     && path == "/" =>
             {
-                Ok(Self { scheme, authority })
+                Ok(Self {
+                    scheme,
+                    authority,
+                    tls: None,
+                })
             }
             _ => {
                 Err("expected an upstream such as http://127.0.0.1:9000, without a path".to_owned())
             }
         }
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == uri::Scheme::HTTPS
+    }
+
+    /// Sets certificate authorities, a server name or a client certificate for this upstream alone.
+    pub(crate) fn with_tls(mut self, files: UpstreamFiles) -> Result<Self, TlsError> {
+        let tls = UpstreamTls::read(&files)?;
+        self.tls = Some((files, tls));
+        Ok(self)
+    }
+
+    pub(crate) fn tls(&self) -> Option<&UpstreamTls> {
+        self.tls.as_ref().map(|(_, tls)| tls)
     }
 
     /// Returns the URI of a request at the upstream, or `None` for `*` and other targets without a path.
@@ -74,8 +110,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(connect_timeout: Duration) -> Result<Self, ConnectorError> {
-        let connector = connector(connect_timeout)?;
+    pub(super) fn new(
+        connect_timeout: Duration,
+        tls: Option<&UpstreamTls>,
+    ) -> Result<Self, ConnectorError> {
+        let connector = connector(connect_timeout, tls)?;
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())

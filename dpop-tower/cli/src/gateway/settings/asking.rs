@@ -1,6 +1,6 @@
 //! The addresses to listen on: for requests to forward, and for proxies that only ask.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use toml::Spanned;
 
@@ -8,8 +8,9 @@ use super::{
     error::{SettingsError, Source},
     file::{File, ProxyName},
     origins::network_of,
+    upstreams,
 };
-use crate::gateway::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstream};
+use crate::gateway::{asked::TrustedProxies, forward_auth::AskingProxy, proxy::Upstreams};
 
 /// The `[forward_auth]` table: a proxy that asks over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +36,19 @@ pub struct ExtAuthzSettings {
 pub(super) fn proxying(
     file: &File,
     source: &Source,
-) -> Result<Option<(SocketAddr, Upstream)>, SettingsError> {
+    folder: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Option<(SocketAddr, Upstreams)>, SettingsError> {
     let missing = |field| source.error(0..0, "", format!("missing field `{field}`"));
     let is_asked = file.forward_auth.is_some() || file.ext_authz.is_some();
     match (file.listen, &file.upstream) {
         (None, None) if is_asked => Ok(None),
         (None, _) => Err(missing("listen")),
         (_, None) => Err(missing("upstream")),
-        (Some(listen), Some(upstream)) => Upstream::new(upstream.get_ref())
-            .map(|upstream| Some((listen, upstream)))
-            .map_err(|message| source.error(upstream.span(), "upstream", message)),
+        (Some(listen), Some(upstream)) => {
+            upstreams::upstreams(upstream, file, source, folder, warnings)
+                .map(|upstreams| Some((listen, upstreams)))
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use toml::Spanned;
 pub(super) struct File {
     pub(super) listen: Option<SocketAddr>,
     pub(super) upstream: Option<Spanned<String>>,
+    pub(super) upstream_tls: Option<Spanned<UpstreamTls>>,
+    pub(super) tls: Option<Spanned<Tls>>,
     pub(super) public_origins: Spanned<Vec<Spanned<String>>>,
     pub(super) path_prefix: Option<Spanned<String>>,
     #[serde(default)]
@@ -169,6 +171,33 @@ pub(super) struct Route {
     pub(super) require_nonce: bool,
     #[serde(default)]
     pub(super) offer_nonce: bool,
+    pub(super) upstream: Option<Spanned<String>>,
+    pub(super) upstream_tls: Option<Spanned<UpstreamTls>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate_file: Spanned<PathBuf>,
+    pub(super) key_file: Spanned<PathBuf>,
+    pub(super) client_ca_file: Option<Spanned<PathBuf>>,
+    pub(super) client_certificates: Option<Spanned<ClientCertificates>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ClientCertificates {
+    Required,
+    Optional,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamTls {
+    pub(super) ca_file: Option<Spanned<PathBuf>>,
+    pub(super) server_name: Option<Spanned<String>>,
+    pub(super) client_certificate_file: Option<Spanned<PathBuf>>,
+    pub(super) client_key_file: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -38,6 +38,8 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
         },
         danger_pass_on_credentials: file.danger_pass_on_credentials,
         answers_cors: file.cors.is_some(),
+        // Known when the program starts.
+        ends_tls: false,
     })
 }
 

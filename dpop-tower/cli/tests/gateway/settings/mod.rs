@@ -1,5 +1,7 @@
 //! Every error in a file is reported with its line and its field.
 
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 
 use std::{fs, path::Path};
@@ -138,6 +140,11 @@ fn a_field_that_is_not_known_is_an_error_everywhere() {
             "issuer[0].key_fetching.x",
         ),
         ("[probe]\nlisten = '127.0.0.1:1'\n\nx = 1", "probe.x"),
+        ("[tls]\n\n\nx = 1", "tls.x"),
+        (
+            "[[route]]\npath = '/'\n\nupstream_tls = { x = 1 }",
+            "route[0].upstream_tls.x",
+        ),
     ] {
         rejected("", table, TABLES + 3, field, "unknown field `x`");
     }
@@ -163,6 +170,8 @@ fn every_field_is_in_the_documentation() {
         ("", "[cors]\nunknown = 1"),
         ("", "[issuer.key_fetching]\nunknown = 1"),
         ("", "[probe]\nunknown = 1"),
+        ("", "[tls]\nunknown = 1"),
+        ("", "[upstream_tls]\nunknown = 1"),
     ] {
         let error = parse(head, table).unwrap_err().to_string();
         let (_, fields) = error.split_once("expected ").unwrap();

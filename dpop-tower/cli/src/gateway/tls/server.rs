@@ -1,0 +1,95 @@
+//! TLS where the gateway listens.
+
+use std::{fmt, io, sync::Arc};
+
+use rustls::{
+    ServerConfig,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::SingleCertAndKey,
+    version::{TLS12, TLS13},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    ClientCertificate, Clients, ServerFiles, TlsError,
+    files::{certified_key, provider, roots, warnings},
+};
+
+/// A certificate with its key, and which clients may connect. Clones are cheap.
+#[derive(Clone)]
+pub(crate) struct ServerTls {
+    config: Arc<ServerConfig>,
+    warnings: Arc<[(&'static str, String)]>,
+}
+
+impl ServerTls {
+    pub(crate) fn read(files: &ServerFiles) -> Result<Self, TlsError> {
+        let provider = provider();
+        let certified = certified_key(
+            ("certificate_file", &files.certificate),
+            ("key_file", &files.key),
+            &provider,
+        )?;
+        let warnings = warnings("certificate_file", &certified.cert, &provider);
+        let unusable = |error: &dyn fmt::Display| {
+            TlsError::new("certificate_file", format!("it cannot be used: {error}"))
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| unusable(&error))?;
+        let builder = match &files.clients {
+            None => builder.with_no_client_auth(),
+            Some(Clients { ca, is_required }) => {
+                let roots = roots("client_ca_file", ca)?;
+                let mut verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                if !is_required {
+                    verifier = verifier.allow_unauthenticated();
+                }
+                let verifier = verifier.build().map_err(|error| {
+                    TlsError::new("client_ca_file", format!("it cannot be used: {error}"))
+                })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if files.clients.is_some() {
+            // A session that is resumed takes the certificate of the client from the first handshake,
+            // although it may have expired since.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            warnings: warnings.into(),
+        })
+    }
+
+    /// Returns the fields that are good but should be looked at, and why.
+    pub(crate) fn warnings(&self) -> &[(&'static str, String)] {
+        &self.warnings
+    }
+
+    /// Makes the handshake. It has no time limit of its own.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let stream = acceptor.accept(stream).await?;
+        let (_, connection) = stream.get_ref();
+        let certificate = connection
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .map(|certificate| ClientCertificate(certificate.as_ref().into()));
+        Ok((stream, certificate))
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
