@@ -113,8 +113,9 @@ mod tests {
         Some(Failures { at, in_a_row, seed })
     }
 
-    /// Seconds since the keys at hand were asked for, since the last attempt began, since it failed, for
-    /// the how manieth time in a row; whether one is under way; whether the caller needs other keys.
+    /// Seconds since the keys at hand were asked for and since the last attempt began; seconds since it
+    /// failed, and the number of failures in a row; whether one is under way; whether the caller needs other
+    /// keys.
     type Row = (
         Option<u64>,
         Option<u64>,

@@ -142,8 +142,8 @@ impl KeyFetching {
     /// Sets the time in which tokens that the keys do not verify cause at most one fetch. Defaults to 30
     /// seconds.
     ///
-    /// Anyone can write such a token. It also is the time that a new key of the issuer may take until it is
-    /// found. The time is counted from the beginning of the last fetch, whatever its cause.
+    /// Anyone can write such a token, so this protects the issuer. A new key of the issuer may take this long
+    /// to be found. The time is counted from the beginning of the last fetch, whatever its cause.
     pub const fn unknown_key_cool_down(mut self, time: Duration) -> Self {
         self.unknown_key_cool_down = time;
         self
@@ -151,9 +151,9 @@ impl KeyFetching {
 
     /// Sets the shortest time between a failed fetch and the next one. Defaults to 5 seconds.
     ///
-    /// The time doubles with each failure in a row, up to [`max_retry_delay`](Self::max_retry_delay). Each
-    /// time is multiplied by a random number between one and two, so that many services do not ask an issuer
-    /// in the same moment.
+    /// The time doubles with each failure in a row. It is then multiplied by a random number between one and
+    /// two, so that many services do not ask an issuer in the same moment. It never exceeds
+    /// [`max_retry_delay`](Self::max_retry_delay).
     pub const fn min_retry_delay(mut self, time: Duration) -> Self {
         self.min_retry_delay = time;
         self
