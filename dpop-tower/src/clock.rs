@@ -251,7 +251,11 @@ impl ManualClock {
         let whole_seconds = Duration::from_secs(duration.as_secs());
         let mut readings = self.readings();
         readings.now = readings.now.saturating_add(whole_seconds);
-        readings.monotonic = readings.monotonic.saturating_add(whole_seconds);
+        let monotonic = readings
+            .monotonic
+            .as_secs()
+            .saturating_add(duration.as_secs());
+        readings.monotonic = Duration::from_secs(monotonic);
     }
 
     fn readings(&self) -> MutexGuard<'_, Readings> {

@@ -199,7 +199,7 @@ async fn metadata_that_does_not_help_is_503_and_the_log_says_why() {
         ),
         (
             json!({ "introspection_endpoint": "http://idp.test/x" }),
-            "plain http",
+            "cannot be used",
         ),
     ] {
         let api = by_metadata().await;

@@ -36,10 +36,12 @@ mod asking;
 mod cors;
 mod error;
 mod file;
+mod introspection;
 mod keys;
 mod origins;
 mod policies;
 mod proof;
+mod secret;
 mod tls;
 mod upstreams;
 

@@ -8,6 +8,7 @@ mod ext_authz;
 mod forward_auth;
 mod identity;
 mod idle;
+mod introspection;
 mod issuers;
 mod malformed;
 mod nginx;

@@ -389,11 +389,11 @@ async fn a_certificate_is_read_again_on_sighup_and_check_says_what_is_wrong_with
         "{told}"
     );
     running.signal("HUP");
-    running.line_with("what was in force stays so");
+    running.line_with("the previous configuration stays in force");
 
     new.write(folder.path(), "server");
     running.signal("HUP");
-    running.line_with("has been read again and is in force");
+    running.line_with("reloaded ");
     assert_eq!(status().await, Some(200));
     assert!(text(&check().stderr).is_empty());
     running.signal("TERM");

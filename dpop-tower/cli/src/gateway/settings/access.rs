@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    env, fs,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,9 +19,10 @@ use toml::Spanned;
 use super::{
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
-    keys,
+    introspection, keys,
     policies::policy,
     proof::with_window,
+    secret,
 };
 use crate::gateway::{
     identity::{Identity, IdentityError},
@@ -99,42 +99,100 @@ pub(super) fn config(
         let message = "name an issuer of access tokens";
         return Err(source.error(file.issuer.span(), "issuer", message));
     }
-    let algorithms = algorithms(file.proof.algorithms.as_ref(), "proof.algorithms", source)?;
-    let nonces = nonces(file, source, folder, memory)?;
-    let mut urls = HashSet::new();
-    let mut tokens = Vec::new();
-    for (index, issuer) in issuers.iter().enumerate() {
-        let issuer = issuer.get_ref();
-        if !urls.insert(issuer.url.get_ref()) {
-            let message = "this issuer is listed twice; give all of its audiences in one place";
-            return Err(source.error(issuer.url.span(), format!("issuer[{index}].url"), message));
-        }
-        tokens.push(self::tokens(index, issuer, source, folder, memory)?);
-    }
-    let config = DpopConfig::builder(Arc::clone(target), tokens)
-        .policy(policy(file.mode))
-        .replay_store(memory.proofs());
-    let mut config = with_window(config, file, source)?;
-    if let Some(algorithms) = &algorithms {
-        config = config.algorithms(algorithms.iter().copied());
-    }
-    config = match file.nonces.mode {
-        NonceMode::Off => config.nonce_source(nonces),
-        NonceMode::Required => config.nonce_source(nonces).require_nonces(),
+    introspection::check_only_one(issuers, source)?;
+    let parts = Parts {
+        file,
+        source,
+        folder,
+        memory,
+        target,
     };
-    let for_iat = file.nonces.accept_for_iat.as_ref();
-    if for_iat.is_some_and(|accept| *accept.get_ref()) {
-        config = config.accept_nonce_for_iat();
-    }
-    config.build().map_err(|error| {
-        let (span, field) = match (error.kind(), for_iat) {
+    parts.build(true)?.map_err(|error| {
+        // Errors of both kinds of tokens look alike. If there is none without introspection, it is about that.
+        let is_about_introspection = matches!(parts.build(false), Ok(Ok(_)));
+        let (span, field) = match (error.kind(), &file.nonces.accept_for_iat) {
             (ConfigErrorKind::Nonces, Some(accept)) => {
                 (accept.span(), "nonces.accept_for_iat".to_owned())
             }
+            _ if is_about_introspection => introspected(issuers),
             _ => culprit(&error, issuers),
         };
         source.error(span, field, explain(&error))
     })
+}
+
+struct Parts<'f> {
+    file: &'f File,
+    source: &'f Source,
+    folder: &'f Path,
+    memory: &'f ReloadState,
+    target: &'f Arc<dyn TargetUri>,
+}
+
+impl Parts<'_> {
+    fn build(
+        &self,
+        with_introspection: bool,
+    ) -> Result<Result<DpopConfig, ConfigError>, SettingsError> {
+        let Parts {
+            file,
+            source,
+            folder,
+            memory,
+            target,
+        } = self;
+        let algorithms = algorithms(file.proof.algorithms.as_ref(), "proof.algorithms", source)?;
+        let nonces = nonces(file, source, folder, memory)?;
+        let mut urls = HashSet::new();
+        let mut issuers = Vec::new();
+        for (index, issuer) in file.issuer.get_ref().iter().enumerate() {
+            let issuer = issuer.get_ref();
+            if !urls.insert(issuer.url.get_ref()) {
+                let message = "this issuer is listed twice; give all of its audiences in one place";
+                let field = format!("issuer[{index}].url");
+                return Err(source.error(issuer.url.span(), field, message));
+            }
+            let mut tokens = tokens(index, issuer, source, folder, memory)?;
+            if let (Some(table), true) = (&issuer.introspection, with_introspection) {
+                let prefix = format!("issuer[{index}].introspection");
+                let table = table.get_ref();
+                tokens = tokens.opaque_tokens(introspection::introspection(
+                    table, issuer, &prefix, source, folder,
+                )?);
+            }
+            issuers.push(tokens);
+        }
+        let config = DpopConfig::builder(Arc::clone(target), issuers)
+            .policy(policy(file.mode))
+            .replay_store(memory.proofs());
+        let mut config = with_window(config, file, source)?;
+        if let Some(algorithms) = &algorithms {
+            config = config.algorithms(algorithms.iter().copied());
+        }
+        config = match file.nonces.mode {
+            NonceMode::Off => config.nonce_source(nonces),
+            NonceMode::Required => config.nonce_source(nonces).require_nonces(),
+        };
+        let for_iat = file.nonces.accept_for_iat.as_ref();
+        if for_iat.is_some_and(|accept| *accept.get_ref()) {
+            config = config.accept_nonce_for_iat();
+        }
+        Ok(config.build())
+    }
+}
+
+/// The place of the only introspection.
+fn introspected(issuers: &[Spanned<IssuerTable>]) -> (Range<usize>, String) {
+    let mut tables = issuers.iter().enumerate();
+    let found = tables.find_map(|(index, issuer)| {
+        let table = issuer.get_ref().introspection.as_ref()?;
+        let prefix = format!("issuer[{index}].introspection");
+        Some(match &table.get_ref().url {
+            Some(url) => (url.span(), format!("{prefix}.url")),
+            None => (table.span(), prefix),
+        })
+    });
+    found.unwrap_or((0..0, String::new()))
 }
 
 /// The field of an issuer that an error is about. All else has been looked at before.
@@ -318,44 +376,16 @@ fn nonces(
     Ok(made)
 }
 
-/// From a file or the environment. A line break at the end of a file does not count, so that both can
-/// hold the same.
 fn secret(
-    (file_field, file): (&str, Option<&Spanned<PathBuf>>),
-    (env_field, variable): (&str, Option<&Spanned<String>>),
+    file: (&str, Option<&Spanned<PathBuf>>),
+    variable: (&str, Option<&Spanned<String>>),
     source: &Source,
     folder: &Path,
 ) -> Result<Option<NonceSecret>, SettingsError> {
-    let (bytes, span, field) = match (file, variable) {
-        (None, None) => return Ok(None),
-        (Some(path), None) => {
-            let bytes = fs::read(folder.join(path.get_ref())).map_err(|error| {
-                source.error(
-                    path.span(),
-                    file_field,
-                    format!("the file cannot be read: {error}"),
-                )
-            })?;
-            (bytes, path.span(), file_field)
-        }
-        (None, Some(name)) => {
-            let value = env::var_os(name.get_ref()).ok_or_else(|| {
-                source.error(
-                    name.span(),
-                    env_field,
-                    "the environment has no such variable",
-                )
-            })?;
-            (value.into_encoded_bytes(), name.span(), env_field)
-        }
-        (Some(_), Some(name)) => {
-            let message = format!("there is a `{file_field}` already");
-            return Err(source.error(name.span(), env_field, message));
-        }
+    let Some(secret) = secret::read(file, variable, source, folder)? else {
+        return Ok(None);
     };
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    NonceSecret::new(bytes)
+    NonceSecret::new(secret.bytes)
         .map(Some)
-        .map_err(|error| source.error(span, field, explain(&error)))
+        .map_err(|error| source.error(secret.span, secret.field, explain(&error)))
 }

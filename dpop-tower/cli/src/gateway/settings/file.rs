@@ -72,6 +72,23 @@ pub(super) struct IssuerTable {
     #[serde(default)]
     pub(super) danger_accept_typ_jwt: bool,
     pub(super) key_fetching: Option<Spanned<KeyFetching>>,
+    pub(super) introspection: Option<Spanned<Introspection>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Introspection {
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) client_id: Spanned<String>,
+    pub(super) client_secret_file: Option<Spanned<PathBuf>>,
+    pub(super) client_secret_env: Option<Spanned<String>>,
+    pub(super) client_key_file: Option<Spanned<PathBuf>>,
+    /// Seconds.
+    pub(super) cache_for: Option<Spanned<u64>>,
+    #[serde(default)]
+    pub(super) signed_responses: bool,
+    #[serde(default)]
+    pub(super) danger_accept_missing_audience: bool,
 }
 
 /// All in seconds.

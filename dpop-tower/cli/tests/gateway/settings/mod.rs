@@ -169,6 +169,7 @@ fn every_field_is_in_the_documentation() {
         ("", "[ext_authz]\nunknown = 1"),
         ("", "[cors]\nunknown = 1"),
         ("", "[issuer.key_fetching]\nunknown = 1"),
+        ("", "[issuer.introspection]\nunknown = 1"),
         ("", "[probe]\nunknown = 1"),
         ("", "[tls]\nunknown = 1"),
         ("", "[upstream_tls]\nunknown = 1"),

@@ -237,12 +237,7 @@ fn an_upstream_that_cannot_be_is_told_with_its_line_and_field() {
     let with = |fields: &str| format!("{https}upstream_tls = {{ {fields} }}");
     let tls = "upstream_tls";
     for (lines, line, field, told) in [
-        (
-            "upstream = 'b.test'".to_owned(),
-            0,
-            "upstream",
-            "looks like",
-        ),
+        ("upstream = 'b.test'".to_owned(), 0, "upstream", "such as"),
         (
             "upstream = 'http://b.test/x'".to_owned(),
             0,

@@ -145,13 +145,13 @@ async fn no_file_turns_tls_off_or_on() {
     let rig = TlsRig::new().await;
     let before = certificate(&rig).await;
     rig.rig.reload(Wanted::default());
-    until_logged(&log, "a new `tls` counts after a restart").await;
+    until_logged(&log, "the new `tls` takes effect after a restart").await;
     assert_eq!(certificate(&rig).await, before);
     assert_eq!(rig.get(&rig.client("h2")).await.status(), 200);
 
     let plain = crate::Rig::new(crate::mirror()).await;
     let tables = tls_table(rig.folder.path(), "");
     plain.reload(Wanted::tables(&tables));
-    until_logged(&log, "a new `tls` counts after a restart").await;
+    until_logged(&log, "the new `tls` takes effect after a restart").await;
     assert_eq!(plain.status(plain.get("/orders")).await, 200);
 }
