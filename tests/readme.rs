@@ -3,3 +3,7 @@
 #[cfg(doctest)]
 #[doc = include_str!("../docs/grpc.md")]
 mod grpc {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/issuers.md")]
+mod issuers {}
