@@ -23,6 +23,7 @@ use dpop_tower::{
     jwk::PublicJwk,
     replay::MemoryReplayStore,
     test_util::{KeyKind, TestClient, TestIssuer},
+    token::IntoTokens,
 };
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service, service_fn, util::ServiceFn};
@@ -99,10 +100,22 @@ impl World {
     /// Returns a configuration for this issuer, with a store of the default size that one client may
     /// fill.
     pub fn config(&self, backend: Backend) -> DpopConfigBuilder {
+        self.config_with(backend, self.issuer.tokens())
+    }
+
+    /// Returns the same configuration for 100 issuers, of which this one is the last.
+    pub fn config_of_100_issuers(&self, backend: Backend) -> DpopConfigBuilder {
+        let other = |n: usize| TestIssuer::new().issuer(format!("https://{n}.example.com"));
+        let others = (1..100).map(|n| other(n).tokens());
+        let issuers: Vec<_> = others.chain([self.issuer.tokens()]).collect();
+        self.config_with(backend, issuers)
+    }
+
+    fn config_with(&self, backend: Backend, tokens: impl IntoTokens) -> DpopConfigBuilder {
         let origin = PublicOrigin::new("https://api.example.com").expect("it is one");
         let room = std::num::NonZeroUsize::new(1_000_000).expect("it is more than nothing");
         let store = MemoryReplayStore::with_capacity(room).capacity_per_key(room);
-        let config = DpopConfig::builder(origin, self.issuer.tokens())
+        let config = DpopConfig::builder(origin, tokens)
             // Proofs are made long before they are used.
             .danger_max_age(std::time::Duration::from_secs(3600))
             .replay_store(store);

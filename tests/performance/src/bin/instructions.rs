@@ -25,12 +25,17 @@ fn main() {
                 raw.verify();
             }
         }
-        "layer" => {
-            let mut service = world.service(backend, Policy::strict());
+        "layer" | "issuers" => {
+            let config = if what == "layer" {
+                world.config(backend)
+            } else {
+                world.config_of_100_issuers(backend)
+            };
+            let mut service = World::protected(config, Policy::strict());
             for request in world.requests(count) {
                 assert_eq!(call(&mut service, request).status(), 200);
             }
         }
-        _ => panic!("raw or layer"),
+        _ => panic!("raw, layer or issuers"),
     }
 }
