@@ -81,6 +81,7 @@
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
+//! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
 //! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
 //! | `vendored` | Builds OpenSSL from source | |

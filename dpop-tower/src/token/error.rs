@@ -110,11 +110,12 @@ reasons! {
         /// The `nbf` or `iat` is further in the future than the leeway allows.
         NotYetValid = "token_not_yet_valid", InvalidToken,
             "the token is not valid yet";
-        /// The [`RevocationList`](crate::revocation::RevocationList) could not tell whether the token is
-        /// revoked. This is not the client's fault.
+        /// The [`RevocationList`](crate::revocation::RevocationList) or the status list of the token could not
+        /// tell whether it is revoked. This is not the client's fault.
         RevocationUnavailable = "revocation_unavailable", Unavailable,
             "it cannot be told at the moment whether the token is revoked";
-        /// The token is on the [`RevocationList`](crate::revocation::RevocationList).
+        /// The token is on the [`RevocationList`](crate::revocation::RevocationList), or the issuer's status list
+        /// has it.
         Revoked = "token_revoked", InvalidToken,
             "the token has been revoked";
         /// The token was sent with the `Bearer` scheme where only `DPoP` is accepted.

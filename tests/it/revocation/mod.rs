@@ -3,6 +3,7 @@
 mod entries;
 mod memory;
 mod order;
+mod status_lists;
 
 use std::{
     fmt,
