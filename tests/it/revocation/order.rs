@@ -242,10 +242,12 @@ async fn whichever_of_two_nested_configurations_has_the_token_on_its_list_reject
     }
 }
 
-/// Every mode, and how often the list is asked about a bound token and about a bearer token.
+/// A mode, and how often the list is asked about a bound token and about a bearer token.
+type Asked = (fn() -> Policy, usize, usize);
+
 #[tokio::test]
 async fn every_mode_that_verifies_tokens_asks_the_list() {
-    let modes: [(fn() -> Policy, usize, usize); 5] = [
+    let modes: [Asked; 5] = [
         (Policy::strict, 1, 0),
         (Policy::optional, 1, 1),
         (Policy::report_only, 1, 0),
@@ -263,9 +265,12 @@ async fn every_mode_that_verifies_tokens_asks_the_list() {
     }
 }
 
+/// The answer of the list, and the report.
+type Reported = (fn() -> Answer, &'static str);
+
 #[tokio::test]
 async fn report_only_reports_what_a_strict_policy_would_reject() {
-    let answers: [(fn() -> Answer, &str); 3] = [
+    let answers: [Reported; 3] = [
         (|| MaybeReady::ready(Ok(Active)), "good"),
         (|| MaybeReady::ready(Ok(Revoked)), "token_revoked"),
         (

@@ -127,10 +127,10 @@ impl Listed {
 
     /// Returns a list token with these statuses of two bits, for tests to break.
     fn list(&self, statuses: u8) -> TokenBuilder {
-        self.list_of(&self.api.issuer, json!(2), &[statuses])
+        self.list_of(&self.api.issuer, 2, &[statuses])
     }
 
-    fn list_of(&self, issuer: &TestIssuer, bits: Value, bytes: &[u8]) -> TokenBuilder {
+    fn list_of(&self, issuer: &TestIssuer, bits: u8, bytes: &[u8]) -> TokenBuilder {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(bytes).unwrap();
         let lst = encode(&zlib.finish().unwrap());
@@ -143,11 +143,11 @@ impl Listed {
     }
 
     fn token(&self, index: impl Into<Value>) -> String {
-        self.token_with(json!({ "idx": index.into(), "uri": self.server.uri() }))
+        self.token_with(&json!({ "idx": index.into(), "uri": self.server.uri() }))
     }
 
     /// Returns a token that outlives every test.
-    fn token_with(&self, reference: Value) -> String {
+    fn token_with(&self, reference: &Value) -> String {
         let token = self.api.token().claim("exp", 1_900_000_000);
         token
             .claim("status", json!({ "status_list": reference }))
@@ -224,7 +224,7 @@ async fn a_list_is_fetched_from_a_listed_origin_only() {
         "/lists/1".to_owned(),
         String::new(),
     ] {
-        let token = listed.token_with(json!({ "idx": 0, "uri": uri }));
+        let token = listed.token_with(&json!({ "idx": 0, "uri": uri }));
         assert_eq!(listed.present(&token).await, INVALID, "{uri}");
     }
     assert_eq!((listed.server.count(), other.count()), (0, 0));
@@ -270,8 +270,8 @@ async fn a_list_that_is_not_the_issuers_or_not_current_is_not_used() {
         ("exp", |it| it.list(0).claim("exp", it.api.now())),
         ("ttl", |it| it.list(0).claim("ttl", 0)),
         ("no list", |it| it.list(0).without_claim("status_list")),
-        ("bits", |it| it.list_of(&it.api.issuer, json!(3), &[0])),
-        ("size", |it| it.list_of(&it.api.issuer, json!(1), &bomb())),
+        ("bits", |it| it.list_of(&it.api.issuer, 3, &[0])),
+        ("size", |it| it.list_of(&it.api.issuer, 1, &bomb())),
         ("signature", |it| it.list(0).corrupt_signature()),
         ("key", |it| it.list(0).signed_by(&TestIssuer::new())),
     ];
