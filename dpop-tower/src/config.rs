@@ -12,6 +12,7 @@ use crate::{
     policy::{Draft, Mode, Policy},
     proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, UsedProofs},
+    revocation::RevocationList,
     target::{IntoTarget, Target, TargetUri},
     token::{IntoTokens, Readiness, TokenVerifier, Tokens, WarmUpError},
 };
@@ -62,6 +63,8 @@ pub(crate) struct Settings {
     /// costs as much as two signature checks.
     pub(crate) proof_keys: Cache<(Thumbprint, Algorithm), PreparedKey>,
     pub(crate) replay: UsedProofs,
+    /// `None` if tokens cannot be revoked here.
+    pub(crate) revocations: Option<Arc<dyn RevocationList>>,
     /// Proofs whose signature has been verified, if proofs may be reused. Each belongs to a bound token.
     pub(crate) seen_proofs: Option<SeenProofs>,
     pub(crate) nonces: Arc<dyn NonceSource>,
@@ -103,6 +106,7 @@ impl DpopConfig {
             leeway: None,
             crypto: default_crypto(),
             replay: None,
+            revocations: None,
             allows_reuse: false,
             nonces: None,
             nonces_everywhere: false,
@@ -201,6 +205,7 @@ fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
 /// | [`nonce_source`](Self::nonce_source) | [`StatelessNonces`] with a random secret | |
 /// | [`accept_nonce_for_iat`](Self::accept_nonce_for_iat) | off | |
 /// | [`replay_store`](Self::replay_store) | [`MemoryReplayStore`] | |
+/// | [`revocation_list`](Self::revocation_list) | none | |
 /// | [`crypto`](Self::crypto) | `Josekit`, or else `AwsLcRs` | |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 /// | [`policy`](Self::policy) | [`Policy::strict`] | |
@@ -214,6 +219,7 @@ pub struct DpopConfigBuilder {
     leeway: Option<Setting>,
     crypto: Option<Arc<dyn CryptoProvider>>,
     replay: Option<Arc<dyn ReplayStore>>,
+    revocations: Option<Arc<dyn RevocationList>>,
     allows_reuse: bool,
     nonces: Option<Arc<dyn NonceSource>>,
     nonces_everywhere: bool,
@@ -355,6 +361,18 @@ impl DpopConfigBuilder {
     /// ```
     pub fn replay_store(mut self, store: impl ReplayStore) -> Self {
         self.replay = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the list of revoked tokens, which is asked about every token that is otherwise good; see
+    /// [`revocation`](crate::revocation).
+    ///
+    /// Configurations can share a list in an [`Arc`]. There is none by default, and a token is valid until it
+    /// expires.
+    #[doc(alias = "denylist")]
+    #[doc(alias = "blocklist")]
+    pub fn revocation_list(mut self, list: impl RevocationList) -> Self {
+        self.revocations = Some(Arc::new(list));
         self
     }
 
@@ -527,6 +545,7 @@ impl DpopConfigBuilder {
             crypto,
             proof_keys: Cache::new(PROOF_KEYS),
             replay,
+            revocations: self.revocations,
             seen_proofs: self.allows_reuse.then(|| SeenProofs::new(SEEN_PROOFS)),
             nonces,
             nonces_everywhere: self.nonces_everywhere,

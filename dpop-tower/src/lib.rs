@@ -56,6 +56,7 @@
 //! | Require a scope, a nonce or a recent login on some routes | [`PolicyTable`], [`Policy`] |
 //! | Introduce DPoP while some clients still send bearer tokens | [`Policy::optional`] |
 //! | See what would be rejected before anything is | [`Policy::report_only`], [`Report`] |
+//! | Reject tokens that have been revoked | [`revocation::RevocationList`] |
 //! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
 //! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
@@ -80,6 +81,7 @@
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
+//! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
 //! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
 //! | `vendored` | Builds OpenSSL from source | |
@@ -130,6 +132,7 @@ pub mod proof;
 mod reason;
 pub mod rejection;
 pub mod replay;
+pub mod revocation;
 pub mod target;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -1,8 +1,9 @@
 //! The way of a request, from its headers to a verdict.
 //!
 //! The functions of this file are in the order of the checks. Cheap checks come first. The signature of a
-//! proof is verified once, and the signature of a token when the token is first seen. The entry in the
-//! replay store is the only write and the last step, so a rejected request leaves no trace.
+//! proof is verified once, and the signature of a token when the token is first seen. The revocation list is
+//! asked when nothing else is wrong. The entry in the replay store is the only write and the last step, so a
+//! rejected request leaves no trace.
 
 mod admitted;
 mod count;
@@ -34,6 +35,7 @@ use crate::{
     proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
     replay::{Freshness, ReplayKey, StoreError},
+    revocation::{RevocationError, RevocationQuery, RevocationStatus},
     target::TargetRequest,
     token::{
         BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
@@ -69,7 +71,7 @@ pub enum Verdict {
 /// The future of [`Verifier::verify`], which resolves to a [`Verdict`].
 ///
 /// It waits only for the issuer's keys or its verdict on an opaque token, if they are not cached, and for a
-/// replay store that is not in memory.
+/// revocation list or a replay store that is not in memory.
 ///
 /// # Cancel safety
 ///
@@ -96,6 +98,10 @@ enum Step {
     Token(
         Option<Candidate>,
         MaybeReady<Result<VerifiedToken, TokenError>>,
+    ),
+    Revocation(
+        Option<Proved>,
+        MaybeReady<Result<RevocationStatus, RevocationError>>,
     ),
     Replay(Option<Token>, MaybeReady<Result<Freshness, StoreError>>),
 }
@@ -138,11 +144,28 @@ impl Verification {
                 Step::Decided(decision) => return Poll::Ready(finished(decision)),
                 Step::Bearer(token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    break admit_bearer(config, policy, token)?;
+                    // The request may have waited for keys since the token was checked.
+                    let now = config.clock.now();
+                    let proved = accept_bearer(policy, token, now)?;
+                    self.step = check_revocation(config, proved, now)?;
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    self.step = prove_possession(config, policy, finished(proof), token)?;
+                    // The request may have waited for keys since its token and its proof were checked.
+                    let now = config.clock.now();
+                    let proved = prove_possession(config, policy, finished(proof), token, now)?;
+                    self.step = check_revocation(config, proved, now)?;
+                }
+                Step::Revocation(proved, status) => {
+                    match ready!(Pin::new(status).poll(cx)).map_err(TokenError::from) {
+                        Ok(RevocationStatus::Active) => {}
+                        Ok(RevocationStatus::Revoked) => {
+                            return Poll::Ready(Err(TokenErrorKind::Revoked.into()));
+                        }
+                        Err(error) => return Poll::Ready(Err(Cause::Token(error))),
+                    }
+                    // The request may have waited for the list.
+                    self.step = record_use(config, finished(proved), config.clock.now())?;
                 }
                 Step::Replay(token, check) => match ready!(Pin::new(check).poll(cx)) {
                     Ok(Freshness::Fresh) => break finished(token),
@@ -269,15 +292,27 @@ fn check_proof(
     Ok(Candidate { proof, digest })
 }
 
-/// Checks the binding, the signature and the policy, and then asks the replay store.
+/// A token that is good for the policy, and that the client may use.
+enum Proved {
+    Bound(VerifiedToken, Possession),
+    Bearer(VerifiedToken),
+}
+
+/// The proof that the client holds the key of a token.
+struct Possession {
+    proof: VerifiedProof,
+    /// `None` unless the configuration allows proofs to be reused.
+    digest: Option<ProofDigest>,
+}
+
+/// Checks the binding, the signature and the policy.
 fn prove_possession(
     config: &Settings,
     policy: &Policy,
     Candidate { proof, digest }: Candidate,
     token: VerifiedToken,
-) -> Result<Step, Cause> {
-    // The request may have waited for keys since its token and its proof were checked.
-    let now = config.clock.now();
+    now: UnixTime,
+) -> Result<Proved, Cause> {
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
     match token.confirmation() {
@@ -290,7 +325,6 @@ fn prove_possession(
         }
     }
     let reusable = config.seen_proofs.as_ref().zip(digest);
-    let algorithm = proof.algorithm();
     let is_known = reusable.is_some_and(|(seen, digest)| seen.get(&digest).is_some());
     let proof = if is_known {
         proof.with_known_signature()
@@ -298,15 +332,44 @@ fn prove_possession(
         verify_signature(config, proof)?
     };
     policy.requirements().check_token(token.claims(), now)?;
+    Ok(Proved::Bound(token, Possession { proof, digest }))
+}
+
+/// Asks the revocation list, if there is one, also about a token that was seen before.
+fn check_revocation(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, Cause> {
+    let Some(list) = &config.revocations else {
+        return record_use(config, proved, now);
+    };
+    let status = list.status(match &proved {
+        Proved::Bound(token, Possession { proof, .. }) => {
+            RevocationQuery::new(token.claims(), now).bound_to(proof.thumbprint())
+        }
+        Proved::Bearer(token) => RevocationQuery::new(token.claims(), now),
+    });
+    Ok(Step::Revocation(Some(proved), status))
+}
+
+/// Asks the replay store, which remembers the proof.
+fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, Cause> {
+    let fresh = || MaybeReady::ready(Ok(Freshness::Fresh));
+    let (token, Possession { proof, digest }) = match proved {
+        Proved::Bound(token, possession) => (token, possession),
+        Proved::Bearer(token) => {
+            check_still_active(&token, now)?;
+            let token = Token::Bearer(BearerToken::new(token.into_claims()));
+            return Ok(Step::Replay(Some(token), fresh()));
+        }
+    };
+    check_still_active(&token, now)?;
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
     }
-    let check = match reusable {
+    let check = match config.seen_proofs.as_ref().zip(digest) {
         Some((seen, digest)) => {
-            if !is_known {
+            if seen.get(&digest).is_none() {
                 seen.insert(digest, ());
             }
-            MaybeReady::ready(Ok(Freshness::Fresh))
+            fresh()
         }
         None => config.replay.check_and_insert(
             replay_key(config, &proof, &token),
@@ -315,11 +378,11 @@ fn prove_possession(
         ),
     };
     let facts = ProofFacts {
-        algorithm,
+        algorithm: proof.algorithm(),
         issued_at: proof.issued_at(),
         nonce: proof.nonce_status(),
     };
-    let token = BoundToken::new(thumbprint, token.into_claims());
+    let token = BoundToken::new(*proof.thumbprint(), token.into_claims());
     Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
 }
 
@@ -356,14 +419,13 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
     Ok(())
 }
 
-/// Admits a bearer token if it is not bound to a key (RFC 9449 section 7.2).
-fn admit_bearer(config: &Settings, policy: &Policy, token: VerifiedToken) -> Result<Token, Cause> {
-    let now = config.clock.now();
+/// Accepts a bearer token if it is not bound to a key (RFC 9449 section 7.2).
+fn accept_bearer(policy: &Policy, token: VerifiedToken, now: UnixTime) -> Result<Proved, Cause> {
     check_still_active(&token, now)?;
     match token.confirmation() {
         Confirmation::Unbound => {
             policy.requirements().check_token(token.claims(), now)?;
-            Ok(Token::Bearer(BearerToken::new(token.into_claims())))
+            Ok(Proved::Bearer(token))
         }
         Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
         Confirmation::Certificate | Confirmation::Unknown => {

@@ -9,6 +9,7 @@ mod lifetime;
 mod policy;
 mod rejection;
 mod repo;
+mod revocation;
 mod robustness;
 
 use dpop_conformance::{stores, support};

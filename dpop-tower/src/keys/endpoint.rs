@@ -82,13 +82,28 @@ impl Endpoint {
 
     /// Parses the `jwks_uri` of the issuer's metadata and returns it if it may be fetched.
     pub(super) fn accept(&self, jwks_uri: &str) -> Option<Url> {
-        if jwks_uri.len() > MAX_URL_LEN {
-            return None;
-        }
-        Url::parse(jwks_uri)
-            .ok()
-            .filter(|url| scheme_is_accepted(url, self.plain_http) && !has_credentials(url))
+        may_be_fetched(jwks_uri, self.plain_http)
     }
+}
+
+/// Parses a URL that is configured, as the origin of an issuer's other documents is.
+#[cfg(feature = "status-list")]
+pub(crate) fn configured_url(
+    url: &str,
+    what: &'static str,
+    plain_http: PlainHttp,
+) -> Result<Url, ConfigError> {
+    configured(url, what, plain_http)
+}
+
+/// Parses a URL that a document of the issuer names, and returns it if it may be fetched.
+pub(crate) fn may_be_fetched(url: &str, plain_http: PlainHttp) -> Option<Url> {
+    if url.len() > MAX_URL_LEN {
+        return None;
+    }
+    Url::parse(url)
+        .ok()
+        .filter(|url| scheme_is_accepted(url, plain_http) && !has_credentials(url))
 }
 
 fn scheme_is_accepted(url: &Url, plain_http: PlainHttp) -> bool {

@@ -42,6 +42,8 @@ mod source;
 
 #[cfg(feature = "jwks")]
 pub(crate) use self::endpoint::{Endpoint, PlainHttp};
+#[cfg(feature = "status-list")]
+pub(crate) use self::endpoint::{configured_url, may_be_fetched};
 #[cfg(feature = "introspection")]
 pub(crate) use self::introspection::IntrospectionEndpoint;
 pub(crate) use self::set::{IssuerKey, KeySet};

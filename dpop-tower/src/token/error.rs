@@ -110,6 +110,14 @@ reasons! {
         /// The `nbf` or `iat` is further in the future than the leeway allows.
         NotYetValid = "token_not_yet_valid", InvalidToken,
             "the token is not valid yet";
+        /// The [`RevocationList`](crate::revocation::RevocationList) or the status list of the token could not
+        /// tell whether it is revoked. This is not the client's fault.
+        RevocationUnavailable = "revocation_unavailable", Unavailable,
+            "it cannot be told at the moment whether the token is revoked";
+        /// The token is on the [`RevocationList`](crate::revocation::RevocationList), or the issuer's status list
+        /// has it.
+        Revoked = "token_revoked", InvalidToken,
+            "the token has been revoked";
         /// The token was sent with the `Bearer` scheme where only `DPoP` is accepted.
         SchemeNotAccepted = "token_scheme_not_accepted", InvalidToken,
             "only DPoP-bound tokens with the DPoP scheme are accepted";
@@ -153,6 +161,12 @@ impl TokenError {
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = Detail::Source(source.into().into());
         Self::new(TokenErrorKind::VerifierUnavailable, detail)
+    }
+
+    /// Makes the error of a revocation list that cannot tell.
+    pub(crate) fn revocation_unavailable(source: Box<dyn Error + Send + Sync>) -> Self {
+        let detail = Detail::Source(source.into());
+        Self::new(TokenErrorKind::RevocationUnavailable, detail)
     }
 
     /// Sets when the client may try again. It is rounded up to whole seconds, at least one.

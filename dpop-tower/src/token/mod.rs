@@ -69,6 +69,8 @@ mod error;
 mod introspection;
 mod jwt;
 mod readiness;
+#[cfg(feature = "status-list")]
+mod status_list;
 
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
@@ -81,6 +83,9 @@ pub use crate::keys::{FetchedKeys, KeyFetching};
 #[cfg(feature = "introspection")]
 #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
 pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
+#[cfg(feature = "status-list")]
+#[cfg_attr(docsrs, doc(cfg(feature = "status-list")))]
+pub use self::status_list::StatusLists;
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},

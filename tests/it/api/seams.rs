@@ -10,6 +10,7 @@ use dpop_tower::{
     future::MaybeReady,
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     replay::{MemoryReplayStore, ReplayStore},
+    revocation::{MemoryRevocationList, RevocationList},
     target::{Target, TargetUri},
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, Tokens, VerifiedToken},
 };
@@ -61,6 +62,7 @@ async fn each_seam_takes_a_value_or_an_arc_of_one() {
     let nonces = || StatelessNonces::new(NonceSecret::new([7; 32]).unwrap());
     let (store, source): (Arc<dyn ReplayStore>, Arc<dyn NonceSource>) =
         (Arc::new(MemoryReplayStore::new()), Arc::new(nonces()));
+    let list: Arc<dyn RevocationList> = Arc::new(MemoryRevocationList::new());
     let backend: Arc<dyn CryptoProvider> = Arc::new(AwsLcRs);
     let clock: Arc<dyn dpop_tower::clock::TimeSource> = Arc::new(api.clock.clone());
     for config in [
@@ -68,6 +70,10 @@ async fn each_seam_takes_a_value_or_an_arc_of_one() {
         api.config()
             .replay_store(Arc::new(MemoryReplayStore::new())),
         api.config().replay_store(store),
+        api.config().revocation_list(MemoryRevocationList::new()),
+        api.config()
+            .revocation_list(Arc::new(MemoryRevocationList::new())),
+        api.config().revocation_list(list),
         api.config().nonce_source(nonces()),
         api.config().nonce_source(Arc::new(nonces())),
         api.config().nonce_source(source),

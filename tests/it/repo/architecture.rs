@@ -16,7 +16,17 @@ const LAYERS: &[(u8, &[&str])] = &[
         &["cache", "clock", "error", "future", "header", "reason"],
     ),
     (1, &["crypto", "jose", "jwk", "proof"]),
-    (2, &["http_client", "keys", "nonce", "replay", "token"]),
+    (
+        2,
+        &[
+            "http_client",
+            "keys",
+            "nonce",
+            "replay",
+            "revocation",
+            "token",
+        ],
+    ),
     (
         3,
         &[

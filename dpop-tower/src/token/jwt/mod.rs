@@ -15,6 +15,8 @@ pub(super) use self::{
 };
 #[cfg(feature = "introspection")]
 use super::Introspection;
+#[cfg(feature = "status-list")]
+use super::StatusLists;
 #[cfg(feature = "jwks")]
 use crate::keys::{Endpoint, FetchedKeys, KeyFetching, PlainHttp};
 use crate::{
@@ -68,6 +70,8 @@ pub struct Issuer {
     fetched: FetchedKeys,
     #[cfg(feature = "introspection")]
     introspection: Option<Box<Introspection>>,
+    #[cfg(feature = "status-list")]
+    status_lists: Option<StatusLists>,
     #[cfg(feature = "jwks")]
     fetching: KeyFetching,
 }
@@ -122,6 +126,8 @@ impl Issuer {
             fetched: FetchedKeys::new(),
             #[cfg(feature = "introspection")]
             introspection: None,
+            #[cfg(feature = "status-list")]
+            status_lists: None,
             #[cfg(feature = "jwks")]
             fetching: KeyFetching::new(),
         }
@@ -340,6 +346,16 @@ impl Issuer {
         self
     }
 
+    /// Rejects tokens that are revoked by a status list of this issuer; see [`StatusLists`].
+    #[cfg(feature = "status-list")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "status-list")))]
+    #[doc(alias = "revocation")]
+    #[must_use]
+    pub fn status_lists(mut self, lists: StatusLists) -> Self {
+        self.status_lists = Some(lists);
+        self
+    }
+
     /// Also accepts opaque tokens of this issuer, which is asked about them (RFC 7662).
     ///
     /// A token that has not the form of a JWT is an opaque one. It does not name its issuer, so one issuer of
@@ -478,7 +494,19 @@ impl Issuer {
             Some(introspection) => Some(introspection.build(crypto, clock)?),
             None => None,
         };
+        #[cfg(feature = "status-list")]
+        let status = match self.status_lists {
+            None => None,
+            Some(lists) => {
+                let checks = &self.checks;
+                let (algorithms, leeway) = (&checks.algorithms, checks.leeway);
+                let issuer = &self.issuer;
+                Some(lists.build(issuer, algorithms, leeway, self.plain_http, &keys, clock)?)
+            }
+        };
         Ok(IssuerVerifier {
+            #[cfg(feature = "status-list")]
+            status,
             checks: self.checks,
             keys,
             #[cfg(feature = "jwks")]

@@ -51,6 +51,9 @@ pub(in crate::token) struct IssuerVerifier {
     /// `None` if the issuer is part of the configuration.
     #[cfg(feature = "jwks")]
     pub(super) currency: Option<super::dynamic::Currency>,
+    /// Looks up the status of tokens, if the issuer has status lists.
+    #[cfg(feature = "status-list")]
+    pub(super) status: Option<Arc<crate::token::status_list::StatusVerifier>>,
     /// Verifies the opaque tokens, if the issuer has any.
     #[cfg(feature = "introspection")]
     pub(super) introspection: Option<IntrospectionVerifier>,
@@ -71,8 +74,8 @@ impl TokenVerifier for JwtVerifier {
     fn verify(&self, token: PresentedToken<'_>, now: UnixTime) -> MaybeReady<Verified> {
         let Self(shared) = self;
         let ath = token.ath();
-        if let Some(verdict) = shared.cached(ath, now) {
-            return MaybeReady::ready(verdict);
+        if let Some((issuer, verdict)) = shared.cached(ath, now) {
+            return issuer.with_status(verdict);
         }
         #[cfg(feature = "introspection")]
         if let Some(opaque) = shared.issuers.opaque(token.expose()) {
@@ -128,7 +131,7 @@ impl TokenVerifier for JwtVerifier {
 
 impl Shared {
     /// Returns the cached verdict on a token, if it still holds.
-    fn cached(&self, ath: Ath, now: UnixTime) -> Option<Verified> {
+    fn cached(&self, ath: Ath, now: UnixTime) -> Option<(Arc<IssuerVerifier>, Verified)> {
         let verdict = self.cache.get(&ath)?;
         let issuer = Arc::clone(&verdict.issuer);
         let at_hand = issuer.keys.at_hand()?;
@@ -138,7 +141,7 @@ impl Shared {
         }
         let verified = self.holds(verdict, ath, &at_hand.keys, now)?;
         issuer.refresh_if_due(&at_hand);
-        Some(verified)
+        Some((issuer, verified))
     }
 
     /// Checks a cached verdict against the current keys and the current time.
@@ -173,7 +176,7 @@ impl Shared {
             issuer.refresh_if_due(&at_hand);
             verified = self.verify_signature(ath, &issuer, &unverified, &at_hand.keys);
             if !issuer.may_decide_otherwise(&verified, &at_hand.keys) {
-                return MaybeReady::ready(verified);
+                return issuer.with_status(verified);
             }
             seen = Some(at_hand.keys);
         }
@@ -184,10 +187,12 @@ impl Shared {
             };
             // Another request may have verified the same token meanwhile.
             let verdict = shared.cache.get(&ath);
-            match verdict.and_then(|verdict| shared.holds(verdict, ath, &keys, now)) {
+            let verified = match verdict.and_then(|verdict| shared.holds(verdict, ath, &keys, now))
+            {
                 Some(verified) => verified,
                 None => shared.verify_signature(ath, &issuer, &unverified, &keys),
-            }
+            };
+            issuer.with_status(verified).await
         })
     }
 
@@ -212,6 +217,15 @@ impl Shared {
 }
 
 impl IssuerVerifier {
+    /// Rejects a verified token if its issuer has revoked it, also if the verdict was cached.
+    fn with_status(&self, verified: Verified) -> MaybeReady<Verified> {
+        #[cfg(feature = "status-list")]
+        if let (Some(status), Ok(token)) = (&self.status, &verified) {
+            return status.check(token.clone());
+        }
+        MaybeReady::ready(verified)
+    }
+
     fn refresh_if_due(&self, at_hand: &AtHand) {
         if at_hand.is_due {
             self.keys.refresh();
