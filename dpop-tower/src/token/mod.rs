@@ -64,6 +64,7 @@
 
 mod bound;
 mod claims;
+mod details;
 mod error;
 #[cfg(feature = "introspection")]
 mod introspection;
@@ -84,6 +85,7 @@ pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
+    details::{Actor, AuthorizationDetails},
     error::{TokenError, TokenErrorKind},
     jwt::Issuer,
     readiness::{Readiness, WarmUpError},
