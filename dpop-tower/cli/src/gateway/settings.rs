@@ -41,6 +41,7 @@ mod origins;
 mod policies;
 mod proof;
 mod tls;
+mod types;
 mod upstreams;
 
 /// The checked contents of a settings file.
