@@ -37,6 +37,8 @@ pub enum ConfigErrorKind {
     AccessTokens,
     /// The secret or the key with which this API authenticates at the issuer is missing or not usable.
     ClientAuthentication,
+    /// The claim that names the client is not usable.
+    ClientIdClaim,
     /// No crypto backend was chosen and no default is compiled in, or the backend computes wrong hashes.
     Crypto,
     /// The issuer's identifier is the URL of something else, such as its metadata.
@@ -55,6 +57,8 @@ pub enum ConfigErrorKind {
     ScopeClaim,
     /// The public origin is not an origin.
     Target,
+    /// The `typ` of access tokens, or the claim that marks them, is not usable.
+    TokenType,
     /// The maximum age of proofs, or the leeway of proofs or access tokens, is out of bounds.
     Window,
 }

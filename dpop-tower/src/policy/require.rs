@@ -8,7 +8,7 @@ use super::{
     Draft, Policy, Requirements,
     requirements::{Claim, common, shorter},
 };
-use crate::crypto::Algorithm;
+use crate::{crypto::Algorithm, token::AuthorizationDetails};
 
 impl<S> Policy<S> {
     /// Requires that the token was issued by this issuer, which is one of the configured ones.
@@ -253,6 +253,33 @@ impl<S> Policy<S> {
             predicate: Arc::new(predicate),
         };
         self.with(|requirements| requirements.claims.push(claim))
+    }
+
+    /// Requires that the token has `authorization_details` of this type for which `predicate` returns `true`
+    /// (RFC 9396).
+    ///
+    /// One element is enough. Other requests are rejected with 403 and `insufficient_scope`.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let pay = Policy::strict().require_authorization_details("payment", |details| {
+    ///     details.get("actions").and_then(|it| it.as_array()).is_some_and(|it| it.contains(&"initiate".into()))
+    /// });
+    /// assert_eq!(pay.build()?.to_string(), "strict, claim authorization_details");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    #[doc(alias = "rar")]
+    pub fn require_authorization_details(
+        self,
+        kind: impl Into<String>,
+        predicate: impl Fn(AuthorizationDetails<'_>) -> bool + Send + Sync + 'static,
+    ) -> Policy<Draft> {
+        let kind = kind.into();
+        self.require_claim("authorization_details", move |claim| {
+            AuthorizationDetails::all(claim)
+                .any(|details| details.kind() == kind && predicate(details))
+        })
     }
 
     /// Exempts this route from

@@ -122,13 +122,13 @@ impl Requirements {
             return Err(PolicyErrorKind::ClaimInsufficient);
         }
         if let Some(values) = &self.acr {
-            let acr = claims.get("acr").and_then(Value::as_str);
+            let acr = claims.acr();
             if !acr.is_some_and(|acr| values.iter().any(|value| value == acr)) {
                 return Err(PolicyErrorKind::AcrInsufficient);
             }
         }
         if let Some(max_age) = self.max_auth_age {
-            let auth_time = claims.date("auth_time");
+            let auth_time = claims.auth_time();
             if auth_time.is_none_or(|time| time.saturating_add(max_age) < now) {
                 return Err(PolicyErrorKind::AuthTooOld);
             }

@@ -129,7 +129,7 @@ impl MemoryReplayStore {
 
     /// Sets how many live entries one subject may have.
     ///
-    /// A subject is one `sub` of one issuer, or one `client_id` if tokens have no `sub`. Defaults to the
+    /// A subject is one `sub` of one issuer, or one client if tokens have no `sub`. Defaults to the
     /// limit of a client key.
     ///
     /// A user can have as many keys as the issuer binds tokens to. If the limit is less than the whole

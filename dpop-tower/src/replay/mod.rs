@@ -111,7 +111,7 @@ impl ReplayKey {
 
     /// Sets the subject of the token that the proof came with, as a digest.
     ///
-    /// The layer uses SHA-256 over the token's issuer and its `sub`, or its `client_id` if there is no
+    /// The layer uses SHA-256 over the token's issuer and its `sub`, or its client if there is no
     /// `sub`. The digest is the same in every process.
     #[must_use]
     pub const fn of_subject(mut self, digest: [u8; 32]) -> Self {

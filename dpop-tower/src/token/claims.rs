@@ -45,6 +45,8 @@ struct Inner {
     expires_at: UnixTime,
     /// `None` for `scope`.
     scope_claim: Option<Arc<str>>,
+    /// `None` for `client_id`.
+    client_id_claim: Option<Arc<str>>,
     /// Computed once for each token.
     subject_digest: OnceLock<Option<[u8; 32]>>,
 }
@@ -76,11 +78,12 @@ impl ClaimSet {
         Some(Principal { issuer, subject })
     }
 
-    /// Returns the OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2).
+    /// Returns the OAuth client that the token was issued to (`client_id`, RFC 9068 section 2.2, or the claim
+    /// that [`Issuer::client_id_claim`](super::Issuer::client_id_claim) names).
     ///
     /// Returns `None` if it is not a string.
     pub fn client_id(&self) -> Option<&str> {
-        self.text("client_id")
+        self.text(self.0.client_id_claim.as_deref().unwrap_or("client_id"))
     }
 
     /// Returns the scopes of the `scope` claim (RFC 9068 section 2.2.3), or of the claim that
@@ -140,7 +143,7 @@ impl ClaimSet {
     /// no subject. Returns `None` if the token has neither.
     pub(crate) fn subject_digest(&self, crypto: &dyn CryptoProvider) -> Option<[u8; 32]> {
         let digest = &self.0.subject_digest;
-        *digest.get_or_init(|| subject_digest(&self.0.claims, crypto))
+        *digest.get_or_init(|| subject_digest(self, crypto))
     }
 
     /// Returns a claim that is a date. A value of the wrong JSON type counts as absent.
@@ -200,14 +203,13 @@ impl fmt::Debug for Principal<'_> {
     }
 }
 
-fn subject_digest(claims: &Map<String, Value>, crypto: &dyn CryptoProvider) -> Option<[u8; 32]> {
-    let text = |name| claims.get(name).and_then(Value::as_str);
-    let (kind, who) = match (text("sub"), text("client_id")) {
+fn subject_digest(claims: &ClaimSet, crypto: &dyn CryptoProvider) -> Option<[u8; 32]> {
+    let (kind, who) = match (claims.subject(), claims.client_id()) {
         (Some(subject), _) => (b's', subject),
         (None, Some(client)) => (b'c', client),
         (None, None) => return None,
     };
-    let issuer = text("iss").unwrap_or_default();
+    let issuer = claims.issuer().unwrap_or_default();
     // Kind and length first, so that no two pairs give the same input.
     let length = u64::try_from(issuer.len()).unwrap_or(u64::MAX);
     Some(crypto.sha256(&[
@@ -366,6 +368,7 @@ impl VerifiedToken {
                 claims,
                 expires_at,
                 scope_claim: None,
+                client_id_claim: None,
             })),
             confirmation,
         })
@@ -376,6 +379,15 @@ impl VerifiedToken {
     pub fn with_scope_claim(mut self, name: impl Into<Arc<str>>) -> Self {
         let inner = Arc::make_mut(&mut self.claims.0);
         inner.scope_claim = Some(name.into());
+        self
+    }
+
+    /// Sets the claim that names the client, which is `client_id` by default; see [`ClaimSet::client_id`].
+    #[must_use]
+    pub fn with_client_id_claim(mut self, name: impl Into<Arc<str>>) -> Self {
+        let inner = Arc::make_mut(&mut self.claims.0);
+        inner.client_id_claim = Some(name.into());
+        inner.subject_digest = OnceLock::new();
         self
     }
 
@@ -535,6 +547,29 @@ mod tests {
             digest(json!({"iss": "i", "sub": null, "client_id": []})),
             None
         );
+    }
+
+    #[test]
+    fn the_client_is_that_of_the_named_claim_and_of_no_other() {
+        let claims = json!({"iss": "i", "client_id": "a", "azp": "b", "cid": "c", "x": 7});
+        let digest = |token: &VerifiedToken| token.claims().subject_digest(&PureRust);
+        let by_default = verified(claims.clone()).unwrap();
+        assert_eq!(by_default.claims().client_id(), Some("a"));
+        for (name, expected) in [
+            ("azp", Some("b")),
+            ("cid", Some("c")),
+            ("client_id", Some("a")),
+            ("x", None),
+            ("absent", None),
+        ] {
+            let token = verified(claims.clone()).unwrap();
+            assert_eq!(digest(&token), digest(&by_default), "{name}");
+            // What was computed before counts no longer.
+            let token = token.with_client_id_claim(name);
+            assert_eq!(token.claims().client_id(), expected, "{name}");
+            let same = expected.map(|id| verified(json!({"iss": "i", "client_id": id})).unwrap());
+            assert_eq!(digest(&token), same.as_ref().and_then(digest), "{name}");
+        }
     }
 
     fn scopes(token: &VerifiedToken) -> Vec<&str> {

@@ -127,9 +127,9 @@ reasons! {
         /// The token is longer than [`MAX_TOKEN_LEN`](super::MAX_TOKEN_LEN).
         TooLong = "token_too_long", InvalidToken,
             "the token is too long";
-        /// The `typ` is not `at+jwt` (RFC 9068 section 4).
+        /// The `typ` is not `at+jwt` (RFC 9068 section 4), nor another one that the issuer's settings accept.
         TypInvalid = "token_typ_invalid", InvalidToken,
-            "the token's typ is not at+jwt";
+            "the token's typ is not that of an access token";
         /// The token is bound, and the handler accepts only unbound tokens.
         UnboundNeeded = "token_unbound_needed", InvalidToken,
             "only tokens that are bound to nothing are accepted";

@@ -64,6 +64,7 @@
 
 mod bound;
 mod claims;
+mod details;
 mod error;
 #[cfg(feature = "introspection")]
 mod introspection;
@@ -89,6 +90,7 @@ pub use self::status_list::StatusLists;
 pub use self::{
     bound::{BearerToken, BoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
+    details::{Actor, AuthorizationDetails},
     error::{TokenError, TokenErrorKind},
     jwt::Issuer,
     readiness::{Readiness, WarmUpError},

@@ -1,7 +1,9 @@
 //! Tokens of several issuers, which the configuration lists or looks up.
 
 mod dynamic;
+mod products;
 mod several;
+mod types;
 
 use dpop_tower::{
     DpopConfig, DpopConfigBuilder, PublicOrigin,

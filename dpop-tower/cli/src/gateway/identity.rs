@@ -201,17 +201,20 @@ impl Identity {
 /// Writes text unchanged, and anything else as JSON.
 ///
 /// `scope` contains the scopes that policies check, separated by spaces, whichever claim the issuer
-/// uses. A subject or a client ID that is not text is left out: a number must not be mistaken for a name
-/// that looks like it.
+/// uses, and `client_id` the client, whichever claim names it. A subject or a client ID that is not text
+/// is left out: a number must not be mistaken for a name that looks like it.
 fn claim_value(claims: &ClaimSet, claim: &str) -> Option<HeaderValue> {
     if claim == "scope" {
         let scopes: Vec<&str> = claims.scopes().collect();
         return header_value(&scopes.join(" ")).filter(|_| !scopes.is_empty());
     }
+    if claim == "client_id" {
+        return header_value(claims.client_id()?);
+    }
     match claims.get(claim)? {
         Value::Null => None,
         Value::String(text) => header_value(text),
-        _ if matches!(claim, "sub" | "client_id") => None,
+        _ if claim == "sub" => None,
         other => header_value(&other.to_string()),
     }
 }

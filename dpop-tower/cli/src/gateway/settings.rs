@@ -43,6 +43,7 @@ mod policies;
 mod proof;
 mod secret;
 mod tls;
+mod types;
 mod upstreams;
 
 /// The checked contents of a settings file.

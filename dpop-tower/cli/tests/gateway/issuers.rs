@@ -63,6 +63,46 @@ async fn scopes_are_those_of_the_claim_that_the_file_names() {
     assert!(!seen.has_anywhere("admin"));
 }
 
+#[tokio::test]
+async fn the_client_is_that_of_the_claim_that_the_file_names() {
+    let rig = Rig::with(mirror(), Wanted::tables("client_id_claim = 'azp'")).await;
+    for (azp, header) in [
+        (json!("shop"), Some("shop")),
+        (json!(["shop"]), None),
+        (json!(7), None),
+        (json!(null), None),
+    ] {
+        let claims = [("azp", azp.clone()), ("client_id", json!("other"))];
+        let seen = rig.seen(with_claims(&rig, "/orders", &claims)).await;
+        assert_eq!(seen.header("x-dpop-client-id"), header, "{azp}");
+        assert!(!seen.has_anywhere("other"), "{azp}");
+    }
+}
+
+#[tokio::test]
+async fn access_tokens_have_the_types_that_the_file_names() {
+    let table = "typ = ['application/example-at+jwt']
+                 accept_typ_jwt_if = { claim = 'typ', values = ['Bearer', 'DPoP'] }";
+    let rig = Rig::with(mirror(), Wanted::tables(table)).await;
+    for (typ, mark, status) in [
+        ("at+jwt", json!(null), 200),
+        ("example-at+jwt", json!(null), 200),
+        ("JWT", json!("Bearer"), 200),
+        ("JWT", json!("DPoP"), 200),
+        ("JWT", json!("ID"), 401),
+        ("JWT", json!(["Bearer"]), 401),
+        ("JWT", json!(null), 401),
+        ("other-at+jwt", json!("Bearer"), 401),
+    ] {
+        let token = rig.issuer.token().bound_to(&rig.client);
+        let token = token.header("typ", typ).claim("typ", mark.clone());
+        let url = format!("{ORIGIN}/orders");
+        let request = rig.client.get(&url, &token.mint());
+        let request = request.map(|()| Body::empty());
+        assert_eq!(rig.status(request).await, status, "{typ} {mark}");
+    }
+}
+
 /// A number must not be passed on as a name that looks the same.
 #[tokio::test]
 async fn a_subject_that_is_no_text_is_none() {

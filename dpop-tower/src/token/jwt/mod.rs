@@ -1,8 +1,10 @@
+mod claim_names;
 #[cfg(feature = "jwks")]
 mod dynamic;
 pub(super) mod issuer;
 mod issuers;
 mod parse;
+mod typ;
 mod verifier;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -32,7 +34,8 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(10);
 /// An issuer, and how its JWT access tokens are verified (RFC 9068).
 ///
 /// A token has to be signed with a key of the issuer, name the issuer and one of the configured
-/// audiences, be active, and have the `typ` `at+jwt`. The keys come from one of these:
+/// audiences, be active, and have the `typ` `at+jwt` or one that [`accept_typ`](Self::accept_typ) or
+/// [`accept_typ_jwt_if`](Self::accept_typ_jwt_if) adds. The keys come from one of these:
 ///
 /// | method | source of the keys |
 /// |---|---|
@@ -113,8 +116,9 @@ impl Issuer {
                 audiences: Vec::new(),
                 algorithms: Algorithm::DEFAULT.to_vec(),
                 leeway: DEFAULT_LEEWAY,
-                typ_jwt: false,
+                types: typ::Types::default(),
                 scope_claim: None,
+                client_id_claim: None,
             },
             leeway: Setting::Plain(DEFAULT_LEEWAY),
             issuer,
@@ -271,31 +275,6 @@ impl Issuer {
         self
     }
 
-    /// Sets the claim that contains the scopes of a token, such as `scp`, `permissions` or `roles`.
-    ///
-    /// The claim is a string of scopes separated by spaces, or an array of strings.
-    /// [`ClaimSet::scopes`](super::ClaimSet::scopes) and policies use it in place of `scope`, which is the
-    /// default.
-    #[must_use]
-    pub fn scope_claim(mut self, name: impl Into<String>) -> Self {
-        self.checks.scope_claim = Some(name.into().into());
-        self
-    }
-
-    /// Also accepts the `typ` `JWT` and tokens without a `typ`, for issuers that do not send `at+jwt`.
-    ///
-    /// Any other `typ` is still rejected.
-    ///
-    /// # Security
-    ///
-    /// The `typ` prevents other JWTs of the same issuer, such as ID tokens, from being used as access
-    /// tokens (RFC 9068 section 5). With this setting, only the audience does.
-    #[must_use]
-    pub const fn danger_accept_typ_jwt(mut self) -> Self {
-        self.checks.typ_jwt = true;
-        self
-    }
-
     /// Also fetches metadata and keys over plain `http` from this machine, for tests.
     ///
     /// The host is a loopback address, `localhost`, or a name that ends in `.localhost`.
@@ -427,8 +406,12 @@ impl Issuer {
         if self.checks.audiences.iter().any(String::is_empty) {
             return reject("an audience is empty");
         }
+        self.checks.types.check()?;
         if let Some(name) = &self.checks.scope_claim {
-            check_scope_claim(name)?;
+            claim_names::check_scope_claim(name)?;
+        }
+        if let Some(name) = &self.checks.client_id_claim {
+            claim_names::check_client_id_claim(name)?;
         }
         self.checks.leeway = TOKEN_LEEWAY.check(self.leeway)?;
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
@@ -523,40 +506,6 @@ impl Issuer {
     pub(super) const fn tokens(&self) -> usize {
         self.cache_capacity
     }
-}
-
-/// Claims that cannot contain scopes, because another meaning is defined for them (RFC 7519 section 4.1,
-/// RFC 7800, RFC 8693, RFC 9068).
-const NO_SCOPES: [&str; 14] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "cnf",
-    "azp",
-    "client_id",
-    "acr",
-    "amr",
-    "auth_time",
-    "act",
-];
-
-fn check_scope_claim(name: &str) -> Result<(), ConfigError> {
-    let why = if name.is_empty() {
-        "is empty"
-    } else if NO_SCOPES.contains(&name) {
-        "means something else in every token"
-    } else {
-        return Ok(());
-    };
-    let message = format!(
-        "the claim {name:?} {why}: give `Issuer::scope_claim` the one that has the scopes, such as \
-         \"scp\", or leave it out for \"scope\""
-    );
-    Err(ConfigError::new(ConfigErrorKind::ScopeClaim, message))
 }
 
 impl fmt::Debug for Issuer {

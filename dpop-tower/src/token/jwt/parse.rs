@@ -2,6 +2,7 @@ use std::{slice, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value as Json};
 
+use super::typ::Types;
 use crate::{
     clock::UnixTime,
     crypto::Algorithm,
@@ -24,10 +25,11 @@ pub(super) struct Checks {
     pub(super) audiences: Vec<String>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) leeway: Duration,
-    /// Whether the `typ` may be `JWT` or missing.
-    pub(super) typ_jwt: bool,
+    pub(super) types: Types,
     /// `None` for `scope`.
     pub(super) scope_claim: Option<Arc<str>>,
+    /// `None` for `client_id`.
+    pub(super) client_id_claim: Option<Arc<str>>,
 }
 
 /// A token that has been decoded. Nothing else is known about it.
@@ -77,7 +79,7 @@ impl Checks {
     ) -> Result<UnverifiedToken, TokenError> {
         let DecodedToken { jws, claims } = token;
         let header = jws.header().ok_or(TokenErrorKind::Malformed)?;
-        let algorithm = self.check_header(&header)?;
+        let algorithm = self.check_header(&header, &claims)?;
         let kid = match header.get("kid") {
             None => None,
             Some(kid) => Some(kid.as_str().ok_or(TokenErrorKind::Malformed)?.to_owned()),
@@ -96,46 +98,27 @@ impl Checks {
 
     /// Makes the verified token, after its signature was verified.
     pub(super) fn verified(&self, claims: Map<String, Json>) -> Result<VerifiedToken, TokenError> {
-        let token = VerifiedToken::new(claims)?;
-        Ok(match &self.scope_claim {
-            None => token,
-            Some(name) => token.with_scope_claim(Arc::clone(name)),
-        })
+        let mut token = VerifiedToken::new(claims)?;
+        if let Some(name) = &self.scope_claim {
+            token = token.with_scope_claim(Arc::clone(name));
+        }
+        if let Some(name) = &self.client_id_claim {
+            token = token.with_client_id_claim(Arc::clone(name));
+        }
+        Ok(token)
     }
 
-    fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, TokenError> {
-        let typ_is_accepted = |typ: Option<&Value<'_>>| match typ {
-            // RFC 7519 section 5.1: `typ` is OPTIONAL.
-            None => self.typ_jwt,
-            Some(typ) => typ.as_str().is_some_and(|typ| self.typ_is_accepted(typ)),
-        };
+    fn check_header(
+        &self,
+        header: &Object<'_>,
+        claims: &Map<String, Json>,
+    ) -> Result<Algorithm, TokenError> {
+        let typ_is_accepted = |typ: Option<&Value<'_>>| self.types.accept(typ, claims);
         header::check(header, typ_is_accepted, &self.algorithms).map_err(|error| match error {
-            HeaderError::Typ => Self::typ_invalid(header),
+            HeaderError::Typ => self.types.error(header),
             HeaderError::Crit => TokenErrorKind::CritNotSupported.into(),
             HeaderError::Alg => TokenErrorKind::AlgNotAllowed.into(),
         })
-    }
-
-    fn typ_invalid(header: &Object<'_>) -> TokenError {
-        let kind = TokenErrorKind::TypInvalid;
-        match header.get("typ").map(Value::as_str) {
-            None => TokenError::explained(
-                kind,
-                "it has none, which `danger_accept_typ_jwt` of its issuer would accept",
-            ),
-            Some(Some(typ)) if subtype(typ).eq_ignore_ascii_case("JWT") => TokenError::explained(
-                kind,
-                "it is JWT, which `danger_accept_typ_jwt` of its issuer would accept",
-            ),
-            Some(_) => kind.into(),
-        }
-    }
-
-    /// Returns whether `typ` is accepted. It is a media type, in which `application/` can be omitted and case
-    /// is ignored (RFC 7515 section 4.1.9).
-    fn typ_is_accepted(&self, typ: &str) -> bool {
-        let typ = subtype(typ);
-        typ.eq_ignore_ascii_case("at+jwt") || self.typ_jwt && typ.eq_ignore_ascii_case("JWT")
     }
 
     /// Checks `iss` (RFC 9068 section 4), which must be exactly the configured issuer.
@@ -200,14 +183,6 @@ pub(super) fn other_issuer<T: AsRef<str>>(configured: &[T], iss: &str) -> TokenE
         _ => "the configured issuers are",
     };
     mismatch(TokenErrorKind::IssuerMismatch, what, configured, &[iss])
-}
-
-/// Returns the media type without the optional `application/`.
-fn subtype(typ: &str) -> &str {
-    match typ.split_once('/') {
-        Some((application, subtype)) if application.eq_ignore_ascii_case("application") => subtype,
-        _ => typ,
-    }
 }
 
 /// Explains a mismatch with the configured values, and names a likely mistake.

@@ -17,6 +17,7 @@ cases! { requirements as requirements;
 each_way [
     rfc_9470_the_user_was_authenticated_as_is_asked_for_and_not_too_long_ago,
     a_claim_is_as_the_policy_wants_it,
+    rfc_9396_details_of_the_type_are_required,
     a_policy_shortens_the_life_of_proofs_and_never_lengthens_it,
     what_a_policy_asks_for_it_asks_of_bearer_tokens_too,
     asking_twice_takes_nothing_back,

@@ -227,3 +227,37 @@ pub(super) async fn a_policy_that_nothing_can_satisfy_is_a_mistake_in_the_config
             .is_ok()
     );
 }
+
+pub(super) async fn rfc_9396_details_of_the_type_are_required(way: Way) {
+    let api = way.api();
+    let policy = Policy::strict().require_authorization_details("payment", |details| {
+        let amount = details.get("amount").and_then(Value::as_u64);
+        amount.is_some_and(|amount| amount <= 100)
+    });
+    let router = protected(&api, policy);
+    let rejected = insufficient_scope("policy_claim_insufficient");
+    for (details, expected) in [
+        (
+            json!([{"type": "payment", "amount": 50}]),
+            Verdict::Admitted,
+        ),
+        (
+            json!([{"type": "payment", "amount": 500}, 7, {"type": "payment", "amount": 5}]),
+            Verdict::Admitted,
+        ),
+        (json!([{"type": "payment", "amount": 500}]), rejected),
+        (json!([{"type": "payment"}]), rejected),
+        (json!([{"type": "account", "amount": 50}]), rejected),
+        (json!([{"type": ["payment"], "amount": 50}]), rejected),
+        (json!([{"amount": 50}]), rejected),
+        (json!({"type": "payment", "amount": 50}), rejected),
+        (json!("[{\"type\":\"payment\",\"amount\":50}]"), rejected),
+        (json!([]), rejected),
+        (json!(null), rejected),
+    ] {
+        let token = api.token().claim("authorization_details", details.clone());
+        let verdict = present(&api, &router, &token.mint()).await;
+        assert_eq!(verdict, expected, "{details}");
+    }
+    assert_eq!(present(&api, &router, &api.token().mint()).await, rejected);
+}

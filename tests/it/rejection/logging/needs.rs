@@ -168,6 +168,34 @@ async fn a_typ_that_a_setting_accepts_is_told_with_the_setting() {
 }
 
 #[tokio::test]
+async fn the_setting_for_a_type_is_told_and_nothing_of_the_token() {
+    let log = Log::listen();
+    let marked = |tokens: dpop_tower::Issuer| tokens.accept_typ_jwt_if("token_use", ["access"]);
+    let (plain, marked) = (Api::new(), Api::with(marked, |config| config));
+    for (api, typ, told) in [
+        (&plain, "JWT", "`accept_typ_jwt_if` of its issuer"),
+        (&plain, "x-secret-at+jwt", "`accept_typ` of its issuer"),
+        (&marked, "x-secret-at+jwt", "`accept_typ` of its issuer"),
+        (&marked, "JWT", "its claim `token_use` does not say"),
+    ] {
+        let token = api.token().header("typ", typ);
+        let token = token.claim("token_use", "a-secret").mint();
+        let proof = api.proof(&token).sign();
+        api.get(&token, &proof).await;
+        let line = log.line();
+        assert_told(&line, &["token_typ_invalid", told]);
+        assert!(!line.contains("secret"), "{line}");
+    }
+    for typ in ["logout+jwt", "text/plain", ""] {
+        let token = plain.token().header("typ", typ).mint();
+        let proof = plain.proof(&token).sign();
+        plain.get(&token, &proof).await;
+        let line = log.line();
+        assert!(!line.contains("accept_typ"), "{typ}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_claim_is_named_wherever_it_is_missed() {
     #[derive(serde::Deserialize)]
     struct Claims {

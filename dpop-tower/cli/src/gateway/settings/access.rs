@@ -22,7 +22,7 @@ use super::{
     introspection, keys,
     policies::policy,
     proof::with_window,
-    secret,
+    secret, types,
 };
 use crate::gateway::{
     identity::{Identity, IdentityError},
@@ -233,6 +233,14 @@ fn culprit(error: &ConfigError, issuers: &[Spanned<IssuerTable>]) -> (Range<usiz
             let span = issuer.scope_claim.as_ref().map_or(0..0, Spanned::span);
             (span, of_issuer("scope_claim"))
         }
+        ConfigErrorKind::ClientIdClaim => {
+            let span = (issuer.client_id_claim.as_ref()).map_or(0..0, Spanned::span);
+            (span, of_issuer("client_id_claim"))
+        }
+        ConfigErrorKind::TokenType => {
+            let (span, field) = types::culprit(error, issuer);
+            (span, of_issuer(&field))
+        }
         ConfigErrorKind::Window => match (&issuer.leeway, &issuer.danger_leeway) {
             (Some(leeway), _) => (leeway.span(), of_issuer("leeway")),
             (None, leeway) => {
@@ -293,6 +301,9 @@ fn tokens(
     if let Some(claim) = &issuer.scope_claim {
         tokens = tokens.scope_claim(claim.get_ref().as_str());
     }
+    if let Some(claim) = &issuer.client_id_claim {
+        tokens = tokens.client_id_claim(claim.get_ref().as_str());
+    }
     if issuer.danger_allow_plain_http {
         tokens = tokens.danger_allow_plain_http();
     }
@@ -303,10 +314,7 @@ fn tokens(
         let fetching = keys::fetching(table.get_ref(), &field("key_fetching"), source)?;
         tokens = tokens.key_fetching(fetching);
     }
-    if issuer.danger_accept_typ_jwt {
-        tokens = tokens.danger_accept_typ_jwt();
-    }
-    Ok(tokens)
+    types::with_types(tokens, issuer, &field(""), source)
 }
 
 /// Those that a field lists, if it is there.

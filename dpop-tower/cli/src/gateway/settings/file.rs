@@ -65,6 +65,9 @@ pub(super) struct IssuerTable {
     /// Seconds.
     pub(super) danger_leeway: Option<Spanned<u64>>,
     pub(super) scope_claim: Option<Spanned<String>>,
+    pub(super) client_id_claim: Option<Spanned<String>>,
+    pub(super) typ: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) accept_typ_jwt_if: Option<Spanned<Mark>>,
     #[serde(default)]
     pub(super) danger_allow_plain_http: bool,
     #[serde(default)]
@@ -89,6 +92,14 @@ pub(super) struct Introspection {
     pub(super) signed_responses: bool,
     #[serde(default)]
     pub(super) danger_accept_missing_audience: bool,
+}
+
+/// What tells access tokens from other JWTs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mark {
+    pub(super) claim: Spanned<String>,
+    pub(super) values: Spanned<Vec<Spanned<String>>>,
 }
 
 /// All in seconds.

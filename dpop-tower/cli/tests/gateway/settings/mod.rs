@@ -1,5 +1,6 @@
 //! Every error in a file is reported with its line and its field.
 
+mod issuers;
 #[cfg(feature = "tls")]
 mod tls;
 mod values;
