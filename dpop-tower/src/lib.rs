@@ -58,6 +58,7 @@
 //! | See what would be rejected before anything is | [`Policy::report_only`], [`Report`] |
 //! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
 //! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
+//! | Accept tokens that are bound to a client certificate (RFC 8705) | [`Policy::accept_certificate_bound`], [`certificate`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
 //! | Test a protected service | `test_util` |
@@ -99,6 +100,7 @@
 )]
 
 mod cache;
+pub mod certificate;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]
@@ -143,7 +145,7 @@ pub use self::{
     middleware::{Dpop, DpopLayer, RequireScope, RequireScopeLayer, ResponseBody, ResponseFuture},
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
-    token::{BearerToken, BoundToken, Issuer},
+    token::{BearerToken, BoundToken, CertificateBoundToken, Issuer},
     verifier::{Admitted, Report, RequestHead, Verdict, Verification, Verifier},
 };
 

@@ -5,6 +5,7 @@
 //! replay store is the only write and the last step, so a rejected request leaves no trace.
 
 mod admitted;
+mod certificate;
 mod count;
 mod head;
 mod report;
@@ -21,11 +22,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use self::admitted::Token;
-use self::rules::Rules;
 pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
+use self::{
+    admitted::Token,
+    certificate::{check_certificate, client_certificate},
+    rules::Rules,
+};
 pub(crate) use self::{admitted::write_nonce, rule::Rule, shape::RequestShape};
 use crate::{
+    certificate::CertificateThumbprint,
     clock::UnixTime,
     config::{ProofDigest, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
@@ -36,8 +41,8 @@ use crate::{
     replay::{Freshness, ReplayKey, StoreError},
     target::TargetRequest,
     token::{
-        BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
-        VerifiedToken,
+        BearerToken, BoundToken, CertificateBoundToken, Confirmation, PresentedToken, TokenError,
+        TokenErrorKind, VerifiedToken,
     },
 };
 
@@ -92,7 +97,10 @@ pub struct Verification {
 enum Step {
     /// The request was decided without waiting.
     Decided(Option<Result<Admitted, Cause>>),
-    Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
+    Bearer(
+        Option<CertificateThumbprint>,
+        MaybeReady<Result<VerifiedToken, TokenError>>,
+    ),
     Token(
         Option<Candidate>,
         MaybeReady<Result<VerifiedToken, TokenError>>,
@@ -136,9 +144,9 @@ impl Verification {
         let token = loop {
             match &mut self.step {
                 Step::Decided(decision) => return Poll::Ready(finished(decision)),
-                Step::Bearer(token) => {
+                Step::Bearer(certificate, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
-                    break admit_bearer(config, policy, token)?;
+                    break admit_bearer(config, policy, *certificate, token)?;
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
@@ -203,18 +211,25 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
         return Err(PolicyErrorKind::Denied.into());
     }
     let credentials = Credentials::from_headers(request.headers)?;
+    let certificate = client_certificate(config, request)?;
     let now = config.clock.now();
     let ath = Ath::of(credentials.token, &*config.crypto);
     let token = PresentedToken::new(credentials.token, ath);
-    match (credentials.scheme, policy.mode()) {
-        (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
-        (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny) => {
-            Err(TokenErrorKind::SchemeNotAccepted.into())
-        }
-        (Scheme::Dpop, _) => {
-            let proof = check_proof(config, policy, request, ath, now)?;
+    match credentials.scheme {
+        Scheme::Bearer if policy.mode() == Mode::Optional || policy.accepts_certificate_bound() => {
             let token = config.tokens.verify(token, now);
-            Ok(Step::Token(Some(proof), token))
+            Ok(Step::Bearer(certificate, token))
+        }
+        Scheme::Bearer => Err(TokenErrorKind::SchemeNotAccepted.into()),
+        Scheme::Dpop => {
+            let (proof, digest) = check_proof(config, policy, request, ath, now)?;
+            let candidate = Candidate {
+                proof,
+                digest,
+                certificate,
+            };
+            let token = config.tokens.verify(token, now);
+            Ok(Step::Token(Some(candidate), token))
         }
     }
 }
@@ -224,6 +239,7 @@ struct Candidate {
     proof: UnverifiedProof,
     /// `None` unless the configuration allows proofs to be reused.
     digest: Option<ProofDigest>,
+    certificate: Option<CertificateThumbprint>,
 }
 
 /// Checks everything about the proof except its signature.
@@ -233,7 +249,7 @@ fn check_proof(
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
-) -> Result<Candidate, Cause> {
+) -> Result<(UnverifiedProof, Option<ProofDigest>), Cause> {
     let text = credentials::proof(request.headers)?;
     let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
@@ -266,29 +282,43 @@ fn check_proof(
         .seen_proofs
         .as_ref()
         .map(|_| config.crypto.sha256(&[text.as_bytes()]));
-    Ok(Candidate { proof, digest })
+    Ok((proof, digest))
 }
 
 /// Checks the binding, the signature and the policy, and then asks the replay store.
 fn prove_possession(
     config: &Settings,
     policy: &Policy,
-    Candidate { proof, digest }: Candidate,
+    Candidate {
+        proof,
+        digest,
+        certificate,
+    }: Candidate,
     token: VerifiedToken,
 ) -> Result<Step, Cause> {
     // The request may have waited for keys since its token and its proof were checked.
     let now = config.clock.now();
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
-    match token.confirmation() {
-        // RFC 9449 section 4.3 item 12
-        Confirmation::Key(bound_to) if bound_to == thumbprint => {}
-        Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
+    let (key, bound_certificate) = match token.confirmation() {
+        Confirmation::Key(key) => (key, None),
+        Confirmation::KeyAndCertificate(key, certificate) => (key, Some(certificate)),
+        Confirmation::Certificate(_) if policy.accepts_certificate_bound() => {
+            return Err(TokenErrorKind::NotBound.into());
+        }
         Confirmation::Unbound => return Err(TokenErrorKind::NotBound.into()),
-        Confirmation::Certificate | Confirmation::Unknown => {
+        Confirmation::Certificate(_) | Confirmation::Unknown => {
             return Err(TokenErrorKind::ConfirmationNotSupported.into());
         }
+    };
+    // RFC 9449 section 4.3 item 12
+    if key != thumbprint {
+        return Err(TokenErrorKind::BindingMismatch.into());
     }
+    if let Some(bound_to) = bound_certificate {
+        check_certificate(bound_to, certificate)?;
+    }
+    (policy.requirements()).check_binding(bound_certificate.is_some())?;
     let reusable = config.seen_proofs.as_ref().zip(digest);
     let algorithm = proof.algorithm();
     let is_known = reusable.is_some_and(|(seen, digest)| seen.get(&digest).is_some());
@@ -319,7 +349,7 @@ fn prove_possession(
         issued_at: proof.issued_at(),
         nonce: proof.nonce_status(),
     };
-    let token = BoundToken::new(thumbprint, token.into_claims());
+    let token = BoundToken::new(thumbprint, bound_certificate, token.into_claims());
     Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
 }
 
@@ -356,18 +386,35 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
     Ok(())
 }
 
-/// Admits a bearer token if it is not bound to a key (RFC 9449 section 7.2).
-fn admit_bearer(config: &Settings, policy: &Policy, token: VerifiedToken) -> Result<Token, Cause> {
+/// Admits a token with the `Bearer` scheme if it is not bound to a key (RFC 9449 section 7.2).
+fn admit_bearer(
+    config: &Settings,
+    policy: &Policy,
+    certificate: Option<CertificateThumbprint>,
+    token: VerifiedToken,
+) -> Result<Token, Cause> {
     let now = config.clock.now();
     check_still_active(&token, now)?;
-    match token.confirmation() {
-        Confirmation::Unbound => {
-            policy.requirements().check_token(token.claims(), now)?;
-            Ok(Token::Bearer(BearerToken::new(token.into_claims())))
+    let bound_to = match token.confirmation() {
+        Confirmation::Unbound if policy.mode() == Mode::Optional => None,
+        Confirmation::Unbound => return Err(TokenErrorKind::SchemeNotAccepted.into()),
+        Confirmation::Key(_) | Confirmation::KeyAndCertificate(..) => {
+            return Err(TokenErrorKind::BoundAsBearer.into());
         }
-        Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
-        Confirmation::Certificate | Confirmation::Unknown => {
-            Err(TokenErrorKind::ConfirmationNotSupported.into())
+        Confirmation::Certificate(bound_to) if policy.accepts_certificate_bound() => {
+            check_certificate(bound_to, certificate)?;
+            Some(bound_to)
         }
-    }
+        Confirmation::Certificate(_) | Confirmation::Unknown => {
+            return Err(TokenErrorKind::ConfirmationNotSupported.into());
+        }
+    };
+    let requirements = policy.requirements();
+    requirements.check_binding(bound_to.is_some())?;
+    requirements.check_token(token.claims(), now)?;
+    let claims = token.into_claims();
+    Ok(match bound_to {
+        Some(bound_to) => Token::Certificate(CertificateBoundToken::new(bound_to, claims)),
+        None => Token::Bearer(BearerToken::new(claims)),
+    })
 }

@@ -82,7 +82,7 @@ pub use crate::keys::{FetchedKeys, KeyFetching};
 #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
 pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
 pub use self::{
-    bound::{BearerToken, BoundToken},
+    bound::{BearerToken, BoundToken, CertificateBoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
     error::{TokenError, TokenErrorKind},
     jwt::Issuer,
