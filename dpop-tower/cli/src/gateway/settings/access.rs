@@ -20,7 +20,7 @@ use toml::Spanned;
 use super::{
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
-    keys,
+    keys, origins,
     policies::policy,
     proof::with_window,
 };
@@ -115,6 +115,9 @@ pub(super) fn config(
         .policy(policy(file.mode))
         .replay_store(memory.proofs());
     let mut config = with_window(config, file, source)?;
+    if let Some(certificates) = origins::client_certificates(file, source)? {
+        config = config.client_certificates(certificates);
+    }
     if let Some(algorithms) = &algorithms {
         config = config.algorithms(algorithms.iter().copied());
     }
