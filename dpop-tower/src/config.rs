@@ -13,7 +13,7 @@ use crate::{
     proof::{ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, UsedProofs},
     revocation::RevocationList,
-    target::{IntoTarget, Target, TargetUri},
+    target::{ClientCertificates, IntoTarget, Target, TargetUri},
     token::{IntoTokens, Readiness, TokenVerifier, Tokens, WarmUpError},
 };
 
@@ -54,6 +54,8 @@ pub struct DpopConfig(pub(crate) Arc<Settings>);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) target: Arc<dyn TargetUri>,
+    /// The certificates that proxies report, if any are trusted.
+    pub(crate) client_certificates: Option<ClientCertificates>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
     /// `None` if they are not part of the configuration.
     pub(crate) issuers: Option<Vec<String>>,
@@ -100,6 +102,7 @@ impl DpopConfig {
     pub fn builder(target: impl IntoTarget, tokens: impl IntoTokens) -> DpopConfigBuilder {
         DpopConfigBuilder {
             target: target.into(),
+            client_certificates: None,
             tokens: tokens.into(),
             proof: ProofVerifier::default(),
             max_age: None,
@@ -209,10 +212,12 @@ fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
 /// | [`crypto`](Self::crypto) | `Josekit`, or else `AwsLcRs` | |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 /// | [`policy`](Self::policy) | [`Policy::strict`] | |
+/// | [`client_certificates`](Self::client_certificates) | those of connections to this server | |
 #[derive(Debug)]
 #[must_use]
 pub struct DpopConfigBuilder {
     target: Target,
+    client_certificates: Option<ClientCertificates>,
     tokens: Tokens,
     proof: ProofVerifier,
     max_age: Option<Setting>,
@@ -442,6 +447,16 @@ impl DpopConfigBuilder {
         self
     }
 
+    /// Sets the proxies that report the certificates of their clients, and the header they use.
+    ///
+    /// Defaults to no proxy: a client's certificate is the
+    /// [`ClientCertificate`](crate::certificate::ClientCertificate) in the request's extensions, and headers
+    /// are ignored.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.client_certificates = Some(certificates);
+        self
+    }
+
     /// Checks the settings and builds the configuration.
     ///
     /// # Errors
@@ -539,6 +554,7 @@ impl DpopConfigBuilder {
         }
         Ok(DpopConfig(Arc::new(Settings {
             target: self.target.0,
+            client_certificates: self.client_certificates,
             tokens,
             issuers,
             proof,

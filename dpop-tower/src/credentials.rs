@@ -7,6 +7,10 @@ use crate::{header::DPOP, proof::ProofErrorKind, reason::reasons, token::MAX_TOK
 reasons! {
     /// The reason why a request is rejected before its proof and its token are checked.
     pub enum RequestErrorKind {
+        /// A trusted proxy has sent a malformed client certificate, or several; see
+        /// [`ClientCertificates`](crate::target::ClientCertificates).
+        ClientCertificateMalformed = "client_certificate_malformed", InvalidRequest,
+            "the client certificate in the header of a proxy is malformed";
         /// The `Authorization` header does not consist of a scheme and a `token68` (RFC 9110 section 11.4).
         CredentialsMalformed = "credentials_malformed", InvalidRequest,
             "the Authorization header is malformed";

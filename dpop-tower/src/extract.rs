@@ -1,4 +1,4 @@
-//! Extractors for axum: [`BoundToken`], [`BearerToken`] and [`Scopes`].
+//! Extractors for axum: [`BoundToken`], [`BearerToken`], [`CertificateBoundToken`] and [`Scopes`].
 //!
 //! | extractor | handlers that use it get |
 //! |---|---|
@@ -6,10 +6,12 @@
 //! | `BoundToken<Claims>` | the token, with the claims in your own type |
 //! | `Option<BoundToken>` | the token if it is bound to the client's key |
 //! | `BearerToken`, `Option<BearerToken>` | the token if it is not bound; only [optional] layers admit it |
-//! | [`Scopes`] | the scopes of either kind of token |
+//! | `CertificateBoundToken`, `Option<CertificateBoundToken>` | the token if it is bound to the client's certificate and to no key; only layers that [accept] such tokens admit it |
+//! | [`Scopes`] | the scopes of any kind of token |
 //! | `Result<BoundToken, TokenRejection>` | the token, or the reason why there is none |
 //!
 //! [optional]: crate::Policy::optional
+//! [accept]: crate::Policy::accept_certificate_bound
 //!
 //! ```
 //! # #[cfg(feature = "test-util")]
@@ -105,7 +107,10 @@ use serde::de::DeserializeOwned;
 use crate::lifetime::TokenLifetime;
 use crate::{
     rejection::Rejection,
-    token::{BearerToken, BoundToken, ClaimSet, ClaimsMismatch, TokenError, TokenErrorKind},
+    token::{
+        BearerToken, BoundToken, CertificateBoundToken, ClaimSet, ClaimsMismatch, TokenError,
+        TokenErrorKind,
+    },
     verifier::{Admitted, RequestShape, Rule},
 };
 
@@ -189,18 +194,23 @@ impl Inside<'_> {
         TokenRejection(Reason::Rejected(Box::new(rejection), rule))
     }
 
-    fn other_kind(&self, only_bound: bool) -> TokenRejection {
-        let kind = if only_bound {
-            TokenErrorKind::SchemeNotAccepted
-        } else {
-            TokenErrorKind::UnboundNeeded
-        };
-        self.reject(only_bound, kind)
+    /// Rejects a token of another kind than `needed`, which is the reason.
+    fn other_kind(&self, needed: TokenErrorKind) -> TokenRejection {
+        self.reject(is_only_bound(needed), needed)
     }
 
-    fn claims_mismatch<C>(&self, only_bound: bool, mismatch: &ClaimsMismatch) -> TokenRejection {
-        self.reject(only_bound, mismatch.explained(type_name::<C>()))
+    fn claims_mismatch<C>(
+        &self,
+        needed: TokenErrorKind,
+        mismatch: &ClaimsMismatch,
+    ) -> TokenRejection {
+        self.reject(is_only_bound(needed), mismatch.explained(type_name::<C>()))
     }
+}
+
+/// Returns whether a handler that rejects other tokens for this reason needs a proof.
+const fn is_only_bound(needed: TokenErrorKind) -> bool {
+    matches!(needed, TokenErrorKind::SchemeNotAccepted)
 }
 
 /// Returns the extension `T`.
@@ -223,23 +233,23 @@ fn extension<T: Clone + Send + Sync + 'static>(
 }
 
 macro_rules! extractor {
-    ($token:ident, only_bound: $only_bound:literal) => {
+    ($token:ident, otherwise: $needed:ident) => {
         /// Extracts the token that the layer has verified, and reads its claims into `C`.
         impl<S: Send + Sync, C: DeserializeOwned> FromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
                 let (inside, token) = extension::<$token>(parts)?;
-                let token = token.ok_or_else(|| inside.other_kind($only_bound))?;
+                let token = token.ok_or_else(|| inside.other_kind(TokenErrorKind::$needed))?;
                 token
                     .typed()
-                    .map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
+                    .map_err(|error| inside.claims_mismatch::<C>(TokenErrorKind::$needed, &error))
             }
         }
 
-        /// Extracts `None` if the request was admitted with a token of the other kind.
+        /// Extracts `None` if the request was admitted with a token of another kind.
         ///
-        /// Only an [optional](crate::Policy::optional) layer admits both kinds.
+        /// Only some policies admit several kinds; see [`Policy`](crate::Policy).
         impl<S: Send + Sync, C: DeserializeOwned> OptionalFromRequestParts<S> for $token<C> {
             type Rejection = TokenRejection;
 
@@ -249,7 +259,7 @@ macro_rules! extractor {
             ) -> Result<Option<Self>, TokenRejection> {
                 let (inside, token) = extension::<$token>(parts)?;
                 let typed = token.map($token::typed).transpose();
-                typed.map_err(|error| inside.claims_mismatch::<C>($only_bound, &error))
+                typed.map_err(|error| inside.claims_mismatch::<C>(TokenErrorKind::$needed, &error))
             }
         }
 
@@ -259,13 +269,15 @@ macro_rules! extractor {
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
                 let (inside, token) = extension::<$token>(parts)?;
-                token.cloned().ok_or_else(|| inside.other_kind($only_bound))
+                token
+                    .cloned()
+                    .ok_or_else(|| inside.other_kind(TokenErrorKind::$needed))
             }
         }
 
-        /// Extracts `None` if the request was admitted with a token of the other kind.
+        /// Extracts `None` if the request was admitted with a token of another kind.
         ///
-        /// Only an [optional](crate::Policy::optional) layer admits both kinds.
+        /// Only some policies admit several kinds; see [`Policy`](crate::Policy).
         impl<S: Send + Sync> OptionalFromRequestParts<S> for $token {
             type Rejection = TokenRejection;
 
@@ -280,10 +292,11 @@ macro_rules! extractor {
     };
 }
 
-extractor!(BoundToken, only_bound: true);
-extractor!(BearerToken, only_bound: false);
+extractor!(BoundToken, otherwise: SchemeNotAccepted);
+extractor!(BearerToken, otherwise: UnboundNeeded);
+extractor!(CertificateBoundToken, otherwise: CertificateBoundNeeded);
 
-/// An extractor for the scopes of the token, bound or not.
+/// An extractor for the scopes of the token, of whatever kind.
 ///
 /// Use it if a response depends on the scopes. If a route requires a scope, set
 /// [`Policy::require_scope`](crate::Policy::require_scope) instead. The policy also tells the client which
@@ -326,11 +339,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Scopes {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
         let (inside, bound) = extension::<BoundToken>(parts)?;
         let bearer = parts.extensions.get::<BearerToken>();
+        let certificate_bound = parts.extensions.get::<CertificateBoundToken>();
         bound
             .map(BoundToken::claims)
             .or(bearer.map(BearerToken::claims))
+            .or(certificate_bound.map(CertificateBoundToken::claims))
             .map(|claims| Self(claims.clone()))
-            .ok_or_else(|| inside.other_kind(true))
+            .ok_or_else(|| inside.other_kind(TokenErrorKind::SchemeNotAccepted))
     }
 }
 

@@ -93,7 +93,7 @@ use tonic::{
 use crate::{
     middleware::{Dpop, RequireScope},
     rejection::{Rejection, grpc::DPOP_REASON},
-    token::{BearerToken, BoundToken, ClaimsMismatch, TokenErrorKind},
+    token::{BearerToken, BoundToken, CertificateBoundToken, ClaimsMismatch, TokenErrorKind},
     verifier::{Admitted, RequestShape},
 };
 
@@ -156,6 +156,11 @@ pub trait RequestExt: sealed::Sealed {
     /// Only an [optional](crate::Policy::optional) layer admits such a token.
     fn bearer_token(&self) -> Option<&BearerToken>;
 
+    /// Returns the token if it is bound to the client's certificate and to no key.
+    ///
+    /// Only a layer that [accepts such tokens](crate::Policy::accept_certificate_bound) admits it.
+    fn certificate_bound_token(&self) -> Option<&CertificateBoundToken>;
+
     /// Returns the remaining time of the token, and `None` if there is no layer in front of the service.
     ///
     /// The layer [ends the streams](crate::DpopLayer::end_streams_at_expiry) of a call itself. Use this
@@ -201,6 +206,10 @@ impl<T> RequestExt for Request<T> {
     }
 
     fn bearer_token(&self) -> Option<&BearerToken> {
+        self.extensions().get()
+    }
+
+    fn certificate_bound_token(&self) -> Option<&CertificateBoundToken> {
         self.extensions().get()
     }
 

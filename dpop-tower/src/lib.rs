@@ -59,6 +59,7 @@
 //! | Reject tokens that have been revoked | [`revocation::RevocationList`] |
 //! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
 //! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
+//! | Accept tokens that are bound to a client certificate (RFC 8705) | [`Policy::accept_certificate_bound`], [`certificate`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
 //! | Test a protected service | `test_util` |
@@ -101,6 +102,7 @@
 )]
 
 mod cache;
+pub mod certificate;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]
@@ -146,7 +148,7 @@ pub use self::{
     middleware::{Dpop, DpopLayer, RequireScope, RequireScopeLayer, ResponseBody, ResponseFuture},
     policy::{Mode, Policy, PolicyTable},
     target::PublicOrigin,
-    token::{BearerToken, BoundToken, Issuer},
+    token::{BearerToken, BoundToken, CertificateBoundToken, Issuer},
     verifier::{Admitted, Report, RequestHead, Verdict, Verification, Verifier},
 };
 

@@ -6,6 +6,7 @@
 //! rejected request leaves no trace.
 
 mod admitted;
+mod certificate;
 mod count;
 mod head;
 mod report;
@@ -22,11 +23,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use self::admitted::Token;
-use self::rules::Rules;
 pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
+use self::{
+    admitted::Token,
+    certificate::{check_certificate, client_certificate},
+    rules::Rules,
+};
 pub(crate) use self::{admitted::write_nonce, rule::Rule, shape::RequestShape};
 use crate::{
+    certificate::CertificateThumbprint,
     clock::UnixTime,
     config::{ProofDigest, Settings},
     credentials::{self, Credentials, RequestErrorKind, Scheme},
@@ -38,8 +43,8 @@ use crate::{
     revocation::{RevocationError, RevocationQuery, RevocationStatus},
     target::TargetRequest,
     token::{
-        BearerToken, BoundToken, Confirmation, PresentedToken, TokenError, TokenErrorKind,
-        VerifiedToken,
+        BearerToken, BoundToken, CertificateBoundToken, Confirmation, PresentedToken, TokenError,
+        TokenErrorKind, VerifiedToken,
     },
 };
 
@@ -94,7 +99,10 @@ pub struct Verification {
 enum Step {
     /// The request was decided without waiting.
     Decided(Option<Result<Admitted, Cause>>),
-    Bearer(MaybeReady<Result<VerifiedToken, TokenError>>),
+    Bearer(
+        Option<CertificateThumbprint>,
+        MaybeReady<Result<VerifiedToken, TokenError>>,
+    ),
     Token(
         Option<Candidate>,
         MaybeReady<Result<VerifiedToken, TokenError>>,
@@ -142,11 +150,11 @@ impl Verification {
         let token = loop {
             match &mut self.step {
                 Step::Decided(decision) => return Poll::Ready(finished(decision)),
-                Step::Bearer(token) => {
+                Step::Bearer(certificate, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     // The request may have waited for keys since the token was checked.
                     let now = config.clock.now();
-                    let proved = accept_bearer(policy, token, now)?;
+                    let proved = accept_bearer(policy, *certificate, token, now)?;
                     self.step = check_revocation(config, proved, now)?;
                 }
                 Step::Token(proof, token) => {
@@ -226,18 +234,25 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
         return Err(PolicyErrorKind::Denied.into());
     }
     let credentials = Credentials::from_headers(request.headers)?;
+    let certificate = client_certificate(config, request)?;
     let now = config.clock.now();
     let ath = Ath::of(credentials.token, &*config.crypto);
     let token = PresentedToken::new(credentials.token, ath);
-    match (credentials.scheme, policy.mode()) {
-        (Scheme::Bearer, Mode::Optional) => Ok(Step::Bearer(config.tokens.verify(token, now))),
-        (Scheme::Bearer, Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny) => {
-            Err(TokenErrorKind::SchemeNotAccepted.into())
-        }
-        (Scheme::Dpop, _) => {
-            let proof = check_proof(config, policy, request, ath, now)?;
+    match credentials.scheme {
+        Scheme::Bearer if policy.mode() == Mode::Optional || policy.accepts_certificate_bound() => {
             let token = config.tokens.verify(token, now);
-            Ok(Step::Token(Some(proof), token))
+            Ok(Step::Bearer(certificate, token))
+        }
+        Scheme::Bearer => Err(TokenErrorKind::SchemeNotAccepted.into()),
+        Scheme::Dpop => {
+            let (proof, digest) = check_proof(config, policy, request, ath, now)?;
+            let candidate = Candidate {
+                proof,
+                digest,
+                certificate,
+            };
+            let token = config.tokens.verify(token, now);
+            Ok(Step::Token(Some(candidate), token))
         }
     }
 }
@@ -247,6 +262,7 @@ struct Candidate {
     proof: UnverifiedProof,
     /// `None` unless the configuration allows proofs to be reused.
     digest: Option<ProofDigest>,
+    certificate: Option<CertificateThumbprint>,
 }
 
 /// Checks everything about the proof except its signature.
@@ -256,7 +272,7 @@ fn check_proof(
     request: RequestHead<'_>,
     ath: Ath,
     now: UnixTime,
-) -> Result<Candidate, Cause> {
+) -> Result<(UnverifiedProof, Option<ProofDigest>), Cause> {
     let text = credentials::proof(request.headers)?;
     let target = TargetRequest::new(request.uri, request.headers, request.peer);
     let htu = config
@@ -289,13 +305,14 @@ fn check_proof(
         .seen_proofs
         .as_ref()
         .map(|_| config.crypto.sha256(&[text.as_bytes()]));
-    Ok(Candidate { proof, digest })
+    Ok((proof, digest))
 }
 
 /// A token that is good for the policy, and that the client may use.
 enum Proved {
     Bound(VerifiedToken, Possession),
-    Bearer(VerifiedToken),
+    /// With the client certificate that it is bound to, if it is bound to one.
+    Bearer(VerifiedToken, Option<CertificateThumbprint>),
 }
 
 /// The proof that the client holds the key of a token.
@@ -309,21 +326,35 @@ struct Possession {
 fn prove_possession(
     config: &Settings,
     policy: &Policy,
-    Candidate { proof, digest }: Candidate,
+    Candidate {
+        proof,
+        digest,
+        certificate,
+    }: Candidate,
     token: VerifiedToken,
     now: UnixTime,
 ) -> Result<Proved, Cause> {
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
-    match token.confirmation() {
-        // RFC 9449 section 4.3 item 12
-        Confirmation::Key(bound_to) if bound_to == thumbprint => {}
-        Confirmation::Key(_) => return Err(TokenErrorKind::BindingMismatch.into()),
+    let (key, bound_certificate) = match token.confirmation() {
+        Confirmation::Key(key) => (key, None),
+        Confirmation::KeyAndCertificate(key, certificate) => (key, Some(certificate)),
+        Confirmation::Certificate(_) if policy.accepts_certificate_bound() => {
+            return Err(TokenErrorKind::NotBound.into());
+        }
         Confirmation::Unbound => return Err(TokenErrorKind::NotBound.into()),
-        Confirmation::Certificate | Confirmation::Unknown => {
+        Confirmation::Certificate(_) | Confirmation::Unknown => {
             return Err(TokenErrorKind::ConfirmationNotSupported.into());
         }
+    };
+    // RFC 9449 section 4.3 item 12
+    if key != thumbprint {
+        return Err(TokenErrorKind::BindingMismatch.into());
     }
+    if let Some(bound_to) = bound_certificate {
+        check_certificate(bound_to, certificate)?;
+    }
+    (policy.requirements()).check_binding(bound_certificate.is_some())?;
     let reusable = config.seen_proofs.as_ref().zip(digest);
     let is_known = reusable.is_some_and(|(seen, digest)| seen.get(&digest).is_some());
     let proof = if is_known {
@@ -344,7 +375,7 @@ fn check_revocation(config: &Settings, proved: Proved, now: UnixTime) -> Result<
         Proved::Bound(token, Possession { proof, .. }) => {
             RevocationQuery::new(token.claims(), now).bound_to(proof.thumbprint())
         }
-        Proved::Bearer(token) => RevocationQuery::new(token.claims(), now),
+        Proved::Bearer(token, _) => RevocationQuery::new(token.claims(), now),
     });
     Ok(Step::Revocation(Some(proved), status))
 }
@@ -354,9 +385,13 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
     let fresh = || MaybeReady::ready(Ok(Freshness::Fresh));
     let (token, Possession { proof, digest }) = match proved {
         Proved::Bound(token, possession) => (token, possession),
-        Proved::Bearer(token) => {
+        Proved::Bearer(token, bound_to) => {
             check_still_active(&token, now)?;
-            let token = Token::Bearer(BearerToken::new(token.into_claims()));
+            let claims = token.into_claims();
+            let token = match bound_to {
+                Some(bound_to) => Token::Certificate(CertificateBoundToken::new(bound_to, claims)),
+                None => Token::Bearer(BearerToken::new(claims)),
+            };
             return Ok(Step::Replay(Some(token), fresh()));
         }
     };
@@ -382,7 +417,11 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
         issued_at: proof.issued_at(),
         nonce: proof.nonce_status(),
     };
-    let token = BoundToken::new(*proof.thumbprint(), token.into_claims());
+    let certificate = match token.confirmation() {
+        Confirmation::KeyAndCertificate(_, certificate) => Some(certificate),
+        _ => None,
+    };
+    let token = BoundToken::new(*proof.thumbprint(), certificate, token.into_claims());
     Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
 }
 
@@ -419,17 +458,30 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
     Ok(())
 }
 
-/// Accepts a bearer token if it is not bound to a key (RFC 9449 section 7.2).
-fn accept_bearer(policy: &Policy, token: VerifiedToken, now: UnixTime) -> Result<Proved, Cause> {
+/// Accepts a token with the `Bearer` scheme if it is not bound to a key (RFC 9449 section 7.2).
+fn accept_bearer(
+    policy: &Policy,
+    certificate: Option<CertificateThumbprint>,
+    token: VerifiedToken,
+    now: UnixTime,
+) -> Result<Proved, Cause> {
     check_still_active(&token, now)?;
-    match token.confirmation() {
-        Confirmation::Unbound => {
-            policy.requirements().check_token(token.claims(), now)?;
-            Ok(Proved::Bearer(token))
+    let bound_to = match token.confirmation() {
+        Confirmation::Unbound if policy.mode() == Mode::Optional => None,
+        Confirmation::Unbound => return Err(TokenErrorKind::SchemeNotAccepted.into()),
+        Confirmation::Key(_) | Confirmation::KeyAndCertificate(..) => {
+            return Err(TokenErrorKind::BoundAsBearer.into());
         }
-        Confirmation::Key(_) => Err(TokenErrorKind::BoundAsBearer.into()),
-        Confirmation::Certificate | Confirmation::Unknown => {
-            Err(TokenErrorKind::ConfirmationNotSupported.into())
+        Confirmation::Certificate(bound_to) if policy.accepts_certificate_bound() => {
+            check_certificate(bound_to, certificate)?;
+            Some(bound_to)
         }
-    }
+        Confirmation::Certificate(_) | Confirmation::Unknown => {
+            return Err(TokenErrorKind::ConfirmationNotSupported.into());
+        }
+    };
+    let requirements = policy.requirements();
+    requirements.check_binding(bound_to.is_some())?;
+    requirements.check_token(token.claims(), now)?;
+    Ok(Proved::Bearer(token, bound_to))
 }

@@ -1,6 +1,7 @@
 //! Integration tests: the layer as users use it, over real sockets where that matters.
 
 mod api;
+mod certificates;
 mod frameworks;
 mod introspection;
 mod issuers;

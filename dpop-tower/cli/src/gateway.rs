@@ -47,5 +47,4 @@ pub use self::{
     live::{Gateway, watch},
     server::{Shutdown, serve},
     settings::{Settings, SettingsError},
-    tls::ClientCertificate,
 };

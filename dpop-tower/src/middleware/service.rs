@@ -75,8 +75,11 @@ pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
 }
 
 fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_> {
-    RequestHead::new(request.method(), original_uri(request), request.headers())
-        .of_layer(request.extensions().get(), peer)
+    RequestHead::new(request.method(), original_uri(request), request.headers()).of_layer(
+        request.extensions().get(),
+        peer,
+        request.extensions().get(),
+    )
 }
 
 /// Returns the URI as the client sent it. axum's `nest` removes the prefix and keeps the original URI in an

@@ -11,6 +11,9 @@ reasons! {
         /// The user was authenticated too long ago, or the token has no `auth_time` (RFC 9470).
         AuthTooOld = "policy_auth_too_old", InsufficientUserAuthentication,
             "a more recent authentication of the user is needed";
+        /// The token is not bound to a client certificate (RFC 8705).
+        CertificateBindingMissing = "policy_certificate_binding_missing", InvalidToken,
+            "only tokens that are bound to a client certificate are accepted for this";
         /// A claim is missing, or the policy does not accept its value.
         ClaimInsufficient = "policy_claim_insufficient", InsufficientScope,
             "the token's claims do not allow this";

@@ -14,6 +14,9 @@
 //! | [`Policy::off`] | admitted | admitted | admitted | admitted, not verified |
 //! | [`Policy::deny`] | 403 | 403 | 403 | 403 |
 //!
+//! "Bound" means bound to a key. A token that is bound to a client certificate is rejected, unless it is bound
+//! to a key as well, or the policy [accepts it](Policy::accept_certificate_bound).
+//!
 //! # Requirements
 //!
 //! Requirements are added to a mode. A request has to satisfy all of them:
@@ -111,6 +114,22 @@ impl<S> Policy<S> {
         self.mode
     }
 
+    /// Returns whether a token that is bound to the client's certificate alone can be admitted.
+    pub(crate) fn accepts_certificate_bound(&self) -> bool {
+        self.mode != Mode::Deny && self.requirements.accepts_certificate_bound
+    }
+
+    /// Returns whether any token can be admitted with the `Bearer` scheme.
+    pub(crate) fn accepts_bearer_scheme(&self) -> bool {
+        match self.mode {
+            Mode::Optional => {
+                self.accepts_certificate_bound() || !self.requirements.certificate_bound
+            }
+            Mode::Strict | Mode::ReportOnly => self.accepts_certificate_bound(),
+            Mode::Off | Mode::Deny => false,
+        }
+    }
+
     /// Returns whether streams end when the token expires; they do not if nothing is enforced.
     pub(crate) fn ends_streams(&self) -> bool {
         matches!(self.mode, Mode::Strict | Mode::Optional)
@@ -145,6 +164,14 @@ impl<S> Policy<S> {
             ));
         }
         Ok(self.in_state())
+    }
+
+    /// Also accepts tokens that are bound to a certificate alone, or does not.
+    pub(crate) fn with_certificate_bound(mut self, is_accepted: bool) -> Self {
+        if self.requirements.accepts_certificate_bound != is_accepted {
+            Arc::make_mut(&mut self.requirements).accepts_certificate_bound = is_accepted;
+        }
+        self
     }
 
     pub(crate) fn into_draft(self) -> Policy<Draft> {

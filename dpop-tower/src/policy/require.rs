@@ -124,6 +124,55 @@ impl<S> Policy<S> {
         self.with(|requirements| requirements.nonce = true)
     }
 
+    /// Also admits a token that is bound to the client's TLS certificate and to no key, with the `Bearer`
+    /// scheme (RFC 8705 section 3).
+    ///
+    /// Use it for an API whose clients authenticate with mutual TLS. The layer needs to know the certificate
+    /// of the client; see [`certificate`](crate::certificate). A handler finds such a token as a
+    /// [`CertificateBoundToken`](crate::token::CertificateBoundToken).
+    ///
+    /// | token with the `Bearer` scheme | outcome |
+    /// |---|---|
+    /// | bound to the certificate of the client | admitted |
+    /// | bound to another certificate, or the client has none | 401, `invalid_token` |
+    /// | bound to a key, also beside a certificate | 401, `invalid_token`: it needs a proof |
+    /// | not bound | as without this setting |
+    ///
+    /// It is not a weakening to bearer tokens: the client has proved in the TLS handshake that it has the
+    /// private key. But there is no proof, so the policy's requirements on proofs do not apply to such a
+    /// token: its nonce, its age and its algorithm. Without this setting such a token is rejected. It has no
+    /// effect on a policy that is [`off`](Self::off).
+    ///
+    /// When two layers are nested, both have to accept such a token.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let policy = Policy::strict().accept_certificate_bound();
+    /// assert_eq!(policy.to_string(), "strict, accepts a certificate alone");
+    /// ```
+    #[doc(alias = "mtls")]
+    pub fn accept_certificate_bound(self) -> Self {
+        self.with(|requirements| requirements.accepts_certificate_bound = true)
+    }
+
+    /// Requires that the token is bound to the client's TLS certificate (RFC 8705 section 3).
+    ///
+    /// A [`strict`](Self::strict) policy then admits only tokens that are bound to a key and to a certificate.
+    /// Together with [`accept_certificate_bound`](Self::accept_certificate_bound), it also admits those that
+    /// are bound to a certificate alone. Other requests are rejected with 401 and `invalid_token`.
+    ///
+    /// ```
+    /// use dpop_tower::Policy;
+    ///
+    /// let both = Policy::strict().require_certificate_bound().build()?;
+    /// assert_eq!(both.to_string(), "strict, bound to a certificate");
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn require_certificate_bound(self) -> Policy<Draft> {
+        self.with(|requirements| requirements.certificate_bound = true)
+    }
+
     /// Limits the age of the proof, in whole seconds.
     ///
     /// It can only shorten the age that the [configuration](crate::DpopConfigBuilder::max_age) allows. If

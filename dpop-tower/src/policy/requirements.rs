@@ -24,6 +24,10 @@ pub(crate) struct Requirements {
     pub(super) acr: Option<Vec<String>>,
     pub(crate) max_auth_age: Option<Duration>,
     pub(super) claims: Vec<Claim>,
+    /// The token has to be bound to the client's certificate.
+    pub(crate) certificate_bound: bool,
+    /// Also admits a token that is bound to the client's certificate alone.
+    pub(crate) accepts_certificate_bound: bool,
     /// The only field that weakens a policy.
     pub(super) streams_outlive_tokens: bool,
     /// A setting, not a requirement.
@@ -93,6 +97,14 @@ impl Requirements {
             Some(NonceStatus::Unknown) => Err(ProofErrorKind::NonceUnknown.into()),
             Some(NonceStatus::Current | NonceStatus::Retiring) => Ok(()),
         }
+    }
+
+    /// Checks whether a token is bound to the client's certificate, if it has to be.
+    pub(crate) const fn check_binding(&self, has_certificate: bool) -> Result<(), PolicyErrorKind> {
+        if self.certificate_bound && !has_certificate {
+            return Err(PolicyErrorKind::CertificateBindingMissing);
+        }
+        Ok(())
     }
 
     /// Checks a token that the configuration accepts.
@@ -175,6 +187,8 @@ impl Requirements {
         self.acr = common(self.acr, other.acr.as_ref());
         self.max_auth_age = shorter(self.max_auth_age, other.max_auth_age);
         self.claims.extend(other.claims.iter().cloned());
+        self.certificate_bound |= other.certificate_bound;
+        self.accepts_certificate_bound &= other.accepts_certificate_bound;
         self.streams_outlive_tokens &= other.streams_outlive_tokens;
         self.offers_nonce |= other.offers_nonce;
         self
@@ -241,6 +255,7 @@ impl Requirements {
             ("a claim", !self.claims.is_empty()),
             ("an `acr`", self.acr.is_some()),
             ("a `max_auth_age`", self.max_auth_age.is_some()),
+            ("a client certificate", self.certificate_bound),
             ("a nonce", self.nonce),
             ("a `max_age`", self.max_age.is_some()),
             ("algorithms", self.algorithms.is_some()),
@@ -302,6 +317,12 @@ impl fmt::Display for Requirements {
             for algorithm in algorithms {
                 write!(f, " {algorithm}")?;
             }
+        }
+        if self.certificate_bound {
+            f.write_str(", bound to a certificate")?;
+        }
+        if self.accepts_certificate_bound {
+            f.write_str(", accepts a certificate alone")?;
         }
         if self.streams_outlive_tokens {
             f.write_str(", streams outlive tokens")?;

@@ -3,12 +3,11 @@ mod claimed;
 use std::net::IpAddr;
 
 use http::{HeaderMap, header};
-use ipnet::IpNet;
 
 use self::claimed::{
     Claimed, Host, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
 };
-use super::{PublicOrigin, TargetRequest, TargetUri, public_origin::rejected};
+use super::{PublicOrigin, TargetRequest, TargetUri, networks::Networks};
 use crate::{
     error::ConfigError,
     proof::{Htu, HtuError},
@@ -57,7 +56,7 @@ use crate::{
 #[doc(alias = "x_forwarded_host")]
 pub struct ForwardedTarget {
     origins: PublicOrigin,
-    trusted: Vec<IpNet>,
+    trusted: Networks,
     prefixes: Vec<String>,
     syntax: Syntax,
 }
@@ -148,16 +147,9 @@ impl ForwardedTarget {
         trusted: impl IntoIterator<Item = &'n str>,
         syntax: Syntax,
     ) -> Result<Self, ConfigError> {
-        let trusted = trusted
-            .into_iter()
-            .map(network)
-            .collect::<Result<Vec<_>, _>>()?;
-        if trusted.is_empty() {
-            return Err(rejected("forwarded headers of no peer are trusted"));
-        }
         Ok(Self {
             origins,
-            trusted,
+            trusted: Networks::parse(trusted, "forwarded headers of no peer are trusted")?,
             prefixes: Vec::new(),
             syntax,
         })
@@ -180,12 +172,6 @@ impl ForwardedTarget {
         Ok(self)
     }
 
-    fn is_trusted(&self, peer: Option<IpAddr>) -> bool {
-        // A socket that serves both has IPv4 peers as `::ffff:10.0.0.1`.
-        let peer = peer.map(|peer| peer.to_canonical());
-        peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(&peer)))
-    }
-
     fn claimed<'h>(&self, headers: &'h HeaderMap) -> Claimed<'h> {
         match self.syntax {
             Syntax::Forwarded => Claimed::by_forwarded(headers),
@@ -194,20 +180,9 @@ impl ForwardedTarget {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, ConfigError> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => Ok(IpNet::from(address)),
-        Err(_) => text.parse::<IpNet>(),
-    };
-    network.map_err(|error| {
-        let message = format!("{text:?} is no network: one looks like 10.0.0.0/8 or 2001:db8::/32");
-        rejected(message).with_source(error)
-    })
-}
-
 impl TargetUri for ForwardedTarget {
     fn expected(&self, request: TargetRequest<'_>) -> Result<Htu, HtuError> {
-        if !self.is_trusted(request.peer()) {
+        if !self.trusted.include(request.peer()) {
             return self.origins.expected(request);
         }
         let claimed = self.claimed(request.headers());
@@ -229,7 +204,7 @@ impl TargetUri for ForwardedTarget {
         if !has_forwarded_headers(request.headers()) {
             return None;
         }
-        if !self.is_trusted(request.peer()) {
+        if !self.trusted.include(request.peer()) {
             return Some(match request.peer() {
                 Some(_) => {
                     "the request has forwarded headers, but they do not count: its peer is in none \

@@ -40,11 +40,17 @@
 //! assert_eq!(htu.as_str(), "https://admin.example.com/admin/users");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Proxies can also report the certificate of a client; see [`ClientCertificates`].
 
+mod client_certificates;
 mod forwarded;
+mod networks;
 mod public_origin;
 
+pub(crate) use self::client_certificates::MalformedCertificate;
 pub use self::{
+    client_certificates::{CertificateHeader, ClientCertificates},
     forwarded::{ForwardedTarget, PeerAddr},
     public_origin::PublicOrigin,
 };

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::{
     client::TestClient,
-    jws::{Draft, breakable},
+    jws::{Draft, breakable, object},
     key::{KeyKind, SigningKey, random},
 };
 use crate::{
+    certificate::CertificateThumbprint,
     clock::{SystemClock, TimeSource, UnixTime},
     jose::base64url,
     jwk::Thumbprint,
@@ -216,6 +217,16 @@ impl TokenBuilder {
     /// Binds the token to the key with this thumbprint.
     pub fn bound_to_thumbprint(self, thumbprint: &Thumbprint) -> Self {
         self.claim("cnf", json!({ "jkt": thumbprint.to_string() }))
+    }
+
+    /// Binds the token to the client certificate with this thumbprint (`cnf.x5t#S256`, RFC 8705 section 3.1).
+    ///
+    /// A binding to a key stays. Call it after [`bound_to`](Self::bound_to) for a token with both.
+    pub fn bound_to_certificate(self, thumbprint: &CertificateThumbprint) -> Self {
+        let cnf = self.draft.payload.get("cnf").cloned();
+        let mut cnf = object(cnf.unwrap_or_default());
+        cnf.insert("x5t#S256".to_owned(), thumbprint.to_string().into());
+        self.claim("cnf", cnf)
     }
 
     /// Signs with the key of another issuer. The header keeps the `kid` of the first issuer.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{ClaimSet, ClaimsMismatch, Principal};
-use crate::{clock::UnixTime, jwk::Thumbprint};
+use crate::{certificate::CertificateThumbprint, clock::UnixTime, jwk::Thumbprint};
 use serde::de::DeserializeOwned;
 
 /// The access token of a request that was made by the holder of the key it is bound to.
@@ -33,14 +33,20 @@ use serde::de::DeserializeOwned;
 #[derive(Clone)]
 pub struct BoundToken<C = ClaimSet> {
     thumbprint: Thumbprint,
+    certificate: Option<CertificateThumbprint>,
     set: ClaimSet,
     claims: C,
 }
 
 impl BoundToken {
-    pub(crate) fn new(thumbprint: Thumbprint, set: ClaimSet) -> Self {
+    pub(crate) fn new(
+        thumbprint: Thumbprint,
+        certificate: Option<CertificateThumbprint>,
+        set: ClaimSet,
+    ) -> Self {
         Self {
             thumbprint,
+            certificate,
             claims: set.clone(),
             set,
         }
@@ -54,6 +60,7 @@ impl BoundToken {
     pub fn typed<C: DeserializeOwned>(&self) -> Result<BoundToken<C>, ClaimsMismatch> {
         Ok(BoundToken {
             thumbprint: self.thumbprint,
+            certificate: self.certificate,
             claims: self.set.deserialize()?,
             set: self.set.clone(),
         })
@@ -69,6 +76,13 @@ impl<C> BoundToken<C> {
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
+
+    /// Returns the thumbprint of the client's certificate if the token is bound to one as well (RFC 8705
+    /// section 3). The client has then proved that it has both keys.
+    #[doc(alias = "x5t#S256")]
+    pub const fn certificate_thumbprint(&self) -> Option<&CertificateThumbprint> {
+        self.certificate.as_ref()
+    }
 }
 
 impl<C> fmt::Debug for BoundToken<C> {
@@ -83,7 +97,7 @@ impl<C> fmt::Debug for BoundToken<C> {
 /// An unbound access token that came with the `Bearer` scheme.
 ///
 /// Only an [optional](crate::Policy::optional) layer admits such tokens, and only if they are not bound to a
-/// key.
+/// key or a certificate.
 ///
 /// # Security
 ///
@@ -118,6 +132,62 @@ impl BearerToken {
 impl<C> fmt::Debug for BearerToken<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerToken")
+            .field("claims", &self.set)
+            .finish()
+    }
+}
+
+/// The access token of a request from the client whose TLS certificate it is bound to, and which is bound to no
+/// DPoP key (RFC 8705 section 3).
+///
+/// It came with the `Bearer` scheme. Only a policy that
+/// [accepts certificate-bound tokens](crate::Policy::accept_certificate_bound) admits it. The layer puts it
+/// into the request's extensions, and only the layer can make one. A token that is bound to a key as well
+/// is a [`BoundToken`].
+///
+/// `Debug` shows the thumbprint and the names of the claims, and hides their values.
+#[derive(Clone)]
+pub struct CertificateBoundToken<C = ClaimSet> {
+    certificate: CertificateThumbprint,
+    set: ClaimSet,
+    claims: C,
+}
+
+impl CertificateBoundToken {
+    pub(crate) fn new(certificate: CertificateThumbprint, set: ClaimSet) -> Self {
+        Self {
+            certificate,
+            claims: set.clone(),
+            set,
+        }
+    }
+
+    /// Reads the claims into your own type.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ClaimsMismatch`] if the claims do not fit the type.
+    pub fn typed<C: DeserializeOwned>(&self) -> Result<CertificateBoundToken<C>, ClaimsMismatch> {
+        Ok(CertificateBoundToken {
+            certificate: self.certificate,
+            claims: self.set.deserialize()?,
+            set: self.set.clone(),
+        })
+    }
+}
+
+impl<C> CertificateBoundToken<C> {
+    /// Returns the thumbprint of the client's certificate (RFC 8705 section 3.1). You can log it.
+    #[doc(alias = "x5t#S256")]
+    pub const fn certificate_thumbprint(&self) -> &CertificateThumbprint {
+        &self.certificate
+    }
+}
+
+impl<C> fmt::Debug for CertificateBoundToken<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertificateBoundToken")
+            .field("certificate_thumbprint", &self.certificate)
             .field("claims", &self.set)
             .finish()
     }
@@ -166,3 +236,4 @@ macro_rules! accessors {
 
 accessors!(BoundToken);
 accessors!(BearerToken);
+accessors!(CertificateBoundToken);

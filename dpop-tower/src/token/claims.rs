@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    str::FromStr,
     sync::{Arc, OnceLock},
 };
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{TokenError, TokenErrorKind};
 use crate::{
+    certificate::CertificateThumbprint,
     clock::UnixTime,
     crypto::CryptoProvider,
     jose::json::{InvalidDate, date},
@@ -290,9 +292,11 @@ pub enum Confirmation {
     /// The token is bound to the DPoP key with this thumbprint (`jkt`, RFC 9449 section 6.1), and to
     /// nothing else that is known.
     Key(Thumbprint),
-    /// The token is bound to a client certificate (`x5t#S256`, RFC 8705), alone or beside a key. This
-    /// crate does not see certificates, so such a token is always rejected.
-    Certificate,
+    /// The token is bound to the client certificate with this thumbprint (`x5t#S256`, RFC 8705 section 3.1),
+    /// and to nothing else that is known.
+    Certificate(CertificateThumbprint),
+    /// The token is bound to a DPoP key and to a client certificate. The client needs both.
+    KeyAndCertificate(Thumbprint, CertificateThumbprint),
     /// The token is bound by a method that this crate does not know, so it is always rejected.
     Unknown,
 }
@@ -309,22 +313,30 @@ impl Confirmation {
             .as_object()
             .filter(|members| !members.is_empty())
             .ok_or(invalid)?;
-        let key = match members.get("jkt") {
-            None => None,
-            Some(jkt) => Some(
-                jkt.as_str()
-                    .and_then(|jkt| jkt.parse().ok())
-                    .ok_or(invalid)?,
-            ),
-        };
-        Ok(match (members.contains_key("x5t#S256"), key) {
-            (true, _) => Self::Certificate,
+        let key = thumbprint(members, "jkt")?;
+        // RFC 8705 section 3.1
+        let certificate = thumbprint(members, "x5t#S256")?;
+        Ok(match (key, certificate) {
+            (Some(key), Some(certificate)) => Self::KeyAndCertificate(key, certificate),
+            (None, Some(certificate)) => Self::Certificate(certificate),
             // RFC 7800 section 3.1: members that are not understood are ignored, unless nothing else
             // is left.
-            (false, Some(key)) => Self::Key(key),
-            (false, None) => Self::Unknown,
+            (Some(key), None) => Self::Key(key),
+            (None, None) => Self::Unknown,
         })
     }
+}
+
+/// Reads a member of `cnf` that is a thumbprint.
+fn thumbprint<T: FromStr>(
+    members: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, TokenErrorKind> {
+    let Some(member) = members.get(name) else {
+        return Ok(None);
+    };
+    let parsed = member.as_str().and_then(|text| text.parse().ok());
+    Ok(Some(parsed.ok_or(TokenErrorKind::ConfirmationInvalid)?))
 }
 
 /// A valid access token, before the layer has decided whether the caller may use it.
@@ -420,6 +432,8 @@ mod tests {
     use crate::crypto::pure_rust::PureRust;
 
     const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    /// RFC 8705 appendix A
+    const X5T: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
 
     fn verified(mut claims: Value) -> Result<VerifiedToken, TokenError> {
         claims["exp"] = json!(2_000_000_000);
@@ -450,7 +464,16 @@ mod tests {
             json!({"jkt": [JKT]}),
             json!({"jkt": &JKT[..42]}),
             json!({"jkt": format!("{JKT}=")}),
-            json!({"jkt": 7, "x5t#S256": "x"}),
+            json!({"jkt": 7, "x5t#S256": X5T}),
+            json!({"jkt": JKT, "x5t#S256": 7}),
+            json!({"jkt": JKT, "x5t#S256": null}),
+            json!({"x5t#S256": null}),
+            json!({"x5t#S256": ""}),
+            json!({"x5t#S256": [X5T]}),
+            json!({"x5t#S256": &X5T[..42]}),
+            json!({"x5t#S256": format!("{X5T}=")}),
+            // RFC 8705 section 3.1 has an example with bits that belong to no byte.
+            json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}),
         ] {
             assert_eq!(
                 confirmation(&malformed),
@@ -465,13 +488,18 @@ mod tests {
         let key = Confirmation::Key(JKT.parse().unwrap());
         assert_eq!(confirmation(&json!({"jkt": JKT})), Ok(key));
         assert_eq!(confirmation(&json!({"jkt": JKT, "new": {}})), Ok(key));
+        let certificate = Confirmation::Certificate(X5T.parse().unwrap());
+        assert_eq!(confirmation(&json!({"x5t#S256": X5T})), Ok(certificate));
         assert_eq!(
-            confirmation(&json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"})),
-            Ok(Confirmation::Certificate)
+            confirmation(&json!({"x5t#S256": X5T, "new": {}})),
+            Ok(certificate)
         );
         assert_eq!(
-            confirmation(&json!({"x5t#S256": "x", "jkt": JKT})),
-            Ok(Confirmation::Certificate)
+            confirmation(&json!({"x5t#S256": X5T, "jkt": JKT})),
+            Ok(Confirmation::KeyAndCertificate(
+                JKT.parse().unwrap(),
+                X5T.parse().unwrap()
+            ))
         );
         assert_eq!(confirmation(&json!({"jwk": {}})), Ok(Confirmation::Unknown));
     }

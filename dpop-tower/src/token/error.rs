@@ -74,7 +74,17 @@ reasons! {
         /// The `cnf` claim is malformed (RFC 7800 section 3.1).
         ConfirmationInvalid = "token_confirmation_invalid", InvalidToken,
             "the token's cnf is malformed";
-        /// The `cnf` claim has a binding that is not supported, such as a certificate (RFC 8705).
+        /// The handler accepts only tokens that are bound to a client certificate and to no key.
+        CertificateBoundNeeded = "token_certificate_bound_needed", InvalidToken,
+            "only tokens that are bound to a client certificate alone are accepted";
+        /// The token is bound to another certificate than the client's (RFC 8705 section 3).
+        CertificateMismatch = "token_certificate_mismatch", InvalidToken,
+            "the token is bound to another client certificate";
+        /// The token is bound to a certificate, and the client has none (RFC 8705 section 3).
+        CertificateMissing = "token_certificate_missing", InvalidToken,
+            "the token is bound to a client certificate and needs it";
+        /// The `cnf` claim has a binding that is not supported. A certificate (RFC 8705) is one if the policy
+        /// does not [accept it](crate::Policy::accept_certificate_bound).
         ConfirmationNotSupported = "token_confirmation_not_supported", InvalidToken,
             "the token's kind of binding is not supported";
         /// A critical extension (RFC 7515 section 4.1.11) or an unencoded payload.

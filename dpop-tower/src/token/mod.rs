@@ -88,7 +88,7 @@ pub use self::introspection::{ClientSecret, ClientSigningKey, Introspection};
 #[cfg_attr(docsrs, doc(cfg(feature = "status-list")))]
 pub use self::status_list::StatusLists;
 pub use self::{
-    bound::{BearerToken, BoundToken},
+    bound::{BearerToken, BoundToken, CertificateBoundToken},
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
     details::{Actor, AuthorizationDetails},
     error::{TokenError, TokenErrorKind},

@@ -14,7 +14,7 @@ use crate::{
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::NonceStatus,
     rejection::{Cause, NO_STORE},
-    token::{BearerToken, BoundToken, TokenErrorKind},
+    token::{BearerToken, BoundToken, CertificateBoundToken, TokenErrorKind},
 };
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use crate::{rejection::Rejection, token::TokenError};
@@ -76,6 +76,7 @@ pub struct Admitted {
 pub(super) enum Token {
     Bound(BoundToken, ProofFacts),
     Bearer(BearerToken),
+    Certificate(CertificateBoundToken),
     /// The policy admits requests without a token.
     None,
 }
@@ -105,7 +106,7 @@ impl Admitted {
         let is_due = match &self.with {
             _ if rule.policy.requirements().offers_nonce => true,
             Token::Bound(_, facts) => facts.nonce == Some(NonceStatus::Retiring),
-            Token::Bearer(_) => false,
+            Token::Bearer(_) | Token::Certificate(_) => false,
             Token::None => true,
         };
         self.new_nonce = is_due.then(|| rule.current_nonce()).flatten();
@@ -121,17 +122,27 @@ impl Admitted {
     pub const fn bound_token(&self) -> Option<&BoundToken> {
         match &self.with {
             Token::Bound(token, _) => Some(token),
-            Token::Bearer(_) | Token::None => None,
+            Token::Bearer(_) | Token::Certificate(_) | Token::None => None,
         }
     }
 
-    /// Returns the token if it is not bound to a key.
+    /// Returns the token if it is not bound at all.
     ///
     /// Only an [optional](Policy::optional) policy admits such a token.
     pub const fn bearer_token(&self) -> Option<&BearerToken> {
         match &self.with {
             Token::Bearer(token) => Some(token),
-            Token::Bound(..) | Token::None => None,
+            Token::Bound(..) | Token::Certificate(_) | Token::None => None,
+        }
+    }
+
+    /// Returns the token if it is bound to the client's certificate and to no key.
+    ///
+    /// Only a policy that [accepts such tokens](Policy::accept_certificate_bound) admits it.
+    pub const fn certificate_bound_token(&self) -> Option<&CertificateBoundToken> {
+        match &self.with {
+            Token::Certificate(token) => Some(token),
+            Token::Bound(..) | Token::Bearer(_) | Token::None => None,
         }
     }
 
@@ -165,10 +176,17 @@ impl Admitted {
             Token::None => {}
             Token::Bound(token, _) => {
                 extensions.remove::<BearerToken>();
+                extensions.remove::<CertificateBoundToken>();
                 extensions.insert(token.clone());
             }
             Token::Bearer(token) => {
                 extensions.remove::<BoundToken>();
+                extensions.remove::<CertificateBoundToken>();
+                extensions.insert(token.clone());
+            }
+            Token::Certificate(token) => {
+                extensions.remove::<BoundToken>();
+                extensions.remove::<BearerToken>();
                 extensions.insert(token.clone());
             }
         }
@@ -192,7 +210,10 @@ impl Admitted {
     /// Extractors use the challenge of the innermost layer, unless an outer layer is stricter.
     pub(super) fn agreed(&self, rule: &Arc<Rule>) -> Self {
         let mode = rule.policy.mode();
-        let words = if self.rule.policy.mode() <= mode {
+        let outer = &self.rule.policy;
+        let accepts_more =
+            rule.policy.accepts_certificate_bound() && !outer.accepts_certificate_bound();
+        let words = if outer.mode() < mode || outer.mode() == mode && !accepts_more {
             rule
         } else {
             &self.rule
@@ -222,17 +243,29 @@ impl Admitted {
 
     /// Checks the token alone against a policy.
     fn grants(&self, policy: &Policy) -> Result<(), Cause> {
-        let claims = match (&self.with, policy.mode()) {
+        let (claims, has_certificate) = match (&self.with, policy.mode()) {
             (_, Mode::Off) => return Ok(()),
             (_, Mode::Deny) => return Err(PolicyErrorKind::Denied.into()),
-            (Token::Bound(token, _), _) => token.claims(),
-            (Token::Bearer(token), Mode::Optional) => token.claims(),
-            (Token::Bearer(_), Mode::Strict | Mode::ReportOnly) | (Token::None, _) => {
+            (Token::Bound(token, _), _) => {
+                (token.claims(), token.certificate_thumbprint().is_some())
+            }
+            (Token::Certificate(token), _) if policy.accepts_certificate_bound() => {
+                (token.claims(), true)
+            }
+            (Token::Bearer(token), Mode::Optional) => (token.claims(), false),
+            // As if it had not been admitted by an outer layer.
+            (Token::Certificate(_), Mode::Optional) => {
+                return Err(TokenErrorKind::ConfirmationNotSupported.into());
+            }
+            (Token::Bearer(_) | Token::Certificate(_), Mode::Strict | Mode::ReportOnly)
+            | (Token::None, _) => {
                 return Err(TokenErrorKind::SchemeNotAccepted.into());
             }
         };
         let now = self.rule.config.clock.now();
-        Ok(policy.requirements().check_token(claims, now)?)
+        let requirements = policy.requirements();
+        requirements.check_binding(has_certificate)?;
+        Ok(requirements.check_token(claims, now)?)
     }
 
     /// Checks the token against `required`, which is a strict policy.
@@ -246,7 +279,10 @@ impl Admitted {
             Mode::Off => Mode::Strict,
             mode => mode,
         };
-        let required = required.in_mode(mode);
+        // A requirement of scopes does not ask for another kind of token.
+        let accepts_certificate_bound = self.certificate_bound_token().is_some()
+            || self.rule.policy.accepts_certificate_bound();
+        let required = (required.in_mode(mode)).with_certificate_bound(accepts_certificate_bound);
         match self.grants(&required) {
             Ok(()) => Ok(()),
             // The outer layer has already reported it.
@@ -268,7 +304,7 @@ impl Admitted {
                         .nonce
                         .is_some_and(|status| status != NonceStatus::Unknown)
             }
-            Token::Bearer(_) | Token::None => false,
+            Token::Bearer(_) | Token::Certificate(_) | Token::None => false,
         }
     }
 
@@ -282,6 +318,7 @@ impl Admitted {
         let expires_at = match &self.with {
             Token::Bound(token, _) => token.claims().expires_at(),
             Token::Bearer(token) => token.claims().expires_at(),
+            Token::Certificate(token) => token.claims().expires_at(),
             Token::None => return None,
         };
         self.ends_streams
@@ -317,6 +354,7 @@ impl fmt::Debug for Admitted {
         f.debug_struct("Admitted")
             .field("bound_token", &self.bound_token())
             .field("bearer_token", &self.bearer_token())
+            .field("certificate_bound_token", &self.certificate_bound_token())
             .field("report", &self.report)
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderMap, Method, Uri};
 
 use super::Admitted;
+use crate::certificate::ClientCertificate;
 
 /// The parts of a request that a [`Verifier`](crate::Verifier) checks.
 ///
@@ -21,6 +22,7 @@ pub struct RequestHead<'a> {
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     pub(super) peer: Option<IpAddr>,
+    pub(super) certificate: Option<&'a ClientCertificate>,
     pub(super) outer: Option<&'a Admitted>,
 }
 
@@ -35,13 +37,15 @@ impl<'a> RequestHead<'a> {
             uri,
             headers,
             peer: None,
+            certificate: None,
             outer: None,
         }
     }
 
     /// Sets the address that the connection comes from.
     ///
-    /// A [`ForwardedTarget`](crate::target::ForwardedTarget) needs it, and trusts no forwarded header
+    /// A [`ForwardedTarget`](crate::target::ForwardedTarget) and
+    /// [`ClientCertificates`](crate::target::ClientCertificates) need it, and trust no forwarded header
     /// without it.
     ///
     /// # Security
@@ -53,14 +57,29 @@ impl<'a> RequestHead<'a> {
         self
     }
 
-    /// Sets the verdict of the outer layer and the peer, as far as a layer knows them.
+    /// Sets the certificate with which the client of the TLS connection has authenticated itself.
+    ///
+    /// Tokens can be bound to it (RFC 8705 section 3). If the connection comes from a proxy whose
+    /// [header](crate::target::ClientCertificates) is trusted, the header decides instead.
+    ///
+    /// # Security
+    ///
+    /// Pass the certificate of the handshake. Anyone can send the certificate of somebody else in a header.
+    pub const fn client_certificate(mut self, certificate: &'a ClientCertificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// Sets the verdict of the outer layer and the connection, as far as a layer knows them.
     pub(crate) const fn of_layer(
         mut self,
         outer: Option<&'a Admitted>,
         peer: Option<IpAddr>,
+        certificate: Option<&'a ClientCertificate>,
     ) -> Self {
         self.outer = outer;
         self.peer = peer;
+        self.certificate = certificate;
         self
     }
 }
@@ -72,6 +91,7 @@ impl fmt::Debug for RequestHead<'_> {
             .field("method", &self.method)
             .field("path", &self.uri.path())
             .field("peer", &self.peer)
+            .field("client_certificate", &self.certificate)
             .finish_non_exhaustive()
     }
 }

@@ -106,12 +106,11 @@ impl Rule {
     }
 
     fn challenge(&self, shape: RequestShape) -> Challenge {
-        let bearer = match (self.policy.mode(), shape.presented) {
-            _ if shape.only_bound => Bearer::NotAccepted,
-            (Mode::Strict | Mode::ReportOnly | Mode::Off | Mode::Deny, _) => Bearer::NotAccepted,
-            (Mode::Optional, Presented::One(Scheme::Bearer)) => Bearer::Presented,
-            (Mode::Optional, Presented::Several) => Bearer::Ambiguous,
-            (Mode::Optional, Presented::Nothing | Presented::One(Scheme::Dpop)) => Bearer::Accepted,
+        let bearer = match shape.presented {
+            _ if shape.only_bound || !self.policy.accepts_bearer_scheme() => Bearer::NotAccepted,
+            Presented::One(Scheme::Bearer) => Bearer::Presented,
+            Presented::Several => Bearer::Ambiguous,
+            Presented::Nothing | Presented::One(Scheme::Dpop) => Bearer::Accepted,
         };
         let algorithms = self.config.proof.allowed_algorithms();
         let params = || Arc::new(ChallengeParams::of(&self.policy, algorithms));

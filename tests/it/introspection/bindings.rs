@@ -9,6 +9,8 @@ use crate::support::{URL, Verdict, invalid_token, send};
 const NOT_BOUND: Verdict = invalid_token("token_not_bound");
 const BOUND: Verdict = invalid_token("token_bound_as_bearer");
 const MALFORMED: Verdict = invalid_token("token_confirmation_invalid");
+/// RFC 8705 appendix A
+const X5T: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
 const NOT_SUPPORTED: Verdict = invalid_token("token_confirmation_not_supported");
 
 #[tokio::test]
@@ -67,9 +69,15 @@ async fn no_answer_makes_an_unbound_token_of_a_bound_one() {
         (None, Some(json!({ "jkt": "short" })), MALFORMED, MALFORMED),
         (
             Some(json!("DPoP")),
+            Some(json!({ "x5t#S256": X5T })),
+            NOT_SUPPORTED,
+            NOT_SUPPORTED,
+        ),
+        (
+            Some(json!("DPoP")),
             Some(json!({ "x5t#S256": "x" })),
-            NOT_SUPPORTED,
-            NOT_SUPPORTED,
+            MALFORMED,
+            MALFORMED,
         ),
         (
             None,

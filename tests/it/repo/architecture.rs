@@ -15,7 +15,7 @@ const LAYERS: &[(u8, &[&str])] = &[
         0,
         &["cache", "clock", "error", "future", "header", "reason"],
     ),
-    (1, &["crypto", "jose", "jwk", "proof"]),
+    (1, &["certificate", "crypto", "jose", "jwk", "proof"]),
     (
         2,
         &[

@@ -7,8 +7,8 @@ use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
 use axum::body::Body;
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, policy::PolicyTable,
-    rejection::DefaultRejectionResponse, target::PeerAddr, token::Readiness,
+    Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, certificate::ClientCertificate,
+    policy::PolicyTable, rejection::DefaultRejectionResponse, target::PeerAddr, token::Readiness,
 };
 use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
@@ -76,12 +76,16 @@ impl Guard {
     }
 
     /// The verdict on a request, of which the method, the URI as the client sent it, the headers and,
-    /// in the extensions, the [peer](dpop_tower::target::PeerAddr) count. A proof that is admitted
-    /// counts as used.
+    /// in the extensions, the [peer](dpop_tower::target::PeerAddr) and the [`ClientCertificate`] count. A proof
+    /// that is admitted counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
         let head = RequestHead::new(request.method(), request.uri(), request.headers());
         let head = match request.extensions().get::<PeerAddr>() {
             Some(peer) => head.peer(peer.0),
+            None => head,
+        };
+        let head = match request.extensions().get::<ClientCertificate>() {
+            Some(certificate) => head.client_certificate(certificate),
             None => head,
         };
         match self.verifier.verify_request(head).await {

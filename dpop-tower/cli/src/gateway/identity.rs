@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use dpop_tower::{
     BoundToken, Report,
     rejection::Rejection,
-    token::{BearerToken, ClaimSet},
+    token::{BearerToken, CertificateBoundToken, ClaimSet},
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -161,7 +161,7 @@ impl Identity {
     }
 
     /// Returns the headers for a request that a layer has admitted. Without a token there are no claims.
-    /// With a bearer token there is no thumbprint. A report-only policy adds its report.
+    /// Without a binding to a key there is no thumbprint. A report-only policy adds its report.
     pub fn headers(&self, extensions: &Extensions) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(report) = extensions.get::<Report>() {
@@ -174,6 +174,8 @@ impl Identity {
             }
             token.claims()
         } else if let Some(token) = extensions.get::<BearerToken>() {
+            token.claims()
+        } else if let Some(token) = extensions.get::<CertificateBoundToken>() {
             token.claims()
         } else {
             return headers;
@@ -273,11 +275,15 @@ const TAKEN: [&str; 22] = [
     "via",
 ];
 
+/// Whether HTTP gives this header another meaning.
+pub(crate) fn is_taken(name: &HeaderName) -> bool {
+    TAKEN.contains(&folded(name.as_str()).as_str())
+}
+
 fn usable(name: &str) -> Result<HeaderName, IdentityError> {
     let header = HeaderName::try_from(name)
         .map_err(|_| IdentityError(format!("{name:?} is not a valid header name")))?;
-    let folded = folded(header.as_str());
-    if TAKEN.contains(&folded.as_str()) || is_of_proxies(&header) || is_override(&header) {
+    if is_taken(&header) || is_of_proxies(&header) || is_override(&header) {
         return Err(IdentityError(format!(
             "the header {name:?} has another meaning"
         )));

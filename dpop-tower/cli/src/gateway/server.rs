@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{body::Body, serve::Listener};
-use dpop_tower::target::PeerAddr;
+use dpop_tower::{certificate::ClientCertificate, target::PeerAddr};
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -31,12 +31,7 @@ use self::{
     framing::Framing,
     head::{Ambiguous, check},
 };
-use crate::gateway::{
-    live::Gateway,
-    observed::Observed,
-    settings::Limits,
-    tls::{ClientCertificate, ServerTls},
-};
+use crate::gateway::{live::Gateway, observed::Observed, settings::Limits, tls::ServerTls};
 
 mod activity;
 mod framing;

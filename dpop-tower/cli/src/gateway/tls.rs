@@ -3,7 +3,7 @@
 //! rustls with AWS-LC, in every build that has the feature `tls`. A build without it has the same types,
 //! of which no value can be made.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 #[cfg(not(feature = "tls"))]
 mod absent;
@@ -18,28 +18,6 @@ mod server;
 pub(crate) use self::absent::{ServerTls, UpstreamTls};
 #[cfg(feature = "tls")]
 pub(crate) use self::{client::UpstreamTls, server::ServerTls};
-
-/// The certificate with which the client of a connection has authenticated itself, in the extensions of
-/// each of its requests.
-///
-/// The gateway has verified it against `client_ca_file`, and the client has proved that it has the key.
-/// There is none if the client has sent no certificate. The hash of it is what `x5t#S256` of a
-/// certificate-bound token has to be (RFC 8705 section 3.1).
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClientCertificate(Arc<[u8]>);
-
-impl ClientCertificate {
-    /// Returns the certificate of the client itself, in DER. The rest of the chain is not kept.
-    pub fn as_der(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ClientCertificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificate").finish_non_exhaustive()
-    }
-}
 
 /// Where a server has its certificate, and whose clients it accepts.
 #[derive(Clone, Debug)]

@@ -42,7 +42,8 @@ fn headers(schemes: &[&str], token: &str, proof: Option<String>) -> HeaderMap {
 
 /// Returns the contents of `cnf`, by the names of the rows. `None` is a token without the claim.
 fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
-    let x5t = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
+    // RFC 8705 appendix A
+    let x5t = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
     let hex = "0123456789abcdef".repeat(4);
     let other = TestClient::new().thumbprint().to_string();
     let some = |values: Vec<Value>| values.into_iter().map(Some).collect();
@@ -62,7 +63,6 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
             "`x5t#S256`",
             some(vec![
                 json!({"x5t#S256": x5t}),
-                json!({"x5t#S256": null}),
                 json!({"x5t#S256": x5t, "new": 1}),
             ]),
         ),
@@ -70,7 +70,7 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
             "`jkt` and `x5t#S256`",
             some(vec![
                 json!({"x5t#S256": x5t, "jkt": jkt}),
-                json!({"x5t#S256": null, "jkt": jkt}),
+                json!({"x5t#S256": x5t, "jkt": jkt, "new": 1}),
             ]),
         ),
         (
@@ -110,6 +110,12 @@ fn confirmations(jkt: &str) -> Vec<(&'static str, Vec<Option<Value>>)> {
                 json!({"jkt": hex}),
                 json!({"jkt": 7, "x5t#S256": x5t}),
                 json!({"jkt": 7, "new": {}}),
+                json!({"x5t#S256": null}),
+                json!({"x5t#S256": 7}),
+                json!({"x5t#S256": "x"}),
+                json!({"x5t#S256": format!("{x5t}=")}),
+                json!({"x5t#S256": null, "jkt": jkt}),
+                json!({"x5t#S256": "", "jkt": jkt}),
             ]),
         ),
     ]

@@ -16,7 +16,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::certificates::{Authority, Pair};
 use super::{Limits, Shutdown, serve_within};
-use crate::gateway::tls::{ClientCertificate, Clients, ServerFiles, ServerTls};
+use crate::gateway::tls::{Clients, ServerFiles, ServerTls};
+use dpop_tower::certificate::ClientCertificate;
 
 #[allow(dead_code, reason = "other tests use more of it")]
 #[path = "../../../tests/gateway/tls/certificates.rs"]

@@ -19,7 +19,7 @@ use toml::Spanned;
 use super::{
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
-    introspection, keys,
+    introspection, keys, origins,
     policies::policy,
     proof::with_window,
     secret, types,
@@ -166,6 +166,9 @@ impl Parts<'_> {
             .policy(policy(file.mode))
             .replay_store(memory.proofs());
         let mut config = with_window(config, file, source)?;
+        if let Some(certificates) = origins::client_certificates(file, source)? {
+            config = config.client_certificates(certificates);
+        }
         if let Some(algorithms) = &algorithms {
             config = config.algorithms(algorithms.iter().copied());
         }

@@ -161,6 +161,18 @@ pub(super) struct TrustedProxies {
     pub(super) header: ForwardedSyntax,
     #[serde(default)]
     pub(super) prefixes: Vec<Spanned<String>>,
+    pub(super) client_certificate: Option<Spanned<CertificateHeader>>,
+}
+
+/// The header in which a proxy reports the certificate of its client. Some have the name of the header.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CertificateHeader {
+    ClientCert,
+    XForwardedClientCert,
+    EscapedPem(String),
+    Base64Der(String),
+    Sha256Hex(String),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -199,6 +211,10 @@ pub(super) struct Route {
     pub(super) require_nonce: bool,
     #[serde(default)]
     pub(super) offer_nonce: bool,
+    #[serde(default)]
+    pub(super) accept_certificate_bound: bool,
+    #[serde(default)]
+    pub(super) require_certificate_bound: bool,
     pub(super) upstream: Option<Spanned<String>>,
     pub(super) upstream_tls: Option<Spanned<UpstreamTls>>,
 }

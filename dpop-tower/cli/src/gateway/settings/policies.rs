@@ -161,6 +161,12 @@ impl Route {
         if self.require_nonce {
             policy = policy.require_nonce();
         }
+        if self.accept_certificate_bound {
+            policy = policy.accept_certificate_bound();
+        }
+        if self.require_certificate_bound {
+            policy = policy.require_certificate_bound();
+        }
         if self.offer_nonce {
             policy = policy.offer_nonce();
         }
@@ -177,6 +183,8 @@ impl Route {
             ("max_auth_age", self.max_auth_age.is_some()),
             ("max_age", self.max_age.is_some()),
             ("require_nonce", self.require_nonce),
+            ("accept_certificate_bound", self.accept_certificate_bound),
+            ("require_certificate_bound", self.require_certificate_bound),
         ]
         .into_iter()
         .find_map(|(name, is_set)| is_set.then_some(name))

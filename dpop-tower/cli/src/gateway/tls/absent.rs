@@ -2,9 +2,10 @@
 
 use std::{convert::Infallible, io};
 
+use dpop_tower::certificate::ClientCertificate;
 use tokio::net::TcpStream;
 
-use super::{ClientCertificate, ServerFiles, TlsError, UpstreamFiles};
+use super::{ServerFiles, TlsError, UpstreamFiles};
 
 const ABSENT: &str =
     "this program was built without TLS of its own; build it with the feature `tls`";

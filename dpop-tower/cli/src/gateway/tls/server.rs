@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc};
 
+use dpop_tower::certificate::ClientCertificate;
 use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    ClientCertificate, Clients, ServerFiles, TlsError,
+    Clients, ServerFiles, TlsError,
     files::{certified_key, provider, roots, warnings},
 };
 
@@ -72,7 +73,9 @@ impl ServerTls {
         &self.warnings
     }
 
-    /// Makes the handshake. It has no time limit of its own.
+    /// Makes the handshake, and returns the client's own certificate if there is a verified one.
+    ///
+    /// It has no time limit of its own.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -83,7 +86,7 @@ impl ServerTls {
         let certificate = connection
             .peer_certificates()
             .and_then(<[_]>::first)
-            .map(|certificate| ClientCertificate(certificate.as_ref().into()));
+            .map(|certificate| ClientCertificate::from_der(certificate.as_ref()));
         Ok((stream, certificate))
     }
 }

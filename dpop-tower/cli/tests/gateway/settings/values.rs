@@ -533,3 +533,28 @@ fn what_cannot_be_is_told_with_its_field() {
         "write \"/b\"",
     );
 }
+
+#[test]
+fn the_header_of_a_client_certificate_has_a_known_syntax_and_a_usable_name() {
+    for (value, told) in [
+        ("'x-cert'", "unknown variant"),
+        ("{ escaped_pem = 'a b' }", "cannot be the name"),
+        ("{ base64_der = 'Authorization' }", "cannot be the name"),
+        ("{ sha256_hex = '' }", "cannot be the name"),
+    ] {
+        let tables =
+            format!("[trusted_proxies]\nnetworks = ['10.0.0.1']\nclient_certificate = {value}");
+        let field = "trusted_proxies.client_certificate";
+        rejected("", &tables, TABLES + 2, field, told);
+    }
+}
+
+#[test]
+fn a_route_that_rejects_or_checks_nothing_has_no_rule_for_certificates() {
+    for field in ["accept_certificate_bound", "require_certificate_bound"] {
+        for mode in ["off", "deny"] {
+            let tables = format!("[[route]]\npath = '/a'\nmode = '{mode}'\n{field} = true");
+            rejected("", &tables, TABLES + 1, "route[0].mode", field);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! TLS that ends at the gateway, and TLS from it to upstreams, on real sockets.
 
+mod bound;
 pub(crate) mod certificates;
 mod clients;
 mod reload;

@@ -8,6 +8,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use axum::{Router, body::Body};
 use dpop_tower::{
     DpopConfig, PublicOrigin,
+    certificate::CertificateThumbprint,
     clock::UnixTime,
     future::MaybeReady,
     replay::{MemoryReplayStore, StoreError},
@@ -288,7 +289,13 @@ async fn cases(way: Way) -> Vec<Case> {
         ),
         (
             "token_confirmation_not_supported",
-            api.token().claim("cnf", json!({"x5t#S256": "x"})).mint(),
+            api.token().claim("cnf", json!({"kid": "x"})).mint(),
+        ),
+        (
+            "token_certificate_missing",
+            api.token()
+                .bound_to_certificate(&CertificateThumbprint::from_bytes([7; 32]))
+                .mint(),
         ),
         ("token_not_bound", api.issuer.token().mint()),
         (
