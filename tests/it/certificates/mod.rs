@@ -3,6 +3,7 @@
 mod forwarded;
 mod handlers;
 mod layering;
+mod revoked;
 
 use axum::{Router, body::to_bytes, extract::Request as AxumRequest, routing::get};
 use dpop_tower::{
