@@ -1,7 +1,7 @@
-//! The route: method, URI, headers and peer in, a verdict out.
+//! Decides whether a request passes, by its method, URI, headers and peer.
 //!
-//! Whatever passes requests on goes through a [`Guard`]: the proxy has it in front of itself
-//! ([`Guard::protect`]), and what only answers whether a request may pass asks [`Guard::check`].
+//! Every request goes through a [`Guard`]. The proxy is behind [`Guard::protect`]. The services that only
+//! answer whether a request may pass call [`Guard::check`].
 
 use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
@@ -26,23 +26,23 @@ pub struct Guard {
     identity: Arc<Identity>,
 }
 
-/// What becomes of a request.
+/// The verdict on a request.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It may pass.
+    /// The request may pass.
     Admitted {
-        /// The headers that tell the upstream who called. Those of the same names that came with the
-        /// request have to be dropped: see [`Identity::is_reserved`].
+        /// The headers that tell the upstream who called. Headers of the same names in the request have
+        /// to be removed: see [`Identity::is_reserved`].
         identity: HeaderMap,
-        /// Headers for the client, to be added to those of the upstream: a new nonce, perhaps.
+        /// Headers to add to the response of the upstream, such as a new nonce.
         response_headers: HeaderMap,
     },
-    /// It may not; this is the answer.
+    /// The request is rejected with this response.
     Rejected(Response<Body>),
 }
 
 impl Guard {
-    /// Enforces this configuration, with this table of policies if there is one.
+    /// Enforces this configuration and, if there is one, this table of policies.
     pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {
         let layer = DpopLayer::new(config.clone());
         let layer = match policies {
@@ -57,7 +57,7 @@ impl Guard {
         }
     }
 
-    /// What the upstream learns.
+    /// Returns what the upstream learns about the caller.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
@@ -70,14 +70,16 @@ impl Guard {
         self.config.readiness()
     }
 
-    /// Returns `inner` behind the checks. It has to be ready at all times.
+    /// Returns `inner` behind the checks. `inner` has to be ready at all times.
     pub fn protect<S: Clone>(&self, inner: &S) -> Guarded<S> {
         Guarded(self.layer.layer(inner.clone()))
     }
 
-    /// The verdict on a request, of which the method, the URI as the client sent it, the headers and,
-    /// in the extensions, the [peer](dpop_tower::target::PeerAddr) and the [`ClientCertificate`] count. A proof
-    /// that is admitted counts as used.
+    /// Returns the verdict on a request.
+    ///
+    /// It depends on the method, the URI as the client sent it, the headers, and two extensions: the
+    /// [peer](dpop_tower::target::PeerAddr) and the [`ClientCertificate`]. The proof of an admitted request
+    /// counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
         let head = RequestHead::new(request.method(), request.uri(), request.headers());
         let head = match request.extensions().get::<PeerAddr>() {
@@ -111,7 +113,7 @@ impl Guard {
 pub struct Guarded<S>(Dpop<S>);
 
 impl<S> Guarded<S> {
-    /// Passes the request on, or rejects it.
+    /// Passes the request to the service, or rejects it.
     pub fn call<B: 'static>(
         &self,
         request: Request<B>,

@@ -1,4 +1,5 @@
-//! Answers the probes of an orchestrator, on an address of its own, so that no path of the upstream is hidden.
+//! Answers the probes of an orchestrator. They have an address of their own, so no path of the upstream is
+//! hidden.
 
 use std::{fmt::Write as _, future::Future, io};
 
@@ -13,7 +14,7 @@ use crate::gateway::{
     settings::Limits,
 };
 
-/// What probes ask.
+/// The service that answers probes.
 #[derive(Clone, Debug)]
 pub struct Probe(Gateway);
 
@@ -23,14 +24,14 @@ impl Probe {
         Self(gateway)
     }
 
-    /// The answer to `GET /livez` or `GET /readyz`.
+    /// Answers `GET /livez` and `GET /readyz`.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         match request.uri().path() {
             "/livez" if is_read => text(StatusCode::OK, "live\n".to_owned()),
             "/readyz" if is_read => {
                 let readiness = self.0.guard().readiness().await;
-                // One issuer that is down must not take the tokens of the others with it.
+                // The tokens of all other issuers still work if one issuer is down.
                 let is_ready = readiness
                     .issuers()
                     .any(|(_, keys)| keys != KeyState::Missing);
@@ -47,7 +48,7 @@ impl Probe {
     }
 }
 
-/// A line for each issuer.
+/// Returns a line of text for each issuer.
 fn told(readiness: &Readiness) -> String {
     let mut text = String::new();
     for (issuer, keys) in readiness.issuers() {
@@ -75,11 +76,11 @@ fn text(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// Serves until it is told to end.
+/// Serves probes until the server shuts down.
 ///
 /// # Errors
 ///
-/// If the listener has no address.
+/// Returns an error if the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     probe: Probe,

@@ -1,4 +1,4 @@
-//! Connections: how many, how slow, and how they end.
+//! Accepts connections, limits their number and their times, and shuts them down.
 
 use std::{
     convert::Infallible,
@@ -37,32 +37,33 @@ mod activity;
 mod framing;
 pub(crate) mod head;
 
-/// How long a client has to go, once it is told that its connection has been idle for too long.
+/// The time for a client to close its connection, after it was told that the connection was idle for too long.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// When the program ends, and how long it then waits.
+/// The settings of a graceful shutdown.
 #[derive(Debug)]
 pub struct Shutdown<F> {
-    /// Completes when no more connections are to be accepted.
+    /// Completes when the server should accept no more connections.
     pub signal: F,
-    /// How long requests that are under way then have to finish.
+    /// The time for requests under way to finish after the signal.
     pub timeout: Duration,
 }
 
-/// One of the connections that are allowed at a time. It is free again when all clones are gone: a
-/// connection that has become a WebSocket takes one with it.
+/// A permit for one of the connections that are allowed at a time. It is released when all clones are
+/// dropped. A connection that becomes a WebSocket keeps a clone.
 #[derive(Clone)]
 pub(crate) struct ConnectionPermit(
     #[expect(dead_code, reason = "it is there to be dropped")] Arc<OwnedSemaphorePermit>,
 );
 
-/// Serves until it is told to end, and then until the requests under way have finished or their time
-/// is up. HTTP/1.1 and HTTP/2, within TLS if the file says so. A new connection gets the certificate that
-/// is in force when it is opened.
+/// Serves HTTP/1.1 and HTTP/2, with TLS if the file configures it.
+///
+/// A new connection gets the certificate that is in force when it is opened. After the shutdown signal, the
+/// function returns when the requests under way have finished, or when the shutdown timeout has passed.
 ///
 /// # Errors
 ///
-/// If the listener has no address.
+/// Returns an error if the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     gateway: Gateway,
@@ -83,8 +84,7 @@ pub async fn serve(
     serve_within(tls, listener, "listening", answer, limits, shutdown).await
 }
 
-/// As [`serve`], whatever answers, without TLS. `what` is for the log: it says what goes on at the
-/// address.
+/// Serves any `answer` as [`serve`] does, without TLS. The log says `what` the server does at its address.
 pub(crate) async fn serve_with<A, F>(
     listener: TcpListener,
     what: &str,
@@ -99,7 +99,7 @@ where
     serve_within(|| None, listener, what, answer, limits, shutdown).await
 }
 
-/// `tls` says for each connection what it is within.
+/// Serves any `answer`. `tls` is called for each new connection, and returns `None` for one without TLS.
 async fn serve_within<A, F>(
     tls: impl Fn() -> Option<ServerTls>,
     mut listener: TcpListener,
@@ -120,12 +120,12 @@ where
     loop {
         let next = async {
             let permit = Arc::clone(&connections).acquire_owned().await;
-            // It waits when the system is out of files, instead of failing.
+            // `Listener::accept` waits if the system has no free file descriptor, instead of failing.
             (permit, Listener::accept(&mut listener).await)
         };
         tokio::select! {
             (permit, (stream, peer)) = next => {
-                // A semaphore that is never closed always has a permit to give.
+                // The semaphore is never closed, so it always gives a permit.
                 let Ok(permit) = permit else { continue };
                 let client = Client {
                     peer,
@@ -139,7 +139,7 @@ where
     }
     drop(listener);
     info!(target: "gateway", "ending: {} connections are open", end.receiver_count());
-    // Nobody may be connected.
+    // Sending fails if no connection is open.
     let _ = end.send(());
     if tokio::time::timeout(shutdown.timeout, end.closed())
         .await
@@ -150,7 +150,7 @@ where
     Ok(())
 }
 
-/// The other end of a connection.
+/// The client of a connection.
 struct Client {
     peer: SocketAddr,
     permit: ConnectionPermit,
@@ -168,7 +168,7 @@ fn accept<A, F>(
     A: Fn(Request<Body>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    // Otherwise a small response may wait for the acknowledgement of another.
+    // With Nagle's algorithm, a small response may wait for the acknowledgement of another one.
     let _ = stream.set_nodelay(true);
     tokio::spawn(async move {
         let Some(tls) = tls else {
@@ -177,14 +177,14 @@ fn accept<A, F>(
         let handshake = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
         let made = tokio::select! {
             made = handshake => made,
-            // Nothing is under way yet.
+            // No request is under way yet.
             _ = end.changed() => return,
         };
         let peer = client.peer;
         match made {
             Ok(Ok((stream, certificate))) => {
                 client.certificate = certificate;
-                // In a box, so that connections without TLS need no room for it.
+                // The future is boxed, so that the tasks of connections without TLS need no memory for it.
                 Box::pin(serve_connection(stream, client, answer, limits, end)).await;
             }
             Ok(Err(error)) => {
@@ -263,10 +263,10 @@ async fn serve_connection<A, F, S>(
     }
 }
 
-/// A connection while it is served.
+/// A connection that is being served.
 struct Serving<'c, C> {
     connection: Pin<&'c mut C>,
-    /// Changes when the program ends.
+    /// Changes when the server shuts down.
     end: watch::Receiver<()>,
     is_told: bool,
 }
@@ -275,11 +275,13 @@ struct Serving<'c, C> {
 struct CutOff(&'static str);
 
 impl<C: GracefulConnection> Serving<'_, C> {
-    /// Until it ends, which it is made to if nothing is asked of it for too long: it would keep its place
-    /// for ever, since HTTP/2 has pings to keep it open.
+    /// Serves the connection until it ends.
+    ///
+    /// A connection that has no requests for too long is made to end. HTTP/2 pings would keep it open, and
+    /// it would hold its permit forever.
     async fn run(mut self, activity: &Activity, limits: Limits) -> Result<C::Output, CutOff> {
-        // hyper's own limit for a head begins once it knows the version of HTTP, which it learns from the
-        // client.
+        // hyper's own time limit for a head begins when the client has sent enough to tell the version of
+        // HTTP.
         let (first, idle) = (limits.header_timeout, limits.idle_timeout);
         let idle = activity.quiet(Instant::now(), first, idle);
         if let Some(output) = self.until(idle).await {
@@ -296,7 +298,7 @@ impl<C: GracefulConnection> Serving<'_, C> {
         ))
     }
 
-    /// What comes of it, unless `limit` completes first.
+    /// Returns the output of the connection, or `None` if `limit` completes first.
     async fn until(&mut self, limit: impl Future<Output = ()>) -> Option<C::Output> {
         let mut limit = pin!(limit);
         loop {
@@ -308,7 +310,7 @@ impl<C: GracefulConnection> Serving<'_, C> {
         }
     }
 
-    /// The requests that are under way are answered, and no others.
+    /// Tells the client that only the requests under way will be answered.
     fn tell_to_end(&mut self) {
         self.is_told = true;
         self.connection.as_mut().graceful_shutdown();

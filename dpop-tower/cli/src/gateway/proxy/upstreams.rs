@@ -1,9 +1,9 @@
-//! Which upstream gets a request.
+//! Selects the upstream of a request by its path.
 //!
-//! It goes by the path, and by the same readings of it as the policies. The library says which rows all
-//! readings of a path reach; here each row "requires" a scope that is named after its upstream. If rows of
-//! different upstreams are reached, the request goes to none: whichever it went to might take it for what
-//! the other one has. A reading that reaches no row leaves it to the others.
+//! A path has the same readings here as for the policies. The library finds the rows that the readings reach,
+//! and each row here "requires" a scope that is named after its upstream. If the readings reach rows of
+//! different upstreams, the request goes to none of them, because each might read the path as the one that
+//! belongs to the other. A reading that reaches no row does not count.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,31 @@ use http::Method;
 
 use super::Upstream;
 
-/// Where requests go: all to one place, but for those of routes that say otherwise.
+/// The default upstream, and the upstreams of routes that lead elsewhere.
 #[derive(Clone, Debug)]
 pub struct Upstreams<R = Routes> {
-    /// The first is for what no route sends elsewhere.
+    /// The first one is the default.
     all: Vec<Upstream>,
     routes: R,
 }
 
-/// Paths and the upstreams that they lead to, ready to choose by.
+/// The finished routes, by which an upstream is selected.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    /// There is none if all requests go to the same place.
+    /// `None` if all requests go to the same upstream.
     table: Option<PolicyTable>,
-    /// How the policy of a path reads that leads to the upstream at this place.
+    /// The text of the policy that stands for the upstream at the same index.
     policies: Vec<String>,
 }
 
-/// Paths and the upstreams that they lead to, as they are collected.
+/// The routes that were added so far.
 #[derive(Clone, Debug, Default)]
 pub struct Collected {
-    /// By the form of the pattern without names, with the pattern and the place of the upstream.
+    /// Patterns and the indexes of their upstreams, by the pattern without the names of its parameters.
     by_form: BTreeMap<String, (String, usize)>,
 }
 
-/// The readings of a path lead to different upstreams, or no server should be given it.
+/// The readings of a path lead to different upstreams, or no upstream should receive the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoUpstream;
 
@@ -53,7 +53,7 @@ impl From<Upstream> for Upstreams {
 }
 
 impl Upstreams<Collected> {
-    /// Begins with where requests go that no route sends elsewhere.
+    /// Starts with the default upstream, for requests that no route sends elsewhere.
     pub(crate) fn of(default: Upstream) -> Self {
         Self {
             all: vec![default],
@@ -61,12 +61,12 @@ impl Upstreams<Collected> {
         }
     }
 
-    /// Adds a route. Without an upstream of its own it leads to the default one, also if a wider route
-    /// leads elsewhere.
+    /// Adds a route. A route without an upstream leads to the default one, even if a wider route leads
+    /// elsewhere.
     ///
     /// # Errors
     ///
-    /// In words, if another route with the same path leads elsewhere.
+    /// Returns a message if another route with the same path leads elsewhere.
     pub(crate) fn add_route(
         &mut self,
         pattern: &str,
@@ -125,12 +125,12 @@ impl Upstreams {
         &self.all
     }
 
-    /// The place among [`all`](Self::all) of the one that gets requests for this path.
+    /// Returns the index in [`all`](Self::all) of the upstream for this path.
     pub(super) fn choose(&self, path: &str) -> Result<usize, NoUpstream> {
         let Some(table) = &self.routes.table else {
             return Ok(0);
         };
-        // The rows are for all methods.
+        // The rows apply to all methods, so the choice of the method does not matter.
         let policy = table
             .policy_for(&Method::GET, path)
             .map_err(|_| NoUpstream)?;
@@ -144,7 +144,7 @@ impl Upstreams {
     }
 }
 
-/// A pattern without the names of its parameters.
+/// Returns a pattern without the names of its parameters.
 fn form(pattern: &str) -> String {
     let segment = |segment: &str| match segment.strip_prefix('{') {
         Some(name) if name.starts_with('*') => "{*}".to_owned(),
@@ -200,7 +200,7 @@ mod tests {
             ("/a/health", Some(DEFAULT)),
             ("/b/7", Some("http://b.test")),
             ("/b/7/c", Some("http://c.test")),
-            // Another reading than the literal one reaches a row, and no row contradicts it.
+            // A reading other than the literal one reaches a row, and no other row contradicts it.
             ("/%61", Some("http://a.test")),
             ("/A/", Some("http://a.test")),
             ("//a", Some("http://a.test")),

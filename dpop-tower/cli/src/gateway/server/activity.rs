@@ -1,4 +1,4 @@
-//! What goes on on a connection, and when nothing has for too long.
+//! Tracks the requests of a connection, and tells when it has been idle for too long.
 
 use std::{
     fmt,
@@ -11,22 +11,22 @@ use std::{
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-/// That of one connection. Clones are of the same one.
+/// The activity of one connection. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct Activity(Arc<Mutex<State>>);
 
 struct State {
     under_way: usize,
     has_begun: bool,
-    /// When it was opened, or a request has ended last.
+    /// The time when the last request ended. Before the first, the time when the connection was opened.
     since: Instant,
 }
 
-/// A request under way, until it is dropped.
+/// Counts a request as under way until it is dropped.
 pub(crate) struct UnderWay(Activity);
 
 impl Activity {
-    /// That of a connection which was opened now.
+    /// Starts to track a connection that was opened now.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             under_way: 0,
@@ -47,13 +47,14 @@ impl Activity {
         UnderWay(self.clone())
     }
 
-    /// Whether there was any request.
+    /// Returns whether any request has begun.
     pub(super) fn has_begun(&self) -> bool {
         self.state().has_begun
     }
 
-    /// Completes when no request has been under way for `patience` since `from`; or for `first`, if there
-    /// has been none at all.
+    /// Completes when no request has been under way for `patience`, counted from `from` at the earliest.
+    ///
+    /// Without any request, it completes when `first` has passed since the connection was opened.
     pub(super) async fn quiet(&self, from: Instant, first: Duration, patience: Duration) {
         loop {
             let now = Instant::now();
@@ -68,7 +69,8 @@ impl Activity {
             if deadline <= now {
                 return;
             }
-            // Whatever ends in between is looked at before its time is up.
+            // A sleep takes `patience` at most. So if a request ends meanwhile, the new deadline is computed
+            // before it is due.
             sleep_until(deadline.min(now + patience)).await;
         }
     }
@@ -88,7 +90,7 @@ impl fmt::Debug for Activity {
     }
 }
 
-/// The body of a response, which is under way until it has ended.
+/// The body of a response, which keeps its request under way until it is dropped.
 pub(crate) struct Ending<B> {
     pub(crate) body: B,
     #[expect(dead_code, reason = "it is there to be dropped")]
@@ -148,7 +150,7 @@ mod tests {
         };
         let ((), ended) = tokio::join!(activity.quiet(opened, FIRST, IDLE), requests);
         assert!(ended.elapsed() >= IDLE);
-        // From a later moment on, it has as long again.
+        // Counted from a later moment, the connection has the same time again.
         let later = Instant::now();
         activity.quiet(later, FIRST, IDLE).await;
         assert!(later.elapsed() >= IDLE);

@@ -1,10 +1,11 @@
-//! Whether a client leaves open where its requests end.
+//! Detects requests that leave open where they end.
 //!
 //! RFC 9112 section 6.1 lets a server reject a request with both `Transfer-Encoding` and
-//! `Content-Length`. A proxy in front that goes by the other one would take a part of one client's
-//! request for another's, so the gateway does reject it. hyper goes by `Transfer-Encoding` and drops the
-//! length before anybody can see it; so what comes in is followed here, by the same rules. What cannot be
-//! followed counts as ambiguous.
+//! `Content-Length`. If the gateway goes by one of them and a proxy in front by the other, a part of one
+//! client's request is taken for another client's request. So the gateway rejects such requests.
+//!
+//! hyper goes by `Transfer-Encoding` and drops the length before the gateway can see it. So this module
+//! follows the incoming bytes by the same rules as hyper. Bytes that it cannot follow count as ambiguous.
 
 use std::sync::{
     Arc,
@@ -13,11 +14,13 @@ use std::sync::{
 
 use crate::gateway::observed::Observer;
 
-/// Follows the requests of one connection. Once one is ambiguous, the connection is: hyper closes it
-/// after such a request anyway.
+/// Follows the requests of one connection.
+///
+/// After an ambiguous request, the whole connection counts as ambiguous. hyper closes it after such a request
+/// anyway.
 pub(super) struct Framing {
     part: Part,
-    /// The beginning of a line whose end is yet to come.
+    /// The beginning of a line whose end has not been read yet.
     line: Vec<u8>,
     longest_line: usize,
     length: Option<u64>,
@@ -29,13 +32,14 @@ pub(super) struct Framing {
 enum Part {
     RequestLine,
     Header,
-    /// This many bytes more.
+    /// The number of bytes of the body that are left.
     Body(u64),
     ChunkSize,
-    /// The same, of a chunk and the end of its line.
+    /// The number of bytes that are left of a chunk and of the line break behind it.
     Chunk(u64),
     Trailer,
-    /// HTTP/2 has frames, and says their length once.
+    /// No more bytes are followed. The connection is ambiguous already, or it uses HTTP/2, whose frames have
+    /// one length each.
     NotMine,
 }
 
@@ -51,7 +55,7 @@ impl Framing {
         }
     }
 
-    /// What is set once a request was ambiguous.
+    /// Returns a flag that is set when a request is ambiguous.
     pub(super) fn is_ambiguous(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_ambiguous)
     }
@@ -62,7 +66,7 @@ impl Framing {
         self.line = Vec::new();
     }
 
-    /// The line without its end.
+    /// Handles a line, which is given without its line feed.
     fn end_of_line(&mut self, line: &[u8]) {
         let (line, has_return) = match line.strip_suffix(b"\r") {
             Some(line) => (line, true),
@@ -78,7 +82,7 @@ impl Framing {
             }
             Part::Header if line.is_empty() => self.end_of_head(),
             Part::Header => self.header(line),
-            // In a head, a line may end without a carriage return (RFC 9112 section 2.2); not here.
+            // Only in a head may a line end without a carriage return (RFC 9112 section 2.2).
             Part::ChunkSize | Part::Trailer if !has_return => self.give_up(),
             Part::ChunkSize => match chunk_size(line) {
                 Some(0) => self.part = Part::Trailer,
@@ -105,7 +109,7 @@ impl Framing {
             let value = str::from_utf8(value)
                 .ok()
                 .and_then(|value| value.parse().ok());
-            // One that is no number, hyper rejects, unless it ignores it.
+            // hyper either rejects or ignores a length that is not a number.
             self.length = Some(value.unwrap_or_default());
         }
     }
@@ -120,7 +124,7 @@ impl Framing {
     }
 }
 
-/// Without the extensions.
+/// Parses the size of a chunk, and ignores the extensions behind it.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let size = line.split(|byte| *byte == b';').next()?;
     let size = str::from_utf8(size).ok()?.trim_end_matches([' ', '\t']);
@@ -155,7 +159,7 @@ impl Observer for Framing {
                     if end.is_some() {
                         let mut line = std::mem::take(&mut self.line);
                         self.end_of_line(&line);
-                        // Its memory is for the next one.
+                        // The next line reuses the memory of this one.
                         line.clear();
                         self.line = line;
                     }
@@ -169,7 +173,7 @@ impl Observer for Framing {
 mod tests {
     use super::*;
 
-    /// Whether requests are found to be ambiguous, in whatever pieces they come.
+    /// Returns whether requests are ambiguous. The result must not depend on the pieces that they arrive in.
     fn is_ambiguous(text: &str) -> bool {
         let by_pieces_of = |size: usize| {
             let mut framing = Framing::new(8192);
@@ -202,7 +206,7 @@ mod tests {
         }
     }
 
-    /// Whatever comes before it, which must not be taken for a head, nor a head for it.
+    /// The content of an earlier request must not be taken for a head, and a head must not be taken for content.
     #[test]
     fn it_is_found_behind_requests_of_every_kind() {
         for before in [

@@ -1,4 +1,4 @@
-//! What HTTP asks of the head of a request, before anything else is looked at.
+//! Checks that the head of a request is valid HTTP, before all other checks.
 
 use axum::body::Body;
 use dpop_tower::proof::Origin;
@@ -7,12 +7,12 @@ use tracing::debug;
 
 use crate::gateway::proxy::problem;
 
-/// In the extensions of a request: its connection leaves open where requests end, as
-/// [`Framing`](super::framing::Framing) has found out.
+/// The extension of a request whose connection leaves open where requests end, according to
+/// [`Framing`](super::framing::Framing).
 #[derive(Clone, Copy)]
 pub(super) struct Ambiguous;
 
-/// Why a request is none.
+/// Why a request is malformed, and the status of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
     status: StatusCode,
@@ -35,7 +35,7 @@ impl Malformed {
         self.what
     }
 
-    /// For the client. Nothing more is read from it.
+    /// Returns the response. Over HTTP/1.1, it closes the connection, so nothing more is read from the client.
     pub(super) fn answer(self) -> Response<Body> {
         debug!(target: "gateway", "a request is malformed: {}", self.what);
         let mut response = problem(self.status);
@@ -45,7 +45,7 @@ impl Malformed {
     }
 }
 
-/// Whether a request can be answered as it is.
+/// Checks the host and the framing of a request.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
     let headers = request.headers();
     host(request.version(), request.uri(), headers)?;
@@ -59,9 +59,10 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Malformed> {
 const AMBIGUOUS: Malformed =
     Malformed::bad("it has both Transfer-Encoding and Content-Length, or no end that can be known");
 
-/// One host, and a good one (RFC 9112 section 3.2). HTTP/2 may have it in two places, which say the same
-/// (RFC 9113 section 8.3.1). A request-target with a host of its own makes that of the header irrelevant
-/// (RFC 9112 section 3.2.2).
+/// Checks that a request has exactly one host, and that it is valid (RFC 9112 section 3.2).
+///
+/// An HTTP/2 request may have both `:authority` and `Host`, which then have to be the same (RFC 9113 section
+/// 8.3.1). In HTTP/1.1, the host in a request-target overrides the header (RFC 9112 section 3.2.2).
 fn host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Malformed> {
     let scheme = uri.scheme_str().unwrap_or("http");
     let origin = |authority: &str| Origin::parse(&format!("{scheme}://{authority}")).ok();
@@ -84,7 +85,7 @@ fn host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Malforme
     }
 }
 
-/// The `Host` of a request that somebody else got, if there is one.
+/// Returns the `Host` header if there is one, and an error if there are several.
 pub(crate) fn only_host(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Malformed> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -93,14 +94,16 @@ pub(crate) fn only_host(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Mal
     }
 }
 
-/// Whether a value is that of a `Host` header: a host, and perhaps a port.
+/// Returns whether a value is valid in a `Host` header: a host with an optional port.
 pub(crate) fn is_host(value: &HeaderValue) -> bool {
     let authority = value.to_str().unwrap_or_default();
     Origin::parse(&format!("https://{authority}")).is_ok() && !authority.contains('/')
 }
 
-/// How the end of the body is found (RFC 9112 sections 6.1 and 7). A coding that the gateway does not know
-/// cannot be passed on, since what it hides would be read by the upstream alone.
+/// Checks the headers that say where the body ends (RFC 9112 sections 6.1 and 7).
+///
+/// The gateway rejects a transfer coding that it does not know. Only the upstream could read what such a
+/// coding hides.
 pub(crate) fn framing(headers: &HeaderMap) -> Result<(), Malformed> {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else {
@@ -194,7 +197,7 @@ mod tests {
         for host in ["evil.test", "api.test:80", "api.test."] {
             let got = at(Version::HTTP_2, "https://api.test/", host);
             assert_eq!(got, Some(400), "{host}");
-            // The target counts, and the header does not.
+            // The host of the target counts, and the header does not.
             assert_eq!(
                 at(Version::HTTP_11, "http://api.test/", host),
                 None,

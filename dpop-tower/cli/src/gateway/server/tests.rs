@@ -1,4 +1,4 @@
-//! What requests within TLS bring along.
+//! The client certificates of requests over TLS.
 
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use dpop_tower::certificate::ClientCertificate;
 #[path = "../../../tests/gateway/tls/certificates.rs"]
 mod certificates;
 
-/// Answers with the certificate of the client, in hexadecimal digits.
+/// Starts a server that answers with the certificate of the client, in hexadecimal digits.
 async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr {
     let folder = TempDir::new().unwrap();
     authority.server("api.test").write(folder.path(), "server");
@@ -98,7 +98,7 @@ async fn connect(address: SocketAddr, client: &TlsConnector) -> TlsStream<TcpStr
     client.connect(name, stream).await.unwrap()
 }
 
-/// The answers to two requests over one connection, and how its handshake was made.
+/// Returns the kind of handshake of a new connection, and the answers to two requests over it.
 async fn answers(address: SocketAddr, client: &TlsConnector) -> (HandshakeKind, [String; 2]) {
     let stream = connect(address, client).await;
     let kind = stream.get_ref().1.handshake_kind().unwrap();
@@ -131,7 +131,7 @@ async fn each_request_has_the_certificate_that_its_connection_was_opened_with() 
     assert_eq!(answers, ["none", "none"]);
 }
 
-/// Where nobody is asked for a certificate, what a client sends means nothing.
+/// A server that does not ask for certificates uses none.
 #[tokio::test]
 async fn a_certificate_that_is_not_asked_for_is_none() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
@@ -141,7 +141,7 @@ async fn a_certificate_that_is_not_asked_for_is_none() {
     assert_eq!(answers, ["none", "none"]);
 }
 
-/// A session that is resumed would bring a certificate that was verified long ago.
+/// A resumed session would have a certificate that was verified long ago.
 #[tokio::test]
 async fn sessions_are_resumed_only_without_certificates_of_clients() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
