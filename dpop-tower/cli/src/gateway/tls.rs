@@ -1,7 +1,7 @@
-//! TLS: where the gateway listens, and to upstreams with settings of their own.
+//! TLS for the connections of clients, and for upstreams that have TLS settings of their own.
 //!
-//! rustls with AWS-LC, in every build that has the feature `tls`. A build without it has the same types,
-//! of which no value can be made.
+//! A build with the feature `tls` uses rustls with AWS-LC. A build without it has the same types, but no
+//! values of them can be made.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(crate) use self::absent::{ServerTls, UpstreamTls};
 #[cfg(feature = "tls")]
 pub(crate) use self::{client::UpstreamTls, server::ServerTls};
 
-/// Where a server has its certificate, and whose clients it accepts.
+/// The files of a server's certificate and key, and the clients that it accepts.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(feature = "tls"),
@@ -42,12 +42,12 @@ pub(crate) struct Clients {
     pub(crate) is_required: bool,
 }
 
-/// What is special about TLS to one upstream. Paths are absolute or relative to the working directory.
+/// The TLS settings of one upstream. Paths are absolute or relative to the working directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UpstreamFiles {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) server_name: Option<String>,
-    /// The certificate and its key.
+    /// The client certificate of the gateway, and its key.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 

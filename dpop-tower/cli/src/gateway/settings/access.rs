@@ -1,4 +1,4 @@
-//! Issuers, proofs, nonces, and what the upstream is told.
+//! Reads the settings of issuers, proofs, nonces and the headers that tell the upstream who called.
 
 use std::{
     collections::HashSet,
@@ -51,7 +51,7 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
     let is_ambiguous = file.issuer.get_ref().len() > 1;
     match &file.identity.claims {
         Some(claims) => {
-            // In the order of the file, so that an error is about the second of two that conflict.
+            // Sorted as in the file, so that an error is about the second of two claims that conflict.
             let mut claims: Vec<_> = claims.iter().collect();
             claims.sort_by_key(|(_, header)| header.span().start);
             let names_issuer = file.identity.principal.is_some()
@@ -72,8 +72,8 @@ pub(super) fn identity(file: &File, source: &Source) -> Result<Identity, Setting
         }
         None => {
             for (claim, header) in Identity::usual_claims() {
-                // An upstream that was written for one issuer must not take the subject of another one
-                // for its own.
+                // An upstream that was written for one issuer must not mistake a subject of another issuer for
+                // one of its own.
                 if is_ambiguous && Identity::is_unique_per_issuer(claim) {
                     continue;
                 }
@@ -108,7 +108,8 @@ pub(super) fn config(
         target,
     };
     parts.build(true)?.map_err(|error| {
-        // Errors of both kinds of tokens look alike. If there is none without introspection, it is about that.
+        // Errors about JWTs and about introspection look alike. An error that is gone without introspection is
+        // about introspection.
         let is_about_introspection = matches!(parts.build(false), Ok(Ok(_)));
         let (span, field) = match (error.kind(), &file.nonces.accept_for_iat) {
             (ConfigErrorKind::Nonces, Some(accept)) => {
@@ -184,7 +185,7 @@ impl Parts<'_> {
     }
 }
 
-/// The place of the only introspection.
+/// Returns the place of the only `introspection` table.
 fn introspected(issuers: &[Spanned<IssuerTable>]) -> (Range<usize>, String) {
     let mut tables = issuers.iter().enumerate();
     let found = tables.find_map(|(index, issuer)| {
@@ -198,10 +199,10 @@ fn introspected(issuers: &[Spanned<IssuerTable>]) -> (Range<usize>, String) {
     found.unwrap_or((0..0, String::new()))
 }
 
-/// The field of an issuer that an error is about. All else has been looked at before.
+/// Returns the field of an issuer that an error is about. All other fields were checked before.
 fn culprit(error: &ConfigError, issuers: &[Spanned<IssuerTable>]) -> (Range<usize>, String) {
     let is_named = |issuer: &Spanned<IssuerTable>| {
-        // With one issuer, the error does not say which it is about.
+        // With only one issuer, the error does not name it.
         (error.issuer()).is_none_or(|name| name == issuer.get_ref().url.get_ref())
     };
     let mut tables = issuers.iter().enumerate();
@@ -320,7 +321,7 @@ fn tokens(
     types::with_types(tokens, issuer, &field(""), source)
 }
 
-/// Those that a field lists, if it is there.
+/// Returns the algorithms that a field lists, or `None` without the field.
 fn algorithms(
     names: Option<&Spanned<Vec<Spanned<String>>>>,
     field: &str,
@@ -353,7 +354,7 @@ fn algorithms(
         .map(Some)
 }
 
-/// The same for every issuer, and, with a secret of the file's, on every node.
+/// Returns the source of the nonces of all issuers. Nodes whose files name the same secret share their nonces.
 fn nonces(
     file: &File,
     source: &Source,

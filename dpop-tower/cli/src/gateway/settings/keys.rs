@@ -1,4 +1,4 @@
-//! `[issuer.key_fetching]`: when the keys of an issuer are fetched.
+//! Reads `[issuer.key_fetching]`, which sets when the keys of an issuer are fetched.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 /// A setter of the library.
 type Set = fn(KeyFetching, Duration) -> KeyFetching;
 
-/// What the table says. The library checks the values.
+/// Returns the settings of the table. The library checks the values.
 pub(super) fn fetching(
     table: &file::KeyFetching,
     field: &str,

@@ -1,4 +1,4 @@
-//! The certificate to listen with, and the files of all that has to do with TLS.
+//! Reads the TLS settings of the listener, and lists the files of all TLS settings.
 
 use std::{
     fs,
@@ -68,7 +68,9 @@ impl Tls {
     }
 }
 
-/// The files of a file whose changes count at once, for what can be read of it.
+/// Returns the certificate and key files that a configuration names. Their changes apply at once.
+///
+/// Returns no files if the configuration cannot be read.
 pub(crate) fn files_of(text: &str, path: &Path) -> Vec<PathBuf> {
     let source = Source {
         name: String::new(),
@@ -103,7 +105,7 @@ impl UpstreamTls {
     }
 }
 
-/// What files contain, for noticing that it has changed.
+/// A hash of the content of files, which shows whether it has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 

@@ -1,4 +1,4 @@
-//! The types of access tokens.
+//! Reads which types of access tokens an issuer has.
 
 use std::ops::Range;
 

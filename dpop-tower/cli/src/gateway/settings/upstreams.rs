@@ -1,4 +1,4 @@
-//! Where requests go, by route.
+//! Reads the default upstream and the upstreams of routes.
 
 use std::{ops::Range, path::Path};
 
@@ -13,7 +13,7 @@ use crate::gateway::{
     tls::{TlsError, UpstreamFiles},
 };
 
-/// The upstream of the file, and those of its routes.
+/// Returns the default upstream together with those of the routes.
 pub(super) fn upstreams(
     default: &Spanned<String>,
     file: &File,

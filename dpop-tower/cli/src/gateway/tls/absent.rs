@@ -1,4 +1,4 @@
-//! A program without TLS of its own.
+//! Replaces TLS in a build without the feature `tls`.
 
 use std::{convert::Infallible, io};
 

@@ -1,4 +1,4 @@
-//! TLS to an upstream with settings of its own.
+//! TLS to upstreams that have TLS settings of their own.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,8 @@ use super::{
     files::{certified_key, provider, roots, warnings},
 };
 
-/// Whose certificate an upstream needs, and which one the gateway shows to it. Clones are cheap.
+/// The authorities and the name that an upstream's certificate needs, and the certificate that the gateway
+/// presents to the upstream. Clones are cheap.
 #[derive(Clone)]
 pub(crate) struct UpstreamTls {
     config: Arc<ClientConfig>,
@@ -37,7 +38,7 @@ impl UpstreamTls {
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| TlsError::new("", error.to_string()))?;
         let builder = match &files.ca {
-            // Only these: a certificate of any other authority would be as good otherwise.
+            // The system's authorities are not added, or a certificate from any of them would be accepted.
             Some(path) => builder.with_root_certificates(roots("ca_file", path)?),
             None => builder.try_with_platform_verifier().map_err(|error| {
                 let message = format!("the system's authorities cannot be used: {error}");
@@ -62,12 +63,12 @@ impl UpstreamTls {
         })
     }
 
-    /// Returns the fields that are good but should be looked at, and why.
+    /// Returns the names of fields that work but need attention, each with the reason.
     pub(crate) fn warnings(&self) -> &[(&'static str, String)] {
         &self.warnings
     }
 
-    /// Connects to nothing but `https`.
+    /// Returns a connector for `https` URLs only.
     pub(crate) fn connector(&self, http: HttpConnector) -> HttpsConnector<HttpConnector> {
         let config = Arc::clone(&self.config);
         match &self.server_name {

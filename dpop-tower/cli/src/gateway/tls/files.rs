@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM.
+//! Reads certificates and keys in PEM.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use rustls::{
 
 use super::TlsError;
 
-/// AWS-LC. It is named each time, since a program with two providers has no default.
+/// Returns AWS-LC. It is named each time, because a program with two providers has no default.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
@@ -34,7 +34,7 @@ pub(super) fn certified_key(
             chain_field,
             format!("its first certificate cannot be read: {error}"),
         ),
-        // What the library says of a key has nothing of the key in it.
+        // The error of rustls reveals nothing of the key.
         error => TlsError::new(key_field, format!("the key cannot be used: {error}")),
     })
 }
@@ -79,7 +79,7 @@ fn private_key(field: &'static str, path: &Path) -> Result<PrivateKeyDer<'static
     }
 }
 
-/// An error of the parser may quote the line that it failed at.
+/// Replaces an error of the parser, which may quote the line that it failed at.
 const INVALID: &str = "it is not valid PEM";
 
 fn read(field: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -87,7 +87,7 @@ fn read(field: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
         .map_err(|error| TlsError::new(field, format!("the file cannot be read: {error}")))
 }
 
-/// Says which certificates of a chain are not valid at this time.
+/// Returns a warning for each certificate of a chain that is not valid at this time.
 pub(super) fn warnings(
     field: &'static str,
     chain: &[CertificateDer<'_>],
@@ -97,7 +97,7 @@ pub(super) fn warnings(
     let algorithms = provider.signature_verification_algorithms.all;
     let warning = |(index, certificate): (usize, &CertificateDer<'_>)| {
         let parsed = ParsedCertificate::try_from(certificate).ok()?;
-        // The time is looked at first. Without a root, what follows always fails.
+        // The validity period is checked first. Without a root, the later checks always fail.
         let verified = rustls::client::verify_server_cert_signed_by_trust_anchor(
             &parsed,
             &RootCertStore::empty(),

@@ -1,4 +1,4 @@
-//! TLS where the gateway listens.
+//! TLS for the connections of clients.
 
 use std::{fmt, io, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
     files::{certified_key, provider, roots, warnings},
 };
 
-/// A certificate with its key, and which clients may connect. Clones are cheap.
+/// A certificate with its key, and the authorities of the clients that may connect. Clones are cheap.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     config: Arc<ServerConfig>,
@@ -57,8 +57,8 @@ impl ServerTls {
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if files.clients.is_some() {
-            // A session that is resumed takes the certificate of the client from the first handshake,
-            // although it may have expired since.
+            // A resumed session keeps the client certificate of the first handshake, which may have expired
+            // since.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -68,14 +68,14 @@ impl ServerTls {
         })
     }
 
-    /// Returns the fields that are good but should be looked at, and why.
+    /// Returns the names of fields that work but need attention, each with the reason.
     pub(crate) fn warnings(&self) -> &[(&'static str, String)] {
         &self.warnings
     }
 
-    /// Makes the handshake, and returns the client's own certificate if there is a verified one.
+    /// Performs the handshake, and returns the client's own certificate if it has a verified one.
     ///
-    /// It has no time limit of its own.
+    /// The handshake has no time limit here, so callers set one.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
