@@ -13,7 +13,7 @@ pub(super) enum Age {
     TooOld,
 }
 
-/// What decides the age of keys.
+/// The times that decide the age of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freshness {
     /// When the keys were requested.
@@ -73,8 +73,8 @@ impl Situation {
             (self.failures).is_some_and(|failures| since(failures.at) < intervals.pause(&failures));
         let age = self.keys.map(|keys| keys.age(intervals, self.now));
         if self.needs_others {
-            // Anyone can write a token that needs others. An issuer that is down is not asked more often for
-            // that.
+            // Anyone can write a token that needs other keys. Such tokens do not cause more requests to an
+            // issuer that is down.
             let cools_down = (self.began).is_some_and(|began| since(began) < intervals.cool_down);
             return match self.is_under_way {
                 false if cools_down || pauses => Decision::Reject,
@@ -113,9 +113,9 @@ mod tests {
         Some(Failures { at, in_a_row, seed })
     }
 
-    /// Seconds since the keys at hand were asked for and since the last attempt began; seconds since it
-    /// failed, and the number of failures in a row; whether one is under way; whether the caller needs other
-    /// keys.
+    /// In this order: the seconds since the available keys were requested, the seconds since the last attempt
+    /// began, the seconds since it failed and the number of failures in a row, whether an attempt is under
+    /// way, and whether the caller needs other keys.
     type Row = (
         Option<u64>,
         Option<u64>,
@@ -160,9 +160,9 @@ mod tests {
                 (old, Some(10), Some((0, 1)), false, false, Reject),
                 (old, Some(14), Some((4, 1)), false, false, Reject),
                 (old, Some(20), Some((10, 1)), false, false, Wait),
-                // A failure before the attempt that is under way.
+                // The failure is older than the attempt that is under way.
                 (old, Some(0), Some((4, 1)), true, false, Wait),
-                // One that ended without a result is no failure.
+                // An attempt that ended without a result is no failure.
                 (old, Some(1), None, false, false, Wait),
             ]);
         }
@@ -193,7 +193,7 @@ mod tests {
                 ),
                 (Some(3_600), Some(pause), failed, false, false, Reject),
                 (Some(3_600), Some(end), long_ago, false, false, Wait),
-                // Nor do strangers make them more frequent.
+                // Strangers do not make attempts more frequent.
                 (Some(0), Some(60 + pause), failed, false, true, Reject),
                 (Some(0), Some(60 + end), long_ago, false, true, Wait),
             ]);

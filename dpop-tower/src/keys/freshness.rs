@@ -6,10 +6,10 @@ use headers::{Age, CacheControl, Date, Expires, Header};
 use http::{HeaderValue, header};
 use reqwest::Response;
 
-/// Returns how long the response is fresh, by the issuer's own word, or `None` if it does not say.
+/// Returns how long the response says that it is fresh, or `None` if it does not say.
 ///
-/// The cache is a private one, so `s-maxage` does not count. `no-store` and `no-cache` mean not at all. So does
-/// a value that cannot be parsed, as RFC 9111 section 4.2.1 encourages.
+/// The cache is a private one, so `s-maxage` does not count. A response with `no-store` or `no-cache` is not
+/// fresh at all. Neither is one with a value that cannot be parsed, as RFC 9111 section 4.2.1 encourages.
 pub(super) fn fresh_for(response: &Response, now: SystemTime) -> Option<Duration> {
     let lifetime = match cache_control(response) {
         Some(Err(_)) => Duration::ZERO,
@@ -38,7 +38,7 @@ fn cache_control(response: &Response) -> Option<Result<CacheControl, headers::Er
 
 fn lifetime_by_expires(response: &Response, now: SystemTime) -> Option<Duration> {
     let Ok(expires) = one::<Expires>(response)? else {
-        // Often `0` or `-1`, which mean that it is stale (RFC 9111 section 5.3).
+        // The value is often `0` or `-1`, which mean that the response is stale (RFC 9111 section 5.3).
         return Some(Duration::ZERO);
     };
     let date = one::<Date>(response).and_then(Result::ok);
@@ -66,7 +66,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let response = response.body("").unwrap().into();
-        // Half an hour after `DATE`.
+        // The time is half an hour after `DATE`.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + 1_800);
         fresh_for(&response, now).map(|fresh_for| fresh_for.as_secs())
     }
@@ -90,7 +90,7 @@ mod tests {
             ("private", None),
             ("stale-if-error=120, x=\"no-store\"", None),
             ("", None),
-            // Not to be understood.
+            // These values cannot be parsed.
             ("max-age=-1", Some(0)),
             ("max-age=soon", Some(0)),
             ("max-age=99999999999999999999999999", Some(0)),

@@ -37,11 +37,11 @@ pub(super) trait Fetch: fmt::Debug + Send + Sync + 'static {
 pub(super) type Fetching<'a> =
     Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
 
-/// What a request brought.
+/// The result of a successful request.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) text: Vec<u8>,
-    /// How long it is fresh, by the server's own word.
+    /// How long the server says that it is fresh.
     pub(super) fresh_for: Option<Duration>,
 }
 

@@ -89,7 +89,7 @@ impl Hash for Id {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    /// `None` for any time.
+    /// `None` if the entry applies to tokens of any time.
     issued_before: Option<UnixTime>,
     /// The last instant, inclusive, at which the entry counts.
     until: UnixTime,
@@ -191,7 +191,7 @@ impl MemoryRevocationList {
         };
         Id(self.keys.each_ref().map(|key| {
             let mut hasher = key.build_hasher();
-            // Kind and length first, so that no two pairs give the same input.
+            // The kind and the length come first, so that no two pairs give the same input.
             hasher.write_u8(kind);
             hasher.write_usize(issuer.len());
             hasher.write(issuer.as_bytes());
@@ -212,7 +212,7 @@ impl MemoryRevocationList {
             return false;
         }
         let issuer = token.issuer().unwrap_or_default();
-        // What is looked up. The entry has the time that counts.
+        // The lookup ignores this time. The time of the entry counts.
         let issued_before = UnixTime::END;
         let of_claims = [
             token.jti().map(|jti| Revocation::Token { issuer, jti }),
@@ -260,7 +260,7 @@ impl Entry {
         token.now() <= self.until && !self.issued_before.is_some_and(is_too_late)
     }
 
-    /// Applies to everything that either of the two applies to.
+    /// Extends the entry to everything that either of the two applies to.
     fn extend(&mut self, other: Self) {
         self.until = self.until.max(other.until);
         self.issued_before = match (self.issued_before, other.issued_before) {

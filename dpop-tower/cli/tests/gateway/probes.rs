@@ -1,4 +1,4 @@
-//! What an orchestrator learns, on an address of its own.
+//! The answers to probes of an orchestrator, which have an address of their own.
 
 use std::{
     net::SocketAddr,
@@ -59,7 +59,7 @@ impl Idp {
     }
 }
 
-/// A gateway with these issuers, and where it answers probes.
+/// Starts a gateway with these issuers, and returns the address where it answers probes.
 async fn gateway(tables: &str) -> (TempDir, SocketAddr) {
     let folder = TempDir::new().unwrap();
     let head = "listen = '127.0.0.1:0'\nupstream = 'http://127.0.0.1:9'\n\
@@ -97,7 +97,7 @@ async fn a_gateway_is_ready_when_it_has_fetched_the_keys() {
     assert_eq!(ask(address, "/readyz").await, (503, missing));
     assert_eq!(ask(address, "/livez").await.0, 200);
     idp.is_up.store(true, Ordering::SeqCst);
-    // Probes that come more often than the pauses after a failure allow do not fetch.
+    // Probes during the pause after a failure do not fetch.
     super::soon(async {
         while ask(address, "/readyz").await.0 != 200 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -139,7 +139,7 @@ async fn probes_ask_at_two_paths_and_only_read() {
     }
 }
 
-/// The paths of the service are all the upstream's.
+/// All paths of the service belong to the upstream.
 #[tokio::test]
 async fn the_gateway_itself_answers_no_probe() {
     let rig = Rig::with(mirror(), Wanted::tables("[probe]\nlisten = '127.0.0.1:0'")).await;

@@ -5,13 +5,14 @@ use http::{Method, Request};
 
 use super::{ORIGIN, Rig, Wanted, serve, text};
 
-/// An upstream that says its name and the path that it got.
+/// Starts an upstream that answers with its name and the path of the request.
 async fn named(name: &'static str) -> String {
     let answer = async move |uri: http::Uri| format!("{name} {}", uri.path());
     serve(Router::new().fallback(answer)).await
 }
 
-/// Orders for anyone with a proof, an admin with a scope, and public pages, each somewhere else.
+/// Starts a gateway with orders for anyone with a proof, an admin area that needs a scope, and public pages.
+/// Each has its own upstream.
 async fn rig() -> Rig {
     let (orders, admin, public) = (
         named("orders").await,
@@ -48,7 +49,7 @@ fn bare(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
 }
 
-/// With a token of this scope, and a proof for the path as it is sent.
+/// Makes a request with a token of this scope, and a proof for the path as it is sent.
 fn signed(rig: &Rig, method: Method, path: &str, scope: &str) -> Request<Body> {
     let token = rig.issuer.token().scope(scope).bound_to(&rig.client).mint();
     let proof = rig
@@ -78,22 +79,22 @@ async fn a_route_sends_requests_to_its_upstream_and_the_rest_goes_to_that_of_the
         ("/", "default"),
         ("/orders", "default"),
         ("/orders/7/8", "default"),
-        // Listed, and with no upstream of its own.
+        // This route has no upstream of its own.
         ("/orders/health", "default"),
     ] {
         let (status, text) = answer(&rig, signed(&rig, Method::GET, path, "admin")).await;
         let path = path.split('?').next().unwrap();
         assert_eq!((status, text), (200, format!("{name} {path}")));
     }
-    // The method has no part in it.
+    // The method does not matter.
     for method in [Method::POST, Method::DELETE, Method::PUT] {
         let (status, text) = answer(&rig, signed(&rig, method, "/admin", "admin")).await;
         assert_eq!((status, &*text), (200, "admin /admin"));
     }
 }
 
-/// What another reading of the path asks for is asked for, whichever upstream gets it; and it goes to one
-/// that a row names.
+/// The requirements of every reading of the path apply, and the request goes to the upstream of the row that a
+/// reading reaches.
 #[tokio::test]
 async fn a_spelling_of_a_path_leads_to_the_upstream_of_its_row_with_what_the_row_requires() {
     let rig = rig().await;
@@ -134,7 +135,7 @@ async fn a_path_that_reaches_rows_of_different_upstreams_goes_to_none() {
         let (status, text) = answer(&rig, signed(&rig, Method::GET, path, "admin")).await;
         assert_eq!(status, 400, "{path}: {text}");
     }
-    // The only row that a reading of these reaches is that for `/orders/health`.
+    // The readings of these paths reach only the row for `/orders/health`.
     for path in ["/orders/health/", "/orders//health"] {
         let (status, text) = answer(&rig, signed(&rig, Method::GET, path, "admin")).await;
         assert_eq!((status, text), (200, format!("default {path}")));
@@ -157,12 +158,12 @@ async fn no_spelling_leads_from_an_open_upstream_to_another() {
         let (status, text) = answer(&rig, bare(path)).await;
         assert_eq!(status, 400, "{path}: {text}");
     }
-    // What looks like it and is a name.
+    // This path looks similar, and `admin` is only a name in it.
     let (status, text) = answer(&rig, bare("/public/admin")).await;
     assert_eq!((status, &*text), (200, "public /public/admin"));
 }
 
-/// A table in which nothing can be rejected is no guard, and still chooses an upstream.
+/// A table that rejects nothing still selects upstreams.
 #[tokio::test]
 async fn paths_choose_an_upstream_also_where_nothing_is_required() {
     let other = named("other").await;

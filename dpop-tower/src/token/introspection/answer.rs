@@ -1,4 +1,4 @@
-//! What an answer of the endpoint says about a token. Pure functions of the answer and the time.
+//! Judges a token by the answer of the endpoint. All functions are pure functions of the answer and the time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     token::{TokenError, TokenErrorKind, VerifiedToken},
 };
 
-/// What a token has to be like.
+/// The rules that a token has to satisfy.
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) issuer: String,
@@ -38,8 +38,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Map<String, Json>, Failure> {
 impl Checks {
     /// Judges a token by the members of the answer (RFC 7662 section 2.2).
     ///
-    /// A member that is `null` counts as absent, because some issuers send all members. That is not so of
-    /// `active` and `cnf`: a binding that cannot be read must not become no binding.
+    /// A member that is `null` counts as absent, because some issuers send all members. `active` and `cnf` are
+    /// exceptions, because a binding that cannot be read must not become no binding.
     pub(super) fn judge(
         &self,
         mut answer: Map<String, Json>,
@@ -62,7 +62,7 @@ impl Checks {
             let exp = now.saturating_add(self.lifetime).as_secs();
             claims.insert("exp".to_owned(), exp.into());
         }
-        // Handlers, and the shares of the replay store, go by the issuer.
+        // Handlers and the shares of the replay store use the issuer.
         claims
             .entry("iss")
             .or_insert_with(|| self.issuer.as_str().into());

@@ -25,7 +25,7 @@ use crate::{
     token::jwt::issuer::check_issuer,
 };
 
-/// How long a token is valid if its issuer does not say, unless its verdict is cached for longer.
+/// The lifetime of a token whose issuer does not say, unless its verdict is cached for longer.
 const LIFETIME_WITHOUT_EXP: Duration = Duration::from_secs(60);
 
 /// The longest time that verdicts can be cached. A token that is revoked can be used for as long.
@@ -36,11 +36,11 @@ const LONGEST_REJECTED: Duration = Duration::from_secs(60);
 
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For each call under way, so many may be waiting.
+/// The number of calls that may wait, for each call that may be under way.
 const WAITING_PER_CALL: usize = 16;
 
-/// What a call may have to wait for besides its turn and the answer: metadata that another call fetches, its
-/// own attempt, and the keys of signed answers. Each takes ten seconds at most.
+/// The time that a call may need besides its turn and the answer. It may wait for metadata that another call
+/// fetches, for its own attempt, and for the keys of signed answers. Each takes ten seconds at most.
 const LOOK_UPS: Duration = Duration::from_secs(32);
 
 impl Introspection {

@@ -45,7 +45,7 @@ impl Form {
     }
 }
 
-/// The endpoint, and how this API calls it.
+/// The endpoint, and the HTTP client that calls it.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     location: Location,

@@ -13,7 +13,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use super::error::{Blame, Failure};
 use crate::clock::TimeSource;
 
-/// So many failures in a row suspend calls.
+/// The number of failures in a row that suspends calls.
 const FAILURES: u32 = 5;
 /// The first suspension, which the next ones double. Jitter makes each up to twice as long, so that the nodes
 /// of a service do not return all at once.
@@ -120,7 +120,7 @@ impl Circuit {
     fn fails(&self, is_probe: bool, why: &Failure) {
         let mut state = self.state();
         if state.suspended_until.is_some() && !is_probe {
-            // It began before calls were suspended.
+            // The call began before calls were suspended.
             return;
         }
         state.failures = state.failures.saturating_add(1);
@@ -220,10 +220,10 @@ mod tests {
     #[test]
     fn calls_are_suspended_for_a_time_and_then_one_probe_decides() {
         let rest = |secs| Reject(Duration::from_secs(secs));
-        // Seconds from now until when calls are suspended, and since when there is a probe.
+        // The end of the suspension and the start of the probe, in seconds from now.
         for (until, probe, expected) in [
             (None, None, Call),
-            // Of an endpoint that works, nothing else matters.
+            // Nothing else matters if the endpoint works.
             (None, Some(0), Call),
             (Some(1), None, rest(1)),
             (Some(60), None, rest(60)),
@@ -234,7 +234,7 @@ mod tests {
             (Some(0), Some(0), rest(1)),
             (Some(-10), Some(-5), rest(1)),
             (Some(-100), Some(-59), rest(1)),
-            // Its runtime is gone.
+            // The runtime of the probe is gone.
             (Some(-100), Some(-60), Probe),
             // Another thread may have read the clock later.
             (Some(0), Some(1), rest(1)),
@@ -317,7 +317,7 @@ mod tests {
         clock.advance(2 * SHORTEST);
         let probe = circuit.enter().unwrap();
         assert_eq!(suspended(&circuit), DURING_PROBE);
-        // It is given up, and the next one is a probe again.
+        // After a probe that is given up, the next call is a probe again.
         drop(probe);
         let probe = circuit.enter().unwrap();
         assert_eq!(suspended(&circuit), DURING_PROBE);

@@ -109,7 +109,7 @@ impl ClientSigningKey {
     ///
     /// # Errors
     ///
-    /// As [`from_jwk`](Self::from_jwk).
+    /// Returns the same errors as [`from_jwk`](Self::from_jwk).
     pub fn from_pkcs8_pem(pem: &str) -> Result<Self, ConfigError> {
         SigningKey::from_pkcs8_pem(pem)
             .map(Self)
@@ -160,14 +160,14 @@ pub(super) enum ClientAuth {
     PrivateKeyJwt(ClientSigningKey),
 }
 
-/// The client that this API is for the authorization server.
+/// This API as a client of the authorization server.
 #[derive(Debug)]
 pub(super) struct ApiClient {
     pub(super) id: String,
     pub(super) auth: ClientAuth,
 }
 
-/// What authenticates one call. It is not logged.
+/// The credentials of one call. They are not logged.
 pub(super) struct CallCredentials {
     pub(super) authorization: Option<HeaderValue>,
     pub(super) assertion: Option<String>,

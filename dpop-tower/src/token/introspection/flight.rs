@@ -1,4 +1,4 @@
-//! The calls that are under way, of which there is one for each token.
+//! The calls that are under way. There is at most one for each token.
 
 use std::{
     collections::HashMap,
@@ -117,7 +117,7 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Tells the verdict to those who wait. A verdict that is to be cached is in the cache before this.
+    /// Passes the verdict to the requests that wait. A verdict that can be cached is in the cache before this.
     pub(super) fn end(self, verdict: Verdict) {
         self.sender.send_replace(Some(verdict));
     }

@@ -1,4 +1,4 @@
-//! Where the endpoint is.
+//! Finds the URL of the endpoint.
 
 use std::{
     fmt,
@@ -16,9 +16,9 @@ use crate::{
     keys::IntrospectionEndpoint,
 };
 
-/// An older URL is looked up again, and stays in use meanwhile.
+/// A URL that is older than this is looked up again, and stays in use meanwhile.
 const REFRESH_AFTER: Duration = Duration::from_secs(60 * 60);
-/// After an attempt, calls are answered without another one for this long.
+/// After a failed attempt, calls fail without another one for this long.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The endpoint's URL, which is configured or named by the metadata.

@@ -1,4 +1,4 @@
-//! Opaque access tokens, about which the issuer is asked (RFC 7662, RFC 9449 section 6.2).
+//! Verifies opaque access tokens by asking their issuer (RFC 7662, RFC 9449 section 6.2).
 //!
 //! | module | responsibility |
 //! |---|---|

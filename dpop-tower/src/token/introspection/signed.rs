@@ -16,10 +16,10 @@ use crate::{
     keys::{KeySet, KeySource},
 };
 
-/// An older answer may be a copy of one that the issuer gave before it revoked the token.
+/// The maximum age of an answer. An older one may be a copy from before the issuer revoked the token.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// What a signed answer has to be like, and the keys that it is signed with.
+/// The rules for signed answers, and the keys that answers are signed with.
 #[derive(Debug)]
 pub(super) struct SignedAnswers {
     pub(super) issuer: String,

@@ -1,4 +1,4 @@
-//! Verdicts for a time, by the hash of the token.
+//! Keeps verdicts for a time, by the hash of the token.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use flate2::read::ZlibDecoder;
 
 use crate::jose::base64url;
 
-/// The statuses of a list, of a fixed width.
+/// The statuses of a list, which all have the same width.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statuses {
     bits: u8,
@@ -66,7 +66,7 @@ mod tests {
         let expected = [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3];
         assert_eq!(all(&of_2_bits, 12), expected);
         assert_eq!(of_2_bits.get(12), None);
-        // The same bytes, read in other widths.
+        // The same bytes are read in other widths.
         let of_4_bits = Statuses::inflate(4, "eNrbuRgAAhcBXQ", 2).unwrap();
         assert_eq!(all(&of_4_bits, 4), [0x9, 0xb, 0x3, 0xa]);
         let of_8_bits = Statuses::inflate(8, "eNrbuRgAAhcBXQ", 2).unwrap();

@@ -14,7 +14,7 @@ use crate::{
     keys::KeySet,
 };
 
-/// What a status list token has to be like.
+/// The rules that a status list token has to satisfy.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     /// The URI by which a token refers to the list.
@@ -33,7 +33,7 @@ pub(super) struct Unverified {
     bits: u64,
     lst: String,
     pub(super) expires_at: Option<UnixTime>,
-    /// For how long the issuer says that the list is current.
+    /// How long the issuer says that the list is current.
     pub(super) ttl: Option<Duration>,
 }
 
@@ -105,7 +105,7 @@ impl Expected<'_> {
         if claims.get("sub").and_then(Value::as_str) != Some(self.uri) {
             return Err("its sub is not the URI of the list");
         }
-        // It is optional, and must not be wrong.
+        // The claim is optional, but it must not be wrong.
         if (claims.get("iss")).is_some_and(|iss| iss.as_str() != Some(self.issuer)) {
             return Err("its iss is not the configured issuer");
         }

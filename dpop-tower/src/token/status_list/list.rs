@@ -1,4 +1,4 @@
-//! One list: what was fetched last, and the attempt under way, of which there is one.
+//! One list: the last fetched document, and the attempt under way. There is at most one attempt at a time.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,7 +22,7 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// driven.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Nobody tries again for this long after a failure.
+/// No attempt begins for this long after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct State {
     under_way: Option<Waiting>,
 }
 
-/// A verified list. Its times are monotonic, but for the `exp`.
+/// A verified list. All its times except `exp` are monotonic.
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) statuses: Statuses,
@@ -65,7 +65,7 @@ impl List {
         }
     }
 
-    /// Returns the list that is at hand, if it can still be used.
+    /// Returns the current list, if it can still be used.
     pub(super) fn usable(&self, verifier: &StatusVerifier) -> Option<Arc<Current>> {
         self.state().usable(verifier)
     }
@@ -156,7 +156,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Waits for the end, but not longer than an attempt can take.
     pub(super) async fn end(mut self) {
-        // In both cases, the caller then looks at what is at hand.
+        // In both cases, the caller then looks at the current list.
         let _ = timeout_at(self.until, self.ended.changed()).await;
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The lists of one issuer that are kept. A list that is dropped is fetched again.
+/// The maximum number of lists of one issuer that are kept. A list that is dropped is fetched again.
 const MAX_LISTS: usize = 100;
 
 /// A list is not fetched more often than this, whatever its `ttl` says.
@@ -158,7 +158,7 @@ pub(super) struct StatusVerifier {
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn TimeSource>,
     http: Client,
-    /// By URI. Only tokens with a valid signature add lists, so strangers cannot fill the cache.
+    /// The lists by URI. Only tokens with a valid signature add lists, so strangers cannot fill the cache.
     lists: Cache<String, Arc<List>>,
 }
 
@@ -287,7 +287,7 @@ impl StatusVerifier {
                 response.status().as_u16()
             ));
         }
-        // What cannot be compressed is in base64url twice: in the JWT and in its claim.
+        // A list that cannot be compressed is encoded in base64url twice: in the claim, and with the JWT.
         let most = self.max_size.saturating_mul(2).saturating_add(64 * 1024);
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -22,7 +22,7 @@ path = '/both'
 require_certificate_bound = true
 ";
 
-/// How a token is bound.
+/// What a token is bound to.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     Key,
@@ -34,7 +34,7 @@ fn thumbprint(pair: &Pair) -> CertificateThumbprint {
     CertificateThumbprint::from_bytes(openssl::sha::sha256(&pair.certificate_der()))
 }
 
-/// A request with a proof, or with the `Bearer` scheme if the token is bound to the certificate alone.
+/// Makes a request with a proof, or with the `Bearer` scheme if the token is bound to the certificate alone.
 fn request(rig: &Rig, path: &str, bound: Bound, pair: &Pair) -> Request<Body> {
     let token = rig.issuer.token().subject("alice");
     let token = match bound {
@@ -85,7 +85,7 @@ async fn rfc_8705_section_3_a_token_works_on_connections_with_its_certificate_al
             ("/both", Bound::Certificate, 401, 401),
             ("/both", Bound::Both, 200, 401),
             ("/both", Bound::Key, 401, 401),
-            // A route without either field.
+            // This route has neither field.
             ("/orders", Bound::Certificate, 401, 401),
             ("/orders", Bound::Both, 200, 401),
             ("/orders", Bound::Key, 200, 200),
@@ -110,7 +110,7 @@ async fn rfc_8705_section_3_a_token_works_on_connections_with_its_certificate_al
     }
 }
 
-/// As nginx writes it: everything but unreserved characters is escaped.
+/// Returns the certificate as nginx writes it, with all but unreserved characters escaped.
 fn escaped(pair: &Pair) -> String {
     (pair.certificate_pem().into_iter())
         .map(|byte| match byte {

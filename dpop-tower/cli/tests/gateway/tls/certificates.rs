@@ -1,4 +1,4 @@
-//! Certificates for tests, made by OpenSSL.
+//! Makes certificates for tests with OpenSSL.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ pub(crate) struct Pair {
     pub(crate) key: PKey<Private>,
 }
 
-/// Days from now.
+/// The period of validity, in days from now.
 #[derive(Clone, Copy)]
 pub(crate) struct Validity {
     pub(crate) from: i64,
@@ -60,12 +60,12 @@ impl Authority {
         self.certificate.to_der().unwrap()
     }
 
-    /// For a server with this name, which may be an address.
+    /// Issues a certificate for a server with this name, which may be an address.
     pub(crate) fn server(&self, name: &str) -> Pair {
         self.issue(name, NOW)
     }
 
-    /// For a server or a client, at these times.
+    /// Issues a certificate for a server or a client, with this validity.
     pub(crate) fn issue(&self, name: &str, validity: Validity) -> Pair {
         let key = new_key();
         let mut builder = builder(&named(name), &self.name, &key, validity);
@@ -96,7 +96,7 @@ impl Pair {
         self.certificate.to_der().unwrap()
     }
 
-    /// PKCS#8.
+    /// Returns the key in PKCS#8.
     pub(crate) fn key_pem(&self) -> Vec<u8> {
         self.key.private_key_to_pem_pkcs8().unwrap()
     }

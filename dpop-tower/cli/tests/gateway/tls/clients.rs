@@ -1,4 +1,4 @@
-//! Certificates of clients.
+//! Client certificates, and clients without one.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ struct Mutual {
 
 impl Mutual {
     async fn new(mode: &str) -> Self {
-        // The folder of the rig is not known yet.
+        // The rig has no folder yet, so the file is in another one.
         let beside = tempfile::TempDir::new().unwrap();
         let clients = Authority::new("clients");
         let path = beside.path().join("clients.pem");
@@ -24,7 +24,7 @@ impl Mutual {
         Self { rig, clients }
     }
 
-    /// The status of a good request, unless the gateway ends the connection before it.
+    /// Returns the status of a good request, or `None` if the gateway ends the connection before it.
     async fn status(&self, client: &Client) -> Option<u16> {
         let stream = self.rig.connect(client).await.ok()?;
         let mut http = Http::over(stream).await;
@@ -51,12 +51,12 @@ async fn a_certificate_is_required_unless_the_file_says_otherwise() {
             let good = mutual.clients.server("client");
             let good = client().with_certificate(&good);
             assert_eq!(mutual.status(&good).await, Some(200), "{mode}");
-            // One that is not good is never as good as none.
+            // A bad certificate is rejected even if none is required.
             for bad in [
                 Authority::new("others").server("client"),
-                // The same name, and another key.
+                // This authority has the same name and another key.
                 Authority::new("clients").server("client"),
-                // That of servers is not that of clients.
+                // The authority of servers is not one of clients.
                 mutual.rig.authority.server("client"),
                 mutual.clients.issue("client", expired),
             ] {

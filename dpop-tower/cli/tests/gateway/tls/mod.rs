@@ -28,11 +28,11 @@ use super::{ORIGIN, Rig, Wanted, mirror, soon};
 struct TlsRig {
     rig: Rig,
     authority: Authority,
-    /// With the certificate, the key and the authority of clients.
+    /// Contains the certificate and the key of the gateway.
     folder: TempDir,
 }
 
-/// A table `[tls]` with the files of this folder.
+/// Returns a table `[tls]` with the files of this folder.
 fn tls_table(folder: &Path, more: &str) -> String {
     let folder = folder.display();
     format!(
@@ -45,7 +45,7 @@ impl TlsRig {
         Self::with("", "").await
     }
 
-    /// With more in the table, and more tables.
+    /// Starts a gateway with more lines in the table `[tls]`, and with more tables.
     async fn with(more: &str, tables: &str) -> Self {
         Self::before(mirror(), more, tables).await
     }
@@ -63,7 +63,7 @@ impl TlsRig {
         }
     }
 
-    /// A client that trusts the authority, and speaks one version of HTTP.
+    /// Returns a client that trusts the authority and speaks one version of HTTP.
     fn client(&self, protocol: &str) -> Client {
         Client::new(&self.authority, protocol)
     }
@@ -72,14 +72,14 @@ impl TlsRig {
         client.connect(self.rig.address).await
     }
 
-    /// A good request, over a connection of its own.
+    /// Sends a good request over a new connection.
     async fn get(&self, client: &Client) -> Response<Incoming> {
         let mut connection = Http::over(self.connect(client).await.unwrap()).await;
         connection.send(self.rig.get("/orders")).await.unwrap()
     }
 }
 
-/// How a client connects.
+/// The TLS settings of a client.
 struct Client {
     roots: RootCertStore,
     protocol: Vec<u8>,
@@ -169,7 +169,7 @@ impl Http {
     }
 }
 
-/// Puts a new pair in place of the old one, as programs that renew certificates do it.
+/// Replaces the old pair with a new one, as programs that renew certificates do.
 fn replace(pair: &Pair, folder: &Path) {
     pair.write(folder, "next");
     for kind in ["key", "pem"] {

@@ -8,7 +8,7 @@ use dpop_conformance::logging::Log;
 use super::{Http, TlsRig, replace, tls_table};
 use crate::{Wanted, soon};
 
-/// The certificate that a new connection gets.
+/// Returns the certificate that a new connection gets.
 async fn certificate(rig: &TlsRig) -> Vec<u8> {
     let stream = rig.connect(&rig.client("h2")).await.unwrap();
     let (_, connection) = stream.get_ref();
@@ -24,7 +24,7 @@ async fn until_certificate_is(rig: &TlsRig, expected: &[u8]) {
     .await;
 }
 
-/// Until the log says that the folders are watched, or something else.
+/// Waits for a line in the log that contains `what`, and returns it.
 async fn until_logged(log: &Log, what: &str) -> String {
     soon(async {
         loop {
@@ -51,7 +51,7 @@ async fn a_new_pair_is_for_new_connections_and_old_ones_go_on() {
         replace(&pair, rig.folder.path());
         until_certificate_is(&rig, &pair.certificate_der()).await;
     }
-    // In place, too.
+    // Files that are written in place are noticed, too.
     let pair = rig.authority.server("api.test");
     pair.write(rig.folder.path(), "server");
     until_certificate_is(&rig, &pair.certificate_der()).await;
@@ -61,7 +61,7 @@ async fn a_new_pair_is_for_new_connections_and_old_ones_go_on() {
     }
 }
 
-/// Kubernetes has the files behind a link to a folder, and changes the link.
+/// Kubernetes keeps the files behind a link to a folder, and changes the link.
 #[tokio::test]
 async fn a_pair_behind_links_that_change_is_noticed() {
     let rig = TlsRig::new().await;
@@ -87,7 +87,7 @@ async fn a_pair_behind_links_that_change_is_noticed() {
     until_certificate_is(&rig, &pairs[1].certificate_der()).await;
 }
 
-/// Where a link leads to is written to, and nothing happens where the link is.
+/// The files behind the links are written, and nothing changes in the folder of the links.
 #[tokio::test]
 async fn a_pair_that_is_written_behind_links_is_noticed() {
     let rig = TlsRig::new().await;
@@ -111,7 +111,7 @@ async fn a_pair_that_is_no_good_is_told_and_the_old_one_stays() {
     let rig = TlsRig::new().await;
     let before = certificate(&rig).await;
     let _watching = tokio::spawn(watch(rig.rig.gateway.clone(), rig.rig.path()));
-    // The certificate alone: its key is that of the old one.
+    // Only the certificate is new, so the key is not its key.
     let next = rig.authority.server("api.test");
     let server = |kind: &str| rig.folder.path().join(format!("server.{kind}"));
     fs::write(server("pem"), next.certificate_pem()).unwrap();
@@ -133,12 +133,12 @@ async fn a_pair_that_is_no_good_is_told_and_the_old_one_stays() {
     let line = until_logged(&log, "tls.key_file: ").await;
     assert!(line.contains("cannot be read"), "{line}");
     assert_eq!(certificate(&rig).await, before);
-    // And what was missing comes.
+    // The missing key is written.
     fs::write(server("key"), next.key_pem()).unwrap();
     until_certificate_is(&rig, &next.certificate_der()).await;
 }
 
-/// A file without the table would otherwise have the gateway take tokens in the open.
+/// Otherwise, a file without the table would make the gateway accept tokens without TLS.
 #[tokio::test]
 async fn no_file_turns_tls_off_or_on() {
     let log = Log::listen();

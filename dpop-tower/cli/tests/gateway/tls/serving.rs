@@ -1,4 +1,4 @@
-//! Connections within TLS, and what is none.
+//! Connections with TLS, and connections that fail to use it.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_proof_for_the_https_origin_is_admitted_over_both_versions_of_http() {
         assert_eq!(seen.header("x-dpop-subject"), Some("alice"));
         assert_eq!(seen.header("x-forwarded-proto"), Some("https"));
         assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
-        // Without a proof nobody is admitted, within TLS or not.
+        // A request without a proof is rejected, with TLS as without it.
         let mut bare = rig.rig.get("/orders");
         bare.headers_mut().remove("dpop");
         let response = http.send(bare).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_proof_for_the_https_origin_is_admitted_over_both_versions_of_http() {
     }
 }
 
-/// OpenSSL on the other end, and the older version of TLS.
+/// The client uses OpenSSL, and both versions of TLS.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_of_openssl_is_served_with_either_version_of_tls() {
     use std::io::{Read as _, Write as _};
@@ -91,12 +91,11 @@ async fn a_version_before_1_2_is_rejected() {
         connector.connect("api.test", stream).map(drop)
     });
     let error = soon(connected).await.unwrap().unwrap_err().to_string();
-    // Not because the certificate is that of an unknown authority: that would be the client's verdict.
+    // The gateway has sent an alert. If the client rejected the unknown authority, there would be none.
     assert!(error.contains("alert"), "{error}");
 }
 
-/// More connections wait for ever for the rest of a handshake than there are in all tests, and others are
-/// served.
+/// Many handshakes hang forever, and other connections are served.
 #[tokio::test]
 async fn a_handshake_that_hangs_does_not_block_others() {
     let rig = TlsRig::with("", "[limits]\nheader_timeout = 600").await;
@@ -121,7 +120,7 @@ async fn a_handshake_has_as_long_as_the_headers_of_a_request() {
         let mut stream = TcpStream::connect(rig.rig.address).await.unwrap();
         stream.write_all(start).await.unwrap();
         let mut rest = Vec::new();
-        // Neither an answer nor an alert: it is cut off.
+        // The connection is cut off without an answer or an alert.
         let _ = soon(stream.read_to_end(&mut rest)).await;
         assert_eq!(rest, b"");
     }
@@ -131,7 +130,7 @@ async fn a_handshake_has_as_long_as_the_headers_of_a_request() {
 async fn a_handshake_counts_among_the_connections() {
     let rig = TlsRig::with("", "[limits]\nconnections = 1\nheader_timeout = 600").await;
     let hanging = TcpStream::connect(rig.rig.address).await.unwrap();
-    // Far more than a handshake takes, and none is made.
+    // This is far longer than a handshake takes.
     let client = rig.client("h2");
     let second = tokio::time::timeout(Duration::from_secs(2), rig.connect(&client)).await;
     assert!(second.is_err());
@@ -147,15 +146,15 @@ async fn what_is_no_handshake_is_cut_off() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x00\x00\x00\x00\x00\x00\x00\x00",
         &[0xff; 64],
-        // A handshake whose first message is none.
+        // The first message of this handshake has an unknown type.
         &[22, 3, 1, 0, 4, 99, 0, 0, 0],
     ] {
         let mut stream = TcpStream::connect(rig.rig.address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         let mut answer = Vec::new();
-        // It may be reset, since not all was read.
+        // The connection may be reset, because the gateway has not read everything.
         let _ = soon(stream.read_to_end(&mut answer)).await;
-        // An alert, or nothing; above all nothing of the upstream's.
+        // The gateway sends an alert or nothing, and above all no response of the upstream.
         assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
     }
     assert_eq!(rig.get(&rig.client("h2")).await.status(), 200);
@@ -170,14 +169,14 @@ async fn connections_within_tls_end_with_the_gateway() {
         http.send(rig.rig.get("/orders")).await.unwrap().status(),
         200
     );
-    // Another one is in the middle of its handshake.
+    // Another connection is in the middle of its handshake.
     let _hanging = TcpStream::connect(rig.rig.address).await.unwrap();
     rig.rig.stop.take().unwrap().send(()).unwrap();
     soon(&mut rig.rig.served).await.unwrap().unwrap();
     assert!(http.send(rig.rig.get("/orders")).await.is_err());
 }
 
-/// RFC 9440 section 4: only whatever ends TLS knows the certificate of a client.
+/// RFC 9440 section 4: only the server that ends TLS knows the certificate of a client.
 #[tokio::test]
 async fn a_client_cannot_write_the_headers_of_its_certificate() {
     let rig = TlsRig::new().await;

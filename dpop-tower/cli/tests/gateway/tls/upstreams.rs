@@ -1,4 +1,4 @@
-//! TLS from the gateway to upstreams, each with settings of its own.
+//! TLS to upstreams that have TLS settings of their own.
 
 use std::{fs, sync::Arc};
 
@@ -17,8 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use super::certificates::{Authority, Pair};
 use crate::{Rig, Wanted, serve, text};
 
-/// An HTTPS service that answers with its name, with the name that it was asked for (SNI), and whether
-/// the client has a certificate. It answers nobody who does not ask for a name.
+/// Starts an HTTPS service that answers with its name, the name that it was asked for (SNI), and whether the
+/// client has a certificate. It does not answer clients that ask for no name.
 async fn upstream(name: &'static str, pair: &Pair, clients: Option<&Authority>) -> String {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -45,7 +45,7 @@ async fn upstream(name: &'static str, pair: &Pair, clients: Option<&Authority>) 
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // Anyone who does not trust the certificate goes away.
+            // A client that does not trust the certificate ends the handshake.
             let Ok(stream) = acceptor.accept(stream).await else {
                 continue;
             };
@@ -97,7 +97,7 @@ async fn each_upstream_is_checked_with_its_own_authority_name_and_certificate() 
     let tables = [
         route("/one", &one, &format!("ca_file = '{at}/first.pem'")),
         route("/two", &two, &format!("{two_tls}, {client}")),
-        // Each lacks something.
+        // Each of these settings lacks something that the upstream needs.
         route(
             "/other-authority",
             &one,
@@ -143,10 +143,10 @@ async fn the_upstream_of_the_file_can_have_settings_too() {
     let rig = Rig::before(&url, Wanted::head(&head)).await;
     let (status, text) = answer(&rig, "/orders").await;
     assert_eq!((status, &*text), (200, "one as localhost, client false"));
-    // Nobody is asked without a proof.
+    // A request without a proof does not reach the upstream.
     let bare = Request::get("/orders").body(Body::empty()).unwrap();
     assert_eq!(rig.status(bare).await, 401);
-    // A new authority counts for the next connection.
+    // A new authority applies to the next connection.
     let other = Authority::new("other");
     fs::write(folder.path().join("ca.pem"), other.pem()).unwrap();
     rig.reload(Wanted::head(&head));
