@@ -1,4 +1,4 @@
-//! The fetched document of one endpoint, and the attempts to replace it, of which one runs at a time.
+//! The fetched document of one endpoint, and the attempts to replace it. One attempt runs at a time.
 
 use std::{
     fmt,

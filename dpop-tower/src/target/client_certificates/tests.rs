@@ -26,7 +26,7 @@ fn base64() -> String {
     lines.filter(|line| !line.starts_with('-')).collect()
 }
 
-/// As nginx escapes it: everything but unreserved characters.
+/// The same certificate as nginx escapes it, with all but unreserved characters escaped.
 fn escaped() -> String {
     (RFC_8705_APPENDIX_A.bytes())
         .map(|byte| match byte {
@@ -146,7 +146,7 @@ fn what_is_not_exactly_one_certificate_is_malformed() {
     for (header, text) in malformed {
         assert_eq!(read(header, &[&text]), Err(MalformedCertificate), "{text}");
     }
-    // Even if both are the same.
+    // Two headers are rejected even if they are the same.
     let good = format!(":{base64}:");
     assert_eq!(
         read(&client_cert, &[&good, &good]),

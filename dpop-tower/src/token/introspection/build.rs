@@ -25,7 +25,7 @@ use crate::{
     token::jwt::issuer::check_issuer,
 };
 
-/// The lifetime of a token whose issuer does not say, unless its verdict is cached for longer.
+/// The lifetime of a token if the issuer does not state one, unless its verdict is cached for longer.
 const LIFETIME_WITHOUT_EXP: Duration = Duration::from_secs(60);
 
 /// The longest time that verdicts can be cached. A token that is revoked can be used for as long.

@@ -29,9 +29,9 @@ const DURING_PROBE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 struct Situation {
     now: Duration,
-    /// Until when calls are suspended, if the endpoint has failed too often.
+    /// The end of the suspension, if the endpoint has failed too often.
     suspended_until: Option<Duration>,
-    /// When the probe began that is under way.
+    /// The start of the probe that is under way.
     probe: Option<Duration>,
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Shared {
     /// One permit for each call that may be under way.
     pub(super) turns: Semaphore,
     pub(super) clock: Arc<dyn TimeSource>,
-    /// When it was logged last that the endpoint rejects this API's calls.
+    /// The time of the last log line about an endpoint that rejects this API's calls.
     pub(super) logged: Mutex<Option<Duration>>,
 }
 
