@@ -7,3 +7,7 @@ mod grpc {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/issuers.md")]
 mod issuers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/mtls.md")]
+mod mtls {}
