@@ -142,7 +142,9 @@ impl TokenVerifier for AnyToken {
         match Kind::of(token.expose()) {
             Kind::Unbound => {}
             Kind::OtherKey => claims["cnf"] = jkt(1),
-            Kind::Certificate => claims["cnf"] = json!({ "x5t#S256": reading::encode(thumbprint(0)) }),
+            Kind::Certificate => {
+                claims["cnf"] = json!({ "x5t#S256": reading::encode(thumbprint(0)) })
+            }
             Kind::Expired => return MaybeReady::ready(Err(TokenErrorKind::Expired.into())),
             Kind::KeysUnavailable => {
                 return MaybeReady::ready(Err(TokenErrorKind::KeysUnavailable.into()));
