@@ -143,7 +143,7 @@ impl TokenVerifier for AnyToken {
             Kind::Unbound => {}
             Kind::OtherKey => claims["cnf"] = jkt(1),
             Kind::Certificate => {
-                claims["cnf"] = json!({ "x5t#S256": reading::encode(thumbprint(0)) })
+                claims["cnf"] = json!({ "x5t#S256": reading::encode(thumbprint(0)) });
             }
             Kind::Expired => return MaybeReady::ready(Err(TokenErrorKind::Expired.into())),
             Kind::KeysUnavailable => {
