@@ -6,7 +6,7 @@
 set -euo pipefail
 
 MOST_ALLOCATIONS=12
-MOST_INSTRUCTIONS=65000
+MOST_INSTRUCTIONS=66000
 # With 100 issuers in place of one. It is less than a microsecond.
 MOST_INSTRUCTIONS_FOR_ISSUERS=1000
 
