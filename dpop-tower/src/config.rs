@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     cache::Cache,
     clock::{SystemClock, TimeSource, UnixTime},
-    crypto::{Algorithm, CryptoProvider, PreparedKey, check_algorithms, check_hashes},
+    crypto::{Algorithm, CryptoProvider, check_algorithms, check_hashes},
     error::{ConfigError, ConfigErrorKind},
-    jwk::Thumbprint,
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::{Draft, Mode, Policy},
-    proof::{ProofVerifier, Setting},
+    proof::{KnownKey, ProofKey, ProofVerifier, Setting},
     replay::{MemoryReplayStore, ReplayStore, UsedProofs},
     revocation::RevocationList,
     target::{ClientCertificates, IntoTarget, Target, TargetUri},
@@ -61,9 +60,9 @@ pub(crate) struct Settings {
     pub(crate) issuers: Option<Vec<String>>,
     pub(crate) proof: ProofVerifier,
     pub(crate) crypto: Arc<dyn CryptoProvider>,
-    /// Parsed keys of valid bound tokens, so strangers cannot fill the cache. With OpenSSL, parsing a key
-    /// costs as much as two signature checks.
-    pub(crate) proof_keys: Cache<(Thumbprint, Algorithm), PreparedKey>,
+    /// Thumbprints and parsed keys of valid bound tokens, so strangers cannot fill the cache. With OpenSSL,
+    /// parsing a key costs as much as two signature checks.
+    pub(crate) proof_keys: Cache<ProofKey, KnownKey>,
     pub(crate) replay: UsedProofs,
     /// `None` if tokens cannot be revoked here.
     pub(crate) revocations: Option<Arc<dyn RevocationList>>,

@@ -37,7 +37,7 @@ use crate::{
     credentials::{self, Credentials, RequestErrorKind, Scheme},
     future::{self, MaybeReady},
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
-    proof::{Ath, ProofContext, ProofErrorKind, UnverifiedProof, VerifiedProof},
+    proof::{Ath, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
     replay::{Freshness, ReplayKey, StoreError},
     revocation::{RevocationError, RevocationQuery, RevocationStatus},
@@ -293,6 +293,8 @@ fn check_proof(
     } else {
         context
     };
+    let known_key = |key: &ProofKey| config.proof_keys.get(key);
+    let context = context.known_key(&known_key);
     let proof = config
         .proof
         .check(text, &context, &*config.crypto)
@@ -437,17 +439,13 @@ fn replay_key(config: &Settings, proof: &VerifiedProof, token: &VerifiedToken) -
 
 /// Verifies the signature and caches the parsed key. The token is valid, so strangers cannot fill the cache.
 fn verify_signature(config: &Settings, proof: UnverifiedProof) -> Result<VerifiedProof, Cause> {
-    let (thumbprint, algorithm) = (*proof.thumbprint(), proof.algorithm());
-    let known_key = config.proof_keys.get(&(thumbprint, algorithm));
-    let is_new = known_key.is_none();
-    let key = match known_key {
-        Some(key) => key,
-        None => proof.prepare_key(&*config.crypto)?,
-    };
-    let proof = proof.verify_signature(&key)?;
-    if is_new {
-        config.proof_keys.insert((thumbprint, algorithm), key);
+    if let Some(key) = proof.known_key() {
+        return Ok(proof.verify_signature(&key)?);
     }
+    let prepared = proof.prepare_key(&*config.crypto)?;
+    let (key, known) = proof.to_known_key(&prepared);
+    let proof = proof.verify_signature(&prepared)?;
+    config.proof_keys.insert(key, known);
     Ok(proof)
 }
 

@@ -72,7 +72,7 @@ const MAX_JWK_LEN: usize = 16 * 1024;
 /// assert_eq!(key.signature_len(), 64);
 /// # Ok::<(), dpop_tower::jwk::JwkError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PublicJwk(KeyParameters);
 
 /// The decoded parameters of a [`PublicJwk`], from which a crypto backend builds its key.
@@ -97,7 +97,7 @@ pub struct PublicJwk(KeyParameters);
 /// }
 /// # Ok::<(), dpop_tower::jwk::JwkError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyParameters {
     /// An elliptic-curve key (RFC 7518 section 6.2.1).

@@ -10,7 +10,7 @@ const UNCOMPRESSED: u8 = 4;
 ///
 /// Parsing checks their length. A [`CryptoProvider`](crate::crypto::CryptoProvider) checks that the point
 /// lies on the curve when it prepares the key.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EcPoint(Vec<u8>);
 
 impl EcPoint {

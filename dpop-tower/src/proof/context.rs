@@ -2,7 +2,7 @@ use std::fmt;
 
 use http::Method;
 
-use super::Htu;
+use super::{Htu, KnownKey, ProofKey};
 use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
 
 /// The SHA-256 hash of an access token, as in the `ath` claim (RFC 9449 section 4.2).
@@ -106,10 +106,14 @@ pub struct ProofContext<'a> {
     pub(super) ath: Option<Ath>,
     pub(super) nonce: Option<NonceCheck<'a>>,
     pub(super) nonce_life: Option<LifeOf<'a>>,
+    pub(super) known_key: Option<KnownKeyOf<'a>>,
 }
 
 /// Returns the lifetime of an accepted nonce.
 type LifeOf<'a> = &'a dyn Fn(&str) -> Option<NonceLife>;
+
+/// Returns what was computed from a key before.
+type KnownKeyOf<'a> = &'a dyn Fn(&ProofKey) -> Option<KnownKey>;
 
 #[derive(Clone, Copy)]
 pub(super) struct NonceCheck<'a> {
@@ -130,6 +134,7 @@ impl<'a> ProofContext<'a> {
             ath: None,
             nonce: None,
             nonce_life: None,
+            known_key: None,
         }
     }
 
@@ -202,6 +207,13 @@ impl<'a> ProofContext<'a> {
     #[must_use]
     pub(crate) const fn nonce_life(mut self, life: LifeOf<'a>) -> Self {
         self.nonce_life = Some(life);
+        self
+    }
+
+    /// Takes the thumbprint of a known key, and the prepared key, from a cache.
+    #[must_use]
+    pub(crate) const fn known_key(mut self, known: KnownKeyOf<'a>) -> Self {
+        self.known_key = Some(known);
         self
     }
 }

@@ -66,12 +66,16 @@ mod context;
 mod error;
 mod htu;
 mod kept;
+mod key;
 mod settings;
 mod verified;
 mod verify;
 mod window;
 
-pub(crate) use self::window::{Setting, TOKEN_LEEWAY};
+pub(crate) use self::{
+    key::{KnownKey, ProofKey},
+    window::{Setting, TOKEN_LEEWAY},
+};
 
 pub use self::{
     context::{Ath, NonceLife, NonceStatus, ProofContext},

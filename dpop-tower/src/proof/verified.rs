@@ -1,8 +1,8 @@
-use super::{NonceStatus, ProofError, ProofErrorKind, kept::Kept};
+use super::{KnownKey, NonceStatus, ProofError, ProofErrorKind, ProofKey, kept::Kept, key::Signer};
 use crate::{
     clock::UnixTime,
     crypto::{Algorithm, CryptoProvider, PreparedKey},
-    jwk::{PublicJwk, Thumbprint},
+    jwk::Thumbprint,
 };
 
 /// A proof whose claims match this request but whose signature has not been verified.
@@ -17,9 +17,8 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "nothing is proved until the signature is verified"]
 pub struct UnverifiedProof {
-    pub(super) algorithm: Algorithm,
-    pub(super) thumbprint: Thumbprint,
-    pub(super) key: PublicJwk,
+    pub(super) key: ProofKey,
+    pub(super) signer: Signer,
     pub(super) claims: Claims,
     pub(super) kept: Kept,
 }
@@ -27,12 +26,12 @@ pub struct UnverifiedProof {
 impl UnverifiedProof {
     /// Returns the thumbprint of the key that the proof claims to be signed with.
     pub const fn thumbprint(&self) -> &Thumbprint {
-        &self.thumbprint
+        self.signer.thumbprint()
     }
 
     /// Returns the algorithm that the proof claims to be signed with. It is allowed and fits the key.
     pub const fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.key.algorithm
     }
 
     /// Returns when the proof claims to be made (`iat`), which is within the window.
@@ -51,8 +50,25 @@ impl UnverifiedProof {
     /// curve.
     pub fn prepare_key(&self, crypto: &dyn CryptoProvider) -> Result<PreparedKey, ProofError> {
         crypto
-            .prepare(&self.key, self.algorithm)
+            .prepare(&self.key.key, self.key.algorithm)
             .map_err(|_| ProofErrorKind::KeyInvalid.into())
+    }
+
+    /// Returns the prepared key if the [context](super::ProofContext::known_key) knows it.
+    pub(crate) fn known_key(&self) -> Option<PreparedKey> {
+        match &self.signer {
+            Signer::Known(known) => Some(PreparedKey::clone(&known.prepared)),
+            Signer::New(_) => None,
+        }
+    }
+
+    /// Returns the entry for a cache of known keys. Insert it only after the signature is verified.
+    pub(crate) fn to_known_key(&self, prepared: &PreparedKey) -> (ProofKey, KnownKey) {
+        let known = KnownKey {
+            thumbprint: *self.thumbprint(),
+            prepared: PreparedKey::clone(prepared),
+        };
+        (self.key.clone(), known)
     }
 }
 

@@ -1,16 +1,16 @@
 use super::{
-    Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind, ProofVerifier,
-    UnverifiedProof, VerifiedProof, kept::Kept, verified::Claims,
+    Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind, ProofKey,
+    ProofVerifier, UnverifiedProof, VerifiedProof, kept::Kept, key::Signer, verified::Claims,
 };
 use crate::{
     clock::UnixTime,
-    crypto::{Algorithm, CryptoProvider, PreparedKey},
+    crypto::{CryptoProvider, PreparedKey},
     jose::{
         compact::CompactJws,
         header::{self, HeaderError},
         json::{InvalidDate, Object, Value, date},
     },
-    jwk::{PublicJwk, Thumbprint},
+    jwk::PublicJwk,
 };
 
 /// Longer proofs are rejected before they are decoded. An RSA-4096 proof has about 2.5 KiB, and an ML-DSA-87
@@ -109,13 +109,13 @@ impl ProofVerifier {
         let header = jws.header().ok_or(ProofErrorKind::Malformed)?;
         let payload = jws.payload().ok_or(ProofErrorKind::Malformed)?;
         let required = Required::of(&payload, context);
-        let (algorithm, key) = self.check_header(&header)?;
+        let key = self.check_header(&header)?;
         // For another kind of JWT, the error about its `typ` is clearer than one about missing claims.
         let required = required?;
         let claims = self.check_claims(&required, &payload, context)?;
+        let known = context.known_key.and_then(|known| known(&key));
         Ok(UnverifiedProof {
-            algorithm,
-            thumbprint: Thumbprint::of(&key, crypto),
+            signer: known.map_or_else(|| Signer::new(&key.key, crypto), Signer::Known),
             key,
             claims,
             kept: Kept::new(jws.signing_input(), jws.signature(), required.jti),
@@ -123,7 +123,7 @@ impl ProofVerifier {
     }
 
     /// Checks items 4, 5 and 7 of RFC 9449 section 4.3.
-    fn check_header(&self, header: &Object<'_>) -> Result<(Algorithm, PublicJwk), ProofError> {
+    fn check_header(&self, header: &Object<'_>) -> Result<ProofKey, ProofError> {
         let typ_is_accepted =
             |typ: Option<&Value<'_>>| typ.and_then(Value::as_str) == Some("dpop+jwt");
         let algorithm = header::check(header, typ_is_accepted, &self.algorithms)?;
@@ -136,7 +136,7 @@ impl ProofVerifier {
         if !key.fits(algorithm) {
             return Err(ProofErrorKind::KeyMismatch.into());
         }
-        Ok((algorithm, key))
+        Ok(ProofKey { key, algorithm })
     }
 
     /// Checks items 8 to 12 of RFC 9449 section 4.3, as far as they concern the proof alone.
@@ -313,8 +313,8 @@ impl UnverifiedProof {
     /// Skips the signature of a proof of which the same bytes were verified before.
     pub(crate) fn with_known_signature(self) -> VerifiedProof {
         VerifiedProof {
-            thumbprint: self.thumbprint,
-            algorithm: self.algorithm,
+            thumbprint: *self.thumbprint(),
+            algorithm: self.algorithm(),
             claims: self.claims,
             kept: self.kept,
         }
