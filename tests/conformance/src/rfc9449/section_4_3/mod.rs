@@ -18,6 +18,7 @@ each_way [
     item_5_an_hmac_is_no_signature,
     item_5_algorithms_are_those_of_the_configuration,
     item_6_the_signature_verifies_with_the_key_in_the_header,
+    item_6_a_known_key_is_known_for_one_algorithm,
     item_6_the_signature_covers_header_and_payload_as_sent,
     item_7_no_private_member_is_tolerated,
     item_8_htm_is_the_method_to_the_letter,

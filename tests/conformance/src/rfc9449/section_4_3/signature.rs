@@ -140,6 +140,28 @@ pub(super) async fn item_6_the_signature_verifies_with_the_key_in_the_header(way
     case.reject("corrupt, known key", &proof, invalid).await;
 }
 
+pub(super) async fn item_6_a_known_key_is_known_for_one_algorithm(way: Way) {
+    let mut client = JoseClient::new(way.api(), JoseKey::new(Algorithm::Rs256));
+    let [one, other] = [Algorithm::Rs256, Algorithm::Ps256];
+    for algorithm in [one, other, one, other] {
+        client.key.algorithm = algorithm;
+        let (case, proof) = (&client.case, client.sign());
+        case.check(algorithm.as_str(), &proof, Verdict::Admitted)
+            .await;
+    }
+    for (signed_with, named) in [(one, other), (other, one)] {
+        client.key.algorithm = named;
+        let header = Value::Object(client.header()).to_string();
+        client.key.algorithm = signed_with;
+        let proof = client.key.jws(&header, &client.payload());
+        let what = format!("{named} in the header, signed with {signed_with}");
+        client
+            .case
+            .reject(&what, &proof, "proof_signature_invalid")
+            .await;
+    }
+}
+
 pub(super) async fn item_6_the_signature_covers_header_and_payload_as_sent(way: Way) {
     let case = Case::new(way);
     let draft = case.proof();
