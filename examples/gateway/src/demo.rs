@@ -71,15 +71,8 @@ async fn start(dpop: Option<PathBuf>, file: &Path, url: &str) -> Result<Child> {
         None => {
             let mut cargo = Command::new("cargo");
             let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-            cargo.args([
-                "run",
-                "--quiet",
-                "-p",
-                "dpop-cli",
-                "--manifest-path",
-                manifest,
-                "--",
-            ]);
+            cargo.args("run --quiet -p dpop-cli --manifest-path".split(' '));
+            cargo.args([manifest, "--"]);
             cargo
         }
     };
@@ -113,14 +106,8 @@ async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
     let path = "/f1-results";
     let first = story.proof(app, "GET", path);
     let request = story.get(path, "DPoP", Some(&first));
-    story
-        .send(
-            "the token and a proof",
-            request,
-            200,
-            &["Bahrain Grand Prix"],
-        )
-        .await?;
+    let races = ["Bahrain Grand Prix"];
+    (story.send("the token and a proof", request, 200, &races)).await?;
     let request = story.get("/whoami", "DPoP", Some(&story.proof(app, "GET", "/whoami")));
     let request = request.header("X_DPoP.Subject", "mallory");
     let what = "what the upstream sees when the app claims to be someone else";
@@ -135,68 +122,34 @@ async fn tell(story: &mut Story, app: &TestClient) -> Result<()> {
     }
 
     println!("A thief has the token and some of the proofs.\n");
-    let (bad_token, bad_proof) = (
-        "DPoP error=\"invalid_token\"",
-        "DPoP error=\"invalid_dpop_proof\"",
-    );
-    let thief = TestClient::new();
-    for (what, scheme, proof, error, why) in [
-        (
-            "the token as a bearer token",
-            "Bearer",
-            None,
-            bad_token,
-            "DPoP scheme",
-        ),
-        ("no proof", "DPoP", None, bad_proof, "missing"),
-        (
-            "a proof whose htm is another method",
-            "DPoP",
-            Some(story.proof(app, "POST", path)),
-            bad_proof,
-            "another method",
-        ),
-        (
-            "a proof whose htu is another URL",
-            "DPoP",
-            Some(story.proof(app, "GET", "/whoami")),
-            bad_proof,
-            "another URI",
-        ),
-        (
-            "the first proof again",
-            "DPoP",
-            Some(first),
-            bad_proof,
-            "used before",
-        ),
-        (
-            "a proof with the thief's key",
-            "DPoP",
-            Some(story.proof(&thief, "GET", path)),
-            bad_token,
-            "another key",
-        ),
+    let (token, proof) = ("invalid_token", "invalid_dpop_proof");
+    let bearer = story.get(path, "Bearer", None);
+    let none = story.get(path, "DPoP", None);
+    let with = |proof: &str| story.get(path, "DPoP", Some(proof));
+    let method = with(&story.proof(app, "POST", path));
+    let url = with(&story.proof(app, "GET", "/whoami"));
+    let again = with(&first);
+    let key = with(&story.proof(&TestClient::new(), "GET", path));
+    for (what, request, error, why) in [
+        ("the token as a bearer token", bearer, token, "DPoP scheme"),
+        ("no proof", none, proof, "missing"),
+        ("htm is another method", method, proof, "another method"),
+        ("htu is another URL", url, proof, "another URI"),
+        ("the first proof again", again, proof, "used before"),
+        ("a proof with the thief's key", key, token, "another key"),
     ] {
-        let request = story.get(path, scheme, proof.as_deref());
-        story.send(what, request, 401, &[error, why]).await?;
+        let error = format!("DPoP error=\"{error}\"");
+        story.send(what, request, 401, &[&error, why]).await?;
     }
 
     println!("Open routes stay open, and the app keeps working.\n");
     let request = story.http.get(format!("{}/healthz", story.gateway));
-    story
-        .send("/healthz, without credentials", request, 200, &["ok"])
-        .await?;
+    let what = "/healthz, without credentials";
+    story.send(what, request, 200, &["ok"]).await?;
     let path = "/f1-results/3";
     let request = story.get(path, "DPoP", Some(&story.proof(app, "GET", path)));
-    story
-        .send(
-            "one race, with a new proof",
-            request,
-            200,
-            &["Carlos Sainz"],
-        )
-        .await?;
+    let what = "one race, with a new proof";
+    story.send(what, request, 200, &["Carlos Sainz"]).await?;
     Ok(())
 }
 
