@@ -1,46 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import * as dpop from 'dpop';
 import * as jose from 'jose';
+import { Certificates } from './certificates.mjs';
 import { expectAllowed, send, thumbprint } from './clients.mjs';
 import { AUDIENCE } from './provider.mjs';
 import { startServer } from './server.mjs';
-
-/** Certificates made with openssl, since Node.js cannot make any. */
-class Certificates {
-  directory = mkdtempSync(join(tmpdir(), 'dpop-tower-e2e-'));
-
-  path = (name) => join(this.directory, name);
-  tls = (name) => ({ cert: readFileSync(this.path(`${name}.pem`)), key: readFileSync(this.path(`${name}.key`)) });
-  remove = () => rmSync(this.directory, { recursive: true });
-
-  #openssl(...args) {
-    execFileSync('openssl', args, { cwd: this.directory, stdio: 'pipe' });
-  }
-
-  #request(name, subject, ...args) {
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`];
-    this.#openssl('req', ...key, '-subj', `/CN=${subject}`, ...args);
-  }
-
-  authority(name) {
-    this.#request(name, name, '-x509', '-days', '2', '-out', `${name}.pem`);
-  }
-
-  server(name, authority, host) {
-    this.#request(name, host, '-out', `${name}.csr`);
-    writeFileSync(this.path(`${name}.ext`), `subjectAltName = DNS:${host}\nbasicConstraints = CA:FALSE\n`);
-    const signer = ['-CA', `${authority}.pem`, '-CAkey', `${authority}.key`, '-CAcreateserial'];
-    const files = ['-in', `${name}.csr`, '-out', `${name}.pem`, '-extfile', `${name}.ext`];
-    this.#openssl('x509', '-req', '-days', '2', ...signer, ...files);
-  }
-}
 
 /** An issuer on https://localhost that counts the requests for its documents. */
 async function startIssuer(tls) {
