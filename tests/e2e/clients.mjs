@@ -9,11 +9,36 @@ const loopback = { [oauth.allowInsecureRequests]: true };
 export const thumbprint = async ({ publicKey }) =>
   jose.calculateJwkThumbprint(await jose.exportJWK(publicKey));
 
-/** Fetches a token with client credentials: bound to `keyPair`, or unbound without one. */
-export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, scope, options } = {}) {
-  const discovery = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...loopback });
-  const as = await oauth.processDiscoveryResponse(new URL(issuer), discovery);
-  const client = { client_id: keyPair ? 'bound-client' : 'unbound-client' };
+/** Fetches the metadata of an issuer, as `oauth4webapi` needs them. */
+export async function discover({ issuer, algorithm = 'oauth2' }, options = {}) {
+  const url = new URL(issuer);
+  const discovery = await oauth.discoveryRequest(url, { algorithm, ...loopback, ...options });
+  return oauth.processDiscoveryResponse(url, discovery);
+}
+
+/**
+ * Fetches a token with client credentials: bound to `keyPair`, or unbound without one.
+ *
+ * `isOpaque` says which format is expected, and `thumbprint` to which certificate the token is bound. `fetch`
+ * takes the place of the function of that name.
+ */
+export async function issueToken(
+  provider,
+  {
+    keyPair,
+    resource = AUDIENCE,
+    audience = resource,
+    scope,
+    options,
+    clientId,
+    isOpaque,
+    thumbprint: x5t,
+    fetch: customFetch,
+  } = {},
+) {
+  const http = { ...loopback, ...(customFetch && { [oauth.customFetch]: customFetch }) };
+  const as = await discover(provider, http);
+  const client = { client_id: clientId ?? (keyPair ? 'bound-client' : 'unbound-client') };
   const DPoP = keyPair && oauth.DPoP(client, keyPair, options);
   const answer = await oauth.processClientCredentialsResponse(
     as,
@@ -21,17 +46,22 @@ export async function issueToken({ issuer }, { keyPair, resource = AUDIENCE, sco
     await oauth.clientCredentialsGrantRequest(
       as,
       client,
-      oauth.ClientSecretBasic(SECRET),
-      { resource, ...(scope && { scope }) },
-      { DPoP, ...loopback },
+      (provider.authenticate ?? oauth.ClientSecretBasic)(SECRET),
+      { ...(resource && { resource }), ...(scope && { scope }) },
+      { DPoP, ...http },
     ),
   );
   // If the token were not the expected one, a rejection would prove nothing.
-  const claims = jose.decodeJwt(answer.access_token);
   assert.equal(answer.token_type, keyPair ? 'dpop' : 'bearer');
-  assert.equal(claims.aud, resource);
+  if (isOpaque) {
+    assert.throws(() => jose.decodeJwt(answer.access_token));
+    return answer.access_token;
+  }
+  const claims = jose.decodeJwt(answer.access_token);
+  assert.equal(claims.aud, audience);
   assert.equal(claims.scope, scope);
   assert.equal(claims.cnf?.jkt, keyPair && (await thumbprint(keyPair)));
+  assert.equal(claims.cnf?.['x5t#S256'], x5t);
   return answer.access_token;
 }
 
@@ -83,15 +113,21 @@ export function send(url, { method = 'GET', scheme = 'DPoP', token, proof } = {}
   return fetch(url, { method, headers, redirect: 'error' });
 }
 
-/** Returns the parameters of the DPoP challenge, as `oauth4webapi` parses them. */
-export async function challengeOf(response) {
+/** Makes a proof for a path of a server, and sends it with the token. */
+export async function call({ origin }, path, token, keyPair) {
+  const proof = await dpop.generateProof(keyPair, origin + path, 'GET', undefined, token);
+  return send(origin + path, { token, proof });
+}
+
+/** Returns the parameters of the challenge of a scheme, as `oauth4webapi` parses them. */
+export async function challengeOf(response, expected = 'dpop') {
   const replay = { [oauth.customFetch]: async () => response, ...loopback };
   const error = await oauth
     .protectedResourceRequest('-', 'GET', new URL(response.url), undefined, undefined, replay)
     .then(() => assert.fail(`no readable challenge in the ${response.status} answer`), (e) => e);
   assert.ok(error instanceof oauth.WWWAuthenticateChallengeError, String(error));
-  const [challenge, ...others] = error.cause.filter(({ scheme }) => scheme === 'dpop');
-  assert.ok(challenge, 'no challenge of the DPoP scheme');
+  const [challenge, ...others] = error.cause.filter(({ scheme }) => scheme === expected);
+  assert.ok(challenge, `no challenge of the scheme ${expected}`);
   assert.equal(others.length, 0);
   return challenge.parameters;
 }

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Runs the end-to-end suite. Usage: run.sh [QUICKSTART-BINARY]
+# Runs the end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh issuers|glewlwyd [DPOP-BINARY]
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-binary=${1:-$here/../../target/debug/quickstart}
-[[ -x $binary ]] || { echo "no program at $binary: run cargo build -p quickstart" >&2; exit 1; }
+script=test program=quickstart package=quickstart variable=QUICKSTART_BIN
+if [[ ${1-} == issuers || ${1-} == glewlwyd ]]; then
+  script=test:$1 program=dpop package=dpop-cli variable=DPOP_BIN
+  shift
+fi
+binary=${1:-$here/../../target/debug/$program}
+[[ -x $binary ]] || { echo "no program at $binary: run cargo build -p $package" >&2; exit 1; }
 binary=$(realpath "$binary")
 cd "$here"
 
@@ -15,7 +20,7 @@ fi
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-QUICKSTART_BIN=$binary npm test --silent | tee "$output"
+env "$variable=$binary" npm run --silent "$script" | tee "$output"
 # The run fails if a test was skipped, or if none ran.
 for line in '# pass [1-9][0-9]*' '# skipped 0' '# todo 0'; do
   grep -qx "$line" "$output" || { echo "the summary has no line '$line'" >&2; exit 1; }
