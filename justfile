@@ -41,6 +41,12 @@ e2e:
     cargo build --locked -p quickstart -p dpop-cli
     tests/e2e/run.sh target/debug/quickstart
     tests/e2e/run.sh tests/e2e/gateway.mjs
+    tests/e2e/run.sh issuers target/debug/dpop
+
+# Runs the end-to-end tests with Glewlwyd, which has to be installed.
+glewlwyd:
+    cargo build --locked -p dpop-cli
+    tests/e2e/run.sh glewlwyd target/debug/dpop
 
 # Runs the gRPC clients of other languages.
 grpc:

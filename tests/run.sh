@@ -201,6 +201,13 @@ oldest_compiler() {
 # Debian installs nginx in a folder that only root's search path contains.
 has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
 
+# The authorization server Glewlwyd, and the package that sets up its database without a server.
+has_glewlwyd() {
+  [[ -x /usr/bin/glewlwyd && -r /usr/share/dbconfig-common/data/glewlwyd/install/sqlite3 ]] &&
+    command -v sqlite3 >/dev/null ||
+    install --no-install-recommends glewlwyd dbconfig-sqlite3 sqlite3
+}
+
 performance_sources() {
   local manifest=tests/performance/Cargo.toml
   cargo fmt --manifest-path $manifest --check &&
@@ -250,6 +257,15 @@ check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
 suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gateway.mjs
+suite "end-to-end tests with several issuers" tap tests/e2e/run.sh issuers target/debug/dpop
+suite "end-to-end tests with several issuers, without OpenSSL" tap \
+  tests/e2e/run.sh issuers target/debug/dpop-aws-lc-rs
+if has_glewlwyd; then
+  suite "end-to-end tests with Glewlwyd" tap tests/e2e/run.sh glewlwyd target/debug/dpop
+else
+  skip "end-to-end tests with Glewlwyd" \
+    "please install glewlwyd and sqlite3 (Debian's packages of these names)"
+fi
 check "tools of the gRPC clients" python_environments
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the measurements" performance_sources
