@@ -110,6 +110,8 @@ mod config;
 pub mod cors;
 mod credentials;
 pub mod crypto;
+#[cfg(any(feature = "introspection", feature = "status-list"))]
+mod document;
 mod error;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

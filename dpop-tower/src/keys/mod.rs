@@ -57,7 +57,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The keys are needed and not available.
 #[derive(Debug)]
-pub(crate) struct KeysUnavailable;
+#[cfg_attr(
+    not(any(feature = "introspection", feature = "status-list")),
+    expect(dead_code, reason = "only documents that are fetched need to know")
+)]
+pub(crate) struct KeysUnavailable {
+    /// Whether the issuer has just published the same keys again.
+    pub(crate) no_others_exist: bool,
+}
 
 /// Keys that can be used now.
 pub(crate) struct AtHand {

@@ -151,15 +151,20 @@ impl KeySource for RemoteKeys {
         Box::pin(async move {
             let is_other =
                 |keys: &Arc<KeySet>| seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, keys));
+            let mut no_others_exist = false;
             let keys = match self.step(seen.as_ref()) {
                 (Step::Serve, keys) => keys,
                 (Step::Wait(attempt), _) => {
+                    let before = self.source.latest();
                     attempt.end().await;
-                    self.at_hand().map(|at_hand| at_hand.keys)
+                    let keys = self.at_hand().map(|at_hand| at_hand.keys);
+                    no_others_exist = keys.is_some() && self.source.latest() != before;
+                    keys
                 }
                 (Step::Reject | Step::JudgeAgain, _) => None,
             };
-            keys.filter(is_other).ok_or(KeysUnavailable)
+            keys.filter(is_other)
+                .ok_or(KeysUnavailable { no_others_exist })
         })
     }
 

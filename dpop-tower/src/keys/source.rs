@@ -126,7 +126,12 @@ impl Source {
 
     /// Returns whether this document is the current one.
     pub(super) fn is_latest(&self, document: &Document) -> bool {
-        self.latest.load(Ordering::Acquire) == document.number
+        self.latest() == document.number
+    }
+
+    /// Returns the number of the current document, which differs from those of all before it.
+    pub(super) fn latest(&self) -> u64 {
+        self.latest.load(Ordering::Acquire)
     }
 
     pub(super) fn now(&self) -> Duration {

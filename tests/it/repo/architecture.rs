@@ -19,6 +19,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         2,
         &[
+            "document",
             "http_client",
             "keys",
             "nonce",

@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use reqwest::{Client, StatusCode, Url, redirect};
 
 use self::{
-    document::{Expected, Unverified},
+    document::{Expected, ListToken},
     list::{Current, List, Step},
 };
 use super::{TokenError, TokenErrorKind, VerifiedToken};
@@ -247,33 +247,14 @@ impl StatusVerifier {
             leeway: self.leeway,
             now,
         };
-        let document = Unverified::parse(&text, &expected)?;
-        self.verify_signature(&document).await?;
-        let ttl = document.ttl.unwrap_or(self.max_age / 2);
+        let token = ListToken::verify(&text, &expected, &*self.keys).await?;
+        let ttl = token.ttl.unwrap_or(self.max_age / 2);
         Ok(Current {
-            statuses: document.statuses(self.max_size)?,
+            statuses: token.statuses(self.max_size)?,
             due: began.saturating_add(ttl.clamp(MIN_TTL, self.max_age)),
             ends: began.saturating_add(self.max_age),
-            expires_at: document.expires_at,
+            expires_at: token.expires_at,
         })
-    }
-
-    async fn verify_signature(&self, document: &Unverified) -> Result<(), &'static str> {
-        const WRONG: &str = "no key of the issuer verifies it";
-        let mut seen = None;
-        if let Some(at_hand) = self.keys.at_hand() {
-            if document.is_signed_with(&at_hand.keys) {
-                return Ok(());
-            }
-            if !self.keys.may_have_others(&at_hand.keys) {
-                return Err(WRONG);
-            }
-            seen = Some(at_hand.keys);
-        }
-        match self.keys.load(seen).await {
-            Ok(keys) if document.is_signed_with(&keys) => Ok(()),
-            Ok(_) | Err(_) => Err(WRONG),
-        }
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
