@@ -160,6 +160,18 @@ impl Listed {
         Verdict::of(response.await.unwrap())
     }
 
+    /// Waits until so many fetches have come to their end.
+    async fn wait_for(&self, count: usize) {
+        let fetched = async {
+            while self.server.count() < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, fetched).await.unwrap();
+        // The response is on its way.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
     /// Presents the token until the verdict is this one.
     async fn until(&self, token: &str, expected: Verdict) {
         let verdict = async {
@@ -352,6 +364,40 @@ async fn a_list_that_is_too_old_or_has_expired_is_not_used() {
         listed.server.put(200, listed.list(1).mint());
         assert_eq!(listed.present(&token).await, REVOKED);
     }
+}
+
+/// Otherwise a copy from before the revocation would make the token valid again.
+#[tokio::test]
+async fn a_list_that_is_older_than_the_one_before_is_not_used() {
+    let listed = Listed::with(|lists| lists.max_age(Duration::from_secs(100))).await;
+    let token = listed.token(0);
+    let issued = |at: i64| listed.list(1).claim("iat", at).claim("exp", 1_900_000_000);
+    let now = listed.api.now();
+    let old = (listed.list(0).claim("iat", now - 1)).claim("exp", 1_900_000_000);
+    listed.server.put(200, issued(now).mint());
+    assert_eq!(listed.present(&token).await, REVOKED);
+    listed.server.put(200, old.mint());
+    // It is refreshed in the background, and the one at hand goes on to serve.
+    listed.api.advance(60);
+    assert_eq!(listed.present(&token).await, REVOKED);
+    listed.wait_for(2).await;
+    listed.api.advance(39);
+    assert_eq!(listed.present(&token).await, REVOKED);
+    listed.wait_for(3).await;
+    // Also if the one at hand is too old.
+    listed.api.advance(5);
+    assert_eq!(listed.present(&token).await, UNAVAILABLE);
+    assert_eq!(listed.server.count(), 4);
+    // One of the same second is as good, and a newer one better.
+    listed.api.advance(5);
+    listed.server.put(200, issued(now).mint());
+    assert_eq!(listed.present(&token).await, REVOKED);
+    let newer = (listed.list(0))
+        .claim("iat", now + 1)
+        .claim("exp", 1_900_000_000);
+    listed.server.put(200, newer.mint());
+    listed.api.advance(60);
+    listed.until(&token, Verdict::Admitted).await;
 }
 
 #[tokio::test]

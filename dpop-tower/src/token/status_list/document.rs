@@ -24,6 +24,7 @@ pub(super) struct Expected<'a> {
 
 /// A status list token with valid claims and a valid signature.
 pub(super) struct ListToken {
+    pub(super) issued_at: UnixTime,
     pub(super) expires_at: Option<UnixTime>,
     /// How long the issuer says that the list is current.
     pub(super) ttl: Option<Duration>,
@@ -47,7 +48,7 @@ impl ListToken {
         if claims.contains_key("iss") {
             token.check_issuer(expected.issuer)?;
         }
-        token.issued_at(expected.now.saturating_add(expected.leeway))?;
+        let issued_at = token.issued_at(expected.now.saturating_add(expected.leeway))?;
         let expires_at = token.expires_at(expected.now)?;
         let ttl = match claims.get("ttl") {
             None => None,
@@ -65,6 +66,7 @@ impl ListToken {
             return Err("it has no status_list");
         };
         Ok(Self {
+            issued_at,
             expires_at,
             ttl: ttl.map(Duration::from_secs),
             list,

@@ -45,6 +45,8 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) statuses: Statuses,
+    /// The `iat`.
+    pub(super) issued_at: UnixTime,
     pub(super) due: Duration,
     pub(super) ends: Duration,
     pub(super) expires_at: Option<UnixTime>,
@@ -180,8 +182,14 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let result = std::mem::replace(&mut self.result, Err(String::new()));
+        let mut result = std::mem::replace(&mut self.result, Err(String::new()));
         let mut state = self.list.state();
+        if let (Ok(current), Some(old)) = (&result, &state.current)
+            && current.issued_at < old.issued_at
+        {
+            // A copy of an older list would make revoked tokens valid again.
+            result = Err("it is older than the list that was fetched before".to_owned());
+        }
         match result {
             Ok(current) => {
                 let is_newer = |old: &Arc<Current>| old.ends <= current.ends;

@@ -44,6 +44,7 @@ const MIN_TTL: Duration = Duration::from_secs(10);
 /// task of its own, and shared by all requests. It is refreshed when its `ttl` has passed, while requests use the
 /// old one. A list that is older than [`max_age`](Self::max_age) or past its `exp` is not used: requests wait for
 /// one fetch, or get 503 ([`RevocationUnavailable`](TokenErrorKind::RevocationUnavailable)) if one has just failed.
+/// A list whose `iat` is earlier than that of the one before it is not used either.
 ///
 /// ```
 /// use std::time::Duration;
@@ -251,6 +252,7 @@ impl StatusVerifier {
         let ttl = token.ttl.unwrap_or(self.max_age / 2);
         Ok(Current {
             statuses: token.statuses(self.max_size)?,
+            issued_at: token.issued_at,
             due: began.saturating_add(ttl.clamp(MIN_TTL, self.max_age)),
             ends: began.saturating_add(self.max_age),
             expires_at: token.expires_at,
