@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpop_tower::clock::UnixTime;
 use serde_json::json;
 
 use super::{
@@ -83,6 +84,27 @@ async fn a_cached_verdict_ends_with_exp() {
             api.judge(&with(&api.active(), "exp", -1)).await,
             invalid_token("token_expired")
         );
+    }
+}
+
+/// A clock that was set back makes a token one of the future again.
+#[tokio::test]
+async fn a_cached_verdict_does_not_count_before_nbf_and_iat() {
+    for name in ["nbf", "iat"] {
+        let api = Opaque::new().await;
+        let start = api.now();
+        api.idp.answer_json(&with(&api.active(), name, start));
+        let token = fresh();
+        assert_eq!(api.present(&token).await, Verdict::Admitted);
+        for (back, expected) in [
+            (10, Verdict::Admitted),
+            (11, invalid_token("token_not_yet_valid")),
+            (0, Verdict::Admitted),
+        ] {
+            api.clock.set(UnixTime::from_secs(start - back));
+            assert_eq!(api.present(&token).await, expected, "{name} {back}");
+        }
+        assert_eq!(api.idp.calls(), 1, "{name}");
     }
 }
 
