@@ -182,17 +182,17 @@ impl Settings {
 }
 
 #[cfg(feature = "josekit")]
-fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
+pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     Some(Arc::new(crate::crypto::Josekit))
 }
 
 #[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
-fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
+pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     Some(Arc::new(crate::crypto::AwsLcRs))
 }
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
-fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
+pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
     None
 }
 

@@ -55,6 +55,8 @@ pub enum ConfigErrorKind {
     Replay,
     /// The claim that contains the scopes is not usable.
     ScopeClaim,
+    /// A transmitter of security events, or the receiver, has a setting that is missing or out of bounds.
+    SecurityEvents,
     /// The public origin is not an origin.
     Target,
     /// The `typ` of access tokens, or the claim that marks them, is not usable.

@@ -82,6 +82,7 @@
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
+//! | `ssf` | Security events of the issuer, which revoke tokens: `ssf` | |
 //! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |
 //! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
@@ -110,7 +111,7 @@ mod config;
 pub mod cors;
 mod credentials;
 pub mod crypto;
-#[cfg(any(feature = "introspection", feature = "status-list"))]
+#[cfg(any(feature = "introspection", feature = "ssf", feature = "status-list"))]
 mod document;
 mod error;
 #[cfg(feature = "axum")]
@@ -137,6 +138,9 @@ mod reason;
 pub mod rejection;
 pub mod replay;
 pub mod revocation;
+#[cfg(feature = "ssf")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ssf")))]
+pub mod ssf;
 pub mod target;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -12,6 +12,7 @@ mod rejection;
 mod repo;
 mod revocation;
 mod robustness;
+mod ssf;
 
 use dpop_conformance::{stores, support};
 

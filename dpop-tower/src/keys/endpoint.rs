@@ -42,7 +42,7 @@ pub(super) enum Place {
         /// The exact `issuer` that the document must have (RFC 8414 section 3.3).
         issuer: String,
         /// The well-known URLs, in the order in which they are tried.
-        urls: [Url; 2],
+        urls: Vec<Url>,
     },
 }
 
@@ -55,6 +55,30 @@ impl Endpoint {
     }
 
     pub(crate) fn discover(issuer: &str, plain_http: PlainHttp) -> Result<Self, ConfigError> {
+        Self::in_metadata(issuer, plain_http, |path, at| {
+            vec![
+                // RFC 8414 section 3.1 puts the well-known part before the issuer's path,
+                // OpenID Connect Discovery 1.0 section 4 puts it after the path.
+                at(&format!("/.well-known/oauth-authorization-server{path}")),
+                at(&format!("{path}/.well-known/openid-configuration")),
+            ]
+        })
+    }
+
+    /// Finds the keys of a transmitter of security events (OpenID Shared Signals Framework 1.0 section 7.2).
+    #[cfg(feature = "ssf")]
+    pub(crate) fn transmitter(issuer: &str, plain_http: PlainHttp) -> Result<Self, ConfigError> {
+        Self::in_metadata(issuer, plain_http, |path, at| {
+            vec![at(&format!("/.well-known/ssf-configuration{path}"))]
+        })
+    }
+
+    /// `urls` gets the path of the issuer, and a function that makes a URL of a path.
+    fn in_metadata(
+        issuer: &str,
+        plain_http: PlainHttp,
+        urls: impl Fn(&str, &dyn Fn(&str) -> Url) -> Vec<Url>,
+    ) -> Result<Self, ConfigError> {
         let url = configured(issuer, "the issuer", plain_http)?;
         if url.query().is_some() || url.fragment().is_some() {
             // RFC 8414 section 2.
@@ -69,12 +93,7 @@ impl Endpoint {
         Ok(Self {
             place: Place::Metadata {
                 issuer: issuer.to_owned(),
-                urls: [
-                    // RFC 8414 section 3.1 puts the well-known part before the issuer's path,
-                    // OpenID Connect Discovery 1.0 section 4 puts it after the path.
-                    at(&format!("/.well-known/oauth-authorization-server{path}")),
-                    at(&format!("{path}/.well-known/openid-configuration")),
-                ],
+                urls: urls(path, &at),
             },
             plain_http,
         })
@@ -156,9 +175,9 @@ fn rejected(message: impl Into<std::borrow::Cow<'static, str>>) -> ConfigError {
 mod tests {
     use super::*;
 
-    fn urls(issuer: &str) -> [String; 2] {
+    fn urls(issuer: &str) -> Vec<String> {
         match Endpoint::discover(issuer, PlainHttp::Never).unwrap().place {
-            Place::Metadata { urls, .. } => urls.map(String::from),
+            Place::Metadata { urls, .. } => urls.into_iter().map(String::from).collect(),
             Place::Jwks(url) => panic!("not metadata: {url}"),
         }
     }

@@ -79,12 +79,16 @@ impl Fetcher {
         &self,
         member: &'static str,
         issuer: &str,
-        [first, second]: &[Url; 2],
+        urls: &[Url],
         deadline: Instant,
     ) -> Result<Url, FetchError> {
         let mut tried = Vec::new();
-        let early = deadline.min(Instant::now() + FIRST_METADATA);
-        for (url, deadline) in [(first, early), (second, deadline)] {
+        for (index, url) in urls.iter().enumerate() {
+            let is_last = index + 1 == urls.len();
+            let deadline = match is_last {
+                true => deadline,
+                false => deadline.min(Instant::now() + FIRST_METADATA),
+            };
             let found = self.get(url, deadline).await;
             match found.and_then(|found| metadata::url(&found.text, member, issuer, &self.endpoint))
             {

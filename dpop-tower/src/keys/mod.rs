@@ -58,7 +58,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The keys are needed and not available.
 #[derive(Debug)]
 #[cfg_attr(
-    not(any(feature = "introspection", feature = "status-list")),
+    not(any(feature = "introspection", feature = "ssf", feature = "status-list")),
     expect(dead_code, reason = "only documents that are fetched need to know")
 )]
 pub(crate) struct KeysUnavailable {

@@ -15,7 +15,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{
     Revocation, RevocationError, RevocationList, RevocationListFull, RevocationQuery,
-    RevocationStatus,
+    RevocationSink, RevocationStatus,
 };
 use crate::{
     clock::{SystemClock, TimeSource, UnixTime},
@@ -280,6 +280,17 @@ impl RevocationList for MemoryRevocationList {
         } else {
             RevocationStatus::Active
         }))
+    }
+}
+
+impl RevocationSink for MemoryRevocationList {
+    fn add(
+        &self,
+        revocation: Revocation<'_>,
+        until: UnixTime,
+    ) -> MaybeReady<Result<(), RevocationError>> {
+        let added = self.revoke(revocation, until);
+        MaybeReady::ready(added.map_err(RevocationError::unavailable))
     }
 }
 

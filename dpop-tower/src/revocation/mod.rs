@@ -5,8 +5,8 @@
 //! [`DpopConfigBuilder::revocation_list`](crate::DpopConfigBuilder::revocation_list). Without one, nothing is
 //! asked.
 //!
-//! [`MemoryRevocationList`] is a list for one process, which your code fills: from a message queue, from
-//! security events of the issuer, or by hand. A list that several processes share is your own
+//! [`MemoryRevocationList`] is a list for one process, which your code fills, or an `ssf::EventReceiver` with the
+//! security events of the issuer. A list that several processes share is your own
 //! [`RevocationList`], such as a table of a database.
 //!
 //! | to revoke | use |
@@ -67,7 +67,7 @@ pub use self::{
 
 use std::{fmt, sync::Arc};
 
-use crate::future::MaybeReady;
+use crate::{clock::UnixTime, future::MaybeReady};
 
 /// The answer of a [`RevocationList`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,75 @@ pub enum RevocationStatus {
     Active,
     /// The token is revoked. Reject the request.
     Revoked,
+}
+
+/// Takes entries for a revocation list, such as those of the security events that an `ssf::EventReceiver` gets.
+///
+/// [`MemoryRevocationList`] is one. Implement it for a list that several processes share.
+///
+/// # Security
+///
+/// The future must not complete with `Ok` before the entry is on the list, because the event is acknowledged then
+/// and does not come again. Revoking the same twice must have the effect of revoking it once.
+///
+/// # Cancel safety
+///
+/// If the returned future is dropped, the entry may or may not be on the list. The event comes again.
+///
+/// # Example
+///
+/// ```
+/// use dpop_tower::{
+///     clock::UnixTime,
+///     future::MaybeReady,
+///     revocation::{Revocation, RevocationError, RevocationSink},
+/// };
+///
+/// #[derive(Debug)]
+/// struct Sessions;
+///
+/// impl Sessions {
+///     async fn close(issuer: String, session: String) -> std::io::Result<()> {
+///         # let _ = (issuer, session);
+///         # Err(std::io::ErrorKind::TimedOut.into())
+///     }
+/// }
+///
+/// impl RevocationSink for Sessions {
+///     fn add(
+///         &self,
+///         revocation: Revocation<'_>,
+///         _until: UnixTime,
+///     ) -> MaybeReady<Result<(), RevocationError>> {
+///         let Revocation::Session { issuer, session_id } = revocation else {
+///             return MaybeReady::ready(Ok(()));
+///         };
+///         let closed = Self::close(issuer.to_owned(), session_id.to_owned());
+///         MaybeReady::pending(async { closed.await.map_err(RevocationError::unavailable) })
+///     }
+/// }
+/// ```
+pub trait RevocationSink: fmt::Debug + Send + Sync + 'static {
+    /// Adds an entry that counts through the second `until`; see [`MemoryRevocationList::revoke`].
+    ///
+    /// # Errors
+    ///
+    /// The future yields an error if the entry could not be added.
+    fn add(
+        &self,
+        revocation: Revocation<'_>,
+        until: UnixTime,
+    ) -> MaybeReady<Result<(), RevocationError>>;
+}
+
+impl<T: RevocationSink + ?Sized> RevocationSink for Arc<T> {
+    fn add(
+        &self,
+        revocation: Revocation<'_>,
+        until: UnixTime,
+    ) -> MaybeReady<Result<(), RevocationError>> {
+        (**self).add(revocation, until)
+    }
 }
 
 /// Knows which tokens have been revoked before their expiry.

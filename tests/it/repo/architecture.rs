@@ -41,6 +41,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     ),
     (4, &["lifetime", "middleware"]),
     (5, &["extract"]),
+    (5, &["ssf"]),
     (5, &["cors"]),
     (5, &["grpc"]),
 ];
