@@ -18,6 +18,7 @@
 //! | `asked` | the request that such a proxy describes, and which proxies may ask |
 //! | [`reload_state`] | the state that survives a reload, above all the used proofs |
 //! | `live` | the configuration in force, and how it is replaced |
+//! | `events` | receives security events, which revoke tokens |
 //! | `cors` | which pages of other origins may use the service |
 //! | `names` | header names that are never forwarded from clients, in any spelling |
 //! | `tls` | certificates, keys and handshakes |
@@ -27,6 +28,7 @@
 mod asked;
 mod command;
 mod cors;
+mod events;
 pub mod ext_authz;
 pub mod forward_auth;
 pub mod guard;

@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::gateway::{
     cors::Cors,
+    events::Events,
     guard::{Guard, Guarded},
     proxy::{self, Forwarding, Proxy},
     reload_state::ReloadState,
@@ -52,6 +53,7 @@ struct Live {
     /// `None` without an upstream: the gateway then only answers other proxies.
     guarded: Option<Guarded<Proxy>>,
     cors: Option<Cors>,
+    events: Option<Events>,
     /// `None` if the gateway was not configured by a file.
     settings: Option<Settings>,
 }
@@ -86,6 +88,7 @@ impl Gateway {
                 guarded: Some(guard.protect(proxy)),
                 guard,
                 cors: None,
+                events: None,
                 settings: None,
             }),
             tls: ArcSwapOption::empty(),
@@ -180,6 +183,13 @@ impl Gateway {
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
         let live = self.0.live.load_full();
         async move {
+            if let Some(events) = live
+                .events
+                .as_ref()
+                .filter(|events| events.is_for(&request))
+            {
+                return events.answer(request).await;
+            }
             let Some(guarded) = &live.guarded else {
                 return proxy::problem(StatusCode::SERVICE_UNAVAILABLE);
             };
@@ -194,6 +204,7 @@ impl Gateway {
 impl Live {
     fn of(settings: Settings, memory: &ReloadState, ends_tls: bool) -> Result<Self, SettingsError> {
         let guard = settings.guard(memory)?;
+        let events = settings.events(memory)?;
         let proxy = settings.upstreams().map(|upstreams| {
             Proxy::new(
                 upstreams.clone(),
@@ -221,6 +232,7 @@ impl Live {
             guarded: proxy.map(|proxy| guard.protect(&proxy)),
             guard,
             cors: settings.cors().cloned(),
+            events,
             settings: Some(settings),
         })
     }

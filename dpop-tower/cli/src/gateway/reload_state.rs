@@ -2,15 +2,19 @@
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use dpop_tower::{ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, token::FetchedKeys};
+use dpop_tower::{
+    ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, revocation::MemoryRevocationList,
+    token::FetchedKeys,
+};
 
-/// The used proofs, the nonce secret if none is configured, and the keys fetched from issuers. A
+/// The used proofs, the revoked tokens, the nonce secret if none is configured, and the keys fetched from issuers. A
 /// [`Gateway`] keeps one for as long as it runs.
 ///
 /// [`Gateway`]: crate::gateway::Gateway
 #[derive(Clone)]
 pub struct ReloadState {
     proofs: Arc<MemoryReplayStore>,
+    revocations: Arc<MemoryRevocationList>,
     nonce_secret: NonceSecret,
     fetched_keys: FetchedKeys,
 }
@@ -40,9 +44,22 @@ impl ReloadState {
         }
         Ok(Self {
             proofs: Arc::new(proofs),
+            revocations: Arc::default(),
             nonce_secret: NonceSecret::random()?,
             fetched_keys: FetchedKeys::new(),
         })
+    }
+
+    /// Sets the number of entries of the revocation list, which is empty afterwards. Defaults to 100,000.
+    #[must_use]
+    pub fn revocation_capacity(mut self, entries: NonZeroUsize) -> Self {
+        self.revocations = Arc::new(MemoryRevocationList::with_capacity(entries));
+        self
+    }
+
+    /// All configurations share one list, so a token that was revoked under one is revoked under the next.
+    pub(crate) fn revocations(&self) -> Arc<MemoryRevocationList> {
+        Arc::clone(&self.revocations)
     }
 
     pub(crate) fn nonce_secret(&self) -> NonceSecret {

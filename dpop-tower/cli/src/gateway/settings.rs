@@ -24,6 +24,7 @@ use self::{
 };
 use crate::gateway::{
     cors::Cors,
+    events::Events,
     guard::Guard,
     identity::Identity,
     proxy::{Forwarding, Timeouts, Upstream, Upstreams},
@@ -41,6 +42,7 @@ mod keys;
 mod origins;
 mod policies;
 mod proof;
+mod revocation;
 mod secret;
 mod tls;
 mod types;
@@ -141,7 +143,8 @@ impl Settings {
         // logged when the guard is built for use.
         let memory = settings.memory()?;
         tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-            settings.guard(&memory)
+            settings.guard(&memory)?;
+            settings.events(&memory)
         })?;
         Ok(settings)
     }
@@ -223,8 +226,12 @@ impl Settings {
     /// Returns a [`SettingsError`] if the operating system provides no randomness.
     pub fn memory(&self) -> Result<ReloadState, SettingsError> {
         let [capacity, per_client, per_subject] = self.replay_capacity();
-        ReloadState::new(capacity, per_client, per_subject)
-            .map_err(|error| self.source.error(0..0, "", error::explain(&error)))
+        let memory = ReloadState::new(capacity, per_client, per_subject)
+            .map_err(|error| self.source.error(0..0, "", error::explain(&error)))?;
+        Ok(match revocation::capacity(&self.file) {
+            Some(entries) => memory.revocation_capacity(entries),
+            None => memory,
+        })
     }
 
     /// The number of used proofs that are remembered: in total, for each client, and for each subject.
@@ -250,6 +257,11 @@ impl Settings {
         Ok(Guard::new(config, policies, self.identity.clone()))
     }
 
+    /// Builds the receiver of security events, if there is one. It adds what they revoke to `memory`.
+    pub(crate) fn events(&self, memory: &ReloadState) -> Result<Option<Events>, SettingsError> {
+        revocation::events(&self.file, &self.source, &self.folder, memory)
+    }
+
     /// The fields that differ from `old` and take effect only after a restart.
     pub(crate) fn needs_restart(&self, old: &Self) -> Vec<&'static str> {
         let asked = |settings: &Self| settings.forward_auth.as_ref().map(|asked| asked.listen);
@@ -266,6 +278,10 @@ impl Settings {
             ),
             ("limits", self.limits != old.limits),
             ("replay", self.replay_capacity() != old.replay_capacity()),
+            (
+                "revocation.capacity",
+                revocation::capacity(&self.file) != revocation::capacity(&old.file),
+            ),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))

@@ -18,6 +18,7 @@ mod program;
 mod proxying;
 mod reload;
 mod retries;
+mod revocation;
 mod settings;
 mod several_issuers;
 mod streams;

@@ -22,7 +22,7 @@ use super::{
     introspection, keys, origins,
     policies::policy,
     proof::with_window,
-    secret, types,
+    revocation, secret, types,
 };
 use crate::gateway::{
     identity::{Identity, IdentityError},
@@ -107,15 +107,17 @@ pub(super) fn config(
         memory,
         target,
     };
-    parts.build(true)?.map_err(|error| {
-        // Errors about JWTs and about introspection look alike. An error that is gone without introspection is
-        // about introspection.
-        let is_about_introspection = matches!(parts.build(false), Ok(Ok(_)));
+    parts.build(true, true)?.map_err(|error| {
+        // Errors about JWTs, introspection and status lists look alike. An error that is gone without introspection
+        // is about introspection.
+        let is_about_introspection = matches!(parts.build(false, true), Ok(Ok(_)));
+        let is_about_status_lists = matches!(parts.build(true, false), Ok(Ok(_)));
         let (span, field) = match (error.kind(), &file.nonces.accept_for_iat) {
             (ConfigErrorKind::Nonces, Some(accept)) => {
                 (accept.span(), "nonces.accept_for_iat".to_owned())
             }
             _ if is_about_introspection => introspected(issuers),
+            _ if is_about_status_lists => revocation::status_list_culprit(&error, issuers),
             _ => culprit(&error, issuers),
         };
         source.error(span, field, explain(&error))
@@ -134,6 +136,7 @@ impl Parts<'_> {
     fn build(
         &self,
         with_introspection: bool,
+        with_status_lists: bool,
     ) -> Result<Result<DpopConfig, ConfigError>, SettingsError> {
         let Parts {
             file,
@@ -161,11 +164,15 @@ impl Parts<'_> {
                     table, issuer, &prefix, source, folder,
                 )?);
             }
+            if with_status_lists {
+                tokens = revocation::with_status_lists(tokens, issuer);
+            }
             issuers.push(tokens);
         }
         let config = DpopConfig::builder(Arc::clone(target), issuers)
             .policy(policy(file.mode))
-            .replay_store(memory.proofs());
+            .replay_store(memory.proofs())
+            .revocation_list(memory.revocations());
         let mut config = with_window(config, file, source)?;
         if let Some(certificates) = origins::client_certificates(file, source)? {
             config = config.client_certificates(certificates);
@@ -322,7 +329,7 @@ fn tokens(
 }
 
 /// Returns the algorithms that a field lists, or `None` without the field.
-fn algorithms(
+pub(super) fn algorithms(
     names: Option<&Spanned<Vec<Spanned<String>>>>,
     field: &str,
     source: &Source,

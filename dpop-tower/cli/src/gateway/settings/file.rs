@@ -35,6 +35,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) replay: Replay,
+    pub(super) revocation: Option<Revocation>,
     pub(super) cors: Option<Spanned<Cors>>,
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
@@ -76,6 +77,17 @@ pub(super) struct IssuerTable {
     pub(super) danger_accept_typ_jwt: bool,
     pub(super) key_fetching: Option<Spanned<KeyFetching>>,
     pub(super) introspection: Option<Spanned<Introspection>>,
+    pub(super) status_list: Option<Spanned<StatusList>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatusList {
+    pub(super) origins: Spanned<Vec<Spanned<String>>>,
+    /// Seconds.
+    pub(super) max_age: Option<Spanned<u64>>,
+    /// Bytes.
+    pub(super) max_size: Option<Spanned<usize>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -283,6 +295,33 @@ pub(super) struct Replay {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Revocation {
+    pub(super) capacity: Option<Spanned<NonZeroUsize>>,
+    pub(super) path: Option<Spanned<String>>,
+    /// Seconds.
+    pub(super) token_lifetime: Option<Spanned<u64>>,
+    #[serde(default = "none", rename = "transmitter")]
+    pub(super) transmitters: Spanned<Vec<Spanned<Transmitter>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transmitter {
+    pub(super) issuer: Spanned<String>,
+    pub(super) audience: Spanned<String>,
+    pub(super) jwks_url: Option<Spanned<String>>,
+    pub(super) authorization_file: Option<Spanned<PathBuf>>,
+    pub(super) authorization_env: Option<Spanned<String>>,
+    pub(super) tokens_of: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) tokens_have_sid: bool,
+    pub(super) algorithms: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) danger_allow_plain_http: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Cors {
     pub(super) origins: Spanned<Vec<Spanned<String>>>,
     pub(super) methods: Option<Vec<Spanned<String>>>,
@@ -321,6 +360,10 @@ pub(super) struct ExtAuthz {
 #[serde(deny_unknown_fields)]
 pub(super) struct Probe {
     pub(super) listen: SocketAddr,
+}
+
+fn none() -> Spanned<Vec<Spanned<Transmitter>>> {
+    Spanned::new(0..0, Vec::new())
 }
 
 const fn thirty() -> u64 {

@@ -171,6 +171,9 @@ fn every_field_is_in_the_documentation() {
         ("", "[cors]\nunknown = 1"),
         ("", "[issuer.key_fetching]\nunknown = 1"),
         ("", "[issuer.introspection]\nunknown = 1"),
+        ("", "[issuer.status_list]\nunknown = 1"),
+        ("", "[revocation]\nunknown = 1"),
+        ("", "[[revocation.transmitter]]\nunknown = 1"),
         ("", "[probe]\nunknown = 1"),
         ("", "[tls]\nunknown = 1"),
         ("", "[upstream_tls]\nunknown = 1"),
@@ -185,6 +188,7 @@ fn every_field_is_in_the_documentation() {
                 format!("`[{field}]`"),
                 format!("`[identity.{field}]`"),
                 format!("`[issuer.{field}]`"),
+                format!("`[[revocation.{field}]]`"),
             ];
             let is_there = names.iter().any(|name| page.contains(name));
             assert!(is_there, "{field} of {table:?}");
