@@ -57,6 +57,7 @@
 //! | Introduce DPoP while some clients still send bearer tokens | [`Policy::optional`] |
 //! | See what would be rejected before anything is | [`Policy::report_only`], [`Report`] |
 //! | Reject tokens that have been revoked | [`revocation::RevocationList`] |
+//! | Revoke tokens when the issuer reports the end of a session | `ssf::EventReceiver` |
 //! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
 //! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
 //! | Accept tokens that are bound to a client certificate (RFC 8705) | [`Policy::accept_certificate_bound`], [`certificate`] |

@@ -5,7 +5,7 @@
 //! asked when nothing else is wrong. The entry in the replay store is the only write and the last step, so a
 //! rejected request leaves no trace.
 
-mod admitted;
+pub(crate) mod admitted;
 mod certificate;
 mod count;
 mod head;

@@ -1,4 +1,4 @@
-//! Streams that end when their token expires: event streams, gRPC streams, web sockets.
+//! Streams that end when their token expires or is revoked: event streams, gRPC streams, web sockets.
 //!
 //! A token is checked when a request arrives. A stream that is open for hours would be served long after
 //! the token has expired. With [`end_streams_at_expiry`](crate::DpopLayer::end_streams_at_expiry), the layer
@@ -52,6 +52,16 @@
 //! gRPC-web has its trailers in the body. Put a layer that translates it, such as tonic's, outside this one.
 //! Otherwise its streams end as other responses of unknown length do.
 //!
+//! # Revoked tokens
+//!
+//! If the configuration has a [revocation list](crate::DpopConfigBuilder::revocation_list), a stream also ends when its
+//! token is revoked, in the same way: at most five seconds later, plus the time that the list takes to answer. A list
+//! that has a [version](crate::revocation::RevocationList::version) is asked when that has changed. A list that gives no
+//! answer six times in a row, which takes about half a minute, ends the stream, since nobody knows whether the token is
+//! still good.
+//!
+//! Status lists and the issuer of opaque tokens are not asked again.
+//!
 //! # Exceptions
 //!
 //! The layer ends streams if the policy is [strict](crate::Policy::strict) or
@@ -66,6 +76,7 @@
 //! 100 milliseconds late, or 30 seconds late if somebody sets the clock.
 
 mod request;
+mod revoked;
 mod token;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 mod upload;

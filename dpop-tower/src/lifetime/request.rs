@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::Future as _,
     pin::Pin,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,8 +12,9 @@ use http::{HeaderMap, Method, Request, Version, header};
 
 use super::{
     Ended, TokenLifetime,
-    watch::{Ending, Watch},
+    watch::{Cut, Ending, Watch},
 };
+use crate::token::TokenErrorKind;
 
 /// Ends a request and its response when the token expires.
 pub(crate) struct Expiry {
@@ -27,7 +28,7 @@ pub(super) enum Upload {
     Finite,
     /// The body is wrapped and ends with an error. The flag is set when it has.
     #[cfg(any(feature = "axum", feature = "tonic"))]
-    Wrapped(Arc<AtomicBool>),
+    Wrapped(Arc<Cut>),
     /// The body may never end and cannot be wrapped.
     Opaque(Option<Pin<Box<Ended>>>),
 }
@@ -45,25 +46,28 @@ impl Expiry {
         Some(Self { lifetime, upload })
     }
 
-    /// Completes when the token has expired and the request has to be rejected as a whole.
-    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Completes when the request has to be rejected as a whole, and for which reason.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<TokenErrorKind> {
         let Upload::Opaque(ended) = &mut self.upload else {
             return Poll::Pending;
         };
         let ended = ended.get_or_insert_with(|| Box::pin(self.lifetime.ended()));
-        ended.as_mut().poll(cx)
+        ended.as_mut().poll(cx).map(|()| ended.why())
     }
 
-    /// Returns the watch for a response with these headers, and `None` if the response comes too late.
-    pub(crate) fn watch(&self, headers: &HeaderMap) -> Option<Watch> {
+    /// Returns the watch for a response with these headers, or the reason why the response comes too late.
+    pub(crate) fn watch(&self, headers: &HeaderMap) -> Result<Watch, TokenErrorKind> {
         let ending = Ending::of(headers, self.upload.was_cut());
-        (!ending.request_was_cut()).then(|| Watch::new(self.lifetime.clone(), ending))
+        match ending.request_was_cut() {
+            Some(why) => Err(why),
+            None => Ok(Watch::new(self.lifetime.clone(), ending)),
+        }
     }
 }
 
 impl Upload {
     /// Returns the flag that is set when the body has been ended.
-    const fn was_cut(&self) -> Option<&Arc<AtomicBool>> {
+    const fn was_cut(&self) -> Option<&Arc<Cut>> {
         match self {
             #[cfg(any(feature = "axum", feature = "tonic"))]
             Self::Wrapped(was_cut) => Some(was_cut),

@@ -2,7 +2,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,10 +10,11 @@ use http::Extensions;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
+use super::revoked::{INTERVAL, Inquiry};
 use crate::{
-    clock::{TimeSource as _, UnixTime},
-    config::Settings,
-    verifier::Admitted,
+    clock::UnixTime,
+    token::TokenErrorKind,
+    verifier::{Admitted, admitted::Limit},
 };
 
 /// Limits a sleep, since the clock may be set or the machine may be suspended.
@@ -94,7 +94,7 @@ const LAST_SECOND: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct TokenLifetime {
     /// `None` if streams do not end.
-    limit: Option<(Arc<Settings>, UnixTime)>,
+    limit: Option<Limit>,
 }
 
 impl TokenLifetime {
@@ -108,23 +108,30 @@ impl TokenLifetime {
             .map(|admitted| Self::new(admitted.limit()))
     }
 
-    pub(crate) const fn new(limit: Option<(Arc<Settings>, UnixTime)>) -> Self {
+    pub(crate) const fn new(limit: Option<Limit>) -> Self {
         Self { limit }
+    }
+
+    /// Returns whether there is a revocation list, which may end the lifetime before the token expires.
+    pub(super) fn can_be_revoked(&self) -> bool {
+        (self.limit.as_ref()).is_some_and(|limit| limit.revocations().is_some())
     }
 
     /// Returns the `exp` of the token, and `None` if the lifetime never ends.
     pub fn expires_at(&self) -> Option<UnixTime> {
-        self.limit.as_ref().map(|(_, expires_at)| *expires_at)
+        self.limit.as_ref().map(Limit::expires_at)
     }
 
-    /// Returns whether the token has expired.
+    /// Returns whether the token has expired. A revocation list is not asked.
     pub fn is_over(&self) -> bool {
         self.remaining().is_some_and(|remaining| remaining <= 0)
     }
 
-    /// Returns a future that completes when the token has expired.
+    /// Returns a future that completes when the token has expired, or when it is revoked.
     ///
-    /// It is at most 100 milliseconds late, or 30 seconds if somebody sets the clock.
+    /// It is at most 100 milliseconds late after the expiry, or 30 seconds if somebody sets the clock. If the
+    /// configuration has a [revocation list](crate::DpopConfigBuilder::revocation_list), it is asked every five
+    /// seconds. If it gives no answer six times in a row, the future completes as well.
     ///
     /// # Panics
     ///
@@ -132,14 +139,15 @@ impl TokenLifetime {
     pub fn ended(&self) -> Ended {
         Ended {
             lifetime: self.clone(),
+            inquiry: Inquiry::default(),
             sleep: None,
         }
     }
 
     /// Returns the remaining time in seconds.
     fn remaining(&self) -> Option<i64> {
-        let (config, expires_at) = self.limit.as_ref()?;
-        Some(expires_at.seconds_since(config.clock.now()))
+        let limit = self.limit.as_ref()?;
+        Some(limit.expires_at().seconds_since(limit.now()))
     }
 
     /// Returns how long to sleep before the clock is read again, and `None` if the token has expired.
@@ -168,11 +176,29 @@ pin_project! {
     /// # Cancel safety
     ///
     /// The future can be dropped at any time. A new one continues where it stopped.
-    #[derive(Debug)]
     pub struct Ended {
         lifetime: TokenLifetime,
+        inquiry: Inquiry,
         #[pin]
         sleep: Option<Sleep>,
+    }
+}
+
+impl Ended {
+    /// Returns why the stream ends.
+    pub(super) const fn why(&self) -> TokenErrorKind {
+        match self.inquiry.outcome() {
+            Some(outcome) => outcome,
+            None => TokenErrorKind::Expired,
+        }
+    }
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended")
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,11 +211,22 @@ impl Future for Ended {
             let Some(remaining) = this.lifetime.remaining() else {
                 return Poll::Pending;
             };
-            let Some(pause) = TokenLifetime::pause(remaining) else {
+            let Some(mut pause) = TokenLifetime::pause(remaining) else {
                 return Poll::Ready(());
             };
+            if this.inquiry.poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
             if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
                 ready!(sleep.poll(cx));
+                if let Some(limit) = &this.lifetime.limit
+                    && pause > LAST_SECOND
+                {
+                    this.inquiry.ask(limit);
+                }
+            }
+            if this.lifetime.can_be_revoked() {
+                pause = pause.min(INTERVAL);
             }
             this.sleep.set(Some(sleep(pause)));
         }

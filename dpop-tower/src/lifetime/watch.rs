@@ -3,10 +3,7 @@ use std::{
     fmt,
     future::Future as _,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -20,7 +17,7 @@ use crate::{
     token::TokenErrorKind,
 };
 
-/// The error of a body that was ended because the access token has expired.
+/// The error of a body that was ended because the access token has expired or is revoked.
 ///
 /// A handler finds it among the sources of the error of a request's body:
 ///
@@ -33,18 +30,22 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TokenExpired;
+pub struct TokenExpired {
+    why: TokenErrorKind,
+}
 
 impl fmt::Display for TokenExpired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(TokenErrorKind::Expired.description())
+        f.write_str(self.why.description())
     }
 }
 
 impl Error for TokenExpired {}
 
-/// Ends a body when the token expires.
+/// Why the body of a request was ended, once it was.
+pub(super) type Cut = OnceLock<TokenErrorKind>;
+
+/// Ends a body when the token expires or is revoked.
 pub(crate) struct Watch {
     lifetime: TokenLifetime,
     /// Created when the body is pending for the first time, which most bodies never are.
@@ -70,9 +71,9 @@ enum Progress {
 pub(super) enum Ending {
     /// A request ends with an error, and the flag is set for the response.
     #[cfg(any(feature = "axum", feature = "tonic"))]
-    Request(Arc<AtomicBool>),
+    Request(Arc<Cut>),
     /// A gRPC response ends with trailers. They also replace those of a service whose request was ended.
-    Grpc(Option<Arc<AtomicBool>>),
+    Grpc(Option<Arc<Cut>>),
     /// Events end as if there were no more of them.
     Events,
     /// Any other body ends with an error, so that it does not look complete.
@@ -109,30 +110,44 @@ impl Watch {
         if self.progress == Progress::Exempt {
             return frame;
         }
-        let is_over = match &frame {
-            Poll::Pending => self.poll_ended(cx).is_ready(),
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                self.progress == Progress::Begun && self.lifetime.is_over()
-            }
+        let over = match &frame {
+            Poll::Pending => self.ended(cx),
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => match self.progress {
+                Progress::Begun => self.over(cx),
+                _ => None,
+            },
             Poll::Ready(Some(Ok(_trailers))) => self.ending.request_was_cut(),
             // The body ends by itself.
-            Poll::Ready(_) => false,
+            Poll::Ready(_) => None,
         };
-        if !is_over {
+        let Some(why) = over else {
             if frame.is_ready() {
                 self.progress = Progress::Begun;
             }
             return frame;
-        }
-        tracing::debug!(target: "dpop_tower::lifetime", "ended a stream: its token has expired");
+        };
+        let reason = why.as_str();
+        tracing::debug!(target: "dpop_tower::lifetime", reason, "ended a stream: its token has expired or is revoked");
         self.progress = Progress::Over;
         self.ended = None;
-        Poll::Ready(self.ending.last_frame())
+        Poll::Ready(self.ending.last_frame(why))
     }
 
-    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ended = || Box::pin(self.lifetime.ended());
-        self.ended.get_or_insert_with(ended).as_mut().poll(cx)
+    /// Returns why a stream that has another chunk ends, if it does. Such a stream may never be pending.
+    fn over(&mut self, cx: &mut Context<'_>) -> Option<TokenErrorKind> {
+        if self.lifetime.is_over() {
+            return Some(TokenErrorKind::Expired);
+        }
+        if self.lifetime.can_be_revoked() {
+            return self.ended(cx);
+        }
+        None
+    }
+
+    fn ended(&mut self, cx: &mut Context<'_>) -> Option<TokenErrorKind> {
+        let new = || Box::pin(self.lifetime.ended());
+        let ended = self.ended.get_or_insert_with(new);
+        ended.as_mut().poll(cx).is_ready().then(|| ended.why())
     }
 
     /// Returns whether the body has been ended.
@@ -156,7 +171,7 @@ pub(super) fn is_stream<B: Body>(body: &B) -> bool {
 
 impl Ending {
     /// Returns the ending of a response with these headers.
-    pub(super) fn of(headers: &HeaderMap, request_was_cut: Option<&Arc<AtomicBool>>) -> Self {
+    pub(super) fn of(headers: &HeaderMap, request_was_cut: Option<&Arc<Cut>>) -> Self {
         if is_media_type(headers, "application/grpc") {
             Self::Grpc(request_was_cut.cloned())
         } else if is_media_type(headers, "text/event-stream") {
@@ -166,30 +181,30 @@ impl Ending {
         }
     }
 
-    /// Returns whether the request of a gRPC response was ended.
-    pub(super) fn request_was_cut(&self) -> bool {
+    /// Returns why the request of a gRPC response was ended, if it was.
+    pub(super) fn request_was_cut(&self) -> Option<TokenErrorKind> {
         match self {
-            Self::Grpc(Some(was_cut)) => was_cut.load(Ordering::Acquire),
+            Self::Grpc(Some(was_cut)) => was_cut.get().copied(),
             #[cfg(any(feature = "axum", feature = "tonic"))]
-            Self::Request(_) => false,
-            Self::Grpc(None) | Self::Events | Self::Other => false,
+            Self::Request(_) => None,
+            Self::Grpc(None) | Self::Events | Self::Other => None,
         }
     }
 
-    fn last_frame<D>(&self) -> Option<Result<Frame<D>, BoxError>> {
+    fn last_frame<D>(&self, why: TokenErrorKind) -> Option<Result<Frame<D>, BoxError>> {
         match self {
             #[cfg(any(feature = "axum", feature = "tonic"))]
             Self::Request(was_cut) => {
-                was_cut.store(true, Ordering::Release);
-                Some(Err(TokenExpired.into()))
+                // A body is ended once.
+                let _ = was_cut.set(why);
+                Some(Err(TokenExpired { why }.into()))
             }
             Self::Grpc(_) => {
-                let kind = TokenErrorKind::Expired;
-                let trailers = grpc::status(kind.into(), kind.as_str(), kind.description());
+                let trailers = grpc::status(why.into(), why.as_str(), why.description());
                 Some(Ok(Frame::trailers(trailers)))
             }
             Self::Events => None,
-            Self::Other => Some(Err(TokenExpired.into())),
+            Self::Other => Some(Err(TokenExpired { why }.into())),
         }
     }
 }

@@ -83,17 +83,16 @@ impl Expiring {
         })
     }
 
-    fn reject(&self) -> Response<Bytes> {
-        let cause = TokenErrorKind::Expired.into();
-        self.rule.respond(self.rule.reject(cause, self.shape))
+    fn reject(&self, why: TokenErrorKind) -> Response<Bytes> {
+        self.rule.respond(self.rule.reject(why.into(), self.shape))
     }
 
     /// Makes the body of a response end when the token expires.
     fn watch<B>(&self, response: Response<B>) -> Response<ResponseBody<B>> {
         match self.expiry.watch(response.headers()) {
-            Some(watch) => response.map(|body| ResponseBody::watched(body, watch)),
+            Ok(watch) => response.map(|body| ResponseBody::watched(body, watch)),
             // The service has seen only a part of the request, so its response means nothing.
-            None => self.reject().map(ResponseBody::rejection),
+            Err(why) => self.reject(why).map(ResponseBody::rejection),
         }
     }
 }
@@ -192,8 +191,8 @@ where
                     }
                     (Poll::Pending, None) => return Poll::Pending,
                     (Poll::Pending, Some(expiring)) => {
-                        ready!(expiring.expiry.poll_request(cx));
-                        let response = Some(expiring.reject());
+                        let why = ready!(expiring.expiry.poll_request(cx));
+                        let response = Some(expiring.reject(why));
                         // Drops the inner future, and with it the body of the request.
                         State::Answered { response }
                     }

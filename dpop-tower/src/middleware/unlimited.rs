@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame};
 
-use crate::error::BoxError;
+use crate::{error::BoxError, token::TokenErrorKind};
 
 pub(super) enum Watch {}
 
@@ -37,11 +37,11 @@ impl Expiry {
         None
     }
 
-    pub(super) fn poll_request(&mut self, _: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_request(&mut self, _: &mut Context<'_>) -> Poll<TokenErrorKind> {
         match *self {}
     }
 
-    pub(super) const fn watch(&self, _: &HeaderMap) -> Option<Watch> {
+    pub(super) const fn watch(&self, _: &HeaderMap) -> Result<Watch, TokenErrorKind> {
         match *self {}
     }
 }

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -62,6 +62,8 @@ pub struct MemoryRevocationList {
     entries: RwLock<Entries>,
     /// The number of entries. An empty list is not locked.
     len: AtomicUsize,
+    /// Raised after each entry.
+    version: AtomicU64,
     capacity: usize,
     clock: Arc<dyn TimeSource>,
 }
@@ -111,6 +113,7 @@ impl MemoryRevocationList {
                 purge_at: MIN_PURGE,
             }),
             len: AtomicUsize::new(0),
+            version: AtomicU64::new(0),
             capacity: capacity.get(),
             clock: Arc::new(SystemClock),
         }
@@ -149,6 +152,7 @@ impl MemoryRevocationList {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.map.get_mut(&id) {
             entry.extend(new);
+            self.version.fetch_add(1, Ordering::Release);
             return Ok(());
         }
         let is_full = |entries: &Entries| entries.map.len() >= self.capacity;
@@ -164,6 +168,7 @@ impl MemoryRevocationList {
         if is_full {
             return Err(RevocationListFull);
         }
+        self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -280,6 +285,10 @@ impl RevocationList for MemoryRevocationList {
         } else {
             RevocationStatus::Active
         }))
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version.load(Ordering::Acquire))
     }
 }
 

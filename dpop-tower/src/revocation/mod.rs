@@ -172,8 +172,8 @@ impl<T: RevocationSink + ?Sized> RevocationSink for Arc<T> {
 /// The list is asked when the token is valid, the proof is signed with the token's key, and the policy is
 /// satisfied. Only the [replay store](crate::replay::ReplayStore) is asked later, so a request that the list
 /// rejects does not use up its proof. A copied request makes the list work, and an invented one does not.
-/// Nested layers of one configuration ask once. The list is not asked again while a response or a stream is
-/// under way.
+/// Nested layers of one configuration ask once. While a stream is under way, the list is asked again every few
+/// seconds if a layer ends streams; see `lifetime`.
 ///
 /// # Cancel safety
 ///
@@ -236,6 +236,14 @@ pub trait RevocationList: fmt::Debug + Send + Sync + 'static {
         &self,
         token: RevocationQuery<'_>,
     ) -> MaybeReady<Result<RevocationStatus, RevocationError>>;
+
+    /// Returns a number that changes after each new entry, if the list has one.
+    ///
+    /// While it stays the same, the list is not asked again about the token of an open stream. The default
+    /// implementation returns `None`, so the list is asked every few seconds.
+    fn version(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<T: RevocationList + ?Sized> RevocationList for Arc<T> {
@@ -244,5 +252,9 @@ impl<T: RevocationList + ?Sized> RevocationList for Arc<T> {
         token: RevocationQuery<'_>,
     ) -> MaybeReady<Result<RevocationStatus, RevocationError>> {
         (**self).status(token)
+    }
+
+    fn version(&self) -> Option<u64> {
+        (**self).version()
     }
 }

@@ -56,19 +56,15 @@ impl Shared {
         if !presented.suits(sender) {
             return Err(Rejection::AUTHENTICATION.into());
         }
-        let transmitter = &*sender.issuer;
         match set.verify(&*sender.keys).await {
             Ok(()) => {}
             Err(NotVerified::WrongKey) => return Err(Rejection::KEY.into()),
-            Err(NotVerified::KeysUnavailable) => {
-                let why = "the transmitter's keys are not available";
-                tracing::warn!(transmitter, "a security event has to come again: {why}");
-                return Err(Answer::Unavailable);
-            }
+            Err(NotVerified::KeysUnavailable) => return Err(Answer::Unavailable),
         }
         let result = self.apply(sender, &set).await;
         // The signature is valid, so strangers cannot fill the log.
         if let Err(Answer::Rejected(Rejection { err, description })) = &result {
+            let transmitter = &*sender.issuer;
             tracing::warn!(transmitter, err, "rejected a security event: {description}");
         }
         result

@@ -1,12 +1,15 @@
+#[cfg(feature = "lifetime")]
+mod limit;
+
 use std::{fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderValue, header};
 
+#[cfg(feature = "lifetime")]
+pub(crate) use self::limit::Limit;
 #[cfg(any(feature = "axum", feature = "tonic"))]
 use super::RequestShape;
 use super::{Report, Rule};
-#[cfg(feature = "lifetime")]
-use crate::clock::UnixTime;
 use crate::{
     config::Settings,
     credentials::Presented,
@@ -312,17 +315,20 @@ impl Admitted {
         matches!(self.with, Token::None)
     }
 
-    /// Returns when streams end, with the configuration whose clock decides, or `None` if they do not.
+    /// Returns what ends streams, or `None` if they do not end.
     #[cfg(feature = "lifetime")]
-    pub(crate) fn limit(&self) -> Option<(Arc<Settings>, UnixTime)> {
-        let expires_at = match &self.with {
-            Token::Bound(token, _) => token.claims().expires_at(),
-            Token::Bearer(token) => token.claims().expires_at(),
-            Token::Certificate(token) => token.claims().expires_at(),
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        if !self.ends_streams {
+            return None;
+        }
+        let (claims, thumbprint) = match &self.with {
+            Token::Bound(token, _) => (token.claims(), Some(*token.thumbprint())),
+            Token::Bearer(token) => (token.claims(), None),
+            Token::Certificate(token) => (token.claims(), None),
             Token::None => return None,
         };
-        self.ends_streams
-            .then(|| (Arc::clone(&self.rule.config), expires_at))
+        let config = Arc::clone(&self.rule.config);
+        Some(Limit::new(config, claims.clone(), thumbprint))
     }
 
     /// Rejects a request whose token does not suit a handler.

@@ -5,6 +5,7 @@
 
 mod requests;
 mod responses;
+mod revoked;
 mod streams;
 
 use std::{

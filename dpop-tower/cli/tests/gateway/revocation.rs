@@ -151,6 +151,7 @@ async fn an_open_websocket_ends_when_its_token_is_revoked() {
         let token = rig
             .issuer
             .token()
+            .subject("alice")
             .bound_to(&rig.client)
             .claim("sid", session);
         let request = rig.client.get(&format!("{ORIGIN}/ws"), &token.mint());

@@ -29,7 +29,7 @@ pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(header::UPGRADE, WEBSOCKET);
 }
 
-/// Copies bytes in both directions until one side ends the connection or the token expires. Returns
+/// Copies bytes in both directions until one side ends the connection, or the token expires or is revoked. Returns
 /// `false` if the upstream has switched to another protocol.
 pub(super) fn connect(
     client_side: OnUpgrade,
@@ -61,7 +61,7 @@ pub(super) fn connect(
         tokio::select! {
             // The gateway does not care how a WebSocket ends.
             _ = copy => {}
-            () = expired => debug!(target: "gateway", "closed a WebSocket because its token expired"),
+            () = expired => debug!(target: "gateway", "closed a WebSocket because its token has expired or is revoked"),
         }
     });
     true
