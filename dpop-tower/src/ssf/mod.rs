@@ -87,7 +87,7 @@
 //! # Security
 //!
 //! - A SET is not an access token and an access token is not a SET, even if both are signed with the same key: each
-//!   has its own `typ`, and a SET with `exp` or `sub` is rejected (SSF 1.0 section 11.1).
+//!   has its own `typ`, and a SET with `exp` or `sub` is rejected (SSF 1.0 sections 4.1.2 and 4.1.7).
 //! - The signature decides. [`Transmitter::authorization`] keeps strangers from causing signature checks, and a
 //!   captured SET from being sent again. Without it, such a SET is acknowledged and has no further effect.
 //! - A `jti` counts once. Of the last 10,000 it is known that they came; an older SET has the effect that it had

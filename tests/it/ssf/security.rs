@@ -37,7 +37,7 @@ async fn rfc_8417_section_4_6_an_access_token_is_no_set() {
     }
     let untyped = rig.set().without_header("typ");
     assert_eq!(rig.deliver(untyped).await, rejected("invalid_request"));
-    // SSF 1.0 section 11.1: claims of access tokens and ID tokens are not in a SET.
+    // SSF 1.0 sections 4.1.2 and 4.1.7: claims of access tokens and ID tokens are not in a SET.
     for (name, value) in [("exp", json!(1_900_000_000)), ("sub", json!("alice"))] {
         let answer = rig.deliver(rig.set().claim(name, value)).await;
         assert_eq!(answer, rejected("invalid_request"), "{name}");
