@@ -35,7 +35,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest lifetime of tokens that can be set.
 const LONGEST_LIFETIME: Duration = DAY.saturating_mul(366);
 
-/// A service that receives security events; see the [module](self).
+/// A service that receives security events; see the [module](crate::ssf).
 ///
 /// Clones are the same receiver. The service is always ready.
 #[derive(Clone)]
