@@ -34,6 +34,7 @@ pub(crate) enum NotVerified {
     KeysUnavailable,
 }
 
+#[cfg(any(feature = "introspection", feature = "status-list"))]
 pub(crate) const NO_KEY: &str = "no key of the issuer verifies it";
 
 impl Document {
@@ -80,6 +81,7 @@ impl Document {
     }
 
     /// Returns whether `aud`, a string or an array, names one of these audiences.
+    #[cfg(any(feature = "introspection", feature = "ssf"))]
     pub(crate) fn is_for<A: AsRef<str>>(&self, audiences: &[A]) -> bool {
         let is_ours = |aud: &Json| {
             (aud.as_str()).is_some_and(|aud| audiences.iter().any(|ours| ours.as_ref() == aud))
@@ -102,6 +104,7 @@ impl Document {
     }
 
     /// Returns `exp`, if there is one. It has to be in the future.
+    #[cfg(any(feature = "introspection", feature = "status-list"))]
     pub(crate) fn expires_at(&self, now: UnixTime) -> Result<Option<UnixTime>, &'static str> {
         match date(&self.claims, "exp") {
             Ok(Some(exp)) if exp <= now => Err("it has expired"),
