@@ -183,7 +183,8 @@ without_openssl() {
 
 # One command, so that shared crates are built once.
 examples() {
-  cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p gateway-example
+  cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p mtls-example \
+    -p gateway-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -251,6 +252,7 @@ check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo
 check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
+check "mTLS example --demo" target/debug/mtls-example --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 check "tools of the end-to-end tests" end_to_end_tools

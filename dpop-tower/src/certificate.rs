@@ -8,7 +8,7 @@
 //! |---|---|
 //! | in this process | a [`ClientCertificate`] in the extensions of each request |
 //! | at a proxy | a header of that proxy; see [`ClientCertificates`](crate::target::ClientCertificates) |
-//! | elsewhere, with a [`Verifier`](crate::Verifier) | [`RequestHead::client_certificate`](crate::RequestHead::client_certificate) |
+//! | elsewhere, with a [`Verifier`](crate::Verifier) | [`RequestHead::client_certificate`](crate::RequestHead::client_certificate), or [`RequestHead::client_certificate_in`](crate::RequestHead::client_certificate_in) |
 //!
 //! A token that is bound to a key and to a certificate always needs both. A token that is bound to a
 //! certificate alone is admitted if the policy says so; see
@@ -111,8 +111,7 @@ impl std::error::Error for InvalidCertificateThumbprint {}
 ///
 /// /// `chain` is what rustls returns from `peer_certificates`.
 /// fn with_certificate<B>(mut request: http::Request<B>, chain: &[Vec<u8>]) -> http::Request<B> {
-///     if let Some(of_client) = chain.first() {
-///         let certificate = ClientCertificate::from_der(of_client.as_slice());
+///     if let Some(certificate) = ClientCertificate::from_chain(chain) {
 ///         request.extensions_mut().insert(certificate);
 ///     }
 ///     request
@@ -136,6 +135,25 @@ impl ClientCertificate {
             der: der.into(),
             thumbprint: OnceLock::new(),
         }))
+    }
+
+    /// Takes the client's own certificate from its chain in DER, in the order of TLS: the certificate of the
+    /// client comes first (RFC 8446 section 4.4.2). Returns `None` if the chain is empty.
+    ///
+    /// It takes what rustls returns from `peer_certificates`, and what tonic returns from `peer_certs`:
+    ///
+    /// ```
+    /// use dpop_tower::certificate::ClientCertificate;
+    ///
+    /// fn certificate_of(chain: Option<&[Vec<u8>]>) -> Option<ClientCertificate> {
+    ///     chain.and_then(ClientCertificate::from_chain)
+    /// }
+    /// # let chain = [vec![0x30, 0], vec![0x30, 1, 7]];
+    /// # assert_eq!(certificate_of(Some(&chain)).unwrap().as_der(), [0x30, 0]);
+    /// # assert_eq!(certificate_of(Some(&[])), None);
+    /// ```
+    pub fn from_chain<C: AsRef<[u8]>>(chain: &[C]) -> Option<Self> {
+        chain.first().map(|first| Self::from_der(first.as_ref()))
     }
 
     /// Returns the certificate in DER.

@@ -41,7 +41,7 @@ use crate::{
     rejection::{Cause, Rejection},
     replay::{Freshness, ReplayKey, StoreError},
     revocation::{RevocationError, RevocationQuery, RevocationStatus},
-    target::TargetRequest,
+    target::{PresentedCertificate, TargetRequest},
     token::{
         BearerToken, BoundToken, CertificateBoundToken, Confirmation, PresentedToken, TokenError,
         TokenErrorKind, VerifiedToken,
@@ -100,7 +100,7 @@ enum Step {
     /// The request was decided without waiting.
     Decided(Option<Result<Admitted, Cause>>),
     Bearer(
-        Option<CertificateThumbprint>,
+        PresentedCertificate,
         MaybeReady<Result<VerifiedToken, TokenError>>,
     ),
     Token(
@@ -154,7 +154,7 @@ impl Verification {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
                     // The request may have waited for keys since the token was checked.
                     let now = config.clock.now();
-                    let proved = accept_bearer(policy, *certificate, token, now)?;
+                    let proved = accept_bearer(config, policy, certificate, token, now)?;
                     self.step = check_revocation(config, proved, now)?;
                 }
                 Step::Token(proof, token) => {
@@ -262,7 +262,7 @@ struct Candidate {
     proof: UnverifiedProof,
     /// `None` unless the configuration allows proofs to be reused.
     digest: Option<ProofDigest>,
-    certificate: Option<CertificateThumbprint>,
+    certificate: PresentedCertificate,
 }
 
 /// Checks everything about the proof except its signature.
@@ -354,7 +354,7 @@ fn prove_possession(
         return Err(TokenErrorKind::BindingMismatch.into());
     }
     if let Some(bound_to) = bound_certificate {
-        check_certificate(bound_to, certificate)?;
+        check_certificate(bound_to, &certificate, &*config.crypto)?;
     }
     (policy.requirements()).check_binding(bound_certificate.is_some())?;
     let reusable = config.seen_proofs.as_ref().zip(digest);
@@ -458,8 +458,9 @@ fn check_still_active(token: &VerifiedToken, now: UnixTime) -> Result<(), Cause>
 
 /// Accepts a token with the `Bearer` scheme if it is not bound to a key (RFC 9449 section 7.2).
 fn accept_bearer(
+    config: &Settings,
     policy: &Policy,
-    certificate: Option<CertificateThumbprint>,
+    certificate: &PresentedCertificate,
     token: VerifiedToken,
     now: UnixTime,
 ) -> Result<Proved, Cause> {
@@ -471,7 +472,7 @@ fn accept_bearer(
             return Err(TokenErrorKind::BoundAsBearer.into());
         }
         Confirmation::Certificate(bound_to) if policy.accepts_certificate_bound() => {
-            check_certificate(bound_to, certificate)?;
+            check_certificate(bound_to, certificate, &*config.crypto)?;
             Some(bound_to)
         }
         Confirmation::Certificate(_) | Confirmation::Unknown => {

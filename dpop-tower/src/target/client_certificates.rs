@@ -2,7 +2,7 @@ mod syntax;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::syntax::Syntax;
 use super::networks::Networks;
@@ -45,7 +45,8 @@ use crate::{
 ///
 /// A listed proxy that sends the header twice, longer than 16 KiB, or in another syntax is configured
 /// differently, or passes on what a client wrote. Its requests are rejected with 400 and
-/// `client_certificate_malformed`.
+/// `client_certificate_malformed`. The header is decoded only if the token is bound to a certificate, so the
+/// syntax does not matter for other tokens. The number of headers and the length always do.
 ///
 /// # Security
 ///
@@ -114,6 +115,59 @@ impl CertificateHeader {
     const fn new(name: HeaderName, syntax: Syntax) -> Self {
         Self { name, syntax }
     }
+
+    /// Returns the name of the header.
+    pub const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// Finds the certificate without decoding it.
+    pub(crate) fn find(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<PresentedCertificate, MalformedCertificate> {
+        let mut values = headers.get_all(&self.name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(PresentedCertificate::Missing),
+            // HAProxy sends an empty header if the client has no certificate.
+            (Some(value), None) if value.is_empty() => Ok(PresentedCertificate::Missing),
+            (Some(value), None) if value.len() <= MAX_LEN => {
+                let encoded = Box::new((self.syntax, value.clone()));
+                Ok(PresentedCertificate::InHeader(encoded))
+            }
+            (Some(_), _) => Err(MalformedCertificate),
+        }
+    }
+}
+
+/// The maximum length of the header in bytes.
+const MAX_LEN: usize = 16 * 1024;
+
+/// What a request says about the client's certificate.
+///
+/// It is decoded and hashed if a token is bound to a certificate. Other requests must not pay for that.
+pub(crate) enum PresentedCertificate {
+    Missing,
+    OfConnection(ClientCertificate),
+    /// In a box, so that requests without a certificate do not move a place for it around.
+    InHeader(Box<(Syntax, HeaderValue)>),
+}
+
+impl PresentedCertificate {
+    pub(crate) fn thumbprint(
+        &self,
+        crypto: &dyn CryptoProvider,
+    ) -> Result<Option<CertificateThumbprint>, MalformedCertificate> {
+        match self {
+            Self::Missing => Ok(None),
+            Self::OfConnection(certificate) => Ok(Some(certificate.thumbprint(crypto))),
+            Self::InHeader(encoded) => {
+                let (syntax, value) = &**encoded;
+                let thumbprint = syntax.thumbprint(value, crypto);
+                thumbprint.map(Some).ok_or(MalformedCertificate)
+            }
+        }
+    }
 }
 
 /// A trusted proxy has sent a header that cannot be read.
@@ -134,28 +188,9 @@ impl ClientCertificates {
         Ok(Self { trusted, header })
     }
 
-    /// Returns the thumbprint of the client's certificate, if it has one.
-    pub(crate) fn thumbprint(
-        &self,
-        headers: &HeaderMap,
-        peer: Option<IpAddr>,
-        own: Option<&ClientCertificate>,
-        crypto: &dyn CryptoProvider,
-    ) -> Result<Option<CertificateThumbprint>, MalformedCertificate> {
-        if !self.trusted.include(peer) {
-            return Ok(own.map(|certificate| certificate.thumbprint(crypto)));
-        }
-        let mut values = headers.get_all(&self.header.name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            // HAProxy sends an empty header if the client has no certificate.
-            (Some(value), None) if value.is_empty() => Ok(None),
-            (Some(value), None) => (self.header.syntax)
-                .thumbprint(value, crypto)
-                .map(Some)
-                .ok_or(MalformedCertificate),
-            (Some(_), Some(_)) => Err(MalformedCertificate),
-        }
+    /// Returns the header to read, if the peer is a listed proxy.
+    pub(crate) fn header_of(&self, peer: Option<IpAddr>) -> Option<&CertificateHeader> {
+        self.trusted.include(peer).then_some(&self.header)
     }
 }
 

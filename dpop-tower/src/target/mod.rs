@@ -48,7 +48,7 @@ mod forwarded;
 mod networks;
 mod public_origin;
 
-pub(crate) use self::client_certificates::MalformedCertificate;
+pub(crate) use self::client_certificates::{MalformedCertificate, PresentedCertificate};
 pub use self::{
     client_certificates::{CertificateHeader, ClientCertificates},
     forwarded::{ForwardedTarget, PeerAddr},

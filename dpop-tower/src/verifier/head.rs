@@ -3,7 +3,7 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderMap, Method, Uri};
 
 use super::Admitted;
-use crate::certificate::ClientCertificate;
+use crate::{certificate::ClientCertificate, target::CertificateHeader};
 
 /// The parts of a request that a [`Verifier`](crate::Verifier) checks.
 ///
@@ -22,8 +22,16 @@ pub struct RequestHead<'a> {
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     pub(super) peer: Option<IpAddr>,
-    pub(super) certificate: Option<&'a ClientCertificate>,
+    pub(super) certificate: CertificateSource<'a>,
     pub(super) outer: Option<&'a Admitted>,
+}
+
+/// Where the client's certificate is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CertificateSource<'a> {
+    /// In the connection, unless the configuration names a header for this peer.
+    Connection(Option<&'a ClientCertificate>),
+    Header(&'a CertificateHeader),
 }
 
 impl<'a> RequestHead<'a> {
@@ -37,7 +45,7 @@ impl<'a> RequestHead<'a> {
             uri,
             headers,
             peer: None,
-            certificate: None,
+            certificate: CertificateSource::Connection(None),
             outer: None,
         }
     }
@@ -66,7 +74,34 @@ impl<'a> RequestHead<'a> {
     ///
     /// Pass the certificate of the handshake. Anyone can send the certificate of somebody else in a header.
     pub const fn client_certificate(mut self, certificate: &'a ClientCertificate) -> Self {
-        self.certificate = Some(certificate);
+        self.certificate = CertificateSource::Connection(Some(certificate));
+        self
+    }
+
+    /// Sets the header in which a proxy has reported the certificate of the client.
+    ///
+    /// Use it if the proxy only asks whether a request may pass, and you have checked that it is the one that
+    /// asks. A missing or empty header means that the client has no certificate. This setting replaces
+    /// [`client_certificate`](Self::client_certificate), and
+    /// [`DpopConfigBuilder::client_certificates`](crate::DpopConfigBuilder::client_certificates) does not
+    /// apply.
+    ///
+    /// ```
+    /// use dpop_tower::{RequestHead, target::CertificateHeader};
+    ///
+    /// fn head<'r>(request: &'r http::Request<()>, header: &'r CertificateHeader) -> RequestHead<'r> {
+    ///     let head = RequestHead::new(request.method(), request.uri(), request.headers());
+    ///     head.client_certificate_in(header)
+    /// }
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// The header counts whatever the [`peer`](Self::peer) is. The proxy has to write it in every request, or
+    /// remove it. Otherwise anyone who knows a certificate, which is public, can use a stolen token that is
+    /// bound to it (RFC 9440 section 4).
+    pub const fn client_certificate_in(mut self, header: &'a CertificateHeader) -> Self {
+        self.certificate = CertificateSource::Header(header);
         self
     }
 
@@ -79,7 +114,7 @@ impl<'a> RequestHead<'a> {
     ) -> Self {
         self.outer = outer;
         self.peer = peer;
-        self.certificate = certificate;
+        self.certificate = CertificateSource::Connection(certificate);
         self
     }
 }

@@ -114,12 +114,13 @@ async fn rfc_9440_section_4_a_header_of_any_other_peer_does_not_count() {
     }
 }
 
+/// Such a header shows that the proxy passes on what clients write.
 #[tokio::test]
-async fn a_malformed_header_of_a_listed_proxy_is_rejected_whatever_the_token() {
+async fn a_header_that_comes_twice_or_is_too_long_is_rejected_whatever_the_token() {
     let api = Api::new();
     let protected = router(config(&api));
-    let header = client_cert();
-    for values in [&[DER][..], &["junk"], &[&*header, &*header]] {
+    let (header, long) = (client_cert(), "A".repeat(16 * 1024 + 1));
+    for values in [&[&*header, &*header][..], &["", &*header], &[&*long]] {
         for bound in Bound::ALL {
             let request = from(api.client.get(URL, &bound.token(&api)), Some(PROXY), values);
             let response = send(protected.clone(), request).await;
@@ -129,14 +130,132 @@ async fn a_malformed_header_of_a_listed_proxy_is_rejected_whatever_the_token() {
             assert!(!why.detail.contains(DER), "{}", why.detail);
         }
     }
+}
+
+#[tokio::test]
+async fn a_malformed_header_is_rejected_if_the_token_is_bound_to_a_certificate() {
+    let api = Api::new();
+    let protected = router(config(&api));
+    let malformed = "client_certificate_malformed";
+    for values in [&[DER][..], &["junk"], &[":::"]] {
+        for (bound, with_proof, without_proof) in [
+            (Bound::Key, "key", "token_bound_as_bearer"),
+            (Bound::Both, malformed, "token_bound_as_bearer"),
+            (Bound::Certificate, "token_not_bound", malformed),
+            (Bound::Not, "token_not_bound", "token_scheme_not_accepted"),
+        ] {
+            let token = bound.token(&api);
+            let request = from(api.client.get(URL, &token), Some(PROXY), values);
+            assert_eq!(outcome(&protected, request).await, with_proof, "{bound:?}");
+            let request = from(as_bearer(&token), Some(PROXY), values);
+            assert_eq!(
+                outcome(&protected, request).await,
+                without_proof,
+                "{bound:?}"
+            );
+        }
+    }
+    // It is the client's fault as little as that of the proof, which is not used up.
+    let request = api.client.get(URL, &Bound::Both.token(&api));
+    let response = send(
+        protected.clone(),
+        from(request.clone(), Some(PROXY), &["junk"]),
+    );
+    assert_eq!(response.await.status(), 400);
+    let header = client_cert();
+    let again = from(request, Some(PROXY), &[&header]);
+    assert_eq!(outcome(&protected, again).await, "both");
     // A report-only layer reports it.
     let config = api.config().client_certificates(trusted());
     let reporting = router(config.policy(Policy::report_only()).build().unwrap());
-    let request = from(as_bearer("a"), Some(PROXY), &["junk"]);
+    let request = from(
+        api.client.get(URL, &Bound::Both.token(&api)),
+        Some(PROXY),
+        &["junk"],
+    );
     assert_eq!(
         outcome(&reporting, request).await,
         "would be client_certificate_malformed"
     );
+}
+
+/// A policy that requires a binding rejects a token without one, whatever the header is.
+#[tokio::test]
+async fn a_malformed_header_admits_nothing_that_a_policy_rejects() {
+    let api = Api::new();
+    let config = api.config().client_certificates(trusted());
+    let policy = Policy::strict().require_certificate_bound();
+    let router = router(config.policy(policy).build().unwrap());
+    for (bound, expected) in [
+        (Bound::Key, "policy_certificate_binding_missing"),
+        (Bound::Both, "client_certificate_malformed"),
+        (Bound::Not, "token_not_bound"),
+        (Bound::Certificate, "token_confirmation_not_supported"),
+    ] {
+        let request = api.client.get(URL, &bound.token(&api));
+        let request = from(request, Some(PROXY), &["junk"]);
+        assert_eq!(outcome(&router, request).await, expected, "{bound:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_hashed_if_a_token_is_bound_to_one() {
+    let api = Api::new();
+    let config = api.config().policy(accepting()).build().unwrap();
+    let router = router(config);
+    let own = certificate();
+    let is_hashed = || !format!("{own:?}").contains("None");
+    let key = api.client.get(URL, &Bound::Key.token(&api));
+    assert_eq!(
+        outcome(&router, with_certificate(key, Some(&own))).await,
+        "key"
+    );
+    assert!(!is_hashed());
+    let both = api.client.get(URL, &Bound::Both.token(&api));
+    assert_eq!(
+        outcome(&router, with_certificate(both, Some(&own))).await,
+        "both"
+    );
+    assert!(is_hashed());
+}
+
+#[tokio::test]
+async fn a_header_that_the_request_head_names_counts_alone() {
+    let api = Api::new();
+    let named = CertificateHeader::base64_der(HeaderName::from_static("x-cert"));
+    let (own, in_client_cert) = (certificate(), client_cert());
+    let other = openssl::base64::encode_block(&[0x30, 1, 7]);
+    // The configuration reads another header of this peer.
+    let with_proxies = Verifier::new(config(&api));
+    let without = Verifier::new(api.config().policy(accepting()).build().unwrap());
+    for (values, expected) in [
+        (&[DER][..], "admitted"),
+        (&[&*other], "token_certificate_mismatch"),
+        (&[], "token_certificate_missing"),
+        (&[""], "token_certificate_missing"),
+        (&["junk"], "client_certificate_malformed"),
+        (&[DER, DER], "client_certificate_malformed"),
+    ] {
+        for verifier in [&with_proxies, &without] {
+            for peer in [PROXY, STRANGER] {
+                let mut request = as_bearer(&Bound::Certificate.token(&api));
+                let headers = request.headers_mut();
+                headers.insert(CLIENT_CERT, in_client_cert.parse().unwrap());
+                for value in values {
+                    headers.append("x-cert", value.parse().unwrap());
+                }
+                let head = RequestHead::new(request.method(), request.uri(), request.headers())
+                    .client_certificate(&own)
+                    .peer(peer.parse().unwrap())
+                    .client_certificate_in(&named);
+                let reason = match verifier.verify_request(head).await {
+                    Verdict::Admitted(_) => "admitted",
+                    Verdict::Rejected(rejection) => rejection.reason(),
+                };
+                assert_eq!(reason, expected, "{values:?}, {peer}");
+            }
+        }
+    }
 }
 
 /// Returns the reason, or `admitted`.

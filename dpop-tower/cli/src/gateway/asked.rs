@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use dpop_tower::target::PeerAddr;
+use dpop_tower::target::{CertificateHeader, PeerAddr};
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::PathAndQuery,
 };
@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::gateway::{
     identity::Identity,
-    names::{is_misspelt, is_override},
+    names::{is_misspelt, is_override, is_spelling_of},
 };
 
 /// The proxies that may ask. A proof is checked against the request that the proxy describes. Anyone who
@@ -80,6 +80,19 @@ impl OriginalRequest {
     }
 }
 
+/// Makes the guard read the client's certificate from this header of the request, with these values. The values
+/// are those of the proxy that asks: it has to write the header in every question.
+pub(crate) fn report_certificate<'v>(
+    request: &mut Request<()>,
+    header: CertificateHeader,
+    values: impl IntoIterator<Item = &'v HeaderValue>,
+) {
+    for value in values {
+        request.headers_mut().append(header.name(), value.clone());
+    }
+    request.extensions_mut().insert(header);
+}
+
 /// Parses a method without changing it: methods are case-sensitive (RFC 9110 section 9.1).
 pub(crate) fn method(text: &[u8]) -> Option<Method> {
     Method::from_bytes(text).ok()
@@ -131,12 +144,17 @@ pub(crate) fn forged<'n>(
     names.find(|name| identity.is_reserved(name))
 }
 
-/// Returns the first header that could make a service see another method, path, host or framing than was
-/// checked: an override, or a misspelling of a header that a proxy writes.
+/// Returns the first header that could make a service see another method, path, host, framing or client
+/// certificate than was checked: an override, or a misspelling of a header that a proxy writes.
 pub(crate) fn misleading<'n>(
     mut names: impl Iterator<Item = &'n HeaderName>,
+    certificate: Option<&CertificateHeader>,
 ) -> Option<&'n HeaderName> {
-    names.find(|name| is_override(name) || is_misspelt(name))
+    let of_certificate = certificate.map(CertificateHeader::name);
+    let imitates_certificate = |name: &HeaderName| {
+        of_certificate.is_some_and(|exact| name != exact && is_spelling_of(name, exact))
+    };
+    names.find(|name| is_override(name) || is_misspelt(name) || imitates_certificate(name))
 }
 
 /// Joins all challenges into one header, which means the same (RFC 9110 section 11.6.1). Some proxies

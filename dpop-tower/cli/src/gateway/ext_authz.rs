@@ -9,7 +9,7 @@
 use std::{future::Future, io};
 
 use axum::body::Body;
-use dpop_tower::rejection::Rejection;
+use dpop_tower::{rejection::Rejection, target::CertificateHeader};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use tracing::{error, warn};
 
 use self::{
-    asked::{Trouble, understand},
+    asked::{Trouble, Understood, understand},
     proto::{
         envoy::{
             config::core::v3::{
@@ -36,18 +36,24 @@ use self::{
     },
 };
 use crate::gateway::{
-    asked::{join_challenges, misleading, peer},
+    asked::{join_challenges, misleading, peer, report_certificate},
     guard::Verdict,
     identity::Identity,
     live::Gateway,
+    names::is_client_certificate,
     server::{Shutdown, serve_with},
-    settings::Limits,
+    settings::{EnvoyCertificate, Limits},
 };
 
 mod asked;
 pub mod proto;
 
 static DPOP: HeaderName = dpop_tower::header::DPOP;
+
+const X_FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
+
+/// The header in which the guard finds the certificate that Envoy reports apart from the headers.
+const PEER_CERTIFICATE: HeaderName = HeaderName::from_static("x-peer-certificate");
 
 /// The headers of a request are smaller than this, but Envoy may send part of its body as well.
 const LARGEST_QUESTION: usize = 1024 * 1024;
@@ -67,14 +73,15 @@ impl ExtAuthz {
 
     async fn verdict(&self, question: tonic::Request<CheckRequest>) -> CheckResponse {
         let settings = self.gateway.ext_authz();
-        if !settings.is_some_and(|settings| settings.trusted_proxies.include(question.extensions()))
-        {
+        let settings =
+            settings.filter(|settings| settings.trusted_proxies.include(question.extensions()));
+        let Some(settings) = settings else {
             let peer = peer(question.extensions());
             warn!(target: "gateway", "rejected an `ext_authz` request from {peer:?}: the address is not in `ext_authz.networks`");
             return denied(Code::PermissionDenied, StatusCode::FORBIDDEN);
-        }
+        };
         let peer = peer(question.extensions());
-        let (asked, headers) = match understand(question.into_inner()) {
+        let understood = match understand(question.into_inner()) {
             Ok(understood) => understood,
             Err(Trouble::Envoy(what)) => {
                 error!(target: "gateway", "Envoy sends {what}; see docs/forward-auth.md");
@@ -86,16 +93,37 @@ impl ExtAuthz {
                 return denied(Code::Unauthenticated, malformed.status());
             }
         };
+        let Understood {
+            asked,
+            headers,
+            peer_certificate,
+        } = understood;
         let guard = self.gateway.guard();
         let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];
-        match guard.check(asked.request(&headers, &names, peer)).await {
+        let mut request = asked.request(&headers, &names, peer);
+        let certificate = settings.client_certificate.as_ref();
+        let reported = certificate.and_then(EnvoyCertificate::header);
+        if let Some(header) = reported {
+            let values = headers.get_all(header.name());
+            report_certificate(&mut request, header.clone(), values);
+        } else if certificate == Some(&EnvoyCertificate::Peer) {
+            // No client can write this header: the request has only those that are copied above.
+            let header = CertificateHeader::escaped_pem(PEER_CERTIFICATE);
+            report_certificate(&mut request, header, [&peer_certificate]);
+        }
+        match guard.check(request).await {
             Verdict::Admitted {
                 identity,
                 response_headers,
             } => CheckResponse {
                 status: Some(status(Code::Ok)),
                 http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
-                    headers_to_remove: self.removed(&headers, &identity, guard.identity()),
+                    headers_to_remove: self.removed(
+                        &headers,
+                        &identity,
+                        guard.identity(),
+                        reported,
+                    ),
                     headers: set(&identity),
                     response_headers_to_add: set(&response_headers),
                 })),
@@ -109,11 +137,23 @@ impl ExtAuthz {
 
     /// Lists the headers that Envoy removes. Envoy removes headers after it sets others, so the list
     /// must not contain the headers that are set.
-    fn removed(&self, sent: &HeaderMap, set: &HeaderMap, identity: &Identity) -> Vec<String> {
-        let misleads = |name: &HeaderName| misleading(std::iter::once(name)).is_some();
+    fn removed(
+        &self,
+        sent: &HeaderMap,
+        set: &HeaderMap,
+        identity: &Identity,
+        reported: Option<&CertificateHeader>,
+    ) -> Vec<String> {
+        let misleads = |name: &HeaderName| misleading(std::iter::once(name), reported).is_some();
+        // Envoy writes `X-Forwarded-Client-Cert` itself, or removes it. It passes on the headers of RFC 9440.
+        let is_of_client = |name: &HeaderName| {
+            is_client_certificate(name)
+                && name != X_FORWARDED_CLIENT_CERT
+                && reported != Some(&CertificateHeader::client_cert())
+        };
         let forged = sent
             .keys()
-            .filter(|name| identity.is_reserved(name) || misleads(name));
+            .filter(|name| identity.is_reserved(name) || misleads(name) || is_of_client(name));
         // Adds all identity headers: Envoy may have reported only some of the client's headers.
         let mut names: Vec<&HeaderName> = forged.chain(identity.names()).collect();
         if !self.gateway.passes_on_credentials() {

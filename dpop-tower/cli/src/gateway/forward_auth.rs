@@ -9,7 +9,7 @@
 use std::{future::Future, io};
 
 use axum::body::Body;
-use dpop_tower::header::DPOP;
+use dpop_tower::{header::DPOP, target::CertificateHeader};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
@@ -138,12 +138,17 @@ impl ForwardAuth {
         let settings = self.gateway.forward_auth();
         let settings =
             settings.filter(|settings| settings.trusted_proxies.include(request.extensions()));
-        let Some(ForwardAuthSettings { proxy, .. }) = settings else {
+        let Some(settings) = settings else {
             warn!(target: "gateway", "rejected a forward-auth request from {peer:?}: the address is not in `forward_auth.networks`");
             return problem(StatusCode::FORBIDDEN);
         };
+        let ForwardAuthSettings {
+            proxy,
+            client_certificate,
+            ..
+        } = settings;
         let (parts, _) = request.into_parts();
-        let asked = match proxy.asked(&parts) {
+        let asked = match proxy.asked(&parts, client_certificate.as_ref()) {
             Ok(asked) => asked,
             Err(Trouble::Proxy(not_one)) => return proxy.misconfigured(not_one),
             Err(Trouble::Request(status)) => return proxy.rejected(problem(status)),
@@ -160,10 +165,12 @@ impl ForwardAuth {
         if proxy != AskingProxy::Nginx {
             names.extend([X_FORWARDED_HOST, X_FORWARDED_PROTO]);
         }
-        match guard
-            .check(asked.request(&parts.headers, &names, peer))
-            .await
-        {
+        let mut request = asked.request(&parts.headers, &names, peer);
+        if let Some(header) = client_certificate {
+            let values = parts.headers.get_all(header.name());
+            asked::report_certificate(&mut request, header, values);
+        }
+        match guard.check(request).await {
             Verdict::Admitted {
                 identity,
                 response_headers,
@@ -179,7 +186,11 @@ impl ForwardAuth {
 }
 
 impl AskingProxy {
-    fn asked(self, parts: &http::request::Parts) -> Result<OriginalRequest, Trouble> {
+    fn asked(
+        self,
+        parts: &http::request::Parts,
+        certificate: Option<&CertificateHeader>,
+    ) -> Result<OriginalRequest, Trouble> {
         let headers = &parts.headers;
         head::framing(headers)?;
         let (family, other) = self.families();
@@ -198,8 +209,8 @@ impl AskingProxy {
             [family.method, family.uri, other.method, other.uri].contains(&name.as_str())
         };
         let names = headers.keys().filter(|name| !is_of_family(name));
-        if let Some(name) = asked::misleading(names) {
-            warn!(target: "gateway", "rejected a request with the header {name}, which a service could use to override the method, path or host");
+        if let Some(name) = asked::misleading(names, certificate) {
+            warn!(target: "gateway", "rejected a request with the header {name}, from which a service could read another method, path, host or client certificate");
             return Err(BAD_REQUEST);
         }
         Ok(OriginalRequest {

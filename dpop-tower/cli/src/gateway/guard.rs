@@ -7,8 +7,12 @@ use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
 use axum::body::Body;
 use dpop_tower::{
-    Dpop, DpopConfig, DpopLayer, RequestHead, Verifier, certificate::ClientCertificate,
-    policy::PolicyTable, rejection::DefaultRejectionResponse, target::PeerAddr, token::Readiness,
+    Dpop, DpopConfig, DpopLayer, RequestHead, Verifier,
+    certificate::ClientCertificate,
+    policy::PolicyTable,
+    rejection::DefaultRejectionResponse,
+    target::{CertificateHeader, PeerAddr},
+    token::Readiness,
 };
 use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer as _, Service, ServiceExt as _};
@@ -77,18 +81,22 @@ impl Guard {
 
     /// Returns the verdict on a request.
     ///
-    /// It depends on the method, the URI as the client sent it, the headers, and two extensions: the
-    /// [peer](dpop_tower::target::PeerAddr) and the [`ClientCertificate`]. The proof of an admitted request
-    /// counts as used.
+    /// It depends on the method, the URI as the client sent it, the headers, and three extensions: the
+    /// [peer](dpop_tower::target::PeerAddr), the [`ClientCertificate`], and the [`CertificateHeader`] in which
+    /// the proxy that asks has reported it instead. The proof of an admitted request counts as used.
     pub async fn check(&self, request: Request<()>) -> Verdict {
         let head = RequestHead::new(request.method(), request.uri(), request.headers());
         let head = match request.extensions().get::<PeerAddr>() {
             Some(peer) => head.peer(peer.0),
             None => head,
         };
-        let head = match request.extensions().get::<ClientCertificate>() {
-            Some(certificate) => head.client_certificate(certificate),
-            None => head,
+        let extensions = request.extensions();
+        let head = if let Some(header) = extensions.get::<CertificateHeader>() {
+            head.client_certificate_in(header)
+        } else if let Some(certificate) = extensions.get::<ClientCertificate>() {
+            head.client_certificate(certificate)
+        } else {
+            head
         };
         match self.verifier.verify_request(head).await {
             dpop_tower::Verdict::Admitted(admitted) => {

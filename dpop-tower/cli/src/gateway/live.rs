@@ -24,7 +24,7 @@ use crate::gateway::{
     cors::Cors,
     events::Events,
     guard::{Guard, Guarded},
-    proxy::{self, Forwarding, Proxy},
+    proxy::{self, Proxy},
     reload_state::ReloadState,
     settings::{self, ExtAuthzSettings, Fingerprint, ForwardAuthSettings, Settings, SettingsError},
     tls::ServerTls,
@@ -67,7 +67,7 @@ impl Gateway {
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let memory = settings.memory()?;
         let tls = settings.tls().cloned();
-        let live = Live::of(settings, &memory, tls.is_some())?;
+        let live = Live::of(settings, &memory)?;
         Ok(Self(Arc::new(Shared {
             live: ArcSwap::from_pointee(live),
             tls: ArcSwapOption::from_pointee(tls),
@@ -105,14 +105,13 @@ impl Gateway {
     pub fn replace(&self, settings: Settings) -> Result<(), SettingsError> {
         let shared = &self.0;
         let tls = settings.tls().cloned();
-        let ends_tls = shared.tls.load().is_some();
-        let live = Live::of(settings, &shared.memory, ends_tls)?;
+        let live = Live::of(settings, &shared.memory)?;
         if let (Some(old), Some(new)) = (&shared.live.load().settings, &live.settings) {
             for field in new.needs_restart(old) {
                 warn!(target: "gateway", "the new `{field}` takes effect after a restart");
             }
         }
-        if ends_tls && tls.is_some() {
+        if tls.is_some() && shared.tls.load().is_some() {
             shared.tls.store(tls.map(Arc::new));
         }
         shared.live.store(Arc::new(live));
@@ -202,17 +201,14 @@ impl Gateway {
 }
 
 impl Live {
-    fn of(settings: Settings, memory: &ReloadState, ends_tls: bool) -> Result<Self, SettingsError> {
+    fn of(settings: Settings, memory: &ReloadState) -> Result<Self, SettingsError> {
         let guard = settings.guard(memory)?;
         let events = settings.events(memory)?;
         let proxy = settings.upstreams().map(|upstreams| {
             Proxy::new(
                 upstreams.clone(),
                 Arc::clone(guard.identity()),
-                Forwarding {
-                    ends_tls,
-                    ..settings.forwarding().clone()
-                },
+                settings.forwarding().clone(),
                 settings.timeouts(),
             )
         });

@@ -77,7 +77,15 @@ pub(crate) fn is_of_proxies(name: &HeaderName) -> bool {
 /// Whether a service could read the client's certificate from this header, which only the server that ends TLS
 /// may write (RFC 9440 section 4).
 pub(crate) fn is_client_certificate(name: &HeaderName) -> bool {
-    matches!(&*plain(name.as_str()), "client-cert" | "client-cert-chain")
+    matches!(
+        &*plain(name.as_str()),
+        "client-cert" | "client-cert-chain" | "x-forwarded-client-cert"
+    )
+}
+
+/// Whether a service could mistake this header for the other one, or it is the other one.
+pub(crate) fn is_spelling_of(name: &HeaderName, other: &HeaderName) -> bool {
+    plain(name.as_str()) == plain(other.as_str())
 }
 
 /// Whether this header is not a framing header but could be mistaken for one.
@@ -94,7 +102,8 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
 
 /// Whether this header could be mistaken for one that the gateway or an asking proxy writes.
 pub(crate) fn is_misspelt(name: &HeaderName) -> bool {
-    imitates_framing(name) || (is_of_proxies(name) && plain(name.as_str()) != name.as_str())
+    let is_of_proxies = is_of_proxies(name) || is_client_certificate(name);
+    imitates_framing(name) || (is_of_proxies && plain(name.as_str()) != name.as_str())
 }
 
 #[cfg(test)]
@@ -137,6 +146,28 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_has_a_header_and_its_misspellings() {
+        for exact in [
+            "Client-Cert",
+            "client-cert-chain",
+            "x-forwarded-client-cert",
+        ] {
+            assert!(is_client_certificate(&name(exact)), "{exact}");
+            assert!(!is_misspelt(&name(exact)), "{exact}");
+        }
+        for spelling in [
+            "client_cert",
+            "Client.Cert.Chain",
+            "x_forwarded_client-cert",
+        ] {
+            assert!(is_client_certificate(&name(spelling)), "{spelling}");
+            assert!(is_misspelt(&name(spelling)), "{spelling}");
+        }
+        assert!(is_spelling_of(&name("X_Cert"), &name("x-cert")));
+        assert!(!is_spelling_of(&name("x-certs"), &name("x-cert")));
+    }
+
+    #[test]
     fn what_frames_a_message_does_not_imitate_it() {
         for exact in FRAMING {
             assert!(!imitates_framing(&name(exact)), "{exact}");
@@ -156,7 +187,10 @@ mod tests {
         ] {
             let other = name(other);
             assert!(
-                !is_override(&other) && !is_of_proxies(&other) && !is_framing(&other),
+                !is_override(&other)
+                    && !is_of_proxies(&other)
+                    && !is_framing(&other)
+                    && !is_client_certificate(&other),
                 "{other}"
             );
         }

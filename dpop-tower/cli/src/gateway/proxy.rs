@@ -129,7 +129,10 @@ impl Proxy {
         if upgrade.is_some() {
             upgrade::ask(outgoing.headers_mut());
         }
-        let (body, progress) = progress::watched(body, Arc::clone(&self.shared.identity));
+        let shared = Arc::clone(&self.shared);
+        let (body, progress) = progress::watched(body, move |trailers| {
+            shared.forwarding.clean_trailers(trailers, &shared.identity);
+        });
         let request = outgoing.map(|()| body);
         let response = connections.send(request);
         let patience = self.shared.timeouts.response;

@@ -16,6 +16,7 @@ use dpop_tower::policy::PolicyTable;
 pub(crate) use self::tls::{Fingerprint, files_of as tls_files};
 pub use self::{
     asking::{ExtAuthzSettings, ForwardAuthSettings},
+    certificates::EnvoyCertificate,
     error::SettingsError,
 };
 use self::{
@@ -34,6 +35,7 @@ use crate::gateway::{
 
 mod access;
 mod asking;
+mod certificates;
 mod cors;
 mod error;
 mod file;

@@ -65,7 +65,12 @@ impl Envoy {
 
     /// Returns the status that a client gets, or 200.
     pub(super) async fn verdict<B>(&mut self, request: &Request<B>) -> u16 {
-        match self.ask(about(request)).await.http_response {
+        self.status(about(request)).await
+    }
+
+    /// Returns the status that a client gets, or 200.
+    pub(super) async fn status(&mut self, question: CheckRequest) -> u16 {
+        match self.ask(question).await.http_response {
             Some(HttpResponse::DeniedResponse(response)) => {
                 response.status.unwrap().code.try_into().unwrap()
             }
@@ -73,7 +78,7 @@ impl Envoy {
         }
     }
 
-    async fn admitted(&mut self, question: CheckRequest) -> OkHttpResponse {
+    pub(super) async fn admitted(&mut self, question: CheckRequest) -> OkHttpResponse {
         let answer = self.ask(question).await;
         assert_eq!(answer.status.unwrap().code, i32::from(Code::Ok));
         match answer.http_response {
@@ -106,6 +111,7 @@ pub(super) fn about<B>(request: &Request<B>) -> CheckRequest {
     headers.insert(":method".to_owned(), method.clone());
     CheckRequest {
         attributes: Some(AttributeContext {
+            source: None,
             request: Some(attribute_context::Request {
                 http: Some(attribute_context::HttpRequest {
                     method,

@@ -1,6 +1,8 @@
 //! The gateway, run in this process on real sockets, with an upstream that does not support DPoP.
 
 mod access;
+#[cfg(feature = "tls")]
+mod certificates;
 mod conformance;
 mod cors;
 mod documentation;

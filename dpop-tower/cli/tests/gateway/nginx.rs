@@ -22,15 +22,20 @@ use super::{
 const CONFIG: &str = include_str!("../../../../examples/gateway/forward-auth/nginx.conf");
 
 /// nginx in front of a mirror. It ends with the test.
-struct Nginx {
-    asked: ForwardAuthRig,
-    address: SocketAddr,
+pub(super) struct Nginx {
+    pub(super) asked: ForwardAuthRig,
+    pub(super) address: SocketAddr,
     process: Child,
     folder: TempDir,
 }
 
 impl Nginx {
     async fn start(wanted: Wanted<'_>) -> Self {
+        Self::listening("", wanted).await
+    }
+
+    /// Starts nginx with this after the address of its directive `listen`.
+    pub(super) async fn listening(how: &str, wanted: Wanted<'_>) -> Self {
         let asked = ForwardAuthRig::by("nginx", wanted).await;
         let service = serve(mirror()).await;
         let service = service
@@ -47,7 +52,7 @@ impl Nginx {
         for (documented, here) in [
             ("127.0.0.1:8081", asked.address.to_string()),
             ("127.0.0.1:9000", service),
-            ("127.0.0.1:8000", address.to_string()),
+            ("127.0.0.1:8000", format!("{address}{how}")),
         ] {
             assert!(server.contains(documented));
             server = server.replace(documented, &here);

@@ -5,11 +5,8 @@ use http::HeaderValue;
 
 use crate::{certificate::CertificateThumbprint, crypto::CryptoProvider};
 
-/// The maximum length of the header in bytes. Longer ones are rejected before they are decoded.
-const MAX_LEN: usize = 16 * 1024;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Syntax {
+pub(crate) enum Syntax {
     ByteSequence,
     Xfcc,
     EscapedPem,
@@ -18,16 +15,14 @@ pub(super) enum Syntax {
 }
 
 impl Syntax {
-    /// Returns the thumbprint of the certificate in a header that is not empty, and `None` if it is malformed.
+    /// Returns the thumbprint of the certificate in a header that is not empty and not too long, and `None` if
+    /// it is malformed.
     pub(super) fn thumbprint(
         self,
         value: &HeaderValue,
         crypto: &dyn CryptoProvider,
     ) -> Option<CertificateThumbprint> {
         let text = value.to_str().ok()?;
-        if text.len() > MAX_LEN {
-            return None;
-        }
         match self {
             // RFC 9440 section 2.2: an item with a byte sequence. No parameter is defined.
             Self::ByteSequence => {

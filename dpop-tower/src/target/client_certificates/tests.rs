@@ -56,7 +56,8 @@ fn read(
     }
     let certificates = ClientCertificates::forwarded(["10.0.0.1"], header.clone()).unwrap();
     let peer = Some("::ffff:10.0.0.1".parse().unwrap());
-    let found = certificates.thumbprint(&headers, peer, None, &PureRust)?;
+    let header = certificates.header_of(peer).unwrap();
+    let found = header.find(&headers)?.thumbprint(&PureRust)?;
     Ok(found.map(|thumbprint| thumbprint.to_string()))
 }
 
@@ -243,25 +244,36 @@ fn no_open_quote_of_a_client_moves_the_last_element_of_xfcc() {
 #[test]
 fn headers_of_a_peer_that_is_not_listed_do_not_count() {
     let header = CertificateHeader::sha256_hex(X_CERT);
-    let certificates = ClientCertificates::forwarded(["10.0.0.0/8"], header).unwrap();
-    let own = ClientCertificate::from_der(*b"own");
-    let of_own = own.thumbprint(&PureRust);
-    let of_header = X5T.parse().unwrap();
+    let certificates = ClientCertificates::forwarded(["10.0.0.0/8"], header.clone()).unwrap();
     let peer = |text: &str| Some(text.parse().unwrap());
-    for (peer, own, values, expected) in [
-        (peer("192.0.2.1"), None, &[HEX][..], None),
-        (None, None, &[HEX], None),
-        (peer("192.0.2.1"), Some(&own), &[HEX], Some(of_own)),
-        (None, Some(&own), &[HEX, "junk"], Some(of_own)),
-        (peer("10.1.2.3"), None, &[HEX], Some(of_header)),
-        // The certificate of the proxy is not that of its client.
-        (peer("10.1.2.3"), Some(&own), &[HEX], Some(of_header)),
-        (peer("10.1.2.3"), Some(&own), &[], None),
-        (peer("10.1.2.3"), Some(&own), &[""], None),
+    for (peer, expected) in [
+        (peer("192.0.2.1"), None),
+        (peer("::ffff:192.0.2.1"), None),
+        (peer("::10.1.2.3"), None),
+        (None, None),
+        (peer("10.1.2.3"), Some(&header)),
+        (peer("::ffff:10.1.2.3"), Some(&header)),
     ] {
-        let headers = headers("x-cert", values);
-        let found = certificates.thumbprint(&headers, peer, own, &PureRust);
-        assert_eq!(found, Ok(expected), "{peer:?}, {values:?}");
+        assert_eq!(certificates.header_of(peer), expected, "{peer:?}");
+    }
+}
+
+/// A request whose token is bound to no certificate does not pay for decoding one.
+#[test]
+fn a_header_is_counted_and_measured_before_it_is_decoded() {
+    let header = CertificateHeader::base64_der(X_CERT);
+    let longest = "A".repeat(16 * 1024);
+    for (values, is_found) in [
+        (&["junk"][..], true),
+        (&[&*longest], true),
+        (&[&*format!("{longest}A")], false),
+        (&["junk", "junk"], false),
+        (&["", ""], false),
+    ] {
+        let found = header.find(&headers("x-cert", values));
+        assert_eq!(found.is_ok(), is_found, "{} values", values.len());
+        let Ok(found) = found else { continue };
+        assert_eq!(found.thumbprint(&PureRust), Err(MalformedCertificate));
     }
 }
 

@@ -28,10 +28,23 @@ impl From<Malformed> for Trouble {
     }
 }
 
+/// What Envoy says.
+pub(super) struct Understood {
+    pub(super) asked: OriginalRequest,
+    /// All headers of the request.
+    pub(super) headers: HeaderMap,
+    /// The certificate of the client's connection, in PEM with URL encoding. It is empty if there is none, or
+    /// if Envoy is not configured to send it.
+    pub(super) peer_certificate: HeaderValue,
+}
+
 /// Returns the request and all of its headers.
-pub(super) fn understand(question: CheckRequest) -> Result<(OriginalRequest, HeaderMap), Trouble> {
-    let http = (question.attributes)
-        .and_then(|attributes| attributes.request)
+pub(super) fn understand(question: CheckRequest) -> Result<Understood, Trouble> {
+    let attributes = question.attributes.unwrap_or_default();
+    let peer_certificate = attributes.source.unwrap_or_default().certificate;
+    let peer_certificate = HeaderValue::try_from(peer_certificate)
+        .map_err(|_| Trouble::Envoy("a certificate that is not URL-encoded"))?;
+    let http = (attributes.request)
         .and_then(|request| request.http)
         .ok_or(Trouble::Envoy(
             "a check without the attributes of an HTTP request",
@@ -43,7 +56,11 @@ pub(super) fn understand(question: CheckRequest) -> Result<(OriginalRequest, Hea
         target: asked::target(http.path.as_bytes()).ok_or(Trouble::Request)?,
         host: host(&http, &headers)?,
     };
-    Ok((asked, headers))
+    Ok(Understood {
+        asked,
+        headers,
+        peer_certificate,
+    })
 }
 
 /// The host that selects one of the public origins. The `Host` header must not differ from it: the

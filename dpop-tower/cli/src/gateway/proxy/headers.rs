@@ -11,7 +11,10 @@ use ipnet::IpNet;
 
 use crate::gateway::{
     identity::{Identity, folded},
-    names::{imitates_framing, is_client_certificate, is_framing, is_of_proxies, is_override},
+    names::{
+        imitates_framing, is_client_certificate, is_framing, is_of_proxies, is_override,
+        is_spelling_of,
+    },
 };
 
 const VIA: &str = "dpop-tower-gateway";
@@ -31,8 +34,11 @@ pub struct Forwarding {
     pub danger_pass_on_credentials: bool,
     /// Whether only the gateway decides which pages may read a response.
     pub answers_cors: bool,
-    /// Whether TLS ends here, so that nobody else can know the certificate of a client.
-    pub ends_tls: bool,
+    /// The header in which the trusted proxies report the certificate of their client. It is passed on if it
+    /// comes from one of them.
+    pub client_certificate: Option<HeaderName>,
+    /// The headers in which services behind other proxies find the certificate. None is passed on.
+    pub certificates_of_others: Vec<HeaderName>,
 }
 
 /// The headers in which proxies describe a request.
@@ -55,7 +61,8 @@ impl Forwarding {
             prefixes: Vec::new(),
             danger_pass_on_credentials: false,
             answers_cors: false,
-            ends_tls: false,
+            client_certificate: None,
+            certificates_of_others: Vec::new(),
         }
     }
 
@@ -64,15 +71,16 @@ impl Forwarding {
         let mut headers = parts.headers.clone();
         let wants_trailers = has_token(&headers, &header::TE, "trailers");
         remove_hop_by_hop(&mut headers);
+        let is_of_proxy = self.is_from_proxy(parts);
         retain(&mut headers, |name| {
             let keeps_credentials = self.danger_pass_on_credentials
                 && (*name == header::AUTHORIZATION || *name == DPOP);
+            let is_report = is_of_proxy && self.reports_certificate(name);
             (keeps_credentials || !is_credential(name))
                 && !identity.is_reserved(name)
-                && !is_of_proxies(name)
+                && (is_report || !(is_of_proxies(name) || self.is_of_certificate(name)))
                 && !is_override(name)
                 && !imitates_framing(name)
-                && !(self.ends_tls && is_client_certificate(name))
         });
         // The client library writes the upstream's `Host`. Nothing waits for a 100 response of the
         // upstream.
@@ -85,6 +93,32 @@ impl Forwarding {
         append_via(&mut headers, parts.version);
         join_cookies(&mut headers);
         headers
+    }
+
+    /// Whether the trusted proxies write this header about the certificate of their client. With
+    /// `Client-Cert`, they have to write or remove `Client-Cert-Chain` as well (RFC 9440 section 2.4).
+    fn reports_certificate(&self, name: &HeaderName) -> bool {
+        self.client_certificate.as_ref().is_some_and(|header| {
+            name == header || (header == "client-cert" && name == "client-cert-chain")
+        })
+    }
+
+    /// Whether a service could read the certificate of the client from this header.
+    fn is_of_certificate(&self, name: &HeaderName) -> bool {
+        let mut configured = (self.client_certificate.iter()).chain(&self.certificates_of_others);
+        is_client_certificate(name) || configured.any(|header| is_spelling_of(name, header))
+    }
+
+    /// Removes fields that trailers must not contain: upstreams may read them as headers.
+    pub(super) fn clean_trailers(&self, trailers: &mut HeaderMap, identity: &Identity) {
+        retain(trailers, |name| {
+            !identity.is_reserved(name)
+                && !is_credential(name)
+                && !is_of_proxies(name)
+                && !is_override(name)
+                && !is_framing(name)
+                && !self.is_of_certificate(name)
+        });
     }
 
     /// Removes the headers that concern only the upstream and the gateway.
@@ -102,18 +136,6 @@ impl Forwarding {
         }
         append_via(headers, Version::HTTP_11);
     }
-}
-
-/// Removes fields that trailers must not contain: upstreams may read them as headers.
-pub(super) fn clean_trailers(trailers: &mut HeaderMap, identity: &Identity) {
-    retain(trailers, |name| {
-        !identity.is_reserved(name)
-            && !is_credential(name)
-            && !is_of_proxies(name)
-            && !is_override(name)
-            && !is_framing(name)
-            && !is_client_certificate(name)
-    });
 }
 
 fn is_credential(name: &HeaderName) -> bool {

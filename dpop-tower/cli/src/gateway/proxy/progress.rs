@@ -8,19 +8,19 @@ use std::{
 };
 
 use axum::body::Body;
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use tokio::time::{Instant, timeout_at};
 
-use super::headers::clean_trailers;
-use crate::gateway::identity::Identity;
-
 /// The time at which part of the request last went to the upstream.
 pub(super) struct Progress(Arc<Mutex<Instant>>);
 
-/// Watches a body, and removes fields that its trailers must not contain: upstreams may read them as
-/// headers.
-pub(super) fn watched(body: Body, identity: Arc<Identity>) -> (Body, Progress) {
+/// Watches a body, and cleans its trailers.
+pub(super) fn watched(
+    body: Body,
+    clean: impl Fn(&mut HeaderMap) + Send + 'static,
+) -> (Body, Progress) {
     let last = Arc::new(Mutex::new(Instant::now()));
     let progress = Progress(Arc::clone(&last));
     // An empty body has no frames to watch.
@@ -31,7 +31,7 @@ pub(super) fn watched(body: Body, identity: Arc<Identity>) -> (Body, Progress) {
         *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match frame.into_trailers() {
             Ok(mut trailers) => {
-                clean_trailers(&mut trailers, &identity);
+                clean(&mut trailers);
                 Frame::trailers(trailers)
             }
             Err(frame) => frame,

@@ -26,8 +26,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 impl Forwarding {
     /// Writes all of these headers. Those of the request have already been removed.
     pub(super) fn tell(&self, headers: &mut HeaderMap, parts: &Parts) {
-        let peer = parts.extensions.get::<PeerAddr>();
-        let peer = peer.map(|peer| peer.0.to_canonical());
+        let peer = peer(parts);
         let chain = peer.map_or_else(Vec::new, |peer| self.chain(&parts.headers, peer));
         let mut tell = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -74,6 +73,11 @@ impl Forwarding {
             .then_some(prefix)
     }
 
+    /// Whether the connection is that of a trusted proxy.
+    pub(super) fn is_from_proxy(&self, parts: &Parts) -> bool {
+        peer(parts).is_some_and(|peer| self.trusts(peer))
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted
             .iter()
@@ -111,6 +115,11 @@ impl Forwarding {
         }
         said
     }
+}
+
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<PeerAddr>();
+    peer.map(|peer| peer.0.to_canonical())
 }
 
 /// Parses an address with an optional port (RFC 7239 section 6). `unknown` and obfuscated names are not

@@ -17,9 +17,10 @@ use dpop_tower::{
 use toml::Spanned;
 
 use super::{
+    certificates,
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
-    introspection, keys, origins,
+    introspection, keys,
     policies::policy,
     proof::with_window,
     revocation, secret, types,
@@ -174,7 +175,7 @@ impl Parts<'_> {
             .replay_store(memory.proofs())
             .revocation_list(memory.revocations());
         let mut config = with_window(config, file, source)?;
-        if let Some(certificates) = origins::client_certificates(file, source)? {
+        if let Some(certificates) = certificates::of_trusted_proxies(file, source)? {
             config = config.client_certificates(certificates);
         }
         if let Some(algorithms) = &algorithms {

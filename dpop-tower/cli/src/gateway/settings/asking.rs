@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use dpop_tower::target::CertificateHeader;
 use toml::Spanned;
 
 use super::{
+    certificates::{self, EnvoyCertificate},
     error::{SettingsError, Source},
     file::{File, ProxyName},
     origins::network_of,
@@ -21,6 +23,8 @@ pub struct ForwardAuthSettings {
     pub proxy: AskingProxy,
     /// The proxies that may describe a request.
     pub trusted_proxies: TrustedProxies,
+    /// The header in which they report the certificate of their client.
+    pub client_certificate: Option<CertificateHeader>,
 }
 
 /// The `[ext_authz]` table: Envoy, which asks over gRPC.
@@ -30,6 +34,8 @@ pub struct ExtAuthzSettings {
     pub listen: SocketAddr,
     /// The proxies that may describe a request.
     pub trusted_proxies: TrustedProxies,
+    /// Where they report the certificate of their client.
+    pub client_certificate: Option<EnvoyCertificate>,
 }
 
 /// Requires `listen` and `upstream` together. Both may be missing if another proxy may ask.
@@ -72,6 +78,9 @@ pub(super) fn forward_auth(
             asking.networks.as_ref(),
             source,
         )?,
+        client_certificate: (asking.client_certificate.as_ref())
+            .map(|field| certificates::header(field, "forward_auth", source))
+            .transpose()?,
     }))
 }
 
@@ -90,6 +99,9 @@ pub(super) fn ext_authz(
             asking.networks.as_ref(),
             source,
         )?,
+        client_certificate: (asking.client_certificate.as_ref())
+            .map(|field| certificates::of_envoy(field, source))
+            .transpose()?,
     }))
 }
 

@@ -173,15 +173,17 @@ pub(super) struct TrustedProxies {
     pub(super) header: ForwardedSyntax,
     #[serde(default)]
     pub(super) prefixes: Vec<Spanned<String>>,
-    pub(super) client_certificate: Option<Spanned<CertificateHeader>>,
+    pub(super) client_certificate: Option<Spanned<ReportedCertificate>>,
 }
 
-/// The header in which a proxy reports the certificate of its client. Some have the name of the header.
+/// Where a proxy reports the certificate of its client. Some have the name of the header.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum CertificateHeader {
+pub(super) enum ReportedCertificate {
     ClientCert,
     XForwardedClientCert,
+    /// In the attributes of Envoy's question.
+    PeerCertificate,
     EscapedPem(String),
     Base64Der(String),
     Sha256Hex(String),
@@ -339,6 +341,7 @@ pub(super) struct ForwardAuth {
     pub(super) listen: Spanned<SocketAddr>,
     pub(super) proxy: ProxyName,
     pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) client_certificate: Option<Spanned<ReportedCertificate>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -354,6 +357,7 @@ pub(super) enum ProxyName {
 pub(super) struct ExtAuthz {
     pub(super) listen: Spanned<SocketAddr>,
     pub(super) networks: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) client_certificate: Option<Spanned<ReportedCertificate>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,20 +5,16 @@ use std::{net::IpAddr, ops::Range, sync::Arc};
 use dpop_tower::{
     ConfigError, PublicOrigin,
     proof::Htu,
-    target::{CertificateHeader, ClientCertificates, ForwardedTarget, TargetUri},
+    target::{ForwardedTarget, TargetUri},
 };
-use http::HeaderName;
 use ipnet::IpNet;
-use toml::Spanned;
 
 use super::{
+    certificates,
     error::{SettingsError, Source, explain},
-    file::{self, File, ForwardedSyntax, TrustedProxies},
+    file::{File, ForwardedSyntax, TrustedProxies},
 };
-use crate::gateway::{
-    identity,
-    proxy::{ForwardedHeader, Forwarding},
-};
+use crate::gateway::proxy::{ForwardedHeader, Forwarding};
 
 pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, SettingsError> {
     let target = target(file, source)?;
@@ -30,6 +26,7 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
         None | Some(ForwardedSyntax::XForwarded) => ForwardedHeader::XForwarded,
         Some(ForwardedSyntax::Forwarded) => ForwardedHeader::Forwarded,
     };
+    let (client_certificate, certificates_of_others) = certificates::names(file, source)?;
     Ok(Forwarding {
         target,
         trusted: networks
@@ -43,8 +40,8 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
         },
         danger_pass_on_credentials: file.danger_pass_on_credentials,
         answers_cors: file.cors.is_some(),
-        // Known when the program starts.
-        ends_tls: false,
+        client_certificate,
+        certificates_of_others,
     })
 }
 
@@ -52,43 +49,6 @@ pub(super) fn network_of(text: &str) -> Option<IpNet> {
     text.parse()
         .ok()
         .or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok())
-}
-
-/// Returns the header in which the trusted proxies report the certificates of clients, if there is one.
-pub(super) fn client_certificates(
-    file: &File,
-    source: &Source,
-) -> Result<Option<ClientCertificates>, SettingsError> {
-    let Some(proxies) = file.trusted_proxies.as_ref().map(Spanned::get_ref) else {
-        return Ok(None);
-    };
-    let Some(header) = &proxies.client_certificate else {
-        return Ok(None);
-    };
-    let rejected = |message: String| {
-        let field = "trusted_proxies.client_certificate";
-        source.error(header.span(), field, message)
-    };
-    let name = |name: &str| {
-        let parsed = HeaderName::try_from(name).ok();
-        let is_usable = |name: &HeaderName| !identity::is_taken(name);
-        (parsed.filter(is_usable))
-            .ok_or_else(|| rejected(format!("{name:?} cannot be the name of this header")))
-    };
-    let header = match header.get_ref() {
-        file::CertificateHeader::ClientCert => CertificateHeader::client_cert(),
-        file::CertificateHeader::XForwardedClientCert => {
-            CertificateHeader::x_forwarded_client_cert()
-        }
-        file::CertificateHeader::EscapedPem(text) => CertificateHeader::escaped_pem(name(text)?),
-        file::CertificateHeader::Base64Der(text) => CertificateHeader::base64_der(name(text)?),
-        file::CertificateHeader::Sha256Hex(text) => CertificateHeader::sha256_hex(name(text)?),
-    };
-    let networks = proxies.networks.get_ref().iter();
-    let networks = networks.map(|network| network.get_ref().as_str());
-    ClientCertificates::forwarded(networks, header)
-        .map(Some)
-        .map_err(|error| rejected(explain(&error)))
 }
 
 /// Returns the prefixes in normal form.

@@ -85,8 +85,7 @@ impl ServerTls {
         let (_, connection) = stream.get_ref();
         let certificate = connection
             .peer_certificates()
-            .and_then(<[_]>::first)
-            .map(|certificate| ClientCertificate::from_der(certificate.as_ref()));
+            .and_then(ClientCertificate::from_chain);
         Ok((stream, certificate))
     }
 }

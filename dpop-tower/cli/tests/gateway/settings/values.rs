@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dpop_cli::gateway::Settings;
 
-use super::{LINE, TABLES, rejected};
+use super::{LINE, TABLES, parse, rejected};
 
 #[test]
 fn a_value_of_another_type_is_told_with_its_field() {
@@ -536,16 +536,33 @@ fn what_cannot_be_is_told_with_its_field() {
 
 #[test]
 fn the_header_of_a_client_certificate_has_a_known_syntax_and_a_usable_name() {
-    for (value, told) in [
-        ("'x-cert'", "unknown variant"),
-        ("{ escaped_pem = 'a b' }", "cannot be the name"),
-        ("{ base64_der = 'Authorization' }", "cannot be the name"),
-        ("{ sha256_hex = '' }", "cannot be the name"),
+    for (table, rest) in [
+        ("trusted_proxies", "networks = ['10.0.0.1']"),
+        ("forward_auth", "proxy = 'nginx'\nlisten = '127.0.0.1:1'"),
+        ("ext_authz", "listen = '127.0.0.1:1'"),
     ] {
-        let tables =
-            format!("[trusted_proxies]\nnetworks = ['10.0.0.1']\nclient_certificate = {value}");
-        let field = "trusted_proxies.client_certificate";
-        rejected("", &tables, TABLES + 2, field, told);
+        let file = |value| format!("[{table}]\n{rest}\nclient_certificate = {value}");
+        for (value, told) in [
+            ("'x-cert'", "unknown variant"),
+            ("{ escaped_pem = 'a b' }", "cannot be the name"),
+            ("{ base64_der = 'Authorization' }", "cannot be the name"),
+            ("{ base64_der = 'X-Original-URI' }", "cannot be the name"),
+            ("{ base64_der = 'X_DPoP_Cert' }", "cannot be the name"),
+            ("{ sha256_hex = '' }", "cannot be the name"),
+        ] {
+            let line = TABLES + rest.lines().count() + 1;
+            let field = format!("{table}.client_certificate");
+            rejected("", &file(value), line, &field, told);
+        }
+        // Envoy alone can report it apart from the headers.
+        let peer = parse("", &file("'peer_certificate'"));
+        match peer {
+            Ok(_) => assert_eq!(table, "ext_authz"),
+            Err(error) => {
+                assert_ne!(table, "ext_authz", "{error}");
+                assert!(error.to_string().contains("only Envoy"), "{error}");
+            }
+        }
     }
 }
 

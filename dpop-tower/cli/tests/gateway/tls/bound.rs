@@ -12,7 +12,8 @@ use super::{
     mirror,
 };
 
-const ROUTES: &str = "\
+/// Routes that accept and require certificate-bound tokens.
+pub(crate) const ROUTES: &str = "\
 [[route]]
 path = '/certificate'
 accept_certificate_bound = true
@@ -24,18 +25,18 @@ require_certificate_bound = true
 
 /// What a token is bound to.
 #[derive(Clone, Copy, Debug)]
-enum Bound {
+pub(crate) enum Bound {
     Key,
     Certificate,
     Both,
 }
 
-fn thumbprint(pair: &Pair) -> CertificateThumbprint {
+pub(crate) fn thumbprint(pair: &Pair) -> CertificateThumbprint {
     CertificateThumbprint::from_bytes(openssl::sha::sha256(&pair.certificate_der()))
 }
 
 /// Makes a request with a proof, or with the `Bearer` scheme if the token is bound to the certificate alone.
-fn request(rig: &Rig, path: &str, bound: Bound, pair: &Pair) -> Request<Body> {
+pub(crate) fn request(rig: &Rig, path: &str, bound: Bound, pair: &Pair) -> Request<Body> {
     let token = rig.issuer.token().subject("alice");
     let token = match bound {
         Bound::Key => token.bound_to(&rig.client),
@@ -111,7 +112,7 @@ async fn rfc_8705_section_3_a_token_works_on_connections_with_its_certificate_al
 }
 
 /// Returns the certificate as nginx writes it, with all but unreserved characters escaped.
-fn escaped(pair: &Pair) -> String {
+pub(crate) fn escaped(pair: &Pair) -> String {
     (pair.certificate_pem().into_iter())
         .map(|byte| match byte {
             b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
@@ -120,24 +121,38 @@ fn escaped(pair: &Pair) -> String {
         .collect()
 }
 
+/// A value of `client_certificate`, the name of its header, and the value of the header.
+type Syntax = (&'static str, &'static str, fn(&Pair) -> String);
+
+fn base64(pair: &Pair) -> String {
+    openssl::base64::encode_block(&pair.certificate_der())
+}
+
+fn hex(pair: &Pair) -> String {
+    let thumbprint = thumbprint(pair);
+    let bytes = thumbprint.as_bytes().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) const SYNTAXES: [Syntax; 5] = [
+    ("'client_cert'", "client-cert", |pair| {
+        format!(":{}:", base64(pair))
+    }),
+    (
+        "'x_forwarded_client_cert'",
+        "x-forwarded-client-cert",
+        |pair| format!("By=a;Hash={};Cert=\"{}\"", hex(pair), escaped(pair)),
+    ),
+    ("{ escaped_pem = 'X-Cert' }", "x-cert", escaped),
+    ("{ base64_der = 'X-Cert' }", "x-cert", base64),
+    ("{ sha256_hex = 'X-Cert' }", "x-cert", hex),
+];
+
 #[tokio::test]
 async fn a_header_with_a_certificate_counts_from_trusted_proxies_alone() {
     let own = Authority::new("clients").server("client");
-    let base64 = openssl::base64::encode_block(&own.certificate_der());
-    let hex: String = (thumbprint(&own).as_bytes().iter())
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    for (syntax, name, value) in [
-        ("'client_cert'", "client-cert", format!(":{base64}:")),
-        (
-            "'x_forwarded_client_cert'",
-            "x-forwarded-client-cert",
-            format!("By=a;Hash={hex};Cert=\"{}\"", escaped(&own)),
-        ),
-        ("{ escaped_pem = 'X-Cert' }", "x-cert", escaped(&own)),
-        ("{ base64_der = 'X-Cert' }", "x-cert", base64.clone()),
-        ("{ sha256_hex = 'X-Cert' }", "x-cert", hex.clone()),
-    ] {
+    for (syntax, name, value_of) in SYNTAXES {
+        let value = value_of(&own);
         for (networks, with_header) in [("127.0.0.0/8", 200), ("192.0.2.0/24", 401)] {
             let tables = format!(
                 "[trusted_proxies]\nnetworks = ['{networks}']\nclient_certificate = {syntax}\n\n{ROUTES}"
@@ -151,11 +166,29 @@ async fn a_header_with_a_certificate_counts_from_trusted_proxies_alone() {
                 request.headers_mut().insert(name, value);
                 assert_eq!(rig.status(request).await, with_header, "{syntax}");
             }
-            let mut malformed = request(&rig, "/orders", Bound::Key, &own);
-            let value = HeaderValue::from_static("junk");
-            malformed.headers_mut().insert(name, value);
+            // It is decoded if the token is bound to a certificate.
+            for (path, bound, trusted, untrusted) in [
+                ("/orders", Bound::Key, 200, 200),
+                ("/orders", Bound::Both, 400, 401),
+                ("/certificate", Bound::Certificate, 400, 401),
+            ] {
+                let mut malformed = request(&rig, path, bound, &own);
+                let value = HeaderValue::from_static("junk");
+                malformed.headers_mut().insert(name, value);
+                let expected = if with_header == 200 {
+                    trusted
+                } else {
+                    untrusted
+                };
+                assert_eq!(rig.status(malformed).await, expected, "{syntax}, {bound:?}");
+            }
+            let mut twice = request(&rig, "/orders", Bound::Key, &own);
+            for _ in 0..2 {
+                let value = HeaderValue::from_str(&value).unwrap();
+                twice.headers_mut().append(name, value);
+            }
             let expected = if with_header == 200 { 400 } else { 200 };
-            assert_eq!(rig.status(malformed).await, expected, "{syntax}");
+            assert_eq!(rig.status(twice).await, expected, "{syntax}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! TLS that ends at the gateway, and TLS from it to upstreams, on real sockets.
 
-mod bound;
+pub(crate) mod bound;
 pub(crate) mod certificates;
 mod clients;
 mod reload;
@@ -80,14 +80,14 @@ impl TlsRig {
 }
 
 /// The TLS settings of a client.
-struct Client {
+pub(crate) struct Client {
     roots: RootCertStore,
     protocol: Vec<u8>,
     pair: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Client {
-    fn new(authority: &Authority, protocol: &str) -> Self {
+    pub(crate) fn new(authority: &Authority, protocol: &str) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().into()).unwrap();
         Self {
@@ -97,13 +97,13 @@ impl Client {
         }
     }
 
-    fn with_certificate(mut self, pair: &Pair) -> Self {
+    pub(crate) fn with_certificate(mut self, pair: &Pair) -> Self {
         let key = pair.key.private_key_to_pkcs8().unwrap();
         self.pair = Some((pair.certificate_der(), key));
         self
     }
 
-    async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: std::net::SocketAddr,
     ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -129,13 +129,13 @@ impl Client {
 }
 
 /// A connection with the version of HTTP that was agreed on.
-enum Http {
+pub(crate) enum Http {
     One(hyper::client::conn::http1::SendRequest<Body>),
     Two(hyper::client::conn::http2::SendRequest<Body>),
 }
 
 impl Http {
-    async fn over(stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) async fn over(stream: TlsStream<TcpStream>) -> Self {
         let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         let stream = TokioIo::new(stream);
         if protocol.as_deref() == Some(b"h2") {
@@ -152,7 +152,10 @@ impl Http {
         }
     }
 
-    async fn send(&mut self, mut request: Request<Body>) -> hyper::Result<Response<Incoming>> {
+    pub(crate) async fn send(
+        &mut self,
+        mut request: Request<Body>,
+    ) -> hyper::Result<Response<Incoming>> {
         let path = request.uri().path().to_owned();
         match self {
             Self::One(sender) => {
