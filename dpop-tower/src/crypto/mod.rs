@@ -32,6 +32,12 @@ mod hash;
 mod josekit;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 mod prepared;
+#[cfg(any(feature = "introspection", feature = "josekit"))]
+#[cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "josekit")),
+    expect(dead_code, reason = "without a backend, no key can be made")
+)]
+mod private;
 #[cfg(test)]
 pub(crate) mod pure_rust;
 #[cfg(feature = "introspection")]
