@@ -27,6 +27,8 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc_rs;
+#[cfg(feature = "josekit")]
+pub(crate) mod decryption;
 mod hash;
 #[cfg(feature = "josekit")]
 mod josekit;
