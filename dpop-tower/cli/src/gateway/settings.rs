@@ -34,6 +34,7 @@ use crate::gateway::{
 mod access;
 mod asking;
 mod cors;
+mod decryption;
 mod error;
 mod file;
 mod introspection;

@@ -4,6 +4,7 @@ mod access;
 mod conformance;
 mod cors;
 mod documentation;
+mod encrypted;
 mod ext_authz;
 mod forward_auth;
 mod identity;
