@@ -247,6 +247,8 @@ fn a_key_decrypts_with_the_algorithms_that_it_is_for() {
         let jwe = ::josekit::jwe::serialize_compact(b"text", &header, &encrypter).unwrap();
         let result = decrypt(ring.find("1").unwrap(), &jwe);
         assert_eq!(result.is_ok(), is_good, "{restriction}: {result:?}");
+        let told = result.err().unwrap_or_default();
+        assert_eq!(told.contains("of the key"), !is_good, "{told}");
     }
 }
 
@@ -390,8 +392,14 @@ fn a_key_that_cannot_be_used_is_named_and_not_shown() {
         KeyRing::from_jwk_set(&long).unwrap_err(),
         KeyRingError::NotJwkSet
     );
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let [one, other] = [0, 1].map(|_| EcKey::generate(&group).unwrap());
+    let mixed = EcKey::from_private_components(&group, one.private_key(), other.public_key());
+    let mixed = PKey::from_ec_key(mixed.unwrap()).unwrap();
+    let mixed = String::from_utf8(mixed.private_key_to_pem_pkcs8().unwrap()).unwrap();
     for (pem, why) in [
         ("", Unusable::NotPem),
+        (mixed.as_str(), Unusable::Inconsistent),
         (
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
             Unusable::Kind,

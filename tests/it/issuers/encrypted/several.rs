@@ -63,9 +63,12 @@ async fn issuers_can_encrypt_for_the_same_key() {
         assert_eq!(api.present(&token).await, Verdict::Admitted);
     }
     // The key of the one is replaced by another of the same `kid`.
-    shared.replace_with(&Pair::p256("1").keys());
+    let another = Pair::p256("1");
+    shared.replace_with(&another.keys());
     let token = pair.encrypt(&api.token(&b));
     assert_eq!(api.present(&token).await, FAILED);
+    let ambiguous = another.encrypt(&api.token(&a));
+    assert_eq!(api.present(&ambiguous).await, FAILED);
     // That of the other alone still counts.
     shared.replace_with(&Pair::p256("2").keys());
     assert_eq!(api.present(&token).await, Verdict::Admitted);
