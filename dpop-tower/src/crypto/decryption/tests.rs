@@ -100,7 +100,7 @@ fn jwk(key: &PKey<Private>, members: &str) -> String {
     let public = crate::crypto::private::openssl::public_jwk(key).unwrap();
     let number = |number: &openssl::bn::BigNumRef| base64url::encode(&number.to_vec());
     let private = if let Ok(ec) = key.ec_key() {
-        let len = (ec.group().degree() + 7) / 8;
+        let len = ec.group().degree().div_ceil(8);
         let d = ec.private_key().to_vec_padded(len.try_into().unwrap());
         format!(r#","d":"{}""#, base64url::encode(&d.unwrap()))
     } else {

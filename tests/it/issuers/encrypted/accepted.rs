@@ -22,8 +22,8 @@ use serde_json::json;
 use super::{Api, Pair, clock, encrypting, serialize};
 use crate::support::{ORIGIN, URL, Verdict, invalid_proof, invalid_token};
 
-/// Made once with npm `jose` 6.1 (`SignJWT`, `CompactEncrypt` with keys of `generateKeyPair`) and PyPI `jwcrypto`
-/// 1.6.1 (`JWE.add_recipient`). The private keys exist for this test only.
+/// Made once with npm `jose` 6.1 (`SignJWT`, `CompactEncrypt` with keys of `generateKeyPair`) and with `jwcrypto`
+/// 1.6.1 of Python (`JWE.add_recipient`). The private keys exist for this test only.
 const VECTORS: &str = include_str!("vectors.json");
 
 /// The issuer's key, of RFC 8037 appendix A.2.

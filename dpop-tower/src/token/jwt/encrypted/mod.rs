@@ -33,14 +33,13 @@ impl Encryption {
             None if self.is_required => reject(
                 "`require_encrypted_tokens` without keys would reject every token: give `decryption_keys`",
             ),
-            None => Ok(()),
             Some(_) if cfg!(not(feature = "josekit")) => reject(
                 "encrypted tokens need the feature `josekit`, which this build does not have",
             ),
             Some(_) if has_no_jwts => {
                 reject("all tokens of the issuer are opaque, so there is nothing to decrypt")
             }
-            Some(_) => Ok(()),
+            None | Some(_) => Ok(()),
         }
     }
 
