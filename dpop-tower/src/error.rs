@@ -41,6 +41,9 @@ pub enum ConfigErrorKind {
     ClientIdClaim,
     /// No crypto backend was chosen and no default is compiled in, or the backend computes wrong hashes.
     Crypto,
+    /// The keys for encrypted tokens are not usable, two issuers have different ones with the same `kid`, or the
+    /// build lacks the feature `josekit`.
+    Decryption,
     /// The issuer's identifier is the URL of something else, such as its metadata.
     Issuer,
     /// A setting of `token::KeyFetching` is out of bounds, or contradicts another one.

@@ -75,7 +75,7 @@
 //!
 //! | name | description | default |
 //! |---|---|---|
-//! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL | yes |
+//! | `josekit` | The crypto backend `crypto::Josekit`: OpenSSL, and encrypted tokens: `token::DecryptionKeys` | yes |
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
 //! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |

@@ -27,11 +27,19 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc_rs;
+#[cfg(feature = "josekit")]
+pub(crate) mod decryption;
 mod hash;
 #[cfg(feature = "josekit")]
 mod josekit;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 mod prepared;
+#[cfg(any(feature = "introspection", feature = "josekit"))]
+#[cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "josekit")),
+    expect(dead_code, reason = "without a backend, no key can be made")
+)]
+mod private;
 #[cfg(test)]
 pub(crate) mod pure_rust;
 #[cfg(feature = "introspection")]

@@ -90,6 +90,13 @@ reasons! {
         /// A critical extension (RFC 7515 section 4.1.11) or an unencoded payload.
         CritNotSupported = "token_crit_not_supported", InvalidToken,
             "the token has a critical extension";
+        /// The token is encrypted and cannot be decrypted. It is for another key, was changed, or asks for something
+        /// that is not accepted.
+        DecryptionFailed = "token_decryption_failed", InvalidToken,
+            "the token cannot be decrypted";
+        /// The token is signed but not encrypted (RFC 9068 section 4).
+        EncryptionNeeded = "token_encryption_needed", InvalidToken,
+            "only encrypted tokens are accepted";
         /// The token has expired.
         Expired = "token_expired", InvalidToken,
             "the token has expired";

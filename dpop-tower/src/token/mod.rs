@@ -92,7 +92,7 @@ pub use self::{
     claims::{ClaimSet, ClaimsMismatch, Confirmation, Principal, VerifiedToken},
     details::{Actor, AuthorizationDetails},
     error::{TokenError, TokenErrorKind},
-    jwt::Issuer,
+    jwt::{DecryptionKeys, Issuer},
     readiness::{Readiness, WarmUpError},
 };
 

@@ -1,6 +1,7 @@
 //! Tokens of several issuers, which the configuration lists or looks up.
 
 mod dynamic;
+mod encrypted;
 mod products;
 mod several;
 mod types;

@@ -37,6 +37,7 @@ mod access;
 mod asking;
 mod certificates;
 mod cors;
+mod decryption;
 mod error;
 mod file;
 mod introspection;

@@ -6,6 +6,7 @@ mod certificates;
 mod conformance;
 mod cors;
 mod documentation;
+mod encrypted;
 mod ext_authz;
 mod forward_auth;
 mod identity;

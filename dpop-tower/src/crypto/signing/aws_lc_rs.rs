@@ -11,9 +11,9 @@ use ::aws_lc_rs::{
     },
 };
 
-use super::{Algorithm, PrivateKey, SigningFailed, parts::Parts};
+use super::{Algorithm, PrivateKey, SigningFailed};
 use crate::{
-    crypto::{AwsLcRs, CryptoProvider},
+    crypto::{AwsLcRs, CryptoProvider, private::Parts},
     jose::base64url,
     jwk::KeyParameters,
 };

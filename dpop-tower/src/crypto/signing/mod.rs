@@ -21,10 +21,12 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use self::parts::{Parts, pem_to_der};
-use super::Algorithm;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 use super::CryptoProvider as _;
+use super::{
+    Algorithm,
+    private::{Parts, pem_to_der},
+};
 use crate::jwk::PublicJwk;
 
 /// The algorithms that this process signs with.

@@ -343,6 +343,10 @@ impl DynamicSet {
             let message = "an issuer that is looked up cannot have opaque tokens";
             return Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
         }
+        if issuer.has_decryption_keys() {
+            let message = "an issuer that is looked up cannot have encrypted tokens";
+            return Err(ConfigError::new(ConfigErrorKind::Decryption, message));
+        }
         let mut verifier = issuer.build(&self.crypto, &self.clock)?;
         verifier.currency = Some(currency);
         Ok(Arc::new(verifier))

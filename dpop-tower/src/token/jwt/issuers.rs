@@ -5,10 +5,15 @@ use std::{collections::HashMap, slice, sync::Arc};
 
 #[cfg(feature = "jwks")]
 use super::dynamic::{DynamicSet, Lookup};
+#[cfg(feature = "josekit")]
+use super::encrypted::KeyId;
 use super::{
+    encrypted::check_kids,
     parse::{DecodedToken, other_issuer},
     verifier::IssuerVerifier,
 };
+#[cfg(feature = "josekit")]
+use crate::token::TokenErrorKind;
 use crate::{error::ConfigError, token::TokenError};
 #[cfg(feature = "introspection")]
 use crate::{error::ConfigErrorKind, jose::base64url, token::introspection::IntrospectionVerifier};
@@ -53,6 +58,7 @@ impl Issuers {
                 "several issuers have opaque tokens, which do not name their issuer: one can";
             return Err(ConfigError::new(ConfigErrorKind::AccessTokens, message));
         }
+        check_kids(&issuers)?;
         let mut issuers: Vec<_> = issuers.into_iter().map(Arc::new).collect();
         if issuers.len() == 1
             && let Some(issuer) = issuers.pop()
@@ -108,6 +114,22 @@ impl Issuers {
             }
             #[cfg(feature = "jwks")]
             Self::Dynamic(set) => set.choose(token.unverified_issuer()?),
+        }
+    }
+
+    /// Selects the issuer that a decrypted token names. It has to be one whose key decrypted the token.
+    #[cfg(feature = "josekit")]
+    pub(super) fn choose_decrypted(
+        &self,
+        token: &DecodedToken<'_>,
+        decrypted_by: &KeyId,
+    ) -> Result<Arc<IssuerVerifier>, TokenError> {
+        match self.choose(token)? {
+            Choice::Known(issuer) if issuer.encryption.still_has(Some(decrypted_by)) => Ok(issuer),
+            _ => Err(TokenError::explained(
+                TokenErrorKind::IssuerMismatch,
+                "the token is encrypted for a key of another issuer",
+            )),
         }
     }
 

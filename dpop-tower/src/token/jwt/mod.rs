@@ -1,6 +1,7 @@
 mod claim_names;
 #[cfg(feature = "jwks")]
 mod dynamic;
+mod encrypted;
 pub(super) mod issuer;
 mod issuers;
 mod parse;
@@ -11,6 +12,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 #[cfg(feature = "jwks")]
 pub use self::dynamic::{DynamicIssuers, IssuerSource};
+pub use self::encrypted::DecryptionKeys;
 pub(super) use self::{
     issuers::Issuers,
     verifier::{IssuerVerifier, JwtVerifier},
@@ -67,6 +69,7 @@ pub struct Issuer {
     checks: parse::Checks,
     leeway: Setting,
     cache_capacity: usize,
+    encryption: encrypted::Encryption,
     #[cfg(feature = "jwks")]
     plain_http: PlainHttp,
     #[cfg(feature = "jwks")]
@@ -124,6 +127,7 @@ impl Issuer {
             issuer,
             keys,
             cache_capacity: 10_000,
+            encryption: encrypted::Encryption::default(),
             #[cfg(feature = "jwks")]
             plain_http: PlainHttp::Never,
             #[cfg(feature = "jwks")]
@@ -275,6 +279,63 @@ impl Issuer {
         self
     }
 
+    /// Also accepts tokens that are encrypted for one of these keys: a JWE that contains a signed JWT (RFC 7519
+    /// section 5.2, RFC 9068 section 4).
+    ///
+    /// Everything is verified of the JWT as usual. A verdict is cached by the hash of the JWE, so a token is
+    /// decrypted once. Tokens that are only signed are still accepted, unless
+    /// [`require_encrypted_tokens`](Self::require_encrypted_tokens) is set. Issuers of an `IssuerSource` cannot have
+    /// encrypted tokens.
+    ///
+    /// The `kid` of a token selects its key among those of all issuers, so two issuers of a configuration must not have
+    /// different keys with the same `kid`. They can have the same keys.
+    ///
+    /// # Errors
+    ///
+    /// [`build`](crate::DpopConfigBuilder::build) returns an error of the kind
+    /// [`Decryption`](crate::ConfigErrorKind::Decryption) without the feature `josekit`, and for issuers
+    /// with the same `kid`.
+    ///
+    /// # Security
+    ///
+    /// Anyone can encrypt a token, and so make the server use the private key once per request. The claims of the
+    /// proof are checked before, but not its signature. Encryption does not replace the signature of the issuer: it only
+    /// hides the claims from the client and everyone else who sees the token.
+    ///
+    /// ```no_run
+    /// use dpop_tower::{Issuer, token::DecryptionKeys};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let keys = DecryptionKeys::from_jwk_set(&std::fs::read_to_string("/etc/orders/token-keys.json")?)?;
+    /// let tokens = Issuer::new("https://idp.example.com")
+    ///     .jwks_file("/etc/orders/idp-keys.json")
+    ///     .audience("https://api.example.com")
+    ///     .decryption_keys(keys.clone());
+    ///
+    /// // Later, when the file has changed:
+    /// keys.replace_with(&DecryptionKeys::from_jwk_set(&std::fs::read_to_string("/etc/orders/token-keys.json")?)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "jwe")]
+    #[doc(alias = "encrypted_tokens")]
+    #[must_use]
+    pub fn decryption_keys(mut self, keys: DecryptionKeys) -> Self {
+        self.encryption.keys = Some(keys);
+        self
+    }
+
+    /// Rejects tokens that are signed but not encrypted.
+    ///
+    /// RFC 9068 section 4 recommends it where the issuer has agreed to encrypt its tokens for this API. Without it,
+    /// both kinds are accepted, so that you can give the keys to the API before the issuer begins to encrypt.
+    /// Opaque tokens are not affected.
+    #[must_use]
+    pub const fn require_encrypted_tokens(mut self) -> Self {
+        self.encryption.is_required = true;
+        self
+    }
+
     /// Also fetches metadata and keys over plain `http` from this machine, for tests.
     ///
     /// The host is a loopback address, `localhost`, or a name that ends in `.localhost`.
@@ -376,6 +437,11 @@ impl Issuer {
         self.introspection.is_some()
     }
 
+    #[cfg(feature = "jwks")]
+    pub(super) const fn has_decryption_keys(&self) -> bool {
+        self.encryption.keys.is_some()
+    }
+
     /// Returns whether all tokens are opaque.
     const fn has_no_jwts(&self) -> bool {
         #[cfg(feature = "introspection")]
@@ -415,6 +481,7 @@ impl Issuer {
         }
         self.checks.leeway = TOKEN_LEEWAY.check(self.leeway)?;
         crate::crypto::check_algorithms(&self.checks.algorithms, &**crypto)?;
+        self.encryption.check(self.has_no_jwts())?;
         #[cfg(feature = "jwks")]
         let intervals = self.fetching.check()?;
         let fixed = |jwks: &[u8]| {
@@ -492,6 +559,7 @@ impl Issuer {
             status,
             checks: self.checks,
             keys,
+            encryption: self.encryption,
             #[cfg(feature = "jwks")]
             currency: None,
             #[cfg(feature = "introspection")]
@@ -514,6 +582,7 @@ impl fmt::Debug for Issuer {
             .field("checks", &self.checks)
             .field("leeway", &self.leeway)
             .field("cache_capacity", &self.cache_capacity)
+            .field("encryption", &self.encryption)
             .finish_non_exhaustive()
     }
 }

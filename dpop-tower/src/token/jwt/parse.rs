@@ -51,6 +51,12 @@ impl<'t> DecodedToken<'t> {
     pub(super) fn unverified_issuer(&self) -> Result<&str, TokenError> {
         issuer_of(&self.claims)
     }
+
+    /// Returns whether each of these claims is there with exactly this value.
+    #[cfg(feature = "josekit")]
+    pub(super) fn has_claims(&self, claims: &[(&'static str, Json)]) -> bool {
+        (claims.iter()).all(|(name, value)| self.claims.get(*name) == Some(value))
+    }
 }
 
 fn issuer_of(claims: &Map<String, Json>) -> Result<&str, TokenError> {

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
+#[cfg(feature = "josekit")]
+use super::encrypted;
 use super::{
+    encrypted::{Encryption, KeyId},
     issuers::{Choice, Issuers},
     parse::{Checks, DecodedToken, UnverifiedToken},
 };
@@ -41,6 +44,8 @@ struct Verdict {
     /// The key that signed the token. The verdict ends when the issuer withdraws the key.
     signed_by: Thumbprint,
     algorithm: Algorithm,
+    /// The key that decrypted the token, if it was encrypted. The verdict ends when the key is withdrawn.
+    decrypted_by: Option<Arc<KeyId>>,
 }
 
 /// The verifier of the tokens of one issuer.
@@ -48,6 +53,7 @@ struct Verdict {
 pub(in crate::token) struct IssuerVerifier {
     pub(super) checks: Checks,
     pub(super) keys: Arc<dyn KeySource>,
+    pub(super) encryption: Encryption,
     /// `None` if the issuer is part of the configuration.
     #[cfg(feature = "jwks")]
     pub(super) currency: Option<super::dynamic::Currency>,
@@ -83,17 +89,20 @@ impl TokenVerifier for JwtVerifier {
         }
         let decoded = match DecodedToken::decode(token.expose()) {
             Ok(decoded) => decoded,
+            #[cfg(feature = "josekit")]
+            Err(error) => return shared.verify_encrypted(token, now, error),
+            #[cfg(not(feature = "josekit"))]
             Err(error) => return MaybeReady::ready(Err(error)),
         };
         match shared.issuers.choose(&decoded) {
-            Ok(Choice::Known(issuer)) => shared.verify(issuer, decoded, ath, now),
+            Ok(Choice::Known(issuer)) => shared.verify(issuer, decoded, None, ath, now),
             #[cfg(feature = "jwks")]
             Ok(Choice::Lookup(lookup)) => {
                 let (shared, token) = (Arc::clone(shared), token.expose().to_owned());
                 MaybeReady::pending(async move {
                     let issuer = lookup.end().await?;
-                    let verified = shared.verify(issuer, DecodedToken::decode(&token)?, ath, now);
-                    verified.await
+                    let decoded = DecodedToken::decode(&token)?;
+                    shared.verify(issuer, decoded, None, ath, now).await
                 })
             }
             Err(error) => MaybeReady::ready(Err(error)),
@@ -146,16 +155,45 @@ impl Shared {
 
     /// Checks a cached verdict against the current keys and the current time.
     fn holds(&self, verdict: Verdict, ath: Ath, keys: &KeySet, now: UnixTime) -> Option<Verified> {
-        if !keys.contains(&verdict.signed_by, verdict.algorithm) {
+        let issuer = &verdict.issuer;
+        if !keys.contains(&verdict.signed_by, verdict.algorithm)
+            || !(issuer.encryption).still_has(verdict.decrypted_by.as_deref())
+        {
             self.cache.remove(&ath);
             return None;
         }
         let claims = verdict.token.claims().map();
-        let times = verdict.issuer.checks.check_times(claims, now);
+        let times = issuer.checks.check_times(claims, now);
         if times.is_err() {
             self.cache.remove(&ath);
         }
         Some(times.map(|()| verdict.token))
+    }
+
+    /// Decrypts a token that is no signed JWT, and verifies what was in it.
+    #[cfg(feature = "josekit")]
+    #[cold]
+    fn verify_encrypted(
+        self: &Arc<Self>,
+        token: PresentedToken<'_>,
+        now: UnixTime,
+        not_signed: TokenError,
+    ) -> MaybeReady<Verified> {
+        let error = match encrypted::open(&self.issuers, token.expose()) {
+            None => not_signed,
+            Some(Err(error)) => error,
+            Some(Ok(opened)) => match opened.decode().and_then(|jwt| {
+                let issuer = self.issuers.choose_decrypted(&jwt, &opened.decrypted_by)?;
+                Ok((issuer, jwt))
+            }) {
+                Ok((issuer, jwt)) => {
+                    let decrypted_by = Some(Arc::clone(&opened.decrypted_by));
+                    return self.verify(issuer, jwt, decrypted_by, token.ath(), now);
+                }
+                Err(error) => error,
+            },
+        };
+        MaybeReady::ready(Err(error))
     }
 
     /// Verifies a token by the rules of this issuer.
@@ -163,9 +201,14 @@ impl Shared {
         self: &Arc<Self>,
         issuer: Arc<IssuerVerifier>,
         token: DecodedToken<'_>,
+        decrypted_by: Option<Arc<KeyId>>,
         ath: Ath,
         now: UnixTime,
     ) -> MaybeReady<Verified> {
+        // RFC 9068 section 4
+        if issuer.encryption.is_required && decrypted_by.is_none() {
+            return MaybeReady::ready(Err(TokenErrorKind::EncryptionNeeded.into()));
+        }
         let unverified = match issuer.checks.check(token, now) {
             Ok(unverified) => unverified,
             Err(error) => return MaybeReady::ready(Err(error)),
@@ -174,7 +217,8 @@ impl Shared {
         let mut verified = Err(TokenErrorKind::KeysUnavailable.into());
         if let Some(at_hand) = issuer.keys.at_hand() {
             issuer.refresh_if_due(&at_hand);
-            verified = self.verify_signature(ath, &issuer, &unverified, &at_hand.keys);
+            let by = decrypted_by.as_ref();
+            verified = self.verify_signature(ath, &issuer, &unverified, by, &at_hand.keys);
             if !issuer.may_decide_otherwise(&verified, &at_hand.keys) {
                 return issuer.with_status(verified);
             }
@@ -190,7 +234,10 @@ impl Shared {
             let verified = match verdict.and_then(|verdict| shared.holds(verdict, ath, &keys, now))
             {
                 Some(verified) => verified,
-                None => shared.verify_signature(ath, &issuer, &unverified, &keys),
+                None => {
+                    let by = decrypted_by.as_ref();
+                    shared.verify_signature(ath, &issuer, &unverified, by, &keys)
+                }
             };
             issuer.with_status(verified).await
         })
@@ -201,6 +248,7 @@ impl Shared {
         ath: Ath,
         issuer: &Arc<IssuerVerifier>,
         unverified: &UnverifiedToken,
+        decrypted_by: Option<&Arc<KeyId>>,
         keys: &KeySet,
     ) -> Verified {
         let signed_by = *unverified.verify_signature(keys)?.thumbprint();
@@ -210,6 +258,7 @@ impl Shared {
             issuer: Arc::clone(issuer),
             signed_by,
             algorithm: unverified.algorithm(),
+            decrypted_by: decrypted_by.cloned(),
         };
         self.cache.insert(ath, verdict);
         Ok(token)

@@ -18,6 +18,7 @@ use toml::Spanned;
 
 use super::{
     certificates,
+    decryption::with_decryption,
     error::{SettingsError, Source, explain},
     file::{File, IssuerTable, NonceMode},
     introspection, keys,
@@ -237,6 +238,10 @@ fn culprit(error: &ConfigError, issuers: &[Spanned<IssuerTable>]) -> (Range<usiz
         }
         ConfigErrorKind::Issuer => (issuer.url.span(), of_issuer("url")),
         ConfigErrorKind::AccessTokens | ConfigErrorKind::Keys => keys,
+        ConfigErrorKind::Decryption => {
+            let span = issuer.jwe_keys_file.as_ref().map_or(0..0, Spanned::span);
+            (span, of_issuer("jwe_keys_file"))
+        }
         ConfigErrorKind::KeyFetching => {
             let span = issuer.key_fetching.as_ref().map_or(0..0, Spanned::span);
             (span, of_issuer("key_fetching"))
@@ -326,6 +331,7 @@ fn tokens(
         let fetching = keys::fetching(table.get_ref(), &field("key_fetching"), source)?;
         tokens = tokens.key_fetching(fetching);
     }
+    tokens = with_decryption(tokens, issuer, &field(""), source, folder)?;
     types::with_types(tokens, issuer, &field(""), source)
 }
 

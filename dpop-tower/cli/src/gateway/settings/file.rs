@@ -60,6 +60,8 @@ pub(super) struct IssuerTable {
     pub(super) audiences: Spanned<Vec<String>>,
     pub(super) jwks_url: Option<Spanned<String>>,
     pub(super) jwks_file: Option<Spanned<PathBuf>>,
+    pub(super) jwe_keys_file: Option<Spanned<PathBuf>>,
+    pub(super) require_encrypted_tokens: Option<Spanned<bool>>,
     pub(super) algorithms: Option<Spanned<Vec<Spanned<String>>>>,
     /// Seconds.
     pub(super) leeway: Option<Spanned<u64>>,

@@ -68,7 +68,8 @@ impl Tls {
     }
 }
 
-/// Returns the certificate and key files that a configuration names. Their changes apply at once.
+/// Returns the files with certificates and private keys that a configuration names, those for encrypted tokens
+/// included. Their changes apply at once.
 ///
 /// Returns no files if the configuration cannot be read.
 pub(crate) fn files_of(text: &str, path: &Path) -> Vec<PathBuf> {
@@ -91,7 +92,9 @@ pub(super) fn files(file: &File, folder: &Path) -> Vec<PathBuf> {
         .filter_map(|route| route.get_ref().upstream_tls.as_ref());
     let upstreams = file.upstream_tls.iter().chain(of_routes);
     let upstreams = upstreams.map(Spanned::get_ref).flat_map(UpstreamTls::files);
-    let all = server.chain(upstreams).flatten();
+    let issuers = file.issuer.get_ref().iter().map(Spanned::get_ref);
+    let decryption = issuers.filter_map(|issuer| issuer.jwe_keys_file.as_ref());
+    let all = server.chain(upstreams).flatten().chain(decryption);
     all.map(|path| folder.join(path.get_ref())).collect()
 }
 

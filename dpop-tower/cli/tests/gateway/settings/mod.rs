@@ -1,5 +1,6 @@
 //! Every error in a file is reported with its line and its field.
 
+mod decryption;
 mod issuers;
 #[cfg(feature = "tls")]
 mod tls;
