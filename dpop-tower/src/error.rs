@@ -25,6 +25,7 @@ pub struct ConfigError {
     message: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
     issuer: Option<String>,
+    is_about_introspection: bool,
 }
 
 /// The kind of setting that a [`ConfigError`] is about.
@@ -78,6 +79,7 @@ impl ConfigError {
             message: message.into(),
             source: None,
             issuer: None,
+            is_about_introspection: false,
         }
     }
 
@@ -91,9 +93,22 @@ impl ConfigError {
         self
     }
 
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn about_introspection(mut self) -> Self {
+        self.is_about_introspection = true;
+        self
+    }
+
     /// Returns the identifier of the issuer whose settings are wrong, if there are several issuers.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// Returns whether the error is about how the issuer is asked about opaque tokens, and not about its JWTs.
+    ///
+    /// Both have settings of the same kinds, such as audiences and a leeway.
+    pub const fn is_about_introspection(&self) -> bool {
+        self.is_about_introspection
     }
 
     /// Returns the kind of setting that is wrong.

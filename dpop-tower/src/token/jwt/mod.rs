@@ -472,7 +472,8 @@ impl Issuer {
             Some(introspection) if introspection.identifier() != self.issuer => {
                 return reject(
                     "the introspection of its opaque tokens is one of another issuer: give both the same",
-                );
+                )
+                .map_err(ConfigError::about_introspection);
             }
             Some(introspection) => Some(introspection.build(crypto, clock)?),
             None => None,
