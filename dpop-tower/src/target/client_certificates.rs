@@ -134,6 +134,10 @@ impl ClientCertificates {
         Ok(Self { trusted, header })
     }
 
+    pub(crate) fn header_name(&self) -> &str {
+        self.header.name.as_str()
+    }
+
     /// Returns the thumbprint of the client's certificate, if it has one.
     pub(crate) fn thumbprint(
         &self,
