@@ -11,3 +11,7 @@ mod issuers {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/mtls.md")]
 mod mtls {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/profiles.md")]
+mod profiles {}

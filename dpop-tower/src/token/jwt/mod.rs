@@ -1,6 +1,7 @@
 mod claim_names;
 #[cfg(feature = "jwks")]
 mod dynamic;
+mod facts;
 pub(super) mod issuer;
 mod issuers;
 mod parse;
