@@ -20,7 +20,7 @@ pub use self::{
 };
 use self::{
     error::Source,
-    file::{File, ModeName},
+    file::{File, ModeName, ProfileName},
 };
 use crate::gateway::{
     cors::Cors,
@@ -36,8 +36,11 @@ mod asking;
 mod cors;
 mod error;
 mod file;
+mod identity;
 mod introspection;
+mod issuer;
 mod keys;
+mod nonces;
 mod origins;
 mod policies;
 mod proof;
@@ -62,6 +65,7 @@ pub struct Settings {
     shutdown_timeout: Duration,
     tls_files: Fingerprint,
     warnings: Vec<String>,
+    effective: String,
     file: File,
     source: Source,
     folder: PathBuf,
@@ -118,17 +122,24 @@ impl Settings {
         // What is read later is newer than this, so no change is missed.
         let tls_files = Fingerprint::of(&tls::files(&file, &folder));
         let mut warnings = Vec::new();
-        let settings = Self {
+        if file.profile == Some(ProfileName::Mcp) && file.danger_pass_on_credentials {
+            let message = "the upstream gets tokens that were issued for this server, which MCP forbids to \
+                           pass on (Token Passthrough)";
+            let warning = source.error(0..0, "danger_pass_on_credentials", message);
+            warnings.push(warning.to_string());
+        }
+        let mut settings = Self {
             proxying: asking::proxying(&file, &source, &folder, &mut warnings)?,
             tls: tls::server(&file, &source, &folder, &mut warnings)?,
             tls_files,
             warnings,
+            effective: String::new(),
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
             probe: file.probe.as_ref().map(|probe| probe.listen),
             forwarding: origins::forwarding(&file, &source)?,
             cors: cors::cors(&file, &source)?,
-            identity: access::identity(&file, &source)?,
+            identity: identity::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
             limits,
             timeouts,
@@ -140,9 +151,9 @@ impl Settings {
         // Builds a guard to find the remaining errors. Warnings are suppressed here, since they are
         // logged when the guard is built for use.
         let memory = settings.memory()?;
-        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-            settings.guard(&memory)
-        })?;
+        let quiet = tracing::subscriber::NoSubscriber::default();
+        let guard = tracing::subscriber::with_default(quiet, || settings.guard(&memory))?;
+        settings.effective = guard.to_string();
         Ok(settings)
     }
 
@@ -248,6 +259,11 @@ impl Settings {
         let config = access::config(&self.file, &self.source, &self.folder, memory, target)?;
         let policies = self.policies.as_ref();
         Ok(Guard::new(config, policies, self.identity.clone()))
+    }
+
+    /// The settings in force, one a line: those of the layer, and a line for each route. They have no secrets.
+    pub fn effective(&self) -> &str {
+        &self.effective
     }
 
     /// The fields that differ from `old` and take effect only after a restart.

@@ -1,6 +1,7 @@
 //! Every error in a file is reported with its line and its field.
 
 mod issuers;
+mod profiles;
 #[cfg(feature = "tls")]
 mod tls;
 mod values;
