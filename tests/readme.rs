@@ -13,5 +13,9 @@ mod issuers {}
 mod mtls {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/profiles.md")]
+mod profiles {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/revocation.md")]
 mod revocation {}

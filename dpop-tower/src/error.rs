@@ -25,6 +25,18 @@ pub struct ConfigError {
     message: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
     issuer: Option<String>,
+    about: Option<About>,
+}
+
+/// A part of an issuer with settings of the same kinds as the issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(feature = "introspection", feature = "status-list")),
+    allow(dead_code, reason = "each of them needs its feature")
+)]
+enum About {
+    Introspection,
+    StatusLists,
 }
 
 /// The kind of setting that a [`ConfigError`] is about.
@@ -83,6 +95,7 @@ impl ConfigError {
             message: message.into(),
             source: None,
             issuer: None,
+            about: None,
         }
     }
 
@@ -96,9 +109,33 @@ impl ConfigError {
         self
     }
 
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn about_introspection(mut self) -> Self {
+        self.about = Some(About::Introspection);
+        self
+    }
+
+    #[cfg(feature = "status-list")]
+    pub(crate) const fn about_status_lists(mut self) -> Self {
+        self.about = Some(About::StatusLists);
+        self
+    }
+
     /// Returns the identifier of the issuer whose settings are wrong, if there are several issuers.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// Returns whether the error is about how the issuer is asked about opaque tokens, and not about its JWTs.
+    ///
+    /// Both have settings of the same kinds, such as audiences and a leeway.
+    pub const fn is_about_introspection(&self) -> bool {
+        matches!(self.about, Some(About::Introspection))
+    }
+
+    /// Returns whether the error is about the issuer's status lists, and not about its JWTs.
+    pub const fn is_about_status_lists(&self) -> bool {
+        matches!(self.about, Some(About::StatusLists))
     }
 
     /// Returns the kind of setting that is wrong.

@@ -61,6 +61,8 @@
 //! | Run several nodes | [`replay::ReplayStore`], [`nonce::StatelessNonces`] |
 //! | Run behind a proxy with several public names | [`target::ForwardedTarget`] |
 //! | Accept tokens that are bound to a client certificate (RFC 8705) | [`Policy::accept_certificate_bound`], [`certificate`] |
+//! | Follow the FAPI 2.0 Security Profile, MCP or the AT Protocol | [`DpopConfig::fapi2`], [`DpopConfig::mcp`], [`DpopConfig::atproto`] |
+//! | Log all settings in force at start | the [`Display`](std::fmt::Display) of a [`DpopLayer`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
 //! | Test a protected service | `test_util` |

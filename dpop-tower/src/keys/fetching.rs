@@ -60,6 +60,14 @@ pub struct KeyFetching {
 }
 
 impl KeyFetching {
+    /// Returns whether a setter with `danger` in its name was used.
+    pub(crate) fn has_danger(&self) -> bool {
+        let settings = [Some(self.refresh_after), self.max_refresh_after];
+        (settings.into_iter().flatten())
+            .chain([self.max_key_age])
+            .any(|setting| matches!(setting, Setting::Danger(_)))
+    }
+
     /// Returns the default settings.
     pub const fn new() -> Self {
         Self {

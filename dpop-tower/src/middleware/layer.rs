@@ -1,3 +1,5 @@
+use std::fmt;
+
 use tower_layer::Layer;
 
 use super::Dpop;
@@ -220,6 +222,35 @@ impl DpopLayer {
     /// ```
     pub fn verifier(&self) -> Verifier {
         self.verifier.clone()
+    }
+}
+
+/// Writes the settings in force, for a log at start: those of the configuration, a line for each policy, and what
+/// becomes of streams.
+///
+/// The text is for humans, and may change with every version; see
+/// [`DpopConfig`](crate::DpopConfig#impl-Display-for-DpopConfig).
+///
+/// ```
+/// # #[cfg(feature = "test-util")] {
+/// use dpop_tower::{DpopConfig, DpopLayer, Policy, PolicyTable, PublicOrigin};
+/// # use dpop_tower::test_util::TestIssuer;
+///
+/// # let origin = PublicOrigin::new("https://api.example.com")?;
+/// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+/// let table = PolicyTable::builder()
+///     .route("/orders/{id}", Policy::strict().require_scope("orders"))
+///     .otherwise(Policy::deny())
+///     .build()?;
+/// let layer = DpopLayer::new(config).with_policy(table);
+/// println!("{layer}");
+/// # assert!(layer.to_string().contains("/orders/{id}"));
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
+/// ```
+impl fmt::Display for DpopLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.verifier.fmt(f)
     }
 }
 

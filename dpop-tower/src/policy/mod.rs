@@ -108,6 +108,22 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Adds the requirements of `base`, and keeps the mode. A policy that looks at no token stays as it is.
+    pub(crate) fn requiring(self, base: &Self) -> Self {
+        if matches!(self.mode, Mode::Off | Mode::Deny) {
+            return self;
+        }
+        let mut requirements = (*self.requirements).clone().and(&base.requirements);
+        // Not a requirement: `base` says nothing about streams.
+        requirements.streams_outlive_tokens = self.requirements.streams_outlive_tokens;
+        Self {
+            requirements: Arc::new(requirements),
+            ..self
+        }
+    }
+}
+
 impl<S> Policy<S> {
     /// Returns which requests are admitted.
     pub const fn mode(&self) -> Mode {
@@ -134,6 +150,11 @@ impl<S> Policy<S> {
     pub(crate) fn ends_streams(&self) -> bool {
         matches!(self.mode, Mode::Strict | Mode::Optional)
             && !self.requirements.streams_outlive_tokens
+    }
+
+    /// Returns whether streams stay open when their token expires, whatever the layer says.
+    pub(crate) fn lets_streams_outlive_tokens(&self) -> bool {
+        self.requirements.streams_outlive_tokens
     }
 
     /// Checks the requirements.

@@ -186,7 +186,12 @@ impl Requirements {
         self.algorithms = common(self.algorithms, other.algorithms.as_ref());
         self.acr = common(self.acr, other.acr.as_ref());
         self.max_auth_age = shorter(self.max_auth_age, other.max_auth_age);
-        self.claims.extend(other.claims.iter().cloned());
+        for claim in &other.claims {
+            // Policies that were made of the same one have the same requirement.
+            if !self.claims.iter().any(|own| own.is(claim)) {
+                self.claims.push(claim.clone());
+            }
+        }
         self.certificate_bound |= other.certificate_bound;
         self.accepts_certificate_bound &= other.accepts_certificate_bound;
         self.streams_outlive_tokens &= other.streams_outlive_tokens;
@@ -331,6 +336,12 @@ impl fmt::Display for Requirements {
             f.write_str(", offers a nonce")?;
         }
         Ok(())
+    }
+}
+
+impl Claim {
+    fn is(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.predicate, &other.predicate)
     }
 }
 

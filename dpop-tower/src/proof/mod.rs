@@ -74,7 +74,7 @@ mod window;
 
 pub(crate) use self::{
     key::{KnownKey, ProofKey},
-    window::{Setting, TOKEN_LEEWAY},
+    window::{DANGER, Setting, TOKEN_LEEWAY},
 };
 
 pub use self::{

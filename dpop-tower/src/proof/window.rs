@@ -1,8 +1,11 @@
 //! The durations of a configuration, which are whole seconds within bounds.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::error::{ConfigError, ConfigErrorKind};
+
+/// Marks a setting in the text of a configuration that was made with a method with `danger` in its name.
+pub(crate) const DANGER: &str = "[danger]";
 
 /// A duration, and the setter that it was given to.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +14,25 @@ pub(crate) enum Setting {
     Plain(Duration),
     /// The setter with `danger` in its name.
     Danger(Duration),
+}
+
+impl Setting {
+    pub(crate) const fn duration(self) -> Duration {
+        match self {
+            Self::Plain(duration) | Self::Danger(duration) => duration,
+        }
+    }
+}
+
+/// Writes the seconds, with a mark if the setter has `danger` in its name.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration().as_secs();
+        match self {
+            Self::Plain(_) => write!(f, "{seconds} s"),
+            Self::Danger(_) => write!(f, "{DANGER} {seconds} s"),
+        }
+    }
 }
 
 /// The bounds of a duration.

@@ -171,6 +171,8 @@ pub struct Rejection {
     hint: Option<Hint>,
     /// The nonce for the client's next proof.
     pub(crate) nonce: Option<HeaderValue>,
+    /// Is `true` if the nonce is also for a client that gets no challenge.
+    pub(crate) offers_nonce: bool,
     /// The content type of the response to a gRPC request, and `None` for any other request.
     grpc: Option<&'static str>,
 }
@@ -192,6 +194,7 @@ impl Rejection {
             route,
             hint,
             nonce: None,
+            offers_nonce: false,
             grpc,
         }
     }
@@ -260,7 +263,7 @@ impl Rejection {
     /// |---|---|
     /// | `Cache-Control: no-store` | always |
     /// | `WWW-Authenticate` | unless the status is 503, or the policy is [`Policy::deny`] |
-    /// | `DPoP-Nonce` | with a challenge, if the policy requires or offers nonces |
+    /// | `DPoP-Nonce` | with a challenge, if nonces are required; always, if they are offered |
     /// | `Retry-After`, in seconds | with the status 503: 5, unless the verifier of tokens [knows better](TokenError::with_retry_after) |
     ///
     /// `WWW-Authenticate` may have two values, one a scheme. Append them, and do not replace one by the
@@ -303,6 +306,15 @@ impl Rejection {
 
     fn write_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
+        let has_challenge = !matches!(
+            self.kind,
+            RejectionKind::Forbidden | RejectionKind::Unavailable
+        );
+        if let Some(nonce) = &self.nonce
+            && (has_challenge || self.offers_nonce)
+        {
+            headers.insert(DPOP_NONCE, nonce.clone());
+        }
         if self.kind == RejectionKind::Forbidden {
             return;
         }
@@ -315,9 +327,6 @@ impl Rejection {
         headers.remove(header::WWW_AUTHENTICATE);
         for value in self.challenge.values(self.kind, self.description()) {
             headers.append(header::WWW_AUTHENTICATE, value);
-        }
-        if let Some(nonce) = &self.nonce {
-            headers.insert(DPOP_NONCE, nonce.clone());
         }
     }
 }

@@ -30,6 +30,11 @@ impl UsedProofs {
         Self { store, window }
     }
 
+    /// Returns for how long a proof is remembered that is acceptable for `window`.
+    pub(crate) const fn remembered_for(window: Duration) -> Duration {
+        window.saturating_add(MARGIN)
+    }
+
     /// Makes the value of a configuration that never uses the store.
     pub(crate) fn not_remembered(store: Arc<dyn ReplayStore>) -> Self {
         Self {

@@ -188,6 +188,10 @@ impl ClientCertificates {
         Ok(Self { trusted, header })
     }
 
+    pub(crate) fn header_name(&self) -> &str {
+        self.header.name.as_str()
+    }
+
     /// Returns the header to read, if the peer is a listed proxy.
     pub(crate) fn header_of(&self, peer: Option<IpAddr>) -> Option<&CertificateHeader> {
         self.trusted.include(peer).then_some(&self.header)

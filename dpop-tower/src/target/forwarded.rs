@@ -10,7 +10,7 @@ use self::claimed::{
 use super::{PublicOrigin, TargetRequest, TargetUri, networks::Networks};
 use crate::{
     error::ConfigError,
-    proof::{Htu, HtuError},
+    proof::{Htu, HtuError, Origin},
 };
 
 /// Selects one of the public origins of a service by the forwarded headers of a trusted proxy.
@@ -198,6 +198,10 @@ impl TargetUri for ForwardedTarget {
             .and_then(|prefix| self.prefixes.iter().find(|listed| *listed == prefix));
         self.origins
             .join(origin, prefix.map(String::as_str), request.uri().path())
+    }
+
+    fn origins(&self) -> Vec<&Origin> {
+        self.origins.all().collect()
     }
 
     fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {

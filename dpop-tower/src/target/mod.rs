@@ -59,7 +59,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header};
 
-use crate::proof::{Htu, HtuError};
+use crate::proof::{Htu, HtuError, Origin};
 
 /// Determines the URI that the proof of a request has to be made for.
 ///
@@ -79,6 +79,14 @@ pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
     fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {
         let _ = request;
         None
+    }
+
+    /// Returns the origins that the expected URIs can have, if they are known in advance.
+    ///
+    /// They are part of the text of a [configuration](crate::DpopConfig). The default implementation returns
+    /// none.
+    fn origins(&self) -> Vec<&Origin> {
+        Vec::new()
     }
 }
 

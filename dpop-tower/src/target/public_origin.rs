@@ -218,6 +218,10 @@ impl TargetUri for PublicOrigin {
              what clients call (see also `ForwardedTarget`)",
         )
     }
+
+    fn origins(&self) -> Vec<&Origin> {
+        self.all().collect()
+    }
 }
 
 impl fmt::Debug for PublicOrigin {

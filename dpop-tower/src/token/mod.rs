@@ -66,6 +66,7 @@ mod bound;
 mod claims;
 mod details;
 mod error;
+mod facts;
 #[cfg(feature = "introspection")]
 mod introspection;
 mod jwt;
@@ -73,6 +74,7 @@ mod readiness;
 #[cfg(feature = "status-list")]
 mod status_list;
 
+pub(crate) use self::facts::{IssuerFacts, TokensFacts};
 #[cfg(feature = "jwks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
 pub use self::jwt::{DynamicIssuers, IssuerSource};

@@ -107,7 +107,7 @@ impl Admitted {
     /// Adds the next nonce if the nonce of the proof is about to retire, or if the policy offers nonces.
     pub(super) fn with_nonce(mut self, rule: &Rule) -> Self {
         let is_due = match &self.with {
-            _ if rule.policy.requirements().offers_nonce => true,
+            _ if rule.config.offers_nonce(&rule.policy) => true,
             Token::Bound(_, facts) => facts.nonce == Some(NonceStatus::Retiring),
             Token::Bearer(_) | Token::Certificate(_) => false,
             Token::None => true,

@@ -48,10 +48,10 @@ impl Rule {
         }
     }
 
-    /// Returns the same rule with another policy.
+    /// Returns the same rule with another policy, and with what the configuration requires of every policy.
     pub(crate) fn with_policy(&self, policy: Policy) -> Self {
         Self {
-            policy,
+            policy: self.config.in_force(policy),
             params: OnceLock::new(),
             ..self.clone()
         }
@@ -76,6 +76,7 @@ impl Rule {
     pub(crate) fn reject(&self, cause: Cause, shape: RequestShape) -> Rejection {
         let mut rejection = self.rejection(cause, shape);
         rejection.nonce = self.current_nonce();
+        rejection.offers_nonce = self.config.offers_nonce(&self.policy);
         count::verdict(self.policy.mode(), "rejected", rejection.reason());
         rejection.log();
         rejection

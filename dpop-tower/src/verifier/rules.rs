@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{RequestHead, Rule};
 use crate::{
-    config::Settings,
+    config::{Effective, Settings},
     credentials::RequestErrorKind,
     policy::{Choice, MalformedPath, Policies, Policy, PolicyTable, Rows},
 };
@@ -37,6 +37,25 @@ impl Rules {
     /// Returns the rule of a configuration with its own policy.
     pub(crate) fn new(config: Arc<Settings>) -> Self {
         Self::One(Arc::new(warned(Rule::new(config))))
+    }
+
+    /// Returns the policies in force, each with a name for humans.
+    fn policies(&self) -> Vec<(String, &Policy)> {
+        match self {
+            Self::One(rule) => vec![("policy".to_owned(), &rule.policy)],
+            Self::Table(table) => {
+                let rows = table.patterns.labels().zip(&table.rules);
+                let rows = rows.map(|(label, rule)| (format!("policy of {label}"), &rule.policy));
+                let others = ("policy of others".to_owned(), &table.fallback.policy);
+                rows.chain([others]).collect()
+            }
+        }
+    }
+
+    /// Returns the settings in force, for their text.
+    pub(super) fn effective(&self) -> Effective<'_> {
+        let ends_streams = cfg!(feature = "lifetime").then_some(self.any().ends_streams);
+        Effective::new(self.config(), self.policies(), ends_streams)
     }
 
     /// Replaces the policies.
@@ -133,6 +152,9 @@ fn warned(rule: Rule) -> Rule {
         tracing::error!(
             "the policy ({policy}) accepts none of the configured issuers: every token is rejected"
         );
+    }
+    if let Some(warning) = config.policy_not_met(policy) {
+        tracing::warn!("{warning}");
     }
     rule
 }

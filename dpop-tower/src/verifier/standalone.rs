@@ -147,6 +147,16 @@ impl Verifier {
     }
 }
 
+/// Writes the settings in force: those of the configuration, and a line for each policy.
+///
+/// The text is for humans, and may change with every version; see
+/// [`DpopConfig`](crate::DpopConfig#impl-Display-for-DpopConfig).
+impl fmt::Display for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rules.effective().fmt(f)
+    }
+}
+
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")

@@ -26,7 +26,7 @@ pub enum Command {
         /// The configuration file. See docs/gateway.md.
         file: PathBuf,
     },
-    /// Check the file without serving anything.
+    /// Check the file without serving anything, and print the settings in force.
     Check {
         /// The configuration file. See docs/gateway.md.
         file: PathBuf,
@@ -50,6 +50,7 @@ fn check(file: &Path) -> Result<(), Box<dyn Error>> {
     for warning in settings.warnings() {
         eprintln!("dpop: warning: {warning}");
     }
+    println!("{}", settings.effective());
     println!("{}: valid", file.display());
     Ok(())
 }

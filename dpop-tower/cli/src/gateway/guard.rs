@@ -45,6 +45,13 @@ pub enum Verdict {
     Rejected(Response<Body>),
 }
 
+/// Writes the settings in force: those of the configuration, and a line for each route.
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.verifier.fmt(f)
+    }
+}
+
 impl Guard {
     /// Enforces this configuration and, if there is one, this table of policies.
     pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {

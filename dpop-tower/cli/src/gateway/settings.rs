@@ -21,7 +21,7 @@ pub use self::{
 };
 use self::{
     error::Source,
-    file::{File, ModeName},
+    file::{File, ModeName, ProfileName},
 };
 use crate::gateway::{
     cors::Cors,
@@ -40,8 +40,11 @@ mod cors;
 mod decryption;
 mod error;
 mod file;
+mod identity;
 mod introspection;
+mod issuer;
 mod keys;
+mod nonces;
 mod origins;
 mod policies;
 mod proof;
@@ -67,6 +70,7 @@ pub struct Settings {
     shutdown_timeout: Duration,
     tls_files: Fingerprint,
     warnings: Vec<String>,
+    effective: String,
     file: File,
     source: Source,
     folder: PathBuf,
@@ -123,17 +127,24 @@ impl Settings {
         // What is read later is newer than this, so no change is missed.
         let tls_files = Fingerprint::of(&tls::files(&file, &folder));
         let mut warnings = Vec::new();
-        let settings = Self {
+        if file.profile == Some(ProfileName::Mcp) && file.danger_pass_on_credentials {
+            let message = "the upstream gets tokens that were issued for this server, which MCP forbids to \
+                           pass on (Token Passthrough)";
+            let warning = source.error(0..0, "danger_pass_on_credentials", message);
+            warnings.push(warning.to_string());
+        }
+        let mut settings = Self {
             proxying: asking::proxying(&file, &source, &folder, &mut warnings)?,
             tls: tls::server(&file, &source, &folder, &mut warnings)?,
             tls_files,
             warnings,
+            effective: String::new(),
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
             probe: file.probe.as_ref().map(|probe| probe.listen),
             forwarding: origins::forwarding(&file, &source)?,
             cors: cors::cors(&file, &source)?,
-            identity: access::identity(&file, &source)?,
+            identity: identity::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
             limits,
             timeouts,
@@ -145,10 +156,11 @@ impl Settings {
         // Builds a guard to find the remaining errors. Warnings are suppressed here, since they are
         // logged when the guard is built for use.
         let memory = settings.memory()?;
-        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || {
-            settings.guard(&memory)?;
-            settings.events(&memory)
+        let quiet = tracing::subscriber::NoSubscriber::default();
+        let (guard, _events) = tracing::subscriber::with_default(quiet, || {
+            Ok::<_, SettingsError>((settings.guard(&memory)?, settings.events(&memory)?))
         })?;
+        settings.effective = guard.to_string();
         Ok(settings)
     }
 
@@ -263,6 +275,11 @@ impl Settings {
     /// Builds the receiver of security events, if there is one. It adds what they revoke to `memory`.
     pub(crate) fn events(&self, memory: &ReloadState) -> Result<Option<Events>, SettingsError> {
         revocation::events(&self.file, &self.source, &self.folder, memory)
+    }
+
+    /// The settings in force, one a line: those of the layer, and a line for each route. They have no secrets.
+    pub fn effective(&self) -> &str {
+        &self.effective
     }
 
     /// The fields that differ from `old` and take effect only after a restart.

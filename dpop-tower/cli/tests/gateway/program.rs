@@ -192,7 +192,7 @@ fn check_says_whether_a_file_is_good() {
     let good = file(&folder, "http://127.0.0.1:1", "");
     let output = dpop(&["gateway", "check", good.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("gateway.toml: valid"));
+    assert!(text(&output.stdout).ends_with("gateway.toml: valid\n"));
 
     let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
     for arguments in [
@@ -206,6 +206,69 @@ fn check_says_whether_a_file_is_good() {
             told.contains("gateway.toml:9:11: proof.max_age: "),
             "{told}"
         );
+    }
+}
+
+#[test]
+fn check_prints_the_settings_in_force_route_by_route() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    fs::write(folder.path().join("nonces"), "5ecret-".repeat(6)).unwrap();
+    let tables = "[proof]\nmax_age = 30\n[nonces]\nsecret_file = 'nonces'\n\
+                  [replay]\ncapacity = 2000000\n\
+                  [[route]]\npath = '/health'\nmode = 'off'\n\
+                  [[route]]\npath = '/orders'\nmethods = ['GET', 'POST']\nscopes = ['orders']\n\
+                  [[route]]\npath = '/old'\nmode = 'optional'";
+    let path = file(&folder, "http://127.0.0.1:1", tables);
+    let plain = fs::read_to_string(&path).unwrap();
+    let check = |profile: &str| {
+        fs::write(&path, format!("{profile}\n{plain}")).unwrap();
+        let output = dpop(&["gateway", "check", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let told = check("");
+    for line in [
+        "public origin         https://api.test",
+        "issuer                https://issuer.test",
+        "proof age             30 s",
+        "replay capacity       2000000 proofs, 200000 a key, 200000 a subject",
+        "policy of /health     off (protects nothing)",
+        "policy of GET POST /orders  strict, scope orders",
+        "policy of /old        optional",
+        "policy of others      strict",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    }
+    assert!(!told.contains("5ecret"), "{told}");
+    assert!(!told.contains("not met"), "{told}");
+
+    let told = check("profile = 'fapi2'");
+    let line = "  not met             policy of /old: unbound tokens are admitted (5.3.4 item 5)";
+    assert!(told.lines().any(|told| told == line), "{told}");
+    let told = check("profile = 'atproto'");
+    let line = "policy of GET POST /orders  strict, scope orders, scope atproto, claim sub";
+    assert!(told.lines().any(|told| told == line), "{told}");
+    assert!(
+        told.contains("required, offered with every response"),
+        "{told}"
+    );
+}
+
+#[test]
+fn check_warns_if_mcp_forbids_to_pass_tokens_on() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let path = file(&folder, "http://127.0.0.1:1", "");
+    let plain = fs::read_to_string(&path).unwrap();
+    for (profile, warns) in [("mcp", true), ("fapi2", false)] {
+        let head = format!("profile = '{profile}'\ndanger_pass_on_credentials = true\n");
+        fs::write(&path, head + &plain).unwrap();
+        let output = dpop(&["gateway", "check", path.to_str().unwrap()]);
+        assert!(output.status.success());
+        let told = text(&output.stderr);
+        let warned = told.contains("warning") && told.contains("(Token Passthrough)");
+        assert_eq!(warned, warns, "{told}");
     }
 }
 

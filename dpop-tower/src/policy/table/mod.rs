@@ -1,6 +1,7 @@
 //! Policies selected by path and method.
 
 mod builder;
+mod display;
 mod index;
 mod pattern;
 mod rows;

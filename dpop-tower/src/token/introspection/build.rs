@@ -50,6 +50,14 @@ impl Introspection {
         crypto: &Arc<dyn CryptoProvider>,
         clock: &Arc<dyn TimeSource>,
     ) -> Result<IntrospectionVerifier, ConfigError> {
+        (self.checked(crypto, clock)).map_err(ConfigError::about_introspection)
+    }
+
+    fn checked(
+        self,
+        crypto: &Arc<dyn CryptoProvider>,
+        clock: &Arc<dyn TimeSource>,
+    ) -> Result<IntrospectionVerifier, ConfigError> {
         let leeway = self.check(&**crypto)?;
         let location = self.location(clock)?;
         let Some(client) = self.client else {

@@ -8,6 +8,7 @@
 //! | `flight` | At most one call for each token, in a task of its own. |
 //! | `circuit` | Suspends calls to an endpoint that fails. |
 //! | `location`, `call`, `credentials` | The endpoint's URL, the HTTP request, and how this API authenticates. |
+//! | `facts` | What the text of a configuration says. |
 //! | `answer`, `signed` | What an answer says about a token. |
 
 mod answer;
@@ -16,6 +17,7 @@ mod call;
 mod circuit;
 mod credentials;
 mod error;
+mod facts;
 mod flight;
 mod location;
 mod signed;

@@ -19,7 +19,7 @@ use super::{Issuer, issuers::Choice, verifier::IssuerVerifier};
 use crate::{
     cache::Cache,
     clock::TimeSource,
-    crypto::CryptoProvider,
+    crypto::{Algorithm, CryptoProvider},
     error::{ConfigError, ConfigErrorKind},
     future::MaybeReady,
     keys::FetchedKeys,
@@ -127,6 +127,8 @@ pub struct DynamicIssuers {
     capacity: usize,
     cache_for: Duration,
     token_capacity: usize,
+    /// The only algorithms that an issuer may have, if a profile limits them.
+    only: Option<&'static [Algorithm]>,
 }
 
 impl DynamicIssuers {
@@ -137,6 +139,7 @@ impl DynamicIssuers {
             capacity: 1000,
             cache_for: Duration::from_secs(5 * 60),
             token_capacity: 10_000,
+            only: None,
         }
     }
 
@@ -158,6 +161,11 @@ impl DynamicIssuers {
     pub const fn token_cache_capacity(mut self, tokens: usize) -> Self {
         self.token_capacity = tokens;
         self
+    }
+
+    /// Removes the algorithms that are not in `only` from every issuer.
+    pub(in crate::token) const fn allow_only(&mut self, only: &'static [Algorithm]) {
+        self.only = Some(only);
     }
 
     pub(in crate::token) const fn tokens(&self) -> usize {
@@ -183,6 +191,7 @@ impl DynamicIssuers {
             clock: Arc::clone(clock),
             fetched: FetchedKeys::new(),
             cache_for: self.cache_for,
+            only: self.only,
             known: Cache::new(self.capacity),
             absent: Cache::new(ABSENT),
             lookups: Mutex::default(),
@@ -201,6 +210,7 @@ pub(in crate::token) struct DynamicSet {
     /// Keeps an issuer's keys when the issuer is looked up again.
     fetched: FetchedKeys,
     cache_for: Duration,
+    only: Option<&'static [Algorithm]>,
     /// Only the source decides what is in it.
     known: Cache<Name, Arc<IssuerVerifier>>,
     /// Strangers can fill it. If an entry is evicted, there is one lookup more.
@@ -337,7 +347,10 @@ impl DynamicSet {
             let message = "the source returned an issuer with another identifier";
             return Err(ConfigError::new(ConfigErrorKind::Issuer, message));
         }
-        let issuer = issuer.fetched_keys(self.fetched.clone());
+        let mut issuer = issuer.fetched_keys(self.fetched.clone());
+        if let Some(only) = self.only {
+            issuer.allow_only(only);
+        }
         #[cfg(feature = "introspection")]
         if issuer.has_opaque_tokens() {
             let message = "an issuer that is looked up cannot have opaque tokens";

@@ -2,6 +2,7 @@ mod claim_names;
 #[cfg(feature = "jwks")]
 mod dynamic;
 mod encrypted;
+mod facts;
 pub(super) mod issuer;
 mod issuers;
 mod parse;
@@ -539,7 +540,8 @@ impl Issuer {
             Some(introspection) if introspection.identifier() != self.issuer => {
                 return reject(
                     "the introspection of its opaque tokens is one of another issuer: give both the same",
-                );
+                )
+                .map_err(ConfigError::about_introspection);
             }
             Some(introspection) => Some(introspection.build(crypto, clock)?),
             None => None,
@@ -551,7 +553,8 @@ impl Issuer {
                 let checks = &self.checks;
                 let (algorithms, leeway) = (&checks.algorithms, checks.leeway);
                 let issuer = &self.issuer;
-                Some(lists.build(issuer, algorithms, leeway, self.plain_http, &keys, clock)?)
+                let lists = lists.build(issuer, algorithms, leeway, self.plain_http, &keys, clock);
+                Some(lists.map_err(ConfigError::about_status_lists)?)
             }
         };
         Ok(IssuerVerifier {

@@ -49,18 +49,18 @@ const OTHER_TOKENS: [&str; 8] = [
 #[derive(Debug, Default)]
 pub(super) struct Types {
     /// Media types besides `at+jwt`.
-    further: Vec<String>,
+    pub(super) further: Vec<String>,
     /// What tells access tokens from others if the `typ` is `JWT` or missing.
-    mark: Option<Mark>,
+    pub(super) mark: Option<Mark>,
     /// Whether the `typ` may be `JWT` or missing without a mark.
-    any_jwt: bool,
+    pub(super) any_jwt: bool,
 }
 
 /// A claim that has one of these values in access tokens only.
 #[derive(Debug)]
-struct Mark {
-    claim: String,
-    values: Vec<String>,
+pub(super) struct Mark {
+    pub(super) claim: String,
+    pub(super) values: Vec<String>,
 }
 
 impl Issuer {

@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) public_origins: Spanned<Vec<Spanned<String>>>,
     pub(super) path_prefix: Option<Spanned<String>>,
+    pub(super) profile: Option<ProfileName>,
     #[serde(default)]
     pub(super) mode: ModeName,
     #[serde(default)]
@@ -40,6 +41,14 @@ pub(super) struct File {
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
     pub(super) probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ProfileName {
+    Atproto,
+    Fapi2,
+    Mcp,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

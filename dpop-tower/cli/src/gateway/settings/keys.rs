@@ -44,7 +44,7 @@ pub(super) fn fetching(
         ),
     ] {
         if let (Some(_), Some(danger)) = (plain, danger) {
-            let message = format!("there is a `{name}` already");
+            let message = format!("`{name}` is already set");
             let field = format!("{field}.danger_{name}");
             return Err(source.error(danger.span(), field, message));
         }

@@ -10,9 +10,9 @@ use dpop_tower::{
 use toml::Spanned;
 
 use super::{
-    access::algorithms,
     error::{SettingsError, Source, explain},
     file::{self, File, IssuerTable},
+    issuer::algorithms,
     secret,
 };
 use crate::gateway::{events::Events, reload_state::ReloadState};
@@ -23,6 +23,11 @@ const USUAL_PATH: &str = "/security-events";
 pub(super) fn capacity(file: &File) -> Option<NonZeroUsize> {
     let capacity = file.revocation.as_ref()?.capacity.as_ref()?;
     Some(*capacity.get_ref())
+}
+
+/// Returns whether anything can add to the revocation list.
+pub(super) fn has_transmitters(file: &File) -> bool {
+    (file.revocation.as_ref()).is_some_and(|table| !table.transmitters.get_ref().is_empty())
 }
 
 /// Returns the receiver of security events, if there are transmitters.

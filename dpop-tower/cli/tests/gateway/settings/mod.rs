@@ -2,6 +2,7 @@
 
 mod decryption;
 mod issuers;
+mod profiles;
 #[cfg(feature = "tls")]
 mod tls;
 mod values;

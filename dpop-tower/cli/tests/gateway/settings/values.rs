@@ -239,7 +239,7 @@ fn what_cannot_be_is_told_with_its_field() {
             "[issuer.key_fetching]\nrefresh_after = 60\ndanger_refresh_after = 60",
             2,
             "issuer[0].key_fetching.danger_refresh_after",
-            "a `refresh_after` already",
+            "`refresh_after` is already set",
         ),
         (
             "[[issuer]]\nurl = 'http://idp.example.com'\naudiences = ['b']\ndanger_allow_plain_http = true",

@@ -1,0 +1,108 @@
+use std::{sync::Arc, time::Duration};
+
+use super::profile::Profile;
+use crate::{
+    cache::Cache,
+    clock::TimeSource,
+    crypto::CryptoProvider,
+    nonce::NonceSource,
+    policy::{Mode, Policy},
+    proof::{KnownKey, ProofKey, ProofVerifier, Setting},
+    replay::{ReplayLimits, UsedProofs},
+    revocation::RevocationList,
+    target::{ClientCertificates, TargetUri},
+    token::{TokenVerifier, TokensFacts},
+};
+
+/// The SHA-256 hash of a proof's text: header, claims and signature.
+pub(crate) type ProofDigest = [u8; 32];
+
+/// Proofs whose signature is valid. All other checks have to be repeated.
+pub(crate) type SeenProofs = Cache<ProofDigest, ()>;
+
+/// The settings of a [`DpopConfig`](super::DpopConfig).
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) target: Arc<dyn TargetUri>,
+    /// The certificates that proxies report, if any are trusted.
+    pub(crate) client_certificates: Option<ClientCertificates>,
+    pub(crate) tokens: Arc<dyn TokenVerifier>,
+    /// `None` if they are not part of the configuration.
+    pub(crate) issuers: Option<Vec<String>>,
+    pub(crate) proof: ProofVerifier,
+    pub(crate) crypto: Arc<dyn CryptoProvider>,
+    /// Thumbprints and parsed keys of valid bound tokens, so strangers cannot fill the cache. With OpenSSL,
+    /// parsing a key costs as much as two signature checks.
+    pub(crate) proof_keys: Cache<ProofKey, KnownKey>,
+    pub(crate) replay: UsedProofs,
+    /// `None` if tokens cannot be revoked here.
+    pub(crate) revocations: Option<Arc<dyn RevocationList>>,
+    /// Proofs whose signature has been verified, if proofs may be reused. Each belongs to a bound token.
+    pub(crate) seen_proofs: Option<SeenProofs>,
+    pub(crate) nonces: Arc<dyn NonceSource>,
+    /// Is `true` if every proof needs a nonce, whatever the policy.
+    pub(crate) nonces_everywhere: bool,
+    /// Is `true` if the time in a nonce replaces the client's clock.
+    pub(crate) nonce_for_iat: bool,
+    /// Is `true` if every response has a nonce, whatever the policy.
+    pub(crate) offers_nonces: bool,
+    pub(crate) clock: Arc<dyn TimeSource>,
+    pub(crate) policy: Policy,
+    /// The requirements that every policy gets.
+    pub(super) everywhere: Option<Policy>,
+    // All that follows is for the text of the configuration alone.
+    pub(super) profile: Option<Profile>,
+    pub(super) token_facts: TokensFacts,
+    pub(super) names: Names,
+    pub(super) max_age: Setting,
+    pub(super) leeway: Setting,
+    pub(super) replay_limits: Option<ReplayLimits>,
+    /// `None` if proofs may be used again.
+    pub(super) remembered_for: Option<Duration>,
+}
+
+/// The types that were given for the seams of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub(super) replay: &'static str,
+    /// `None` for nonces with a secret of this process.
+    pub(super) nonces: Option<&'static str>,
+    pub(super) revocations: Option<&'static str>,
+    pub(super) crypto: &'static str,
+    pub(super) clock: &'static str,
+}
+
+impl Settings {
+    /// Returns whether a proof needs a nonce. A policy that only reports gives out no nonces.
+    pub(crate) fn needs_nonce(&self, policy: &Policy) -> bool {
+        policy.mode() != Mode::ReportOnly && (self.nonces_everywhere || policy.requirements().nonce)
+    }
+
+    /// Returns the current nonce if this policy requires or offers nonces.
+    pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
+        (self.needs_nonce(policy) || self.offers_nonce(policy))
+            .then(|| self.nonces.current(self.clock.now(), &*self.crypto))
+    }
+
+    /// Returns whether every response of this policy has a nonce.
+    pub(crate) fn offers_nonce(&self, policy: &Policy) -> bool {
+        self.offers_nonces || policy.requirements().offers_nonce
+    }
+
+    /// Returns why a policy does not meet the profile of the configuration, if it has one.
+    pub(crate) fn policy_not_met(&self, policy: &Policy) -> Option<String> {
+        let profile = self.profile?;
+        let why = profile.policy_not_met(policy)?;
+        Some(format!(
+            "the policy ({policy}) does not meet the profile of its configuration ({profile}): {why}"
+        ))
+    }
+
+    /// Returns the policy with the requirements that all policies of this configuration have.
+    pub(crate) fn in_force(&self, policy: Policy) -> Policy {
+        match &self.everywhere {
+            Some(everywhere) => policy.requiring(everywhere),
+            None => policy,
+        }
+    }
+}
