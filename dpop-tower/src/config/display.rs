@@ -99,6 +99,9 @@ impl fmt::Display for Effective<'_> {
         lines.policies(&self.policies);
         if let Some(ends_streams) = self.ends_streams {
             let text = match ends_streams {
+                true if self.config.revocations.is_some() => {
+                    "end when their token expires or is revoked"
+                }
                 true => "end when their token expires",
                 false => "not ended by the layer when their token expires",
             };

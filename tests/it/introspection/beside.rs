@@ -11,7 +11,10 @@ use dpop_tower::{
 };
 
 use super::{ISSUER, Idp, Opaque, by_secret, fresh};
-use crate::support::{ORIGIN, Verdict, invalid_token, unavailable};
+use crate::{
+    robustness::crypto::base64url,
+    support::{ORIGIN, Verdict, invalid_token, unavailable},
+};
 
 /// An issuer of JWTs with this name. The clock is the one of [`Opaque`].
 fn jwts(name: &str) -> TestIssuer {
@@ -68,6 +71,8 @@ async fn what_may_be_a_jwt_is_never_sent_to_the_issuer_of_opaque_tokens() {
         format!("{jwt}.{}.{}", parts[0], parts[1]),
         format!("{}..{}", parts[0], parts[2]),
         format!("{}.", parts[0]),
+        format!("{}.{}.{}", base64url(" {"), parts[1], parts[2]),
+        format!("{}.{}.{}", base64url("\r\n\t {}"), parts[1], parts[2]),
     ] {
         let verdict = opaque.present(&token).await;
         assert_ne!(verdict, Verdict::Admitted);

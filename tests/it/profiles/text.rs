@@ -93,6 +93,13 @@ streams               end when their token expires";
             .ends_with("not ended by the layer when their token expires")
     );
     assert_eq!(layer.verifier().to_string(), layer.to_string());
+    let revocable = default().revocation_list(MemoryRevocationList::new());
+    let layer = DpopLayer::new(revocable.build().unwrap()).end_streams_at_expiry();
+    assert!(
+        layer
+            .to_string()
+            .ends_with("end when their token expires or is revoked")
+    );
 
     let rows = "\
 /health: off

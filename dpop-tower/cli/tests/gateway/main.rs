@@ -15,6 +15,7 @@ mod introspection;
 mod issuers;
 mod malformed;
 mod nginx;
+mod nodes;
 mod paths;
 mod probes;
 mod program;
@@ -206,6 +207,20 @@ jwks_file = \"jwks.json\"
 {tables}
 "
     )
+}
+
+/// Runs another gateway until the test ends.
+async fn serve_gateway(settings: Settings) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = settings.limits();
+    let shutdown = Shutdown {
+        signal: std::future::pending(),
+        timeout: settings.shutdown_timeout(),
+    };
+    let gateway = Gateway::new(settings).unwrap();
+    tokio::spawn(gateway::serve(listener, gateway, limits, shutdown));
+    address
 }
 
 /// Runs a service until the test ends.

@@ -1,4 +1,4 @@
-//! nginx, configured by `examples/gateway/forward-auth/nginx.conf`, in front of a service that does not
+//! nginx, configured by `docs/forward-auth/nginx.conf`, in front of a service that does not
 //! support DPoP.
 
 use std::{
@@ -19,46 +19,21 @@ use super::{
 };
 
 /// The configuration, exactly as users copy it.
-const CONFIG: &str = include_str!("../../../../examples/gateway/forward-auth/nginx.conf");
+const CONFIG: &str = include_str!("../../../../docs/forward-auth/nginx.conf");
 
-/// nginx in front of a mirror. It ends with the test.
+/// A process of nginx, which ends with the test.
 pub(super) struct Nginx {
-    pub(super) asked: ForwardAuthRig,
     pub(super) address: SocketAddr,
     process: Child,
     folder: TempDir,
 }
 
 impl Nginx {
-    async fn start(wanted: Wanted<'_>) -> Self {
-        Self::listening("", wanted).await
-    }
-
-    /// Starts nginx with this after the address of its directive `listen`.
-    pub(super) async fn listening(how: &str, wanted: Wanted<'_>) -> Self {
-        let asked = ForwardAuthRig::by("nginx", wanted).await;
-        let service = serve(mirror()).await;
-        let service = service
-            .trim_start_matches("http://")
-            .trim_end_matches('/')
-            .to_owned();
-        // These ports were free a moment ago. nginx cannot be handed a socket.
-        let address = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+    /// Starts nginx with this part of a configuration, which listens at `address`.
+    pub(super) async fn start(server: &str, address: SocketAddr) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut server = CONFIG.to_owned();
-        for (documented, here) in [
-            ("127.0.0.1:8081", asked.address.to_string()),
-            ("127.0.0.1:9000", service),
-            ("127.0.0.1:8000", format!("{address}{how}")),
-        ] {
-            assert!(server.contains(documented));
-            server = server.replace(documented, &here);
-        }
         let path = folder.path().join("nginx.conf");
-        fs::write(&path, whole(&server, folder.path())).unwrap();
+        fs::write(&path, whole(server, folder.path())).unwrap();
         let mut process = Command::new(program())
             .arg("-p")
             .arg(folder.path())
@@ -80,7 +55,6 @@ impl Nginx {
             sleep(std::time::Duration::from_millis(20)).await;
         }
         Self {
-            asked,
             address,
             process,
             folder,
@@ -94,6 +68,56 @@ impl Drop for Nginx {
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_file(self.folder.path().join("nginx.pid"));
+    }
+}
+
+/// Returns an address that was free a moment ago. nginx cannot be handed a socket.
+pub(super) fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Puts the addresses of a test in the place of those in a documented configuration.
+pub(super) fn with_addresses(mut server: String, addresses: &[(&str, String)]) -> String {
+    for (documented, here) in addresses {
+        assert!(server.contains(documented), "{documented}");
+        server = server.replace(documented, here);
+    }
+    server
+}
+
+/// nginx in front of a mirror. It asks a gateway about each request.
+pub(super) struct Asking {
+    pub(super) asked: ForwardAuthRig,
+    pub(super) address: SocketAddr,
+    _nginx: Nginx,
+}
+
+impl Asking {
+    async fn start(wanted: Wanted<'_>) -> Self {
+        Self::listening("", wanted).await
+    }
+
+    /// Starts nginx with this after the address of its directive `listen`.
+    pub(super) async fn listening(how: &str, wanted: Wanted<'_>) -> Self {
+        let asked = ForwardAuthRig::by("nginx", wanted).await;
+        let service = serve(mirror()).await;
+        let service = service
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
+        let address = free_address();
+        let addresses = [
+            ("127.0.0.1:8081", asked.address.to_string()),
+            ("127.0.0.1:9000", service),
+            ("127.0.0.1:8000", format!("{address}{how}")),
+        ];
+        let server = with_addresses(CONFIG.to_owned(), &addresses);
+        Self {
+            asked,
+            address,
+            _nginx: Nginx::start(&server, address).await,
+        }
     }
 }
 
@@ -120,7 +144,7 @@ fn whole(server: &str, folder: &Path) -> String {
 
 #[tokio::test]
 async fn a_good_request_gets_to_the_service_with_who_called() {
-    let nginx = Nginx::start(Wanted::default()).await;
+    let nginx = Asking::start(Wanted::default()).await;
     let rig = &nginx.asked.rig;
     let response = send(nginx.address, rig.get("/orders/a%2Fb?c=d")).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -143,7 +167,7 @@ async fn a_good_request_gets_to_the_service_with_who_called() {
 
 #[tokio::test]
 async fn what_a_client_forges_does_not_get_to_the_service() {
-    let nginx = Nginx::start(Wanted::default()).await;
+    let nginx = Asking::start(Wanted::default()).await;
     for spelling in spellings("x-dpop-subject") {
         let mut request = nginx.asked.rig.get("/orders");
         let forged = HeaderValue::from_static("mallory");
@@ -162,7 +186,7 @@ async fn what_a_client_forges_does_not_get_to_the_service() {
 
 #[tokio::test]
 async fn the_service_is_told_nothing_that_could_mislead_it() {
-    let nginx = Nginx::start(Wanted::default()).await;
+    let nginx = Asking::start(Wanted::default()).await;
     for name in ["x-http-method-override", "x-original-url", "x-rewrite-url"] {
         let mut request = nginx.asked.rig.get("/orders");
         let value = HeaderValue::from_static("misleading");
@@ -195,7 +219,7 @@ async fn the_service_is_told_nothing_that_could_mislead_it() {
 #[tokio::test]
 async fn a_rejected_client_gets_the_challenge_and_the_nonce_and_passes_with_it() {
     let tables = "[nonces]\nmode = 'required'\n[[route]]\npath = '/admin'\nscopes = ['admin']\n";
-    let nginx = Nginx::start(Wanted::tables(tables)).await;
+    let nginx = Asking::start(Wanted::tables(tables)).await;
     let rig = &nginx.asked.rig;
     let bare = Request::get("/orders").header(header::HOST, "api.test");
     let bare = bare.body(axum::body::Body::empty()).unwrap();
@@ -246,7 +270,7 @@ async fn a_rejected_client_gets_the_challenge_and_the_nonce_and_passes_with_it()
 
 #[tokio::test]
 async fn a_proof_is_for_the_path_that_the_client_sent_and_not_what_nginx_made_of_it() {
-    let nginx = Nginx::start(Wanted::default()).await;
+    let nginx = Asking::start(Wanted::default()).await;
     let rig = &nginx.asked.rig;
     for (signed, sent) in [
         ("/orders", "//orders"),
@@ -263,7 +287,7 @@ async fn a_proof_is_for_the_path_that_the_client_sent_and_not_what_nginx_made_of
 #[tokio::test]
 async fn what_nginx_cannot_pass_on_by_itself_arrives_all_the_same() {
     let tables = "[replay]\ncapacity = 1\n";
-    let nginx = Nginx::start(Wanted::tables(tables)).await;
+    let nginx = Asking::start(Wanted::tables(tables)).await;
     let rig = &nginx.asked.rig;
     let mut malformed = rig.get("/orders");
     let value = HeaderValue::from_static("DPoP a b");

@@ -55,6 +55,13 @@ impl Issuer {
                     .push(("keys", format!("{DANGER} used for longer than is safe")));
             }
         }
+        if self.encryption.keys.is_some() {
+            let encryption = match self.encryption.is_required {
+                true => "required",
+                false => "accepted",
+            };
+            of.lines.push(("encrypted tokens", encryption.to_owned()));
+        }
         of.lines.push(("leeway", self.leeway.to_string()));
         of.leeways.push(self.leeway.duration());
         of.has_no_algorithm |= checks.algorithms.is_empty();

@@ -83,7 +83,8 @@ impl Issuers {
     pub(super) fn opaque(&self, token: &str) -> Option<&IntrospectionVerifier> {
         let header = token.split_once('.').map(|(header, _)| header);
         let header = header.and_then(base64url::decode);
-        if header.is_some_and(|header| header.starts_with(b"{")) {
+        // JSON may begin with white space.
+        if header.is_some_and(|header| header.trim_ascii_start().starts_with(b"{")) {
             return None;
         }
         (self.fixed_ones()).find_map(|issuer| issuer.introspection.as_ref())

@@ -19,7 +19,7 @@ use josekit::{
 };
 use serde_json::json;
 
-use super::{Api, Pair, clock, encrypting, serialize};
+use super::{Api, Pair, clock, encrypting, issuer, serialize};
 use crate::support::{ORIGIN, URL, Verdict, invalid_proof, invalid_token};
 
 /// Made once with npm `jose` 6.1 (`SignJWT`, `CompactEncrypt` with keys of `generateKeyPair`) and with `jwcrypto`
@@ -202,4 +202,26 @@ impl VerifyingKey for CountedKey {
         self.1.0.fetch_add(1, Ordering::SeqCst);
         self.0.verify(message, signature)
     }
+}
+
+#[test]
+fn the_text_of_a_configuration_says_whether_tokens_have_to_be_encrypted() {
+    let (_, tokens) = encrypting(&Pair::p256("one").keys());
+    let text = |tokens| {
+        let origin = PublicOrigin::new(ORIGIN).unwrap();
+        (DpopConfig::builder(origin, tokens).build().unwrap()).to_string()
+    };
+    let required = text(tokens.require_encrypted_tokens());
+    assert!(
+        required.contains("\n  encrypted tokens    required\n"),
+        "{required}"
+    );
+    let (_, tokens) = encrypting(&Pair::p256("one").keys());
+    let accepted = text(tokens);
+    assert!(
+        accepted.contains("\n  encrypted tokens    accepted\n"),
+        "{accepted}"
+    );
+    let neither = text(issuer("https://a.test").tokens());
+    assert!(!neither.contains("encrypted"), "{neither}");
 }

@@ -7,14 +7,14 @@ use tempfile::TempDir;
 use super::{Bound, EXPECTED, ROUTES, SYNTAXES, escaped, request, two_clients};
 use crate::{
     Wanted, json,
-    nginx::Nginx,
+    nginx::Asking,
     tls::{Client, Http, certificates::Authority},
 };
 
 const FIELD: &str = "client_certificate = { escaped_pem = 'X-Client-Certificate' }";
 
 struct MutualTls {
-    nginx: Nginx,
+    nginx: Asking,
     servers: Authority,
     /// Contains the certificate and the key of nginx.
     _folder: TempDir,
@@ -33,7 +33,7 @@ impl MutualTls {
              ssl_verify_client optional_no_ca"
         );
         let tables = format!("{field}\n{ROUTES}");
-        let nginx = Nginx::listening(&listen, Wanted::tables(&tables)).await;
+        let nginx = Asking::listening(&listen, Wanted::tables(&tables)).await;
         Self {
             nginx,
             servers,
