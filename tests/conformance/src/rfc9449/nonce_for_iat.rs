@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy,
-    clock::{TimeSource as _, UnixTime},
-    crypto::{AwsLcRs, CryptoProvider},
-    nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+    clock::TimeSource as _,
+    crypto::AwsLcRs,
+    nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces},
     replay::MemoryReplayStore,
 };
 use http::Method;
@@ -54,7 +54,7 @@ fn api(way: Way) -> Api {
 }
 
 fn nonce(api: &Api) -> String {
-    nonces().current(api.clock.now(), &AwsLcRs)
+    nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs))
 }
 
 /// Returns a token that outlives the test, and a proof whose `iat` is this far from now.
@@ -184,11 +184,11 @@ async fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configurat
     struct Timeless;
 
     impl NonceSource for Timeless {
-        fn current(&self, _: UnixTime, _: &dyn CryptoProvider) -> String {
+        fn current(&self, _: &NonceContext<'_>) -> String {
             "nonce".to_owned()
         }
 
-        fn check(&self, nonce: &str, _: UnixTime, _: &dyn CryptoProvider) -> NonceStatus {
+        fn check(&self, nonce: &str, _: &NonceContext<'_>) -> NonceStatus {
             match nonce {
                 "nonce" => NonceStatus::Current,
                 _ => NonceStatus::Unknown,
