@@ -23,6 +23,7 @@ each_way [
 ]
 once [
     a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too,
+    a_proof_that_was_used_by_its_nonce_is_not_used_again_by_its_iat,
     nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration,
 ]
 }
@@ -177,6 +178,23 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
         api.advance(secs);
         assert_eq!(to(&by_nonce).await, USED, "{secs}");
     }
+}
+
+/// Nonces stand in for `iat` although none is required. The record of the use is gone when `iat` becomes good.
+async fn a_proof_that_was_used_by_its_nonce_is_not_used_again_by_its_iat() {
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces()).accept_nonce_for_iat(),
+    );
+    let (token, proof) = request(&api, &nonce(&api), 3_600);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
+    api.advance(3_600);
+    let verdict = api.get(&token, &proof).await;
+    assert_eq!(verdict, use_nonce("proof_nonce_unknown"));
+    // Clients that know no nonces need none.
+    let token = api.token().mint();
+    let proof = api.proof(&token).sign();
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
 }
 
 async fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration() {
