@@ -1,9 +1,9 @@
 //! The way of a request, from its headers to a verdict.
 //!
-//! The functions of this file are in the order of the checks; those of the proof's claims are in `candidate`. Cheap checks come first. The signature of a
-//! proof is verified once, and the signature of a token when the token is first seen. The revocation list is
-//! asked when nothing else is wrong. The entry in the replay store is the only write and the last step, so a
-//! rejected request leaves no trace.
+//! The functions of this file are in the order of the checks; those of the claims of a proof are in `candidate`.
+//! Cheap checks come first. The signature of a proof is verified once, and the signature of a token when the token
+//! is first seen. The revocation list is asked when nothing else is wrong. The entry in the replay store is the only
+//! write and the last step, so a rejected request leaves no trace.
 
 pub(crate) mod admitted;
 mod candidate;
