@@ -1,11 +1,12 @@
 //! The way of a request, from its headers to a verdict.
 //!
-//! The functions of this file are in the order of the checks. Cheap checks come first. The signature of a
-//! proof is verified once, and the signature of a token when the token is first seen. The revocation list is
-//! asked when nothing else is wrong. The entry in the replay store is the only write and the last step, so a
-//! rejected request leaves no trace.
+//! The functions of this file are in the order of the checks; those of the claims of a proof are in `candidate`.
+//! Cheap checks come first. The signature of a proof is verified once, and the signature of a token when the token
+//! is first seen. The revocation list is asked when nothing else is wrong. The entry in the replay store is the only
+//! write and the last step, so a rejected request leaves no trace.
 
 pub(crate) mod admitted;
+mod candidate;
 mod certificate;
 mod count;
 mod head;
@@ -26,6 +27,7 @@ use std::{
 pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
 use self::{
     admitted::Token,
+    candidate::{Candidate, check_proof},
     certificate::{check_certificate, client_certificate},
     rules::Rules,
 };
@@ -34,14 +36,14 @@ use crate::{
     certificate::CertificateThumbprint,
     clock::UnixTime,
     config::{ProofDigest, Settings},
-    credentials::{self, Credentials, RequestErrorKind, Scheme},
+    credentials::{Credentials, Scheme},
     future::{self, MaybeReady},
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
-    proof::{Ath, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof, VerifiedProof},
+    proof::{Ath, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
-    replay::{Freshness, ReplayKey, StoreError},
+    replay::{Fence, Freshness, ReplayKey, StoreError},
     revocation::{RevocationError, RevocationQuery, RevocationStatus},
-    target::{PresentedCertificate, TargetRequest},
+    target::PresentedCertificate,
     token::{
         BearerToken, BoundToken, CertificateBoundToken, Confirmation, PresentedToken, TokenError,
         TokenErrorKind, VerifiedToken,
@@ -111,7 +113,12 @@ enum Step {
         Option<Proved>,
         MaybeReady<Result<RevocationStatus, RevocationError>>,
     ),
-    Replay(Option<Token>, MaybeReady<Result<Freshness, StoreError>>),
+    /// With the fence if the store is asked.
+    Replay(
+        Option<Token>,
+        Option<Fence>,
+        MaybeReady<Result<Freshness, StoreError>>,
+    ),
 }
 
 impl Verification {
@@ -175,7 +182,13 @@ impl Verification {
                     // The request may have waited for the list.
                     self.step = record_use(config, finished(proved), config.clock.now())?;
                 }
-                Step::Replay(token, check) => match ready!(Pin::new(check).poll(cx)) {
+                Step::Replay(token, fence, check) => match ready!(Pin::new(check).poll(cx)) {
+                    // The store may have lost its records since the proof was checked.
+                    Ok(Freshness::Fresh)
+                        if fence.is_some_and(|fence| fence != config.replay.fence()) =>
+                    {
+                        return Poll::Ready(Err(ProofErrorKind::Fenced.into()));
+                    }
                     Ok(Freshness::Fresh) => break finished(token),
                     Ok(Freshness::Replayed) => {
                         return Poll::Ready(Err(ProofErrorKind::Replayed.into()));
@@ -245,69 +258,11 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
         }
         Scheme::Bearer => Err(TokenErrorKind::SchemeNotAccepted.into()),
         Scheme::Dpop => {
-            let (proof, digest) = check_proof(config, policy, request, ath, now)?;
-            let candidate = Candidate {
-                proof,
-                digest,
-                certificate,
-            };
+            let candidate = check_proof(config, policy, request, certificate, ath, now)?;
             let token = config.tokens.verify(token, now);
             Ok(Step::Token(Some(candidate), token))
         }
     }
-}
-
-/// A proof whose claims match the request but whose signature has not been verified.
-struct Candidate {
-    proof: UnverifiedProof,
-    /// `None` unless the configuration allows proofs to be reused.
-    digest: Option<ProofDigest>,
-    certificate: PresentedCertificate,
-}
-
-/// Checks everything about the proof except its signature.
-fn check_proof(
-    config: &Settings,
-    policy: &Policy,
-    request: RequestHead<'_>,
-    ath: Ath,
-    now: UnixTime,
-) -> Result<(UnverifiedProof, Option<ProofDigest>), Cause> {
-    let text = credentials::proof(request.headers)?;
-    let target = TargetRequest::new(request.uri, request.headers, request.peer);
-    let htu = config
-        .target
-        .expected(target)
-        .map_err(|_| RequestErrorKind::TargetInvalid)?;
-    let check_nonce = |nonce: &str| config.nonces.check(nonce, now, &*config.crypto);
-    let context = ProofContext::new(request.method, &htu, now).access_token(ath);
-    let context = if config.needs_nonce(policy) {
-        context.require_nonce(&check_nonce)
-    } else {
-        // An inner layer may require one.
-        context.observe_nonce(&check_nonce)
-    };
-    let life = |nonce: &str| config.nonces.life(nonce);
-    let context = if config.nonce_for_iat {
-        context.nonce_life(&life)
-    } else {
-        context
-    };
-    let known_key = |key: &ProofKey| config.proof_keys.get(key);
-    let context = context.known_key(&known_key);
-    let proof = config
-        .proof
-        .check(text, &context, &*config.crypto)
-        .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
-    let (algorithm, issued_at) = (proof.algorithm(), proof.issued_at());
-    policy
-        .requirements()
-        .check_proof(algorithm, issued_at, now, config.proof.leeway)?;
-    let digest = config
-        .seen_proofs
-        .as_ref()
-        .map(|_| config.crypto.sha256(&[text.as_bytes()]));
-    Ok((proof, digest))
 }
 
 /// A token that is good for the policy, and that the client may use.
@@ -322,6 +277,7 @@ struct Possession {
     proof: VerifiedProof,
     /// `None` unless the configuration allows proofs to be reused.
     digest: Option<ProofDigest>,
+    fence: Fence,
 }
 
 /// Checks the binding, the signature and the policy.
@@ -332,6 +288,7 @@ fn prove_possession(
         proof,
         digest,
         certificate,
+        fence,
     }: Candidate,
     token: VerifiedToken,
     now: UnixTime,
@@ -365,7 +322,12 @@ fn prove_possession(
         verify_signature(config, proof)?
     };
     policy.requirements().check_token(token.claims(), now)?;
-    Ok(Proved::Bound(token, Possession { proof, digest }))
+    let possession = Possession {
+        proof,
+        digest,
+        fence,
+    };
+    Ok(Proved::Bound(token, possession))
 }
 
 /// Asks the revocation list, if there is one, also about a token that was seen before.
@@ -385,7 +347,7 @@ fn check_revocation(config: &Settings, proved: Proved, now: UnixTime) -> Result<
 /// Asks the replay store, which remembers the proof.
 fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, Cause> {
     let fresh = || MaybeReady::ready(Ok(Freshness::Fresh));
-    let (token, Possession { proof, digest }) = match proved {
+    let (token, possession) = match proved {
         Proved::Bound(token, possession) => (token, possession),
         Proved::Bearer(token, bound_to) => {
             check_still_active(&token, now)?;
@@ -394,9 +356,14 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
                 Some(bound_to) => Token::Certificate(CertificateBoundToken::new(bound_to, claims)),
                 None => Token::Bearer(BearerToken::new(claims)),
             };
-            return Ok(Step::Replay(Some(token), fresh()));
+            return Ok(Step::Replay(Some(token), None, fresh()));
         }
     };
+    let Possession {
+        proof,
+        digest,
+        fence,
+    } = possession;
     check_still_active(&token, now)?;
     if proof.expires_at() < now {
         return Err(ProofErrorKind::TooOld.into());
@@ -424,7 +391,8 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
         _ => None,
     };
     let token = BoundToken::new(*proof.thumbprint(), certificate, token.into_claims());
-    Ok(Step::Replay(Some(Token::Bound(token, facts)), check))
+    let token = Some(Token::Bound(token, facts));
+    Ok(Step::Replay(token, Some(fence), check))
 }
 
 /// Returns the identity of the proof, and the subject whose share of the replay store it counts towards.

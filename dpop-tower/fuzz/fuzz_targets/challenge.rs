@@ -15,9 +15,9 @@ use challenge::Challenge;
 use dpop_tower::{
     DpopConfig, DpopLayer, Policy, PublicOrigin, ResponseBody,
     clock::{ManualClock, UnixTime},
-    crypto::{Algorithm, CryptoProvider},
+    crypto::Algorithm,
     future::MaybeReady,
-    nonce::{NonceSource, NonceStatus},
+    nonce::{NonceContext, NonceSource, NonceStatus},
     rejection::Rejection,
     replay::{AcceptanceWindows, Freshness, ReplayStore, StoreError, UsedProof},
 };
@@ -33,11 +33,11 @@ use libfuzzer_sys::fuzz_target;
 struct Nonces(String);
 
 impl NonceSource for Nonces {
-    fn current(&self, _: UnixTime, _: &dyn CryptoProvider) -> String {
+    fn current(&self, _: &NonceContext<'_>) -> String {
         self.0.clone()
     }
 
-    fn check(&self, _: &str, _: UnixTime, _: &dyn CryptoProvider) -> NonceStatus {
+    fn check(&self, _: &str, _: &NonceContext<'_>) -> NonceStatus {
         NonceStatus::Unknown
     }
 }

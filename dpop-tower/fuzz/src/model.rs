@@ -3,7 +3,7 @@
 use dpop_tower::{
     clock::UnixTime,
     crypto::AwsLcRs,
-    nonce::{NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSource as _, StatelessNonces},
 };
 use http::{HeaderValue, Request};
 use serde_json::{Map, Value};
@@ -91,8 +91,12 @@ impl Rules<'_> {
         let ath = reading::encode(reading::sha256(&token));
         require(payload_text("ath") == Some(&ath), "ath")?;
         if let Some(nonces) = self.nonces {
-            let known = [-NONCE_PERIOD, 0, NONCE_PERIOD]
-                .map(|age| nonces.current(UnixTime::from_secs(self.now + age), &AwsLcRs));
+            let known = [-NONCE_PERIOD, 0, NONCE_PERIOD].map(|age| {
+                nonces.current(&NonceContext::new(
+                    UnixTime::from_secs(self.now + age),
+                    &AwsLcRs,
+                ))
+            });
             let nonce = payload_text("nonce").ok_or("a nonce")?;
             require(known.iter().any(|known| known == nonce), "the nonce")?;
         }

@@ -6,7 +6,7 @@ use dpop_tower::{
     DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin,
     clock::{ManualClock, UnixTime},
     crypto::AwsLcRs,
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSecret, NonceSource as _, StatelessNonces},
     replay::MemoryReplayStore,
 };
 use http::{HeaderValue, Method, Request, Uri};
@@ -358,7 +358,7 @@ impl Session {
         if let Some(nonces) = &self.nonces {
             for (name, periods) in NONCES {
                 let then = UnixTime::from_secs(self.now + periods * NONCE_PERIOD);
-                text = text.replace(name, &nonces.current(then, &AwsLcRs));
+                text = text.replace(name, &nonces.current(&NonceContext::new(then, &AwsLcRs)));
             }
         }
         text

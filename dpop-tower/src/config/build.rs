@@ -80,13 +80,19 @@ impl DpopConfigBuilder {
         let store = self
             .replay
             .unwrap_or_else(|| Arc::new(MemoryReplayStore::new()));
+        // The fence compares `iat` with the change, and nothing bounds the `iat` of such a proof.
+        if nonce_life.is_some() && store.incarnation().is_some() && !nonces.covers_incarnation() {
+            let message = "nonces that outlive the records of the replay store cannot stand in for `iat` if \
+                           the store has a fence: see `NonceSource::covers_incarnation`";
+            return Err(ConfigError::new(ConfigErrorKind::Nonces, message));
+        }
         let replay_limits = store.limits();
         // A proof may be used here by its nonce, and elsewhere by an `iat` that is this much older.
         let window = (proof.max_age.saturating_add(proof.leeway))
             .saturating_add(nonce_life.unwrap_or_default());
         let replay = match self.allows_reuse {
             true => UsedProofs::not_remembered(store),
-            false => UsedProofs::new(store, window),
+            false => UsedProofs::new(store, window).with_leeway(proof.leeway),
         };
         if self.clock.now() == UnixTime::END {
             tracing::warn!(

@@ -200,7 +200,8 @@ impl DpopConfigBuilder {
     /// If a proof has a valid nonce of this server, its `iat`, `nbf` and `exp` are not compared with the
     /// current time. Use it for clients whose clocks are off by more than the [`leeway`](Self::leeway),
     /// together with [`require_nonces`](Self::require_nonces) or [`Policy::require_nonce`]. Proofs without a
-    /// nonce are checked as usual.
+    /// nonce are checked as usual. A proof with any other nonce is rejected with `use_dpop_nonce`, also where no
+    /// nonce is required, since it may have been used by its nonce when its `iat` was still ahead.
     ///
     /// Such a proof is valid for as long as its nonce, which is up to two periods of
     /// [`StatelessNonces`](crate::nonce::StatelessNonces),

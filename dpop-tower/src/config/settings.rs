@@ -3,12 +3,12 @@ use std::{sync::Arc, time::Duration};
 use super::profile::Profile;
 use crate::{
     cache::Cache,
-    clock::TimeSource,
+    clock::{TimeSource, UnixTime},
     crypto::CryptoProvider,
-    nonce::NonceSource,
+    nonce::{NonceContext, NonceSource},
     policy::{Mode, Policy},
     proof::{KnownKey, ProofKey, ProofVerifier, Setting},
-    replay::{ReplayLimits, UsedProofs},
+    replay::{Fence, ReplayLimits, UsedProofs},
     revocation::RevocationList,
     target::{ClientCertificates, TargetUri},
     token::{TokenVerifier, TokensFacts},
@@ -80,8 +80,19 @@ impl Settings {
 
     /// Returns the current nonce if this policy requires or offers nonces.
     pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
-        (self.needs_nonce(policy) || self.offers_nonce(policy))
-            .then(|| self.nonces.current(self.clock.now(), &*self.crypto))
+        (self.needs_nonce(policy) || self.offers_nonce(policy)).then(|| self.next_nonce())
+    }
+
+    /// Returns the current nonce.
+    pub(crate) fn next_nonce(&self) -> String {
+        let now = self.clock.now();
+        self.nonces
+            .current(&self.nonce_context(now, self.replay.fence()))
+    }
+
+    /// Returns what a nonce is made from and checked with.
+    pub(crate) fn nonce_context(&self, now: UnixTime, fence: Fence) -> NonceContext<'_> {
+        NonceContext::new(now, &*self.crypto).incarnation(fence.incarnation())
     }
 
     /// Returns whether every response of this policy has a nonce.

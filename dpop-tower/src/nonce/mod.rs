@@ -25,15 +25,14 @@
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
 
+mod context;
 mod secret;
 mod stateless;
 
-pub use self::{secret::NonceSecret, stateless::StatelessNonces};
+pub use self::{context::NonceContext, secret::NonceSecret, stateless::StatelessNonces};
 pub use crate::proof::{NonceLife, NonceStatus};
 
 use std::{fmt, sync::Arc, time::Duration};
-
-use crate::{clock::UnixTime, crypto::CryptoProvider};
 
 /// Makes nonces and recognises them.
 ///
@@ -43,6 +42,9 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
 /// [`check`](Self::check) accepts a proof that was made ahead of time. A false negative costs an honest
 /// client another request. If every check is a false negative, no client is ever admitted.
 ///
+/// [`covers_incarnation`](Self::covers_incarnation) is a promise. If it is wrong, a proof that was used before
+/// the replay store lost its records is accepted again.
+///
 /// # Example
 ///
 /// A source of your own that counts the nonces it rejects, around [`StatelessNonces`]:
@@ -51,8 +53,7 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use dpop_tower::{
 ///     clock::UnixTime,
-///     crypto::CryptoProvider,
-///     nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+///     nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces},
 /// };
 ///
 /// #[derive(Debug)]
@@ -62,16 +63,20 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
 /// }
 ///
 /// impl NonceSource for Counted {
-///     fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
-///         self.nonces.current(now, crypto)
+///     fn current(&self, context: &NonceContext<'_>) -> String {
+///         self.nonces.current(context)
 ///     }
 ///
-///     fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
-///         let status = self.nonces.check(nonce, now, crypto);
+///     fn check(&self, nonce: &str, context: &NonceContext<'_>) -> NonceStatus {
+///         let status = self.nonces.check(nonce, context);
 ///         if status == NonceStatus::Unknown {
 ///             self.unknown.fetch_add(1, Ordering::Relaxed);
 ///         }
 ///         status
+///     }
+///
+///     fn covers_incarnation(&self) -> bool {
+///         self.nonces.covers_incarnation()
 ///     }
 ///
 ///     fn unusable(&self) -> Option<String> {
@@ -83,8 +88,8 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
 /// # use dpop_tower::crypto::Josekit;
 /// let nonces = StatelessNonces::new(NonceSecret::random()?);
 /// let counted = Counted { nonces, unknown: AtomicU64::new(0) };
-/// let now = UnixTime::from_secs(1_700_000_000);
-/// assert_eq!(counted.check("guessed", now, &Josekit), NonceStatus::Unknown);
+/// let context = NonceContext::new(UnixTime::from_secs(1_700_000_000), &Josekit);
+/// assert_eq!(counted.check("guessed", &context), NonceStatus::Unknown);
 /// assert_eq!(counted.unknown.into_inner(), 1);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
@@ -96,16 +101,26 @@ use crate::{clock::UnixTime, crypto::CryptoProvider};
             implements `NonceSource`; a value that implements it is given as it is, or in an `Arc`"
 )]
 pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
-    /// Returns the nonce for clients at `now`, made with the backend of the configuration.
+    /// Returns the nonce for clients.
     ///
     /// It has one or more of the characters of RFC 9449 section 8.1, which are visible ASCII without `"`
     /// and `\`.
-    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String;
+    fn current(&self, context: &NonceContext<'_>) -> String;
 
-    /// Checks the nonce of a proof at `now`.
+    /// Checks the nonce of a proof.
     ///
     /// The caller chooses the content of `nonce`. Its length is limited by that of a proof.
-    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus;
+    fn check(&self, nonce: &str, context: &NonceContext<'_>) -> NonceStatus;
+
+    /// Returns whether a nonce that was made for another [incarnation](NonceContext::incarnation) of the replay
+    /// store is [`Unknown`](NonceStatus::Unknown).
+    ///
+    /// Only then does a good nonce show that its proof was made after the store lost its records, so that the
+    /// proof passes the [fence](crate::replay#the-fence). The default implementation returns `false`: by the
+    /// fence, such a nonce counts for nothing.
+    fn covers_incarnation(&self) -> bool {
+        false
+    }
 
     /// Returns the lifetime of a nonce that [`check`](Self::check) accepts, if the nonce contains a time.
     ///
@@ -133,12 +148,16 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
-    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
-        (**self).current(now, crypto)
+    fn current(&self, context: &NonceContext<'_>) -> String {
+        (**self).current(context)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
-        (**self).check(nonce, now, crypto)
+    fn check(&self, nonce: &str, context: &NonceContext<'_>) -> NonceStatus {
+        (**self).check(nonce, context)
+    }
+
+    fn covers_incarnation(&self) -> bool {
+        (**self).covers_incarnation()
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {

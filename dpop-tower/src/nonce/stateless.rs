@@ -2,8 +2,8 @@ use std::{fmt, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 
-use super::{NonceLife, NonceSecret, NonceSource, NonceStatus};
-use crate::{clock::UnixTime, crypto::CryptoProvider, jose::base64url};
+use super::{NonceContext, NonceLife, NonceSecret, NonceSource, NonceStatus};
+use crate::{clock::UnixTime, jose::base64url};
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
@@ -22,20 +22,24 @@ const MAC_LEN: usize = 16;
 /// Nodes that share the secret and the period accept each other's nonces. Their clocks need not agree to
 /// the second, because the nonce of the following step is accepted as well.
 ///
+/// If the replay store has a [fence](crate::replay#the-fence), the HMAC also covers the incarnation of the store.
+/// After a change, every client gets one challenge. Nodes then accept each other's nonces only if they share
+/// the store as well.
+///
 /// ```
 /// # #[cfg(feature = "josekit")] {
 /// use std::time::Duration;
 /// use dpop_tower::crypto::Josekit;
-/// use dpop_tower::nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces};
+/// use dpop_tower::nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces};
 /// use dpop_tower::clock::UnixTime;
 ///
 /// let nonces = StatelessNonces::new(NonceSecret::random()?).period(Duration::from_secs(60));
 /// let now = UnixTime::from_secs(1_700_000_000);
-/// let nonce = nonces.current(now, &Josekit);
-/// let later = |secs| now.saturating_add(Duration::from_secs(secs));
-/// assert_eq!(nonces.check(&nonce, now, &Josekit), NonceStatus::Current);
-/// assert_eq!(nonces.check(&nonce, later(60), &Josekit), NonceStatus::Retiring);
-/// assert_eq!(nonces.check(&nonce, later(120), &Josekit), NonceStatus::Unknown);
+/// let after = |secs| NonceContext::new(now.saturating_add(Duration::from_secs(secs)), &Josekit);
+/// let nonce = nonces.current(&after(0));
+/// assert_eq!(nonces.check(&nonce, &after(0)), NonceStatus::Current);
+/// assert_eq!(nonces.check(&nonce, &after(60)), NonceStatus::Retiring);
+/// assert_eq!(nonces.check(&nonce, &after(120)), NonceStatus::Unknown);
 /// # }
 /// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
@@ -95,15 +99,19 @@ impl StatelessNonces {
     }
 
     /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
-    /// each other's nonces.
+    /// each other's nonces, and the incarnation of the replay store, if there is one.
     fn mac(
         &self,
         secret: &NonceSecret,
         step: [u8; STEP_LEN],
-        crypto: &dyn CryptoProvider,
+        context: &NonceContext<'_>,
     ) -> [u8; MAC_LEN] {
         let period = self.period.as_secs().to_be_bytes();
-        let mac = crypto.hmac_sha256(&secret.0, &[CONTEXT, &period, &step]);
+        let incarnation = context.incarnation.as_ref().map_or(&[][..], |i| i.id());
+        // Every part has a fixed length, except the last, which is there or not.
+        let mac = context
+            .crypto
+            .hmac_sha256(&secret.0, &[CONTEXT, &period, &step, incarnation]);
         let mut left = [0; MAC_LEN];
         left.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
         left
@@ -118,20 +126,20 @@ fn parts(nonce: &str) -> Option<([u8; STEP_LEN], [u8; MAC_LEN])> {
 }
 
 impl NonceSource for StatelessNonces {
-    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
-        let step = self.step(now).to_be_bytes();
+    fn current(&self, context: &NonceContext<'_>) -> String {
+        let step = self.step(context.now).to_be_bytes();
         let mut nonce = step.to_vec();
         if let Some(secret) = self.secrets.first() {
-            nonce.extend(self.mac(secret, step, crypto));
+            nonce.extend(self.mac(secret, step, context));
         }
         base64url::encode(&nonce)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
+    fn check(&self, nonce: &str, context: &NonceContext<'_>) -> NonceStatus {
         let Some((step, tag)) = parts(nonce) else {
             return NonceStatus::Unknown;
         };
-        let status = match i64::from_be_bytes(step).checked_sub(self.step(now)) {
+        let status = match i64::from_be_bytes(step).checked_sub(self.step(context.now)) {
             Some(0 | 1) => NonceStatus::Current,
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
@@ -140,8 +148,12 @@ impl NonceSource for StatelessNonces {
         let ours = self
             .secrets
             .iter()
-            .any(|secret| self.mac(secret, step, crypto).ct_eq(&tag).into());
+            .any(|secret| self.mac(secret, step, context).ct_eq(&tag).into());
         if ours { status } else { NonceStatus::Unknown }
+    }
+
+    fn covers_incarnation(&self) -> bool {
+        true
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
@@ -193,6 +205,10 @@ mod tests {
         UnixTime::from_secs(START.as_secs() + secs)
     }
 
+    fn context(now: UnixTime) -> NonceContext<'static> {
+        NonceContext::new(now, &PureRust)
+    }
+
     fn nonces(secret: u8) -> StatelessNonces {
         StatelessNonces::new(NonceSecret::new([secret; 32]).unwrap())
     }
@@ -200,31 +216,28 @@ mod tests {
     #[test]
     fn a_nonce_lives_for_its_step_and_the_next() {
         let nonces = nonces(1);
-        let nonce = nonces.current(START, &PureRust);
-        assert_eq!(nonces.check(&nonce, START, &PureRust), NonceStatus::Current);
+        let nonce = nonces.current(&context(START));
+        assert_eq!(nonces.check(&nonce, &context(START)), NonceStatus::Current);
         assert_eq!(
-            nonces.check(&nonce, at(119), &PureRust),
+            nonces.check(&nonce, &context(at(119))),
             NonceStatus::Current
         );
         assert_eq!(
-            nonces.check(&nonce, at(120), &PureRust),
+            nonces.check(&nonce, &context(at(120))),
             NonceStatus::Retiring
         );
         assert_eq!(
-            nonces.check(&nonce, at(239), &PureRust),
+            nonces.check(&nonce, &context(at(239))),
             NonceStatus::Retiring
         );
         assert_eq!(
-            nonces.check(&nonce, at(240), &PureRust),
+            nonces.check(&nonce, &context(at(240))),
             NonceStatus::Unknown
         );
         // Made by a node whose clock is a little ahead.
+        assert_eq!(nonces.check(&nonce, &context(at(-1))), NonceStatus::Current);
         assert_eq!(
-            nonces.check(&nonce, at(-1), &PureRust),
-            NonceStatus::Current
-        );
-        assert_eq!(
-            nonces.check(&nonce, at(-121), &PureRust),
+            nonces.check(&nonce, &context(at(-121))),
             NonceStatus::Unknown
         );
     }
@@ -236,7 +249,7 @@ mod tests {
         // hmac.digest(b"\x01" * 32, b"dpop-tower nonce 1" + (120).to_bytes(8, "big") + step,
         // "sha256")[:16])
         assert_eq!(
-            nonces(1).current(START, &PureRust),
+            nonces(1).current(&context(START)),
             "AAAAAADYKovr5EB30NLoa5lYi6UjWaIx"
         );
     }
@@ -246,13 +259,13 @@ mod tests {
         let nonces = nonces(1);
         for secs in [0, 1, 119, 120, 1_000_000] {
             let now = at(secs);
-            let nonce = nonces.current(now, &PureRust);
+            let nonce = nonces.current(&context(now));
             let life = nonces.life(&nonce).unwrap();
             assert!(life.made <= now && now < life.made.saturating_add(nonces.period));
             let last = life.accepted_until;
-            assert_eq!(nonces.check(&nonce, last, &PureRust), NonceStatus::Retiring);
+            assert_eq!(nonces.check(&nonce, &context(last)), NonceStatus::Retiring);
             let after = last.saturating_add(Duration::from_secs(1));
-            assert_eq!(nonces.check(&nonce, after, &PureRust), NonceStatus::Unknown);
+            assert_eq!(nonces.check(&nonce, &context(after)), NonceStatus::Unknown);
             let longest = i64::try_from(nonces.longest_life().unwrap().as_secs()).unwrap();
             assert!(last.seconds_since(life.made) < longest);
         }
@@ -261,9 +274,9 @@ mod tests {
 
     #[test]
     fn nonces_of_another_secret_or_period_are_unknown() {
-        let nonce = nonces(1).current(START, &PureRust);
+        let nonce = nonces(1).current(&context(START));
         assert_eq!(
-            nonces(2).check(&nonce, START, &PureRust),
+            nonces(2).check(&nonce, &context(START)),
             NonceStatus::Unknown
         );
         let other = nonces(1).period(Duration::from_secs(121));
@@ -271,7 +284,7 @@ mod tests {
         let same_step = at((step(&nonces(1)) - step(&other)) * 121);
         assert_eq!(other.step(same_step), step(&nonces(1)));
         assert_eq!(
-            other.check(&nonce, same_step, &PureRust),
+            other.check(&nonce, &context(same_step)),
             NonceStatus::Unknown
         );
     }
@@ -281,15 +294,15 @@ mod tests {
         let old = nonces(1);
         let change = nonces(2).also_accept(NonceSecret::new([1; 32]).unwrap());
         assert_eq!(
-            change.check(&old.current(START, &PureRust), START, &PureRust),
+            change.check(&old.current(&context(START)), &context(START)),
             NonceStatus::Current
         );
         assert_eq!(
-            nonces(2).check(&change.current(START, &PureRust), START, &PureRust),
+            nonces(2).check(&change.current(&context(START)), &context(START)),
             NonceStatus::Current
         );
         assert_eq!(
-            old.check(&change.current(START, &PureRust), START, &PureRust),
+            old.check(&change.current(&context(START)), &context(START)),
             NonceStatus::Unknown
         );
     }
@@ -297,18 +310,18 @@ mod tests {
     #[test]
     fn no_part_of_a_nonce_can_be_changed_or_left_out() {
         let nonces = nonces(1);
-        let nonce = nonces.current(START, &PureRust);
+        let nonce = nonces.current(&context(START));
         for (i, c) in nonce.char_indices() {
             let other = if c == 'A' { 'B' } else { 'A' };
             let mut changed = nonce.clone();
             changed.replace_range(i..=i, &other.to_string());
             assert_eq!(
-                nonces.check(&changed, START, &PureRust),
+                nonces.check(&changed, &context(START)),
                 NonceStatus::Unknown,
                 "{i}"
             );
             assert_eq!(
-                nonces.check(&nonce[..i], START, &PureRust),
+                nonces.check(&nonce[..i], &context(START)),
                 NonceStatus::Unknown,
                 "{i}"
             );
@@ -318,7 +331,7 @@ mod tests {
             format!(" {nonce}"),
             format!("{nonce}="),
         ] {
-            assert_eq!(nonces.check(&other, START, &PureRust), NonceStatus::Unknown);
+            assert_eq!(nonces.check(&other, &context(START)), NonceStatus::Unknown);
         }
     }
 
@@ -328,13 +341,13 @@ mod tests {
         for secs in [i64::MIN, i64::MAX, -1, 0] {
             let now = UnixTime::from_secs(secs);
             assert_eq!(
-                nonces.check(&nonces.current(now, &PureRust), now, &PureRust),
+                nonces.check(&nonces.current(&context(now)), &context(now)),
                 NonceStatus::Current
             );
         }
-        let far = nonces.current(UnixTime::from_secs(i64::MIN), &PureRust);
+        let far = nonces.current(&context(UnixTime::from_secs(i64::MIN)));
         assert_eq!(
-            nonces.check(&far, UnixTime::from_secs(i64::MAX), &PureRust),
+            nonces.check(&far, &context(UnixTime::from_secs(i64::MAX))),
             NonceStatus::Unknown
         );
     }
@@ -360,7 +373,7 @@ mod tests {
 
     #[test]
     fn nonces_are_made_of_characters_that_fit_a_header() {
-        let nonce = nonces(1).current(START, &PureRust);
+        let nonce = nonces(1).current(&context(START));
         assert_eq!(nonce.len(), 32);
         assert!(
             nonce

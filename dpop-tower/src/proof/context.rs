@@ -160,14 +160,15 @@ impl<'a> ProofContext<'a> {
     /// # use dpop_tower::{clock::{SystemClock, TimeSource}, test_util::TestClient};
     /// use dpop_tower::{
     ///     crypto::Josekit,
-    ///     nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+    ///     nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces},
     ///     proof::{Htu, ProofContext, ProofErrorKind, ProofVerifier},
     /// };
     ///
     /// # let client = TestClient::new();
     /// # let now = SystemClock.now();
     /// let nonces = StatelessNonces::new(NonceSecret::random()?);
-    /// let check = |nonce: &str| nonces.check(nonce, now, &Josekit);
+    /// let at = NonceContext::new(now, &Josekit);
+    /// let check = |nonce: &str| nonces.check(nonce, &at);
     /// let htu = Htu::parse("https://idp.example.com/token")?;
     /// let context = ProofContext::new(&http::Method::POST, &htu, now).require_nonce(&check);
     /// let verifier = ProofVerifier::default();
@@ -177,7 +178,7 @@ impl<'a> ProofContext<'a> {
     /// assert_eq!(error.kind(), ProofErrorKind::NonceMissing);
     ///
     /// // The response has `error="use_dpop_nonce"` and this nonce.
-    /// let nonce = nonces.current(now, &Josekit);
+    /// let nonce = nonces.current(&at);
     /// let second = client.proof("POST", htu.as_str()).nonce(&nonce).sign();
     /// let proof = verifier.verify(&second, &context, &Josekit)?;
     /// assert_eq!(proof.nonce_status(), Some(NonceStatus::Current));

@@ -67,6 +67,11 @@ reasons! {
         /// The proof has an `exp` that has passed.
         Expired = "proof_expired", InvalidDpopProof,
             "the proof has expired";
+        /// The proof may have been used before the replay store lost its records (section 11.1), and has no nonce
+        /// from after that; see [the fence](crate::replay#the-fence).
+        Fenced = "proof_fenced", UseDpopNonce,
+            "the proof may have been used before a restart",
+            logged as "the proof may have been used before the replay store lost its records";
         /// The `iat` is further in the future than the leeway allows (item 11).
         FromFuture = "proof_from_future", InvalidDpopProof,
             "the proof's iat is in the future";

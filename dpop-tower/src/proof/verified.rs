@@ -39,6 +39,11 @@ impl UnverifiedProof {
         self.claims.issued_at
     }
 
+    /// Returns the status of the nonce, if the proof has one that was checked.
+    pub(crate) const fn nonce_status(&self) -> Option<NonceStatus> {
+        self.claims.nonce_status
+    }
+
     /// Prepares the proof's key with `crypto`.
     ///
     /// Preparing a key can cost as much as verifying a signature, so a server that sees the same clients

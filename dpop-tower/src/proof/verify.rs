@@ -287,10 +287,13 @@ fn check_nonce(
     let Some(check) = context.nonce else {
         return Ok(None);
     };
+    // If a nonce stands in for `iat`, a proof may have been used by its nonce while its `iat` was far ahead. The
+    // record of that use is gone when the `iat` is good and the nonce is not.
+    let needs_good = check.is_required || context.nonce_life.is_some();
     // RFC 9449 section 4.3 item 10
     match (nonce.map(check.status), check.is_required) {
+        (Some(NonceStatus::Unknown), _) if needs_good => Err(ProofErrorKind::NonceUnknown.into()),
         (None, true) => Err(ProofErrorKind::NonceMissing.into()),
-        (Some(NonceStatus::Unknown), true) => Err(ProofErrorKind::NonceUnknown.into()),
         (status, _) => Ok(status),
     }
 }

@@ -13,9 +13,10 @@ use self::{
     tally::Tally,
 };
 use super::{
-    AcceptanceWindows, Freshness, ReplayLimits, ReplayStore, StoreError, StoreErrorKind, UsedProof,
+    AcceptanceWindows, Freshness, Incarnation, ReplayLimits, ReplayStore, StoreError,
+    StoreErrorKind, UsedProof,
 };
-use crate::{clock::UnixTime, future::MaybeReady};
+use crate::{clock::UnixTime, error::ConfigError, future::MaybeReady};
 
 mod expiring;
 mod id;
@@ -25,8 +26,8 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 
 /// A bounded [`ReplayStore`] in the memory of this process.
 ///
-/// Its entries are lost when the process ends. A proof that was accepted before a restart can be replayed
-/// after it until it is too old. If that matters, require nonces, or use a store outside the process.
+/// Its entries are lost when the process ends. Unless you set a fence with [`fenced_since`](Self::fenced_since),
+/// a proof that was accepted before a restart can be replayed after it until it is too old.
 ///
 /// ```
 /// # #[cfg(feature = "test-util")] {
@@ -88,6 +89,7 @@ pub struct MemoryReplayStore {
     /// Defaults to `capacity_per_key`.
     capacity_per_subject: Option<usize>,
     windows: AcceptanceWindows,
+    incarnation: Option<Incarnation>,
 }
 
 impl MemoryReplayStore {
@@ -114,6 +116,7 @@ impl MemoryReplayStore {
             capacity_per_key: capacity.get().div_ceil(10),
             capacity_per_subject: None,
             windows: AcceptanceWindows::new(),
+            incarnation: None,
         }
     }
 
@@ -139,6 +142,41 @@ impl MemoryReplayStore {
     pub const fn capacity_per_subject(mut self, entries: NonZeroUsize) -> Self {
         self.capacity_per_subject = Some(entries.get());
         self
+    }
+
+    /// Rejects proofs that may have been used before `since`, when this store did not exist; see
+    /// [the fence](crate::replay#the-fence). There is no fence by default.
+    ///
+    /// Give the time at which the process starts, by the clock of the configuration. A process that used the same
+    /// keys and origin before has to have stopped by then. If the clock is set back between the two, proofs of
+    /// the last seconds before can be replayed.
+    ///
+    /// For the first seconds after the start, a client without a nonce gets one more challenge, or waits for as long
+    /// as the leeway if it does not handle nonces. Nonces count only for this store, also if other processes
+    /// share their secret. Where nonces are required, several processes therefore need a store that they
+    /// share, or a proxy that sends each client to the same process.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// # use dpop_tower::test_util::TestIssuer;
+    /// use dpop_tower::clock::{SystemClock, TimeSource};
+    /// use dpop_tower::{DpopConfig, PublicOrigin, replay::MemoryReplayStore};
+    ///
+    /// # let issuer = TestIssuer::new().tokens();
+    /// let store = MemoryReplayStore::new().fenced_since(SystemClock.now())?;
+    /// let config = DpopConfig::builder(PublicOrigin::new("https://api.example.com")?, issuer)
+    ///     .replay_store(store)
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`ConfigError`] if the operating system provides no randomness.
+    pub fn fenced_since(mut self, since: UnixTime) -> Result<Self, ConfigError> {
+        self.incarnation = Some(Incarnation::random(since)?);
+        Ok(self)
     }
 
     fn per_subject(&self) -> usize {
@@ -306,6 +344,10 @@ impl ReplayStore for MemoryReplayStore {
 
     fn windows(&self) -> &AcceptanceWindows {
         &self.windows
+    }
+
+    fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

@@ -16,6 +16,24 @@
 //! layers have to share the configuration, not just the store, or the inner layer rejects each proof as a
 //! replay.
 //!
+//! # The fence
+//!
+//! A store that loses its records, as one in memory does when the process restarts, no longer knows which proofs
+//! were used. A store with a fence says so with its [`Incarnation`], and the layer rejects every proof that may
+//! have been used before. The challenge is `use_dpop_nonce` with a nonce, whether or not the policy requires
+//! nonces:
+//!
+//! - A proof with a nonce of the new incarnation was made after the change and passes. A client that handles
+//!   nonces recovers with one more request.
+//! - A proof without a nonce, or with an older one, passes if its `iat` is later than
+//!   [`Incarnation::since`] plus the leeway. A client without nonces recovers as soon as its clock shows a later
+//!   time, which takes the leeway (10 seconds by default) and as long as its clock is behind.
+//!
+//! The leeway is the longest of all configurations that have used the store. If a restart makes it shorter, a proof
+//! from before can be further ahead than the fence reaches, so stop for the difference in between.
+//!
+//! [`MemoryReplayStore::fenced_since`] sets the fence of a store in memory.
+//!
 //! # Example
 //!
 //! ```
@@ -56,15 +74,17 @@ use std::{
 use crate::{clock::UnixTime, crypto::CryptoProvider, future::MaybeReady};
 
 mod error;
+mod incarnation;
 mod limits;
 mod memory;
 mod used;
 mod windows;
 
-pub(crate) use self::used::UsedProofs;
+pub(crate) use self::used::{Fence, UsedProofs};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    incarnation::Incarnation,
     limits::ReplayLimits,
     memory::MemoryReplayStore,
     windows::AcceptanceWindows,
@@ -240,7 +260,9 @@ pub enum Freshness {
 /// 6. **Fail closed.** If the store cannot tell, it returns an error, never `Fresh`.
 /// 7. **Bounded.** Memory has a limit, and neither one client key nor one
 ///    [subject](ReplayKey::subject) with many keys can take all of it.
-/// 8. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
+/// 8. **No record lost unseen.** If the store has a [fence](self#the-fence), it returns `Fresh` only if the
+///    record was made under the incarnation that [`incarnation`](Self::incarnation) returns from then on.
+/// 9. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
 ///    and [`windows`](Self::windows) returns that one every time. Stores that share records share the
 ///    windows, too.
 ///
@@ -367,6 +389,26 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     /// ```
     fn windows(&self) -> &AcceptanceWindows;
 
+    /// Returns the incarnation of the records, or `None` if the store has no [fence](self#the-fence). The default
+    /// implementation returns `None`.
+    ///
+    /// The layer reads it before it checks a proof, and again when the store has returned
+    /// [`Fresh`](Freshness::Fresh). If it has changed in between, the layer rejects the request. So a store that
+    /// finds out during a call that its records were lost returns the new incarnation from here before the call
+    /// completes. A store that does not know its incarnation yet returns `None`, and no proof that is checked
+    /// until it knows passes.
+    ///
+    /// It is read several times a request, so it must not wait. A store that wraps another one returns the
+    /// incarnation of that one, or there is no fence.
+    ///
+    /// # Security
+    ///
+    /// An incarnation that stays the same although records were lost accepts proofs again. One that
+    /// changes needlessly costs each client one more request.
+    fn incarnation(&self) -> Option<Incarnation> {
+        None
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -383,6 +425,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn windows(&self) -> &AcceptanceWindows {
         (**self).windows()
+    }
+
+    fn incarnation(&self) -> Option<Incarnation> {
+        (**self).incarnation()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    AcceptanceWindows, Freshness, ReplayKey, ReplayStore, StoreError, UsedProof,
+    AcceptanceWindows, Freshness, Incarnation, ReplayKey, ReplayStore, StoreError, UsedProof,
     windows::Registration,
 };
 use crate::{clock::UnixTime, future::MaybeReady};
@@ -16,7 +16,13 @@ const MARGIN: Duration = Duration::from_secs(5);
 pub(crate) struct UsedProofs {
     store: Arc<dyn ReplayStore>,
     window: Registration,
+    /// Is `false` if the configuration never uses the store.
+    remembers: bool,
 }
+
+/// The incarnation of the store when the checks of a proof began. It has to be the same when they end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fence(Option<Incarnation>);
 
 impl UsedProofs {
     /// Registers a configuration that accepts proofs for `window`, which is the maximum age plus the leeway.
@@ -27,7 +33,11 @@ impl UsedProofs {
         if let (Some(longest), Some(limits)) = (windows.news(), store.limits()) {
             limits.warn_if_short(longest.saturating_add(MARGIN));
         }
-        Self { store, window }
+        Self {
+            store,
+            window,
+            remembers: true,
+        }
     }
 
     /// Returns for how long a proof is remembered that is acceptable for `window`.
@@ -40,7 +50,34 @@ impl UsedProofs {
         Self {
             window: AcceptanceWindows::new().register(Duration::ZERO),
             store,
+            remembers: false,
         }
+    }
+
+    /// Says how far the `iat` of a proof may lie ahead when the configuration accepts it.
+    pub(crate) fn with_leeway(self, leeway: Duration) -> Self {
+        self.window.raise_leeway(leeway);
+        self
+    }
+
+    /// Returns the fence of the store as it is now.
+    pub(crate) fn fence(&self) -> Fence {
+        // A configuration that lets proofs be used again has nothing to protect.
+        Fence(
+            self.remembers
+                .then(|| self.store.incarnation())
+                .and_then(|incarnation| incarnation),
+        )
+    }
+
+    /// Returns whether a proof that was made at `made` is known to be unused if it is not on record.
+    ///
+    /// A use before the change was at `since` at the latest, when no `iat` could be further ahead than the
+    /// leeway.
+    pub(crate) fn covers(&self, fence: Fence, made: UnixTime) -> bool {
+        fence.0.is_none_or(|incarnation| {
+            made > incarnation.since().saturating_add(self.window.leeway())
+        })
     }
 
     /// Records a proof that was made at `made`, unless it was used before.
@@ -62,6 +99,13 @@ impl UsedProofs {
             expires_at,
         };
         self.store.check_and_insert(proof)
+    }
+}
+
+impl Fence {
+    /// Returns the incarnation that nonces are made for.
+    pub(crate) const fn incarnation(self) -> Option<Incarnation> {
+        self.0
     }
 }
 

@@ -75,6 +75,9 @@ struct Shared {
     short: AtomicI64,
     /// The longest window that [`AcceptanceWindows::news`] has returned.
     told: AtomicI64,
+    /// The longest leeway of all configurations so far. It never falls, because proofs that were used under an
+    /// earlier configuration can be as far ahead.
+    leeway: AtomicI64,
 }
 
 impl Default for Shared {
@@ -86,6 +89,7 @@ impl Default for Shared {
             short_until: AtomicI64::new(i64::MIN),
             short: AtomicI64::new(i64::MAX),
             told: AtomicI64::new(0),
+            leeway: AtomicI64::new(0),
         }
     }
 }
@@ -227,6 +231,17 @@ impl Registration {
     pub(super) fn acceptable_until(&self, made: UnixTime) -> UnixTime {
         let made = made.as_secs();
         UnixTime::from_secs(made.saturating_add(self.shared.life(made)))
+    }
+
+    /// Makes the [leeway](Self::leeway) at least as long.
+    pub(super) fn raise_leeway(&self, leeway: Duration) {
+        self.shared.leeway.fetch_max(whole_seconds(leeway), SeqCst);
+    }
+
+    /// Returns the longest leeway of the configurations that have used the store.
+    pub(super) fn leeway(&self) -> Duration {
+        let seconds = u64::try_from(self.shared.leeway.load(SeqCst)).unwrap_or_default();
+        Duration::from_secs(seconds)
     }
 }
 

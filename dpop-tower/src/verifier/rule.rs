@@ -13,7 +13,7 @@ use crate::{
     policy::{Mode, Policy},
     rejection::{
         Bearer, Cause, Challenge, ChallengeParams, DefaultRejectionResponse, Rejection,
-        RejectionResponse, nonce_value,
+        RejectionKind, RejectionResponse, nonce_value,
     },
 };
 
@@ -75,7 +75,11 @@ impl Rule {
     /// Every rejection is made here: it gets its challenge and its nonce, is counted, and is logged.
     pub(crate) fn reject(&self, cause: Cause, shape: RequestShape) -> Rejection {
         let mut rejection = self.rejection(cause, shape);
-        rejection.nonce = self.current_nonce();
+        rejection.nonce = match rejection.kind() {
+            // A fence asks for a nonce that the policy does not require.
+            RejectionKind::UseDpopNonce => nonce_value(self.config.next_nonce()),
+            _ => self.current_nonce(),
+        };
         rejection.offers_nonce = self.config.offers_nonce(&self.policy);
         count::verdict(self.policy.mode(), "rejected", rejection.reason());
         rejection.log();

@@ -7,7 +7,7 @@ use dpop_tower::{
     clock::TimeSource as _,
     crypto::AwsLcRs,
     grpc::RequestExt as _,
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSecret, NonceSource as _, StatelessNonces},
 };
 use tokio::net::TcpListener;
 use tonic::{
@@ -167,7 +167,10 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
         .unwrap()
         .to_str()
         .unwrap();
-    assert_eq!(nonce, nonces().current(api.clock.now(), &AwsLcRs));
+    assert_eq!(
+        nonce,
+        nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs))
+    );
 
     let with_nonce = || {
         let token = api.token().mint();
@@ -184,7 +187,10 @@ async fn a_nonce_comes_with_the_status_and_with_the_answer() {
         .unwrap()
         .to_str()
         .unwrap();
-    assert_eq!(renewed, nonces().current(api.clock.now(), &AwsLcRs));
+    assert_eq!(
+        renewed,
+        nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs))
+    );
 }
 
 #[tokio::test]

@@ -5,9 +5,8 @@ use std::time::Duration;
 use dpop_tower::{
     DpopConfigBuilder, DpopLayer, Policy, PolicyTable, RequestHead, Verdict as Outcome,
     certificate::{CertificateThumbprint, ClientCertificate},
-    clock::UnixTime,
-    crypto::{Algorithm, CryptoProvider},
-    nonce::{NonceSource, NonceStatus, StatelessNonces},
+    crypto::Algorithm,
+    nonce::{NonceContext, NonceSource, NonceStatus, StatelessNonces},
 };
 use http::{HeaderMap, Method};
 
@@ -207,12 +206,12 @@ async fn dpop_nonce_lifetime_is_five_minutes_at_most() {
 struct Timeless(StatelessNonces);
 
 impl NonceSource for Timeless {
-    fn current(&self, now: UnixTime, crypto: &dyn CryptoProvider) -> String {
-        self.0.current(now, crypto)
+    fn current(&self, context: &NonceContext<'_>) -> String {
+        self.0.current(context)
     }
 
-    fn check(&self, nonce: &str, now: UnixTime, crypto: &dyn CryptoProvider) -> NonceStatus {
-        self.0.check(nonce, now, crypto)
+    fn check(&self, nonce: &str, context: &NonceContext<'_>) -> NonceStatus {
+        self.0.check(nonce, context)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Hostile and broken input, clocks that jump, and two crypto libraries.
 
 mod backends;
+mod changing;
 mod clock;
 pub(crate) mod crypto;
+mod fence;
 mod hashes;
 mod hostile;
 mod windows;

@@ -92,7 +92,7 @@ impl Gateway {
                 settings: None,
             }),
             tls: ArcSwapOption::empty(),
-            memory: ReloadState::new(None, None, None)?,
+            memory: ReloadState::new(None, None, None, None)?,
         })))
     }
 

@@ -3,8 +3,8 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use dpop_tower::{
-    ConfigError, nonce::NonceSecret, replay::MemoryReplayStore, revocation::MemoryRevocationList,
-    token::FetchedKeys,
+    ConfigError, clock::UnixTime, nonce::NonceSecret, replay::MemoryReplayStore,
+    revocation::MemoryRevocationList, token::FetchedKeys,
 };
 
 /// The used proofs, the revoked tokens, the nonce secret if none is configured, and the keys fetched from issuers. A
@@ -22,7 +22,8 @@ pub struct ReloadState {
 impl ReloadState {
     /// Creates empty state with room for `capacity` proofs (a million by default), of which one client
     /// may use `capacity_per_key` (a tenth of the whole by default) and one subject
-    /// `capacity_per_subject` (as many as one client by default).
+    /// `capacity_per_subject` (as many as one client by default). With `fenced_since`, it rejects proofs that may
+    /// have been used up to then; see [`MemoryReplayStore::fenced_since`].
     ///
     /// # Errors
     ///
@@ -31,6 +32,7 @@ impl ReloadState {
         capacity: Option<NonZeroUsize>,
         capacity_per_key: Option<NonZeroUsize>,
         capacity_per_subject: Option<NonZeroUsize>,
+        fenced_since: Option<UnixTime>,
     ) -> Result<Self, ConfigError> {
         let mut proofs = match capacity {
             None => MemoryReplayStore::new(),
@@ -41,6 +43,9 @@ impl ReloadState {
         }
         if let Some(entries) = capacity_per_subject {
             proofs = proofs.capacity_per_subject(entries);
+        }
+        if let Some(since) = fenced_since {
+            proofs = proofs.fenced_since(since)?;
         }
         Ok(Self {
             proofs: Arc::new(proofs),

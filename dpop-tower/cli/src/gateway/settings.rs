@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use dpop_tower::policy::PolicyTable;
+use dpop_tower::{
+    clock::{SystemClock, TimeSource as _},
+    policy::PolicyTable,
+};
 
 pub(crate) use self::tls::{Fingerprint, files_of as tls_files};
 pub use self::{
@@ -241,7 +244,8 @@ impl Settings {
     /// Returns a [`SettingsError`] if the operating system provides no randomness.
     pub fn memory(&self) -> Result<ReloadState, SettingsError> {
         let [capacity, per_client, per_subject] = self.replay_capacity();
-        let memory = ReloadState::new(capacity, per_client, per_subject)
+        let since = self.file.replay.fence.then(|| SystemClock.now());
+        let memory = ReloadState::new(capacity, per_client, per_subject, since)
             .map_err(|error| self.source.error(0..0, "", error::explain(&error)))?;
         Ok(match revocation::capacity(&self.file) {
             Some(entries) => memory.revocation_capacity(entries),
@@ -297,7 +301,11 @@ impl Settings {
                 self.shutdown_timeout != old.shutdown_timeout,
             ),
             ("limits", self.limits != old.limits),
-            ("replay", self.replay_capacity() != old.replay_capacity()),
+            (
+                "replay",
+                self.replay_capacity() != old.replay_capacity()
+                    || self.file.replay.fence != old.file.replay.fence,
+            ),
             (
                 "revocation.capacity",
                 revocation::capacity(&self.file) != revocation::capacity(&old.file),

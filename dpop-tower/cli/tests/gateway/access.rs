@@ -12,7 +12,7 @@ use dpop_tower::{
     Policy, PolicyTable,
     clock::TimeSource as _,
     crypto::AwsLcRs,
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSecret, NonceSource as _, StatelessNonces},
     target::PeerAddr,
     test_util::{TestClient, TestIssuer},
 };
@@ -337,14 +337,14 @@ async fn the_guard_by_itself_hands_out_nonces() {
         api.client
             .request_with_proof(Method::GET, URL, &token, &proof)
     };
-    let first = nonces.current(api.clock.now(), &AwsLcRs);
+    let first = nonces.current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     for (later, expected) in [(0, None), (120, Some(()))] {
         api.advance(later);
         match guard.check(request(&first)).await {
             Verdict::Admitted {
                 response_headers, ..
             } => {
-                let current = nonces.current(api.clock.now(), &AwsLcRs);
+                let current = nonces.current(&NonceContext::new(api.clock.now(), &AwsLcRs));
                 let expected = expected.map(|()| current.as_str());
                 let nonce = response_headers.get("dpop-nonce");
                 assert_eq!(nonce.map(|nonce| nonce.to_str().unwrap()), expected);

@@ -8,6 +8,7 @@ mod cors;
 mod documentation;
 mod encrypted;
 mod ext_authz;
+mod fence;
 mod forward_auth;
 mod identity;
 mod idle;

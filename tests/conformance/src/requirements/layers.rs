@@ -6,7 +6,7 @@ use dpop_tower::{
     DpopLayer, Policy,
     clock::TimeSource as _,
     crypto::Algorithm,
-    nonce::NonceSource as _,
+    nonce::{NonceContext, NonceSource as _},
     policy::Draft,
     test_util::{KeyKind, TestClient, TokenBuilder},
 };
@@ -85,7 +85,10 @@ pub(super) async fn of_two_layers_what_either_asks_for_counts_and_the_proof_is_u
             if expected != invalid_proof("proof_alg_not_allowed") {
                 let before = store.asked();
                 let token = change(api.token().scope("a")).mint();
-                let nonce = nonces().current(api.clock.now(), &dpop_tower::crypto::AwsLcRs);
+                let nonce = nonces().current(&NonceContext::new(
+                    api.clock.now(),
+                    &dpop_tower::crypto::AwsLcRs,
+                ));
                 let proof = api.proof(&token).nonce(&nonce).sign();
                 let request = client.request_with_proof(Method::GET, URL, &token, &proof);
                 let verdict = Verdict::of(way.send(router, request).await);
@@ -121,7 +124,10 @@ pub(super) async fn an_inner_layer_that_wants_a_nonce_renews_it(way: Way) {
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
-    let nonce = nonces().current(api.clock.now(), &dpop_tower::crypto::AwsLcRs);
+    let nonce = nonces().current(&NonceContext::new(
+        api.clock.now(),
+        &dpop_tower::crypto::AwsLcRs,
+    ));
     for (secs, is_renewed) in [(0, false), (120, true)] {
         api.advance(secs);
         let response = way
@@ -157,7 +163,10 @@ pub(super) async fn a_nonce_that_the_outer_layer_did_not_care_about_has_to_be_go
     let layer = DpopLayer::new(config.build().unwrap());
     let inner = layer.clone().with_policy(nonce_required());
     let router = with_layer(inner).layer(layer);
-    let good = nonces().current(api.clock.now(), &dpop_tower::crypto::AwsLcRs);
+    let good = nonces().current(&NonceContext::new(
+        api.clock.now(),
+        &dpop_tower::crypto::AwsLcRs,
+    ));
     for (nonce, expected) in [
         (good.as_str(), Verdict::Admitted),
         ("x", use_nonce("proof_nonce_unknown")),

@@ -6,7 +6,7 @@ use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy,
     clock::TimeSource as _,
     crypto::Algorithm,
-    nonce::NonceSource as _,
+    nonce::{NonceContext, NonceSource as _},
     test_util::{KeyKind, TestClient},
 };
 use http::{Method, Request};
@@ -101,7 +101,11 @@ pub(super) async fn a_nonce_is_asked_for_where_the_policy_says_so(way: Way) {
             .to_owned();
         assert_eq!(Verdict::of(response), use_nonce("proof_nonce_missing"));
         assert_eq!(
-            nonce == nonces().current(api.clock.now(), &dpop_tower::crypto::AwsLcRs),
+            nonce
+                == nonces().current(&NonceContext::new(
+                    api.clock.now(),
+                    &dpop_tower::crypto::AwsLcRs
+                )),
             shared
         );
         for (given, expected) in [

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use dpop_tower::{
     ConfigErrorKind, DpopConfigBuilder, DpopLayer, Policy,
-    clock::{TimeSource as _, UnixTime},
-    crypto::{AwsLcRs, CryptoProvider},
-    nonce::{NonceSecret, NonceSource, NonceStatus, StatelessNonces},
+    clock::TimeSource as _,
+    crypto::AwsLcRs,
+    nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces},
     replay::MemoryReplayStore,
 };
 use http::Method;
@@ -23,6 +23,7 @@ each_way [
 ]
 once [
     a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too,
+    a_proof_that_was_used_by_its_nonce_is_not_used_again_by_its_iat,
     nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration,
 ]
 }
@@ -54,7 +55,7 @@ fn api(way: Way) -> Api {
 }
 
 fn nonce(api: &Api) -> String {
-    nonces().current(api.clock.now(), &AwsLcRs)
+    nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs))
 }
 
 /// Returns a token that outlives the test, and a proof whose `iat` is this far from now.
@@ -179,16 +180,33 @@ async fn a_proof_that_was_used_by_its_iat_is_used_by_its_nonce_too() {
     }
 }
 
+/// Nonces stand in for `iat` although none is required. The record of the use is gone when `iat` becomes good.
+async fn a_proof_that_was_used_by_its_nonce_is_not_used_again_by_its_iat() {
+    let api = Api::with(
+        |tokens| tokens,
+        |config| config.nonce_source(nonces()).accept_nonce_for_iat(),
+    );
+    let (token, proof) = request(&api, &nonce(&api), 3_600);
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
+    api.advance(3_600);
+    let verdict = api.get(&token, &proof).await;
+    assert_eq!(verdict, use_nonce("proof_nonce_unknown"));
+    // Clients that know no nonces need none.
+    let token = api.token().mint();
+    let proof = api.proof(&token).sign();
+    assert_eq!(api.get(&token, &proof).await, Verdict::Admitted);
+}
+
 async fn nonces_that_cannot_stand_in_for_a_clock_are_a_mistake_in_the_configuration() {
     #[derive(Debug)]
     struct Timeless;
 
     impl NonceSource for Timeless {
-        fn current(&self, _: UnixTime, _: &dyn CryptoProvider) -> String {
+        fn current(&self, _: &NonceContext<'_>) -> String {
             "nonce".to_owned()
         }
 
-        fn check(&self, nonce: &str, _: UnixTime, _: &dyn CryptoProvider) -> NonceStatus {
+        fn check(&self, nonce: &str, _: &NonceContext<'_>) -> NonceStatus {
             match nonce {
                 "nonce" => NonceStatus::Current,
                 _ => NonceStatus::Unknown,

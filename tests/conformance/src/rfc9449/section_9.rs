@@ -8,7 +8,7 @@ use axum::{Router, body::Body};
 use dpop_tower::{
     clock::TimeSource as _,
     crypto::AwsLcRs,
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSecret, NonceSource as _, StatelessNonces},
 };
 use http::{Method, Request, Response, header};
 use serde_json::json;
@@ -101,7 +101,7 @@ async fn a_nonce_that_is_not_ours_or_no_longer_is_answered_with_a_good_one(way: 
     let api = api(way);
     let old = fetch(&api).await;
     api.advance(2 * PERIOD);
-    let of_another_secret = nonces(2).current(api.clock.now(), &AwsLcRs);
+    let of_another_secret = nonces(2).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     for unknown in [
         "",
         "x",
@@ -223,11 +223,11 @@ async fn a_renewed_nonce_replaces_the_headers_of_the_handler(way: Way) {
         .require_nonces();
     let handlers = Router::new().route("/orders", axum::routing::get(handler));
     let router = way.protect(config.build().unwrap(), handlers.clone(), handlers);
-    let nonce = nonces(1).current(api.clock.now(), &AwsLcRs);
+    let nonce = nonces(1).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     api.advance(PERIOD);
     let response = way.send(router, request(&api, Some(&nonce))).await;
     assert_eq!(response.status(), 200);
-    let expected = nonces(1).current(api.clock.now(), &AwsLcRs);
+    let expected = nonces(1).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     assert_eq!(nonce_of(&response), Some(expected));
     let cache = response.headers().get_all(header::CACHE_CONTROL);
     assert_eq!(cache.iter().collect::<Vec<_>>(), ["no-store"]);
@@ -250,7 +250,7 @@ async fn a_client_that_uses_the_latest_nonce_once_a_period_sees_one_challenge_in
 fn rejected(api: &Api) -> Vec<(&'static str, Request<()>)> {
     let token = api.token().mint();
     let with = |proof: dpop_tower::test_util::ProofBuilder| {
-        let nonce = nonces(1).current(api.clock.now(), &AwsLcRs);
+        let nonce = nonces(1).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
         let proof = proof.nonce(&nonce).sign();
         api.client
             .request_with_proof(Method::GET, URL, &token, &proof)
@@ -282,7 +282,7 @@ fn rejected(api: &Api) -> Vec<(&'static str, Request<()>)> {
         ),
         ("token_not_bound", {
             let token = api.issuer.token().mint();
-            let nonce = nonces(1).current(api.clock.now(), &AwsLcRs);
+            let nonce = nonces(1).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
             let proof = api.proof(&token).nonce(&nonce).sign();
             api.client
                 .request_with_proof(Method::GET, URL, &token, &proof)
@@ -399,9 +399,9 @@ async fn a_nonce_of_the_old_secret_is_accepted_while_it_is_being_changed(way: Wa
         |tokens| tokens,
         |config| config.nonce_source(change).require_nonces(),
     );
-    let old = nonces(1).current(api.clock.now(), &AwsLcRs);
+    let old = nonces(1).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     assert_eq!(Verdict::of(get(&api, Some(&old)).await), Verdict::Admitted);
-    let new = nonces(2).current(api.clock.now(), &AwsLcRs);
+    let new = nonces(2).current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     assert_eq!(fetch(&api).await, new);
 }
 

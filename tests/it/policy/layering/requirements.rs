@@ -7,7 +7,7 @@ use dpop_tower::{
     DpopLayer, Policy, RequireScopeLayer,
     clock::TimeSource as _,
     crypto::{Algorithm, AwsLcRs},
-    nonce::NonceSource as _,
+    nonce::{NonceContext, NonceSource as _},
     policy,
     rejection::Rejection,
     test_util::{KeyKind, TestClient},
@@ -65,7 +65,7 @@ impl Draft {
         let proof = client.proof("GET", URL).access_token(&token);
         let proof = proof.claim("iat", api.now() - self.signed_before);
         let proof = match self.has_nonce {
-            true => proof.nonce(&nonces().current(api.clock.now(), &AwsLcRs)),
+            true => proof.nonce(&nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs))),
             false => proof,
         };
         client.request_with_proof(http::Method::GET, URL, &token, &proof.sign())
@@ -291,7 +291,7 @@ async fn who_is_rejected_by_the_inner_layer_gets_the_new_nonce_of_the_outer_one(
         &shared.with_policy(built(Policy::strict().require_scope("write"))),
         &calls,
     );
-    let nonce = nonces().current(api.clock.now(), &AwsLcRs);
+    let nonce = nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs));
     for (secs, is_renewed) in [(0, false), (120, true)] {
         api.advance(secs);
         let token = api.token().mint();

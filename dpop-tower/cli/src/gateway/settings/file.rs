@@ -304,6 +304,7 @@ pub(super) struct Replay {
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_key: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
+    pub(super) fence: bool,
 }
 
 #[derive(Debug, Deserialize)]

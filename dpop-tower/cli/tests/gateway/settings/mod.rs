@@ -279,6 +279,7 @@ fn what_is_odd_and_good_is_good() {
         "[proof]\nmax_age = 600\nleeway = 60",
         "[proof]\nmax_age = 1\nleeway = 0",
         "[proof]\ndanger_max_age = 86400\ndanger_leeway = 3600",
+        "[replay]\nfence = true",
         "[replay]\ncapacity = 50\ncapacity_per_key = 50\ncapacity_per_subject = 7",
         "[[issuer]]\nurl = 'https://b.test/'\naudiences = ['b']",
         "[[issuer]]\nurl = 'https://b.test'\naudiences = ['b']\njwks_url = 'https://c.test/keys'",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dpop_tower::{
     clock::{TimeSource as _, UnixTime},
     crypto::AwsLcRs,
-    nonce::{NonceSecret, NonceSource as _, StatelessNonces},
+    nonce::{NonceContext, NonceSecret, NonceSource as _, StatelessNonces},
     test_util::TestClient,
 };
 use serde_json::json;
@@ -32,9 +32,13 @@ pub(super) async fn item_10_the_nonce_is_one_of_the_server(way: Way) {
     let missing = case.proof().sign();
     case.check("none", &missing, rejected("proof_nonce_missing"))
         .await;
-    let good = nonces.current(now, &AwsLcRs);
-    let of_another_server = StatelessNonces::new(secret(2)).current(now, &AwsLcRs);
-    let of_old = nonces.current(UnixTime::from_secs(now.as_secs() - 1_000), &AwsLcRs);
+    let good = nonces.current(&NonceContext::new(now, &AwsLcRs));
+    let of_another_server =
+        StatelessNonces::new(secret(2)).current(&NonceContext::new(now, &AwsLcRs));
+    let of_old = nonces.current(&NonceContext::new(
+        UnixTime::from_secs(now.as_secs() - 1_000),
+        &AwsLcRs,
+    ));
     for (what, nonce) in [
         ("another server's", of_another_server),
         ("an old one", of_old),

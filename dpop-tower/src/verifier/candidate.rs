@@ -1,0 +1,85 @@
+//! The checks of a proof that come before its signature.
+
+use super::RequestHead;
+use crate::{
+    clock::UnixTime,
+    config::{ProofDigest, Settings},
+    credentials::{self, RequestErrorKind},
+    policy::Policy,
+    proof::{Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
+    rejection::Cause,
+    replay::Fence,
+    target::{PresentedCertificate, TargetRequest},
+};
+
+/// A proof whose claims match the request but whose signature has not been verified.
+pub(super) struct Candidate {
+    pub(super) proof: UnverifiedProof,
+    /// `None` unless the configuration allows proofs to be reused.
+    pub(super) digest: Option<ProofDigest>,
+    pub(super) certificate: PresentedCertificate,
+    pub(super) fence: Fence,
+}
+
+/// Checks everything about the proof except its signature.
+pub(super) fn check_proof(
+    config: &Settings,
+    policy: &Policy,
+    request: RequestHead<'_>,
+    certificate: PresentedCertificate,
+    ath: Ath,
+    now: UnixTime,
+) -> Result<Candidate, Cause> {
+    let text = credentials::proof(request.headers)?;
+    let target = TargetRequest::new(request.uri, request.headers, request.peer);
+    let htu = config
+        .target
+        .expected(target)
+        .map_err(|_| RequestErrorKind::TargetInvalid)?;
+    let fence = config.replay.fence();
+    let nonce_context = config.nonce_context(now, fence);
+    let check_nonce = |nonce: &str| config.nonces.check(nonce, &nonce_context);
+    let context = ProofContext::new(request.method, &htu, now).access_token(ath);
+    let context = if config.needs_nonce(policy) {
+        context.require_nonce(&check_nonce)
+    } else {
+        // An inner layer may require one.
+        context.observe_nonce(&check_nonce)
+    };
+    let life = |nonce: &str| config.nonces.life(nonce);
+    let context = if config.nonce_for_iat {
+        context.nonce_life(&life)
+    } else {
+        context
+    };
+    let known_key = |key: &ProofKey| config.proof_keys.get(key);
+    let context = context.known_key(&known_key);
+    let proof = config
+        .proof
+        .check(text, &context, &*config.crypto)
+        .map_err(|error| error.with_hint(|| config.target.hint(target)))?;
+    let (algorithm, issued_at) = (proof.algorithm(), proof.issued_at());
+    policy
+        .requirements()
+        .check_proof(algorithm, issued_at, now, config.proof.leeway)?;
+    if !config.replay.covers(fence, issued_at) && !has_new_nonce(config, &proof) {
+        return Err(ProofErrorKind::Fenced.into());
+    }
+    let digest = config
+        .seen_proofs
+        .as_ref()
+        .map(|_| config.crypto.sha256(&[text.as_bytes()]));
+    Ok(Candidate {
+        proof,
+        digest,
+        certificate,
+        fence,
+    })
+}
+
+/// Returns whether the nonce shows that the proof was made under the present incarnation of the replay store.
+fn has_new_nonce(config: &Settings, proof: &UnverifiedProof) -> bool {
+    let status = proof.nonce_status();
+    config.nonces.covers_incarnation()
+        && status.is_some_and(|status| status != NonceStatus::Unknown)
+}
