@@ -11,8 +11,8 @@ use crate::{
 ///
 /// A store that loses its records begins a new incarnation: a store in memory with each start of the process, a
 /// database when it was emptied, or when a replica that may lack the latest records took over. A proof that was
-/// made before may have been used, and nobody knows any more. [`ReplayStore::incarnation`](super::ReplayStore::incarnation)
-/// describes what the layer does with such proofs.
+/// made before may have been used, and nobody knows any more.
+/// [`ReplayStore::incarnation`](super::ReplayStore::incarnation) describes what the layer does with such proofs.
 ///
 /// ```
 /// use dpop_tower::{clock::UnixTime, replay::Incarnation};
