@@ -17,10 +17,10 @@ trap 'rm -f "$log"' EXIT
 # title NAME: prints a title with the time since the start, so that any log shows what takes long.
 title() { printf '\n=== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# fail NAME: reports a failure at once, and again before the last line.
+# fail NAME [DETAILS]: reports a failure at once, and again with its details before the last line.
 fail() {
   echo "FAILED: $1" >&2
-  failures+=("$1")
+  failures+=("$1${2:+$'\n'$2}")
 }
 
 # check NAME COMMAND...: counts as one test, which passes if the command succeeds.
@@ -43,6 +43,20 @@ skip() {
   skipped=$((skipped + 1)) remedies+=("skipped: $1; $2")
 }
 
+# failed_tests: names the tests that failed in the log, or shows its end if it names none. A log may be cut in its
+# middle, so the names belong at its end.
+failed_tests() {
+  local names
+  # The names of cargo's tests, and those of TAP at any depth.
+  names=$(sed -nE 's/^test (.+) \.\.\. FAILED.*/  \1/p; s/^ *not ok [0-9]+ - (.+)/  \1/p' "$log")
+  if [[ $names ]]; then
+    # What an assertion or a panic says comes with the place in the source.
+    printf '%s\n' "$names" "$(grep -A 8 -E "panicked at|^ +error: " "$log" | head -n 80)"
+  else
+    tail -n 20 "$log"
+  fi
+}
+
 # suite NAME KIND COMMAND...: adds the numbers in the command's summary. A command that fails without a
 # failed test, or that runs no test, counts as one failure.
 suite() {
@@ -63,7 +77,7 @@ suite() {
   if ((f == 0 && (status != 0 || p == 0))); then
     f=1
   fi
-  ((f == 0)) || fail "$name"
+  ((f == 0)) || fail "$name" "$(failed_tests)"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
