@@ -409,6 +409,30 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Waits until the store can be used, or returns why it cannot. The default implementation is ready at once.
+    ///
+    /// A store over the network connects and checks its settings here. It connects without this call as well, and
+    /// rejects until it is connected.
+    ///
+    /// # Errors
+    ///
+    /// The future yields an error if the store is out of reach, or if its settings lose live entries.
+    fn warm_up(&self) -> MaybeReady<Result<(), StoreError>> {
+        MaybeReady::ready(Ok(()))
+    }
+
+    /// Returns an error if a call to [`check_and_insert`](Self::check_and_insert) would fail now, as far as the store
+    /// knows. The default implementation returns `Ok`.
+    ///
+    /// It is for a readiness probe, so it must not wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns what the calls fail with.
+    fn readiness(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -429,6 +453,14 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn incarnation(&self) -> Option<Incarnation> {
         (**self).incarnation()
+    }
+
+    fn warm_up(&self) -> MaybeReady<Result<(), StoreError>> {
+        (**self).warm_up()
+    }
+
+    fn readiness(&self) -> Result<(), StoreError> {
+        (**self).readiness()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {
