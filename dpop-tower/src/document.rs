@@ -12,6 +12,7 @@ use crate::{
         compact::CompactJws,
         header::{self, HeaderError},
         json::{Value, date},
+        media_type,
     },
     keys::{KeySet, KeySource},
 };
@@ -51,7 +52,7 @@ impl Document {
         let jws = CompactJws::decode(text.trim_ascii_end()).ok_or(NOT_A_JWT)?;
         let header = jws.header().ok_or(NOT_A_JWT)?;
         let is_of_type = |found: Option<&Value<'_>>| {
-            (found.and_then(Value::as_str)).is_some_and(|found| has_subtype(found, typ))
+            (found.and_then(Value::as_str)).is_some_and(|found| media_type::are_equal(found, typ))
         };
         let algorithm =
             header::check(&header, is_of_type, algorithms).map_err(|error| match error {
@@ -148,14 +149,4 @@ impl Document {
                 .next()
                 .is_some()
     }
-}
-
-/// The `typ` is a media type, in which `application/` can be omitted and case is ignored (RFC 7515 section
-/// 4.1.9).
-fn has_subtype(typ: &str, subtype: &str) -> bool {
-    let found = match typ.split_once('/') {
-        Some((application, found)) if application.eq_ignore_ascii_case("application") => found,
-        _ => typ,
-    };
-    found.eq_ignore_ascii_case(subtype)
 }

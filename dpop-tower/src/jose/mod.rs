@@ -8,3 +8,4 @@ pub(crate) mod compact;
 pub(crate) mod encrypted;
 pub(crate) mod header;
 pub(crate) mod json;
+pub(crate) mod media_type;

@@ -5,6 +5,7 @@ use crate::{
     jose::{
         base64url,
         json::{Object, Value},
+        media_type,
     },
     jwk::{EcCurve, KeyParameters, PublicJwk},
 };
@@ -43,7 +44,7 @@ impl Header {
         }
         // RFC 7519 section 5.2: it "MUST be present" for nested tokens.
         let cty = header.get("cty").and_then(Value::as_str);
-        if !cty.is_some_and(is_jwt) {
+        if !cty.is_some_and(|cty| media_type::are_equal(cty, "JWT")) {
             return Err("its `cty` is not JWT: its content has to be a signed JWT");
         }
         Self::read(header)
@@ -99,15 +100,6 @@ impl Agreement {
             epk,
         })
     }
-}
-
-/// Compares a media type as RFC 7515 section 4.1.10 says.
-fn is_jwt(cty: &str) -> bool {
-    let cty = match cty.split_at_checked("application/".len()) {
-        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-        _ => cty,
-    };
-    cty.eq_ignore_ascii_case("JWT")
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use serde_json::{Map, Value as Json};
 use super::{Issuer, claim_names};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    jose::json::{Object, Value},
+    jose::{
+        json::{Object, Value},
+        media_type,
+    },
     token::{TokenError, TokenErrorKind},
 };
 
@@ -190,9 +193,12 @@ impl Types {
             // RFC 7519 section 5.1: `typ` is OPTIONAL.
             None => self.accept_any_jwt(claims),
             Some(typ) => typ.as_str().is_some_and(|typ| {
-                is_type(typ, ACCESS_TOKEN)
-                    || self.further.iter().any(|further| is_type(typ, further))
-                    || is_type(typ, ANY_JWT) && self.accept_any_jwt(claims)
+                media_type::are_equal(typ, ACCESS_TOKEN)
+                    || self
+                        .further
+                        .iter()
+                        .any(|further| media_type::are_equal(typ, further))
+                    || media_type::are_equal(typ, ANY_JWT) && self.accept_any_jwt(claims)
             }),
         }
     }
@@ -205,7 +211,7 @@ impl Types {
     pub(super) fn error(&self, header: &Object<'_>) -> TokenError {
         let what = match header.get("typ").map(Value::as_str) {
             None => "it has none",
-            Some(Some(typ)) if is_type(typ, ANY_JWT) => "it is JWT",
+            Some(Some(typ)) if media_type::are_equal(typ, ANY_JWT) => "it is JWT",
             Some(Some(typ)) if check_typ(typ).is_ok() => {
                 return TokenError::explained(
                     TokenErrorKind::TypInvalid,
@@ -237,7 +243,7 @@ impl Mark {
 
 fn check_typ(typ: &str) -> Result<(), ConfigError> {
     let reject = |why: String| Err(ConfigError::new(ConfigErrorKind::TokenType, why));
-    if is_type(typ, ANY_JWT) {
+    if media_type::are_equal(typ, ANY_JWT) {
         return reject(format!(
             "the `typ` {typ:?} does not tell access tokens from ID tokens: give `Issuer::accept_typ_jwt_if` a \
              claim that does, or read about `Issuer::danger_accept_typ_jwt`"
@@ -245,14 +251,17 @@ fn check_typ(typ: &str) -> Result<(), ConfigError> {
     }
     let advice = "give `Issuer::accept_typ` the one that the issuer's access tokens have in their header, such as \
                   \"application/example-at+jwt\", or leave it out for \"at+jwt\"";
-    if OTHER_JWTS.iter().any(|other| is_type(typ, other)) {
+    if OTHER_JWTS
+        .iter()
+        .any(|other| media_type::are_equal(typ, other))
+    {
         return reject(format!(
             "the `typ` {typ:?} is not one of access tokens: {advice}"
         ));
     }
     // RFC 6838 section 4.2
     let of_a_name = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c);
-    let subtype = subtype(typ);
+    let subtype = media_type::subtype(typ);
     if !subtype.starts_with(|c: char| c.is_ascii_alphanumeric())
         || !subtype.chars().all(of_a_name)
         || subtype.len() > 127
@@ -260,17 +269,4 @@ fn check_typ(typ: &str) -> Result<(), ConfigError> {
         return reject(format!("the `typ` {typ:?} is not a media type: {advice}"));
     }
     Ok(())
-}
-
-/// Compares media types, in which `application/` can be omitted and case is ignored (RFC 7515 section 4.1.9).
-fn is_type(typ: &str, other: &str) -> bool {
-    subtype(typ).eq_ignore_ascii_case(subtype(other))
-}
-
-/// Returns the media type without the optional `application/`.
-fn subtype(typ: &str) -> &str {
-    match typ.split_once('/') {
-        Some((application, subtype)) if application.eq_ignore_ascii_case("application") => subtype,
-        _ => typ,
-    }
 }
