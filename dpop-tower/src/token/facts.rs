@@ -34,6 +34,21 @@ pub(crate) struct IssuerFacts {
     pub(crate) accepts_missing_audience: bool,
 }
 
+impl IssuerFacts {
+    /// Describes an issuer that has no tokens yet.
+    pub(super) fn new(issuer: &str) -> Self {
+        Self {
+            issuer: url(issuer),
+            lines: Vec::new(),
+            leeways: Vec::new(),
+            has_no_algorithm: false,
+            reports_revocation: true,
+            uses_plain_http: false,
+            accepts_missing_audience: false,
+        }
+    }
+}
+
 impl Tokens {
     pub(crate) fn facts(&self) -> TokensFacts {
         match &self.0 {

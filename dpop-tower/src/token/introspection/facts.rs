@@ -7,15 +7,7 @@ use crate::{
 impl Introspection {
     /// Describes an issuer that has opaque tokens only.
     pub(in crate::token) fn facts(&self) -> IssuerFacts {
-        let mut of = IssuerFacts {
-            issuer: facts::url(&self.issuer),
-            lines: Vec::new(),
-            leeways: Vec::new(),
-            has_no_algorithm: false,
-            reports_revocation: true,
-            uses_plain_http: false,
-            accepts_missing_audience: false,
-        };
+        let mut of = IssuerFacts::new(&self.issuer);
         self.add_to(&mut of);
         of
     }

@@ -11,15 +11,7 @@ use crate::{
 
 impl Issuer {
     pub(in crate::token) fn facts(&self) -> IssuerFacts {
-        let mut of = IssuerFacts {
-            issuer: facts::url(&self.issuer),
-            lines: Vec::new(),
-            leeways: Vec::new(),
-            has_no_algorithm: false,
-            reports_revocation: true,
-            uses_plain_http: false,
-            accepts_missing_audience: false,
-        };
+        let mut of = IssuerFacts::new(&self.issuer);
         if !self.has_no_jwts() {
             self.add_jwts(&mut of);
         }
