@@ -14,7 +14,7 @@ use crate::{
         encrypted::CompactJwe,
         json::{Object, Value},
     },
-    jwk::{JwkError, PublicJwk, Thumbprint},
+    jwk::{PublicJwk, Thumbprint},
 };
 
 /// The maximum length of the text of a set, in which there is room for about thirty RSA keys.
@@ -155,7 +155,7 @@ impl DecryptionKey {
         let der = pem_to_der(pem)?;
         let key = PKey::private_key_from_pkcs8(&der).map_err(|_| Unusable::Kind)?;
         let public = openssl::public_jwk(&key).ok_or(Unusable::Kind)?;
-        let public = PublicJwk::from_json(&public).map_err(Unusable::Jwk)?;
+        let public = PublicJwk::from_json(&public).map_err(PrivateKeyError::Jwk)?;
         Self::new(kid, public, &key, None, None)
     }
 
@@ -242,26 +242,18 @@ pub(crate) enum KeyRingError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
     Algorithm,
-    Encrypted,
     Encryption,
     Inconsistent,
-    Jwk(JwkError),
     KidTwice,
     Kind,
     NoKid,
-    NoPrivateHalf,
     NotForDecryption,
-    NotPem,
+    Unreadable(PrivateKeyError),
 }
 
 impl From<PrivateKeyError> for Unusable {
     fn from(error: PrivateKeyError) -> Self {
-        match error {
-            PrivateKeyError::Encrypted => Self::Encrypted,
-            PrivateKeyError::Jwk(error) => Self::Jwk(error),
-            PrivateKeyError::NoPrivateHalf => Self::NoPrivateHalf,
-            PrivateKeyError::NotPem => Self::NotPem,
-        }
+        Self::Unreadable(error)
     }
 }
 
@@ -294,22 +286,15 @@ impl fmt::Display for Unusable {
                 "its `alg` does not fit the key, or is none of RSA-OAEP-256, ECDH-ES, ECDH-ES+A128KW and \
                  ECDH-ES+A256KW"
             }
-            Self::Encrypted => "it is encrypted: give it in plain PKCS#8, and protect the file",
             Self::Encryption => "its `enc` is neither A128GCM nor A256GCM",
             Self::Inconsistent => "its private half does not belong to its public half",
-            Self::Jwk(error) => return error.fmt(f),
             Self::KidTwice => "another key has the same `kid`",
             Self::Kind => {
                 "only RSA keys and keys on P-256, P-384 and P-521 are supported"
             }
             Self::NoKid => "it has no `kid`, by which tokens name their key",
-            Self::NoPrivateHalf => {
-                "a private member is missing or invalid; of an RSA key, all of d, p, q, dp, dq and qi are needed"
-            }
             Self::NotForDecryption => "its `use` is not enc, or its `key_ops` do not include decryption",
-            Self::NotPem => {
-                "it is not a PEM block with the label PRIVATE KEY: `openssl pkcs8 -topk8 -nocrypt` makes one"
-            }
+            Self::Unreadable(error) => return error.fmt(f),
         })
     }
 }

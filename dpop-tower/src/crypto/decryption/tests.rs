@@ -17,7 +17,10 @@ use super::{
     Header, KeyRing, KeyRingError,
     ring::{DecryptionKey, Unusable},
 };
-use crate::jose::{base64url, encrypted::CompactJwe, json::Object};
+use crate::{
+    crypto::private::PrivateKeyError,
+    jose::{base64url, encrypted::CompactJwe, json::Object},
+};
 
 /// RFC 7520 section 5.4.1
 const RFC_7520_KEY: &str = r#"{"keys":[{
@@ -339,18 +342,18 @@ fn a_key_that_cannot_be_used_is_named_and_not_shown() {
         ),
         (
             without(&p256(r#","kid":"k""#), "d"),
-            Unusable::NoPrivateHalf,
+            PrivateKeyError::NoPrivateHalf.into(),
         ),
-        (without(&rsa, "qi"), Unusable::NoPrivateHalf),
+        (without(&rsa, "qi"), PrivateKeyError::NoPrivateHalf.into()),
         (mixed, Unusable::Inconsistent),
         (ed25519.to_owned(), Unusable::Kind),
         (
             r#"{"kty":"oct","kid":"k","k":"AAAA"}"#.to_owned(),
-            Unusable::Jwk(crate::jwk::JwkError::Symmetric),
+            PrivateKeyError::Jwk(crate::jwk::JwkError::Symmetric).into(),
         ),
         (
             rsa_jwk(1024, r#","kid":"k""#),
-            Unusable::Jwk(crate::jwk::JwkError::WeakKey),
+            PrivateKeyError::Jwk(crate::jwk::JwkError::WeakKey).into(),
         ),
     ] {
         let error = KeyRing::from_jwk_set(&set(&format!("{good},{jwk}"))).unwrap_err();
@@ -398,7 +401,7 @@ fn a_key_that_cannot_be_used_is_named_and_not_shown() {
     let mixed = PKey::from_ec_key(mixed.unwrap()).unwrap();
     let mixed = String::from_utf8(mixed.private_key_to_pem_pkcs8().unwrap()).unwrap();
     for (pem, why) in [
-        ("", Unusable::NotPem),
+        ("", PrivateKeyError::NotPem.into()),
         (mixed.as_str(), Unusable::Inconsistent),
         (
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",

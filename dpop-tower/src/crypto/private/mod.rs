@@ -3,6 +3,8 @@
 #[cfg(feature = "josekit")]
 pub(super) mod openssl;
 
+use std::fmt;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
@@ -40,13 +42,28 @@ pub(super) type Secret = Zeroizing<Vec<u8>>;
 
 /// The reason why the text of a private key cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PrivateKeyError {
+pub(crate) enum PrivateKeyError {
     /// The PEM is of an encrypted key.
     Encrypted,
     Jwk(JwkError),
     /// A private member is missing, or is not base64url.
     NoPrivateHalf,
     NotPem,
+}
+
+impl fmt::Display for PrivateKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encrypted => "it is encrypted: give it in plain PKCS#8, and protect the file",
+            Self::Jwk(error) => return error.fmt(f),
+            Self::NoPrivateHalf => {
+                "a private member is missing or invalid; of an RSA key, all of d, p, q, dp, dq and qi are needed"
+            }
+            Self::NotPem => {
+                "it is not a PEM block with the label PRIVATE KEY: `openssl pkcs8 -topk8 -nocrypt` makes one"
+            }
+        })
+    }
 }
 
 impl Parts {

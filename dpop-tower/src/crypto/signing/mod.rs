@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use super::CryptoProvider as _;
 use super::{
     Algorithm,
-    private::{Parts, pem_to_der},
+    private::{Parts, PrivateKeyError, pem_to_der},
 };
 use crate::jwk::PublicJwk;
 
@@ -83,7 +83,7 @@ impl SigningKey {
     #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
     fn of_pkcs8(der: &Zeroizing<Vec<u8>>) -> Result<Self, SigningKeyError> {
         let (public, key) = backend::from_pkcs8(der).ok_or(SigningKeyError::NotPkcs8)?;
-        let public = PublicJwk::from_json(&public).map_err(SigningKeyError::Jwk)?;
+        let public = PublicJwk::from_json(&public).map_err(PrivateKeyError::Jwk)?;
         Self::checked(public, None, None, key)
     }
 
@@ -185,18 +185,13 @@ impl fmt::Debug for SigningKey {
 pub(crate) enum SigningKeyError {
     /// The `alg` is not one that this process signs with, or does not fit the key.
     Algorithm,
-    /// The PEM is of an encrypted key.
-    Encrypted,
     /// The private half does not belong to the public half.
     Inconsistent,
-    Jwk(crate::jwk::JwkError),
     #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
     NoBackend,
-    /// A private member is missing, or is not base64url.
-    NoPrivateHalf,
     NotForSignatures,
-    NotPem,
     NotPkcs8,
+    Unreadable(PrivateKeyError),
     Unsupported,
 }
 
@@ -206,21 +201,14 @@ impl fmt::Display for SigningKeyError {
             Self::Algorithm => {
                 "its algorithm does not fit the key, or is none of ES256, EdDSA, Ed25519, PS256 and RS256"
             }
-            Self::Encrypted => "it is encrypted: give it in plain PKCS#8, and protect the file",
             Self::Inconsistent => "its private half does not belong to its public half",
-            Self::Jwk(error) => return error.fmt(f),
             #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
             Self::NoBackend => {
                 "no crypto backend is compiled in: turn on the feature `josekit` or `aws-lc-rs`"
             }
-            Self::NoPrivateHalf => {
-                "a private member is missing or invalid; of an RSA key, all of d, p, q, dp, dq and qi are needed"
-            }
             Self::NotForSignatures => "its `use` is not sig",
-            Self::NotPem => {
-                "it is not a PEM block with the label PRIVATE KEY: `openssl pkcs8 -topk8 -nocrypt` makes one"
-            }
             Self::NotPkcs8 => "it is not a private key in PKCS#8 of a supported kind",
+            Self::Unreadable(error) => return error.fmt(f),
             Self::Unsupported => "only keys on P-256, Ed25519 keys and RSA keys are supported",
         })
     }

@@ -12,9 +12,9 @@ pub(super) fn of_jwk(
     text: &str,
 ) -> Result<(Parts, Option<String>, Option<Algorithm>), SigningKeyError> {
     if text.len() > MAX_LEN {
-        return Err(SigningKeyError::Jwk(JwkError::TooLong));
+        return Err(PrivateKeyError::Jwk(JwkError::TooLong).into());
     }
-    let jwk = Object::parse(text.as_bytes()).ok_or(SigningKeyError::Jwk(JwkError::Malformed))?;
+    let jwk = Object::parse(text.as_bytes()).ok_or(PrivateKeyError::Jwk(JwkError::Malformed))?;
     let parts = Parts::of_jwk(&jwk)?;
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match parts.public.parameters() {
@@ -41,11 +41,6 @@ pub(super) fn of_jwk(
 
 impl From<PrivateKeyError> for SigningKeyError {
     fn from(error: PrivateKeyError) -> Self {
-        match error {
-            PrivateKeyError::Encrypted => Self::Encrypted,
-            PrivateKeyError::Jwk(error) => Self::Jwk(error),
-            PrivateKeyError::NoPrivateHalf => Self::NoPrivateHalf,
-            PrivateKeyError::NotPem => Self::NotPem,
-        }
+        Self::Unreadable(error)
     }
 }

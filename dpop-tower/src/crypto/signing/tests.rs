@@ -175,32 +175,38 @@ fn what_is_no_usable_private_key_is_told_apart() {
         );
     }
     let short = marked(&jwk, "d", base64url::encode(&[1; 31]));
-    assert_eq!(rejected(&short), SigningKeyError::NoPrivateHalf);
+    assert_eq!(rejected(&short), PrivateKeyError::NoPrivateHalf.into());
     let public = marked(&jwk, "d", Value::Null);
-    assert_eq!(rejected(&public), SigningKeyError::NoPrivateHalf);
+    assert_eq!(rejected(&public), PrivateKeyError::NoPrivateHalf.into());
     let encryption = marked(&jwk, "use", "enc");
     assert_eq!(rejected(&encryption), SigningKeyError::NotForSignatures);
     let hmac = r#"{"kty":"oct","k":"AAAA"}"#;
-    assert_eq!(rejected(hmac), SigningKeyError::Jwk(JwkError::Symmetric));
-    assert_eq!(rejected("{"), SigningKeyError::Jwk(JwkError::Malformed));
+    assert_eq!(
+        rejected(hmac),
+        PrivateKeyError::Jwk(JwkError::Symmetric).into()
+    );
+    assert_eq!(
+        rejected("{"),
+        PrivateKeyError::Jwk(JwkError::Malformed).into()
+    );
     let (_, rsa) = rsa();
     for name in ["p", "q", "dp", "dq", "qi"] {
         let mut without = rsa.clone();
         without.as_object_mut().unwrap().remove(name);
         assert_eq!(
             rejected(&without.to_string()),
-            SigningKeyError::NoPrivateHalf
+            PrivateKeyError::NoPrivateHalf.into()
         );
     }
 
     let pem_error = |pem: &str| SigningKey::from_pkcs8_pem(pem).unwrap_err();
     let encrypted = ec.private_key_to_pem_pkcs8_passphrase(Cipher::aes_128_cbc(), b"x");
     let encrypted = String::from_utf8(encrypted.unwrap()).unwrap();
-    assert_eq!(pem_error(&encrypted), SigningKeyError::Encrypted);
+    assert_eq!(pem_error(&encrypted), PrivateKeyError::Encrypted.into());
     let sec1 = ec.ec_key().unwrap().private_key_to_pem().unwrap();
     let sec1 = String::from_utf8(sec1).unwrap();
-    assert_eq!(pem_error(&sec1), SigningKeyError::NotPem);
-    assert_eq!(pem_error("orders"), SigningKeyError::NotPem);
+    assert_eq!(pem_error(&sec1), PrivateKeyError::NotPem.into());
+    assert_eq!(pem_error("orders"), PrivateKeyError::NotPem.into());
     let halved = pem(&ec).replacen("MIGH", "MIGI", 1);
     assert_eq!(pem_error(&halved), SigningKeyError::NotPkcs8);
     let p384 = EcGroup::from_curve_name(Nid::SECP384R1).unwrap();
@@ -209,7 +215,7 @@ fn what_is_no_usable_private_key_is_told_apart() {
     let small = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
     assert_eq!(
         pem_error(&pem(&small)),
-        SigningKeyError::Jwk(JwkError::WeakKey)
+        PrivateKeyError::Jwk(JwkError::WeakKey).into()
     );
 }
 
