@@ -63,11 +63,11 @@ impl UsedProofs {
     /// Returns the fence of the store as it is now.
     pub(crate) fn fence(&self) -> Fence {
         // A configuration that lets proofs be used again has nothing to protect.
-        Fence(
-            self.remembers
-                .then(|| self.store.incarnation())
-                .and_then(|incarnation| incarnation),
-        )
+        Fence(if self.remembers {
+            self.store.incarnation()
+        } else {
+            None
+        })
     }
 
     /// Returns whether a proof that was made at `made` is known to be unused if it is not on record.
