@@ -27,7 +27,7 @@ use std::{
 pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
 use self::{
     admitted::Token,
-    candidate::{Candidate, check_proof},
+    candidate::{Candidate, check_proof, nonce_key},
     certificate::{check_certificate, client_certificate},
     rules::Rules,
 };
@@ -38,6 +38,7 @@ use crate::{
     config::{ProofDigest, Settings},
     credentials::{Credentials, Scheme},
     future::{self, MaybeReady},
+    jwk::Thumbprint,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
     proof::{Ath, ProofErrorKind, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
@@ -126,7 +127,9 @@ impl Verification {
     fn start(rule: Arc<Rule>, request: RequestHead<'_>) -> Self {
         let outer = request.outer;
         let mut verification = Self {
-            shape: RequestShape::of(request.method, request.headers).inside(outer),
+            shape: RequestShape::of(request.method, request.headers)
+                .inside(outer)
+                .with_nonce_key(nonce_key(&rule.config, request.headers)),
             outer: outer.map_or((Mode::Off, false), Admitted::so_far),
             step: Step::Decided(None),
             rule,
@@ -140,7 +143,7 @@ impl Verification {
             let agreed = || Step::Decided(Some(Ok(outer.agreed(&verification.rule))));
             outer.satisfies(policy).map(|()| agreed())
         } else {
-            begin(config, policy, request)
+            begin(config, policy, request, verification.shape.nonce_key)
         };
         verification.step = step.unwrap_or_else(|cause| Step::Decided(Some(Err(cause))));
         verification
@@ -242,7 +245,12 @@ fn finished<T>(value: &mut Option<T>) -> T {
 }
 
 /// Makes all checks that come before the access token.
-fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result<Step, Cause> {
+fn begin(
+    config: &Settings,
+    policy: &Policy,
+    request: RequestHead<'_>,
+    nonce_key: Option<Thumbprint>,
+) -> Result<Step, Cause> {
     if policy.mode() == Mode::Deny {
         return Err(PolicyErrorKind::Denied.into());
     }
@@ -258,7 +266,8 @@ fn begin(config: &Settings, policy: &Policy, request: RequestHead<'_>) -> Result
         }
         Scheme::Bearer => Err(TokenErrorKind::SchemeNotAccepted.into()),
         Scheme::Dpop => {
-            let candidate = check_proof(config, policy, request, certificate, ath, now)?;
+            let candidate =
+                check_proof(config, policy, request, (certificate, nonce_key), ath, now)?;
             let token = config.tokens.verify(token, now);
             Ok(Step::Token(Some(candidate), token))
         }

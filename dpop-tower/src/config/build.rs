@@ -94,6 +94,10 @@ impl DpopConfigBuilder {
             true => UsedProofs::not_remembered(store),
             false => UsedProofs::new(store, window).with_leeway(proof.leeway),
         };
+        let replay = match nonce_life {
+            Some(_) => replay.with_nonce_for_iat(),
+            None => replay,
+        };
         if self.clock.now() == UnixTime::END {
             tracing::warn!(
                 "the clock shows the end of time, as `SystemClock` does if that of the system cannot be \

@@ -201,7 +201,9 @@ impl DpopConfigBuilder {
     /// current time. Use it for clients whose clocks are off by more than the [`leeway`](Self::leeway),
     /// together with [`require_nonces`](Self::require_nonces) or [`Policy::require_nonce`]. Proofs without a
     /// nonce are checked as usual. A proof with any other nonce is rejected with `use_dpop_nonce`, also where no
-    /// nonce is required, since it may have been used by its nonce when its `iat` was still ahead.
+    /// nonce is required, since it may have been used by its nonce when its `iat` was still ahead. This applies to
+    /// every configuration in the process that shares the replay store. If several processes share it, set this in
+    /// all of them.
     ///
     /// Such a proof is valid for as long as its nonce, which is up to two periods of
     /// [`StatelessNonces`](crate::nonce::StatelessNonces),

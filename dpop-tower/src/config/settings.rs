@@ -5,6 +5,7 @@ use crate::{
     cache::Cache,
     clock::{TimeSource, UnixTime},
     crypto::CryptoProvider,
+    jwk::Thumbprint,
     nonce::{NonceContext, NonceSource},
     policy::{Mode, Policy},
     proof::{KnownKey, ProofKey, ProofVerifier, Setting},
@@ -79,15 +80,25 @@ impl Settings {
     }
 
     /// Returns the current nonce if this policy requires or offers nonces.
-    pub(crate) fn current_nonce(&self, policy: &Policy) -> Option<String> {
-        (self.needs_nonce(policy) || self.offers_nonce(policy)).then(|| self.next_nonce())
+    pub(crate) fn current_nonce(
+        &self,
+        policy: &Policy,
+        thumbprint: Option<Thumbprint>,
+    ) -> Option<String> {
+        if !(self.needs_nonce(policy) || self.offers_nonce(policy)) {
+            return None;
+        }
+        self.next_nonce(thumbprint)
     }
 
-    /// Returns the current nonce.
-    pub(crate) fn next_nonce(&self) -> String {
-        let now = self.clock.now();
-        self.nonces
-            .current(&self.nonce_context(now, self.replay.fence()))
+    /// Returns the current nonce for a client with this key, if nonces are bound to keys. There is none for a client
+    /// that has not shown its key.
+    pub(crate) fn next_nonce(&self, thumbprint: Option<Thumbprint>) -> Option<String> {
+        if self.nonces.binds_to_key() && thumbprint.is_none() {
+            return None;
+        }
+        let context = self.nonce_context(self.clock.now(), self.replay.fence());
+        Some(self.nonces.current(&context.thumbprint(thumbprint)))
     }
 
     /// Returns what a nonce is made from and checked with.

@@ -1,4 +1,4 @@
-use crate::{clock::UnixTime, crypto::CryptoProvider, replay::Incarnation};
+use crate::{clock::UnixTime, crypto::CryptoProvider, jwk::Thumbprint, replay::Incarnation};
 
 /// What a [`NonceSource`](super::NonceSource) makes and checks nonces with.
 ///
@@ -31,6 +31,9 @@ pub struct NonceContext<'a> {
     pub crypto: &'a dyn CryptoProvider,
     /// The incarnation of the replay store, if the store has a fence.
     pub incarnation: Option<Incarnation>,
+    /// The thumbprint of the key in the proof, which may not have signed it, if there is one and the source
+    /// [binds](super::NonceSource::binds_to_key) nonces to keys.
+    pub thumbprint: Option<Thumbprint>,
 }
 
 impl<'a> NonceContext<'a> {
@@ -40,6 +43,7 @@ impl<'a> NonceContext<'a> {
             now,
             crypto,
             incarnation: None,
+            thumbprint: None,
         }
     }
 
@@ -47,6 +51,13 @@ impl<'a> NonceContext<'a> {
     #[must_use]
     pub const fn incarnation(mut self, incarnation: Option<Incarnation>) -> Self {
         self.incarnation = incarnation;
+        self
+    }
+
+    /// Sets the thumbprint of the key in the proof.
+    #[must_use]
+    pub const fn thumbprint(mut self, thumbprint: Option<Thumbprint>) -> Self {
+        self.thumbprint = thumbprint;
         self
     }
 }

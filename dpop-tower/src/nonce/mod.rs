@@ -24,12 +24,18 @@
 //! # }
 //! # Ok::<(), dpop_tower::ConfigError>(())
 //! ```
+//!
+//! [`NonceSecrets`] describes how several nodes change their secret, [`StatelessNonces::partition`] how regions do
+//! without a common replay store, and [`StatelessNonces::bind_to_key`] how a nonce is good for one client only.
 
 mod context;
 mod secret;
+mod secrets;
 mod stateless;
 
-pub use self::{context::NonceContext, secret::NonceSecret, stateless::StatelessNonces};
+pub use self::{
+    context::NonceContext, secret::NonceSecret, secrets::NonceSecrets, stateless::StatelessNonces,
+};
 pub use crate::proof::{NonceLife, NonceStatus};
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -122,6 +128,13 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns whether a nonce is good with one key only. The layer then sets
+    /// [`NonceContext::thumbprint`], and sends no nonce in the response to a request without a readable key. The
+    /// default implementation returns `false`.
+    fn binds_to_key(&self) -> bool {
+        false
+    }
+
     /// Returns the lifetime of a nonce that [`check`](Self::check) accepts, if the nonce contains a time.
     ///
     /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat) needs
@@ -158,6 +171,10 @@ impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
 
     fn covers_incarnation(&self) -> bool {
         (**self).covers_incarnation()
+    }
+
+    fn binds_to_key(&self) -> bool {
+        (**self).binds_to_key()
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {

@@ -1,12 +1,23 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use subtle::ConstantTimeEq as _;
 
-use super::{NonceContext, NonceLife, NonceSecret, NonceSource, NonceStatus};
+use super::{NonceContext, NonceLife, NonceSecret, NonceSecrets, NonceSource, NonceStatus};
 use crate::{clock::UnixTime, jose::base64url};
 
 /// Keeps these MACs apart from any other use of the same secret.
 const CONTEXT: &[u8] = b"dpop-tower nonce 1";
+/// The same if there is a partition or if nonces are bound to a key. The next byte says which.
+const CONTEXT_OF_MORE: &[u8] = b"dpop-tower nonce 2";
+const HAS_INCARNATION: u8 = 1;
+const HAS_KEY: u8 = 2;
+const HAS_PARTITION: u8 = 4;
+/// The longest name of a partition in bytes.
+const LONGEST_PARTITION: usize = 255;
 /// The longest period in seconds. A longer one would allow proofs that are made far ahead of their use.
 const LONGEST_PERIOD: u64 = 24 * 60 * 60;
 const STEP_LEN: usize = 8;
@@ -45,18 +56,75 @@ const MAC_LEN: usize = 16;
 /// ```
 #[derive(Clone)]
 pub struct StatelessNonces {
-    /// The first secret makes nonces, and all of them check nonces.
-    secrets: Vec<NonceSecret>,
+    secrets: Arc<RwLock<Arc<NonceSecrets>>>,
     period: Duration,
+    partition: Option<Arc<str>>,
+    binds_to_key: bool,
 }
 
 impl StatelessNonces {
-    /// Makes nonces with `secret` and a period of two minutes.
-    pub fn new(secret: NonceSecret) -> Self {
+    /// Makes nonces with a secret, or with the current one of several, and a period of two minutes.
+    pub fn new(secrets: impl Into<NonceSecrets>) -> Self {
         Self {
-            secrets: vec![secret],
+            secrets: Arc::new(RwLock::new(Arc::new(secrets.into()))),
             period: Duration::from_secs(120),
+            partition: None,
+            binds_to_key: false,
         }
+    }
+
+    /// Replaces the secrets of this value and of its clones, while they are in use.
+    ///
+    /// [`NonceSecrets`] shows how nodes change their secret without challenging clients.
+    ///
+    /// ```
+    /// use dpop_tower::{DpopConfig, nonce::{NonceSecret, NonceSecrets, StatelessNonces}};
+    ///
+    /// let old = NonceSecret::random()?;
+    /// let nonces = StatelessNonces::new(old.clone());
+    /// let handle = nonces.clone();
+    /// // Give `nonces` to `DpopConfigBuilder::nonce_source`, and keep the handle.
+    /// let new = NonceSecret::random()?;
+    /// handle.replace_secrets(NonceSecrets::new(old).next(new));
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn replace_secrets(&self, secrets: impl Into<NonceSecrets>) {
+        let secrets = Arc::new(secrets.into());
+        // A thread that panics cannot leave half a value.
+        *(self.secrets.write()).unwrap_or_else(PoisonError::into_inner) = secrets;
+    }
+
+    fn secrets(&self) -> Arc<NonceSecrets> {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Accepts only nonces that were issued under this name, such as that of a region.
+    ///
+    /// Regions that share no replay store accept a copied proof once each. With nonces
+    /// [required](crate::DpopConfigBuilder::require_nonces) and a name for each region, a proof carries a nonce of one
+    /// region and is good there only: another one rejects it with `use_dpop_nonce`. A client that moves to another
+    /// region gets one challenge. Regions may share the secret.
+    ///
+    /// # Security
+    ///
+    /// All nodes that share a replay store have the same name, and no others have it. Where nonces are not required, a
+    /// partition protects nothing. [`build`](crate::DpopConfigBuilder::build) rejects an empty name and one of more
+    /// than 255 bytes.
+    #[must_use]
+    pub fn partition(mut self, name: impl Into<String>) -> Self {
+        self.partition = Some(name.into().into());
+        self
+    }
+
+    /// Binds each nonce to the key of the client that it is issued to.
+    ///
+    /// A nonce is then of no use with another key. Responses to requests without a readable proof have no nonce,
+    /// because there is no key to bind it to, so a client learns its first nonce from its first proof. Reading the key
+    /// twice makes a request a little slower.
+    #[must_use]
+    pub const fn bind_to_key(mut self) -> Self {
+        self.binds_to_key = true;
+        self
     }
 
     /// Also accepts nonces made with `secret`, without making any.
@@ -75,7 +143,9 @@ impl StatelessNonces {
     /// ```
     #[must_use]
     pub fn also_accept(mut self, secret: NonceSecret) -> Self {
-        self.secrets.push(secret);
+        let secrets = (*self.secrets()).clone().accept(secret);
+        // Clones made before keep their own secrets.
+        self.secrets = Arc::new(RwLock::new(Arc::new(secrets)));
         self
     }
 
@@ -99,7 +169,7 @@ impl StatelessNonces {
     }
 
     /// Computes the MAC of a step. It covers the period, so that nodes with different periods never accept
-    /// each other's nonces, and the incarnation of the replay store, if there is one.
+    /// each other's nonces, and what else a nonce depends on.
     fn mac(
         &self,
         secret: &NonceSecret,
@@ -108,10 +178,32 @@ impl StatelessNonces {
     ) -> [u8; MAC_LEN] {
         let period = self.period.as_secs().to_be_bytes();
         let incarnation = context.incarnation.as_ref().map_or(&[][..], |i| i.id());
-        // Every part has a fixed length, except the last, which is there or not.
-        let mac = context
-            .crypto
-            .hmac_sha256(&secret.0, &[CONTEXT, &period, &step, incarnation]);
+        let key = (context.thumbprint.as_ref().filter(|_| self.binds_to_key))
+            .map_or(&[][..], |thumbprint| thumbprint.as_bytes());
+        let partition = self
+            .partition
+            .as_ref()
+            .map_or(&[][..], |name| name.as_bytes());
+        let mac = if key.is_empty() && partition.is_empty() {
+            // Every part has a fixed length, except the last, which is there or not.
+            (context.crypto).hmac_sha256(&secret.0, &[CONTEXT, &period, &step, incarnation])
+        } else {
+            let flag = |part: &[u8], flag: u8| if part.is_empty() { 0 } else { flag };
+            let parts = flag(incarnation, HAS_INCARNATION)
+                | flag(key, HAS_KEY)
+                | flag(partition, HAS_PARTITION);
+            // Every part has a fixed length or is missing, as the flags say, except the last.
+            let input = [
+                CONTEXT_OF_MORE,
+                &[parts],
+                &period,
+                &step,
+                incarnation,
+                key,
+                partition,
+            ];
+            context.crypto.hmac_sha256(&secret.0, &input)
+        };
         let mut left = [0; MAC_LEN];
         left.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
         left
@@ -129,9 +221,7 @@ impl NonceSource for StatelessNonces {
     fn current(&self, context: &NonceContext<'_>) -> String {
         let step = self.step(context.now).to_be_bytes();
         let mut nonce = step.to_vec();
-        if let Some(secret) = self.secrets.first() {
-            nonce.extend(self.mac(secret, step, context));
-        }
+        nonce.extend(self.mac(&self.secrets().current, step, context));
         base64url::encode(&nonce)
     }
 
@@ -144,16 +234,23 @@ impl NonceSource for StatelessNonces {
             Some(-1) => NonceStatus::Retiring,
             _ => return NonceStatus::Unknown,
         };
+        if self.binds_to_key && context.thumbprint.is_none() {
+            return NonceStatus::Unknown;
+        }
         // The comparison takes constant time.
         let ours = self
-            .secrets
-            .iter()
+            .secrets()
+            .all()
             .any(|secret| self.mac(secret, step, context).ct_eq(&tag).into());
         if ours { status } else { NonceStatus::Unknown }
     }
 
     fn covers_incarnation(&self) -> bool {
         true
+    }
+
+    fn binds_to_key(&self) -> bool {
+        self.binds_to_key
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {
@@ -173,6 +270,13 @@ impl NonceSource for StatelessNonces {
     }
 
     fn unusable(&self) -> Option<String> {
+        let is_name = |name: &Arc<str>| (1..=LONGEST_PARTITION).contains(&name.len());
+        if !self.partition.as_ref().is_none_or(is_name) {
+            return Some(format!(
+                "the name of the partition is empty or longer than {LONGEST_PARTITION} bytes: give \
+                 `StatelessNonces::partition` the name of a region, such as \"eu-west\""
+            ));
+        }
         let period = self.period;
         let is_usable =
             period.subsec_nanos() == 0 && (1..=LONGEST_PERIOD).contains(&period.as_secs());
@@ -188,8 +292,10 @@ impl NonceSource for StatelessNonces {
 impl fmt::Debug for StatelessNonces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatelessNonces")
-            .field("secrets", &self.secrets.len())
+            .field("secrets", &self.secrets().all().count())
             .field("period", &self.period)
+            .field("partition", &self.partition)
+            .field("binds_to_key", &self.binds_to_key)
             .finish()
     }
 }
@@ -391,7 +497,7 @@ mod tests {
         );
         assert_eq!(
             text,
-            "StatelessNonces { secrets: 1, period: 120s } NonceSecret(..)"
+            "StatelessNonces { secrets: 1, period: 120s, partition: None, binds_to_key: false } NonceSecret(..)"
         );
     }
 }

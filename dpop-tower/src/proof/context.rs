@@ -119,6 +119,7 @@ type KnownKeyOf<'a> = &'a dyn Fn(&ProofKey) -> Option<KnownKey>;
 pub(super) struct NonceCheck<'a> {
     pub(super) status: &'a dyn Fn(&str) -> NonceStatus,
     pub(super) is_required: bool,
+    pub(super) needs_good: bool,
 }
 
 impl<'a> ProofContext<'a> {
@@ -190,16 +191,23 @@ impl<'a> ProofContext<'a> {
         self.nonce = Some(NonceCheck {
             status: check,
             is_required: true,
+            needs_good: true,
         });
         self
     }
 
-    /// Records the result of `check` for the nonce, if there is one, and accepts every nonce.
+    /// Records the result of `check` for the nonce, if there is one. A proof with an unknown nonce fails if
+    /// `needs_good` is `true`.
     #[must_use]
-    pub(crate) const fn observe_nonce(mut self, check: &'a dyn Fn(&str) -> NonceStatus) -> Self {
+    pub(crate) const fn observe_nonce(
+        mut self,
+        check: &'a dyn Fn(&str) -> NonceStatus,
+        needs_good: bool,
+    ) -> Self {
         self.nonce = Some(NonceCheck {
             status: check,
             is_required: false,
+            needs_good,
         });
         self
     }

@@ -1,7 +1,9 @@
 use std::fmt;
 
+use super::MAX_PROOF_LEN;
 use crate::{
     crypto::{Algorithm, CryptoProvider, PreparedKey},
+    jose::compact::CompactJws,
     jwk::{PublicJwk, Thumbprint},
 };
 
@@ -10,6 +12,20 @@ use crate::{
 pub(crate) struct ProofKey {
     pub(super) key: PublicJwk,
     pub(super) algorithm: Algorithm,
+}
+
+/// Returns the thumbprint of the key in a proof of which nothing else has been checked.
+pub(crate) fn unverified_thumbprint(
+    proof: &str,
+    crypto: &dyn CryptoProvider,
+) -> Option<Thumbprint> {
+    if proof.len() > MAX_PROOF_LEN {
+        return None;
+    }
+    let jws = CompactJws::decode(proof)?;
+    let header = jws.header()?;
+    let key = PublicJwk::from_object(header.get("jwk")?.as_object()?).ok()?;
+    Some(Thumbprint::of(&key, crypto))
 }
 
 /// What is computed from a [`ProofKey`], and kept if the key has signed a valid proof.

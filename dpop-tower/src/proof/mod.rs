@@ -72,8 +72,12 @@ mod verified;
 mod verify;
 mod window;
 
+/// Longer proofs are rejected before they are decoded. An RSA-4096 proof has about 2.5 KiB, and an ML-DSA-87
+/// proof would have 11 KiB.
+const MAX_PROOF_LEN: usize = 16 * 1024;
+
 pub(crate) use self::{
-    key::{KnownKey, ProofKey},
+    key::{KnownKey, ProofKey, unverified_thumbprint},
     window::{DANGER, Setting, TOKEN_LEEWAY},
 };
 

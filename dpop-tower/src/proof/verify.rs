@@ -1,6 +1,7 @@
 use super::{
-    Ath, Htu, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind, ProofKey,
-    ProofVerifier, UnverifiedProof, VerifiedProof, kept::Kept, key::Signer, verified::Claims,
+    Ath, Htu, MAX_PROOF_LEN, NonceLife, NonceStatus, ProofContext, ProofError, ProofErrorKind,
+    ProofKey, ProofVerifier, UnverifiedProof, VerifiedProof, kept::Kept, key::Signer,
+    verified::Claims,
 };
 use crate::{
     clock::UnixTime,
@@ -12,10 +13,6 @@ use crate::{
     },
     jwk::PublicJwk,
 };
-
-/// Longer proofs are rejected before they are decoded. An RSA-4096 proof has about 2.5 KiB, and an ML-DSA-87
-/// proof would have 11 KiB.
-const MAX_PROOF_LEN: usize = 16 * 1024;
 
 /// A `jti` needs 96 bits of randomness or a UUID (RFC 9449 section 4.2), which is much shorter.
 const MAX_JTI_LEN: usize = 256;
@@ -287,12 +284,11 @@ fn check_nonce(
     let Some(check) = context.nonce else {
         return Ok(None);
     };
-    // If a nonce stands in for `iat`, a proof may have been used by its nonce while its `iat` was far ahead. The
-    // record of that use is gone when the `iat` is good and the nonce is not.
-    let needs_good = check.is_required || context.nonce_life.is_some();
     // RFC 9449 section 4.3 item 10
     match (nonce.map(check.status), check.is_required) {
-        (Some(NonceStatus::Unknown), _) if needs_good => Err(ProofErrorKind::NonceUnknown.into()),
+        (Some(NonceStatus::Unknown), _) if check.needs_good => {
+            Err(ProofErrorKind::NonceUnknown.into())
+        }
         (None, true) => Err(ProofErrorKind::NonceMissing.into()),
         (status, _) => Ok(status),
     }

@@ -60,6 +60,20 @@ impl UsedProofs {
         self
     }
 
+    /// Says that the configuration accepts proofs by their nonce in place of their `iat`.
+    pub(crate) fn with_nonce_for_iat(self) -> Self {
+        self.window.add_nonce_for_iat();
+        self
+    }
+
+    /// Returns whether a proof with an unknown nonce may have been used although it is not on record.
+    ///
+    /// If a nonce stands in for `iat`, a proof may have been used by its nonce while its `iat` was far ahead. The
+    /// record of that use is gone when the `iat` is good and the nonce is not.
+    pub(crate) fn needs_good_nonce(&self) -> bool {
+        self.window.has_nonce_for_iat()
+    }
+
     /// Returns the fence of the store as it is now.
     pub(crate) fn fence(&self) -> Fence {
         // A configuration that lets proofs be used again has nothing to protect.

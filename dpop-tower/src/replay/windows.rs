@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -78,6 +78,8 @@ struct Shared {
     /// The longest leeway of all configurations so far. It never falls, because proofs that were used under an
     /// earlier configuration can be as far ahead.
     leeway: AtomicI64,
+    /// Whether any configuration so far has accepted proofs by their nonce in place of their `iat`.
+    nonce_for_iat: AtomicBool,
 }
 
 impl Default for Shared {
@@ -90,6 +92,7 @@ impl Default for Shared {
             short: AtomicI64::new(i64::MAX),
             told: AtomicI64::new(0),
             leeway: AtomicI64::new(0),
+            nonce_for_iat: AtomicBool::new(false),
         }
     }
 }
@@ -242,6 +245,16 @@ impl Registration {
     pub(super) fn leeway(&self) -> Duration {
         let seconds = u64::try_from(self.shared.leeway.load(SeqCst)).unwrap_or_default();
         Duration::from_secs(seconds)
+    }
+
+    /// Says that the configuration accepts proofs by their nonce in place of their `iat`.
+    pub(super) fn add_nonce_for_iat(&self) {
+        self.shared.nonce_for_iat.store(true, SeqCst);
+    }
+
+    /// Returns whether a configuration that has used the store accepts proofs by their nonce.
+    pub(super) fn has_nonce_for_iat(&self) -> bool {
+        self.shared.nonce_for_iat.load(SeqCst)
     }
 }
 

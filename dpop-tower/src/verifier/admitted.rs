@@ -112,7 +112,10 @@ impl Admitted {
             Token::Bearer(_) | Token::Certificate(_) => false,
             Token::None => true,
         };
-        self.new_nonce = is_due.then(|| rule.current_nonce()).flatten();
+        if is_due {
+            let thumbprint = self.bound_token().map(|token| *token.thumbprint());
+            self.new_nonce = rule.current_nonce(thumbprint);
+        }
         self
     }
 

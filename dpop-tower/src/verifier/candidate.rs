@@ -1,12 +1,15 @@
 //! The checks of a proof that come before its signature.
 
+use http::HeaderMap;
+
 use super::RequestHead;
 use crate::{
     clock::UnixTime,
     config::{ProofDigest, Settings},
     credentials::{self, RequestErrorKind},
+    jwk::Thumbprint,
     policy::Policy,
-    proof::{Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
+    proof::{self, Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
     rejection::Cause,
     replay::Fence,
     target::{PresentedCertificate, TargetRequest},
@@ -21,12 +24,20 @@ pub(super) struct Candidate {
     pub(super) fence: Fence,
 }
 
+/// Returns the thumbprint of the key in the proof if nonces are bound to keys.
+pub(super) fn nonce_key(config: &Settings, headers: &HeaderMap) -> Option<Thumbprint> {
+    if !config.nonces.binds_to_key() {
+        return None;
+    }
+    proof::unverified_thumbprint(credentials::proof(headers).ok()?, &*config.crypto)
+}
+
 /// Checks everything about the proof except its signature.
 pub(super) fn check_proof(
     config: &Settings,
     policy: &Policy,
     request: RequestHead<'_>,
-    certificate: PresentedCertificate,
+    (certificate, nonce_key): (PresentedCertificate, Option<Thumbprint>),
     ath: Ath,
     now: UnixTime,
 ) -> Result<Candidate, Cause> {
@@ -37,14 +48,14 @@ pub(super) fn check_proof(
         .expected(target)
         .map_err(|_| RequestErrorKind::TargetInvalid)?;
     let fence = config.replay.fence();
-    let nonce_context = config.nonce_context(now, fence);
+    let nonce_context = config.nonce_context(now, fence).thumbprint(nonce_key);
     let check_nonce = |nonce: &str| config.nonces.check(nonce, &nonce_context);
     let context = ProofContext::new(request.method, &htu, now).access_token(ath);
     let context = if config.needs_nonce(policy) {
         context.require_nonce(&check_nonce)
     } else {
         // An inner layer may require one.
-        context.observe_nonce(&check_nonce)
+        context.observe_nonce(&check_nonce, config.replay.needs_good_nonce())
     };
     let life = |nonce: &str| config.nonces.life(nonce);
     let context = if config.nonce_for_iat {

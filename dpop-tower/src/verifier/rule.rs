@@ -10,6 +10,7 @@ use super::{RequestShape, count};
 use crate::{
     config::Settings,
     credentials::{Presented, RequestErrorKind, Scheme},
+    jwk::Thumbprint,
     policy::{Mode, Policy},
     rejection::{
         Bearer, Cause, Challenge, ChallengeParams, DefaultRejectionResponse, Rejection,
@@ -77,8 +78,10 @@ impl Rule {
         let mut rejection = self.rejection(cause, shape);
         rejection.nonce = match rejection.kind() {
             // A fence asks for a nonce that the policy does not require.
-            RejectionKind::UseDpopNonce => nonce_value(self.config.next_nonce()),
-            _ => self.current_nonce(),
+            RejectionKind::UseDpopNonce => {
+                (self.config.next_nonce(shape.nonce_key)).and_then(nonce_value)
+            }
+            _ => self.current_nonce(shape.nonce_key),
         };
         rejection.offers_nonce = self.config.offers_nonce(&self.policy);
         count::verdict(self.policy.mode(), "rejected", rejection.reason());
@@ -106,8 +109,8 @@ impl Rule {
     }
 
     /// Returns the current nonce if the policy requires or offers nonces.
-    pub(super) fn current_nonce(&self) -> Option<HeaderValue> {
-        nonce_value(self.config.current_nonce(&self.policy)?)
+    pub(super) fn current_nonce(&self, thumbprint: Option<Thumbprint>) -> Option<HeaderValue> {
+        nonce_value(self.config.current_nonce(&self.policy, thumbprint)?)
     }
 
     fn challenge(&self, shape: RequestShape) -> Challenge {

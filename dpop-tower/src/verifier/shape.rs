@@ -3,6 +3,7 @@ use http::{HeaderMap, Method, header};
 use super::Admitted;
 use crate::{
     credentials::{Presented, RequestErrorKind},
+    jwk::Thumbprint,
     proof::ProofErrorKind,
     rejection::{Cause, Hint, grpc},
 };
@@ -20,6 +21,8 @@ pub(crate) struct RequestShape {
     has_used_proof: bool,
     /// Is `true` if an outer layer has accepted the nonce of the proof.
     has_good_nonce: bool,
+    /// The thumbprint that a nonce in the response is bound to.
+    pub(super) nonce_key: Option<Thumbprint>,
 }
 
 impl RequestShape {
@@ -32,6 +35,7 @@ impl RequestShape {
                 && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD),
             has_used_proof: false,
             has_good_nonce: false,
+            nonce_key: None,
         }
     }
 
@@ -41,6 +45,11 @@ impl RequestShape {
             self.has_used_proof = outer.bound_token().is_some();
             self.has_good_nonce = outer.has_good_nonce();
         }
+        self
+    }
+
+    pub(super) const fn with_nonce_key(mut self, thumbprint: Option<Thumbprint>) -> Self {
+        self.nonce_key = thumbprint;
         self
     }
 

@@ -10,22 +10,17 @@ use dpop_tower::{
     nonce::{NonceContext, NonceSecret, NonceSource, NonceStatus, StatelessNonces},
     replay::{Incarnation, MemoryReplayStore, ReplayStore},
 };
-use http::{Extensions, Method, Response};
+use http::Extensions;
 
-use super::changing::ChangingStore;
-use crate::support::{Api, URL, Verdict, invalid_proof, nonces, send};
+use super::{
+    changing::ChangingStore,
+    sent::{Sent, challenge, nonce_of, use_nonce},
+};
+use crate::support::{Api, Verdict, invalid_proof, nonces};
 
 const LEEWAY: u64 = 10;
 const FENCED: Verdict = use_nonce("proof_fenced");
 const USED: Verdict = invalid_proof("proof_replayed");
-
-const fn use_nonce(reason: &'static str) -> Verdict {
-    Verdict::Rejected {
-        status: 401,
-        error: "use_dpop_nonce",
-        reason,
-    }
-}
 
 /// Returns a store as a process has it that starts now.
 fn started(api: &Api) -> Arc<MemoryReplayStore> {
@@ -45,58 +40,6 @@ fn build(config: DpopConfigBuilder) -> DpopConfig {
 
 fn router(config: DpopConfigBuilder) -> Router {
     crate::support::router(build(config))
-}
-
-/// A token that outlives the test, and a proof.
-struct Sent {
-    token: String,
-    proof: String,
-}
-
-impl Sent {
-    fn new(api: &Api, nonce: Option<&str>, offset: i64) -> Self {
-        let token = api.token().claim("exp", api.now() + 100_000).mint();
-        let iat = api.now() + offset;
-        let proof = api.proof(&token).claim("iat", iat);
-        let proof = match nonce {
-            Some(nonce) => proof.nonce(nonce),
-            None => proof,
-        };
-        Self {
-            proof: proof.sign(),
-            token,
-        }
-    }
-
-    async fn response(&self, api: &Api, router: &Router) -> Response<axum::body::Body> {
-        let request = api
-            .client
-            .request_with_proof(Method::GET, URL, &self.token, &self.proof);
-        send(router.clone(), request).await
-    }
-
-    async fn to(&self, api: &Api, router: &Router) -> Verdict {
-        Verdict::of(self.response(api, router).await)
-    }
-}
-
-fn nonce_of<B>(response: &Response<B>) -> Option<String> {
-    let nonce = response.headers().get("dpop-nonce")?;
-    Some(nonce.to_str().unwrap().to_owned())
-}
-
-/// Sends a request without a nonce, and returns the nonce of the challenge.
-async fn challenge(api: &Api, router: &Router) -> String {
-    let response = Sent::new(api, None, 0).response(api, router).await;
-    let nonce = nonce_of(&response).unwrap();
-    assert!(matches!(
-        Verdict::of(response),
-        Verdict::Rejected {
-            error: "use_dpop_nonce",
-            ..
-        }
-    ));
-    nonce
 }
 
 #[tokio::test]
@@ -415,4 +358,34 @@ fn a_nonce_is_good_for_one_incarnation() {
     // Processes that share a store may have learnt of the change at different times.
     let nonce = source.current(&of(1, 5));
     assert_eq!(source.check(&nonce, &of(1, 9)), NonceStatus::Current);
+}
+
+#[tokio::test]
+async fn a_proof_that_was_used_by_its_nonce_does_not_pass_by_its_iat_under_another_configuration() {
+    const AHEAD: u64 = 3_600;
+    let api = Api::new();
+    let store = Arc::new(MemoryReplayStore::new());
+    let by_nonce = router(config(&api, &store).accept_nonce_for_iat().require_nonces());
+    let by_iat = router(config(&api, &store));
+    let nonce = challenge(&api, &by_nonce).await;
+    let used = Sent::new(&api, Some(&nonce), i64::try_from(AHEAD).unwrap());
+    assert_eq!(used.to(&api, &by_nonce).await, Verdict::Admitted);
+    // The record has expired, and the `iat` is good.
+    api.advance(AHEAD);
+    let unknown = use_nonce("proof_nonce_unknown");
+    assert_eq!(used.to(&api, &by_iat).await, unknown);
+    // Proofs without a nonce pass, and with a present one under both.
+    let nonce = nonces().current(&NonceContext::new(api.clock.now(), &AwsLcRs));
+    for (router, nonce) in [
+        (&by_iat, None),
+        (&by_iat, Some(nonce.as_str())),
+        (&by_nonce, Some(nonce.as_str())),
+    ] {
+        let good = Sent::new(&api, nonce, 0);
+        assert_eq!(good.to(&api, router).await, Verdict::Admitted);
+    }
+    // A configuration of a store that never met such a one accepts proofs with any nonce.
+    let alone = router(config(&api, &Arc::new(MemoryReplayStore::new())));
+    let other = Sent::new(&api, Some("of-another-server"), 0);
+    assert_eq!(other.to(&api, &alone).await, Verdict::Admitted);
 }

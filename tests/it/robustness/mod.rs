@@ -7,6 +7,8 @@ pub(crate) mod crypto;
 mod fence;
 mod hashes;
 mod hostile;
+mod nonces;
+mod sent;
 mod windows;
 mod worst_case;
 mod wycheproof;

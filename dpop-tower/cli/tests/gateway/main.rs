@@ -17,6 +17,7 @@ mod issuers;
 mod malformed;
 mod nginx;
 mod nodes;
+mod nonces;
 mod paths;
 mod probes;
 mod program;

@@ -163,6 +163,10 @@ pub(super) struct Nonces {
     pub(super) secret_env: Option<Spanned<String>>,
     pub(super) also_accept_file: Option<Spanned<PathBuf>>,
     pub(super) also_accept_env: Option<Spanned<String>>,
+    pub(super) secrets_file: Option<Spanned<PathBuf>>,
+    pub(super) partition: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) bind_to_key: bool,
     /// Seconds.
     pub(super) period: Option<Spanned<u64>>,
     pub(super) accept_for_iat: Option<Spanned<bool>>,

@@ -94,7 +94,9 @@ pub(super) fn files(file: &File, folder: &Path) -> Vec<PathBuf> {
     let upstreams = upstreams.map(Spanned::get_ref).flat_map(UpstreamTls::files);
     let issuers = file.issuer.get_ref().iter().map(Spanned::get_ref);
     let decryption = issuers.filter_map(|issuer| issuer.jwe_keys_file.as_ref());
-    let all = server.chain(upstreams).flatten().chain(decryption);
+    let all = (server.chain(upstreams).flatten())
+        .chain(decryption)
+        .chain(&file.nonces.secrets_file);
     all.map(|path| folder.join(path.get_ref())).collect()
 }
 

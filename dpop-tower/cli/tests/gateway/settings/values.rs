@@ -295,6 +295,24 @@ fn what_cannot_be_is_told_with_its_field() {
             "nonces.secret_env",
             "already",
         ),
+        (
+            "[nonces]\nsecrets_file = 'nothing'",
+            1,
+            "nonces.secrets_file",
+            "cannot be read",
+        ),
+        (
+            "[nonces]\n\nsecrets_file = 'short'",
+            2,
+            "nonces.secrets_file",
+            "line 1 is not `current`, `previous` or `next`",
+        ),
+        (
+            "[nonces]\nalso_accept_env = 'PATH'\nsecrets_file = 'short'",
+            2,
+            "nonces.secrets_file",
+            "has all secrets",
+        ),
         ("[nonces]\nperiod = 0", 1, "nonces.period", "from 1"),
         (
             "[trusted_proxies]\nnetworks = []",
