@@ -77,14 +77,17 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
-#[allow(dead_code, unused_imports, reason = "engines use it")]
 mod shared;
 mod used;
 mod windows;
 
 pub(crate) use self::used::{Fence, UsedProofs};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisReplayStore, RedisReplayStoreBuilder};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     incarnation::Incarnation,

@@ -56,7 +56,7 @@ impl ClockBound {
         if difference.unsigned_abs() <= self.margin.as_secs() {
             return Ok(());
         }
-        Err(Failure::call(format!(
+        Err(Failure::request(format!(
             "the request read the clock {difference} seconds ago by the clock of the replay store; the request was \
              delayed, or the store was given another clock than the configuration"
         )))

@@ -15,6 +15,8 @@ pub(crate) struct Failure {
 pub(super) enum Consequence {
     /// The database has no room. The session goes on.
     Full,
+    /// The failure concerns one record only. The session goes on.
+    Nothing,
     /// The session ends after several of these in a row.
     Count,
     /// The session ends.
@@ -27,6 +29,11 @@ impl Failure {
     /// The database has no room for another record.
     pub(crate) fn full() -> Self {
         Self::new(Consequence::Full, "the database has no room")
+    }
+
+    /// One record cannot be made now, which says nothing about the others.
+    pub(crate) fn request(why: impl Into<Arc<str>>) -> Self {
+        Self::new(Consequence::Nothing, why)
     }
 
     /// One call failed, which says little about the next.
@@ -67,9 +74,10 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure.consequence {
             Consequence::Full => Self::full(),
-            Consequence::Count | Consequence::Reopen | Consequence::Renew => {
-                Self::unavailable(&*failure.why)
-            }
+            Consequence::Nothing
+            | Consequence::Count
+            | Consequence::Reopen
+            | Consequence::Renew => Self::unavailable(&*failure.why),
         }
     }
 }

@@ -134,7 +134,7 @@ impl<S> Current<S> {
     /// Records a failure in a session. Returns whether the session ends.
     pub(super) fn fails(&self, up: &Arc<Up<S>>, failure: &Failure) -> bool {
         let ends = match failure.consequence {
-            Consequence::Full => false,
+            Consequence::Full | Consequence::Nothing => false,
             Consequence::Count => up.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES,
             Consequence::Reopen | Consequence::Renew => true,
         };
