@@ -7,7 +7,7 @@
 //! [`MemoryReplayStore`] does this for one process, and is the default. Processes that serve the same
 //! resources have to share a [`ReplayStore`], which you set with
 //! [`DpopConfigBuilder::replay_store`](crate::DpopConfigBuilder::replay_store). Otherwise each of them
-//! accepts a copied proof once.
+//! accepts a copied proof once. `RedisReplayStore` (feature `redis`) is one in Redis or Valkey.
 //!
 //! # Several configurations
 //!

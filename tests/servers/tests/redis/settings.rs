@@ -39,8 +39,11 @@ async fn evictions_begin_a_new_incarnation() {
     store.warm_up().await.unwrap();
     let incarnation = store.incarnation();
     server.tell(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
-    server.tell(&["SET", "victim", "1", "PX", "50000"]);
-    server.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+    // It goes first, and leaves room for the marker.
+    server.ask(&["SETRANGE", "victim", "1000000", "x"]);
+    server.ask(&["PEXPIRE", "victim", "50000"]);
+    let limit = server.info("used_memory").parse::<u64>().unwrap() - 500_000;
+    server.tell(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
     until("something is evicted", || {
         server.info("evicted_keys") != "0"
     })
