@@ -25,8 +25,10 @@ use crate::replay::{
     shared::{ClockBound, Engine, Failure, Opening, Record},
 };
 
-/// Records a proof, unless the server or its records are not those of the session. `INFO` costs a
-/// few microseconds here, and shows a restart or a promotion also behind a proxy that changes the server without a trace.
+/// Records a proof, unless the server or its records are not those of the session.
+///
+/// `INFO` costs a few microseconds here. It shows a restart or a promotion also behind a proxy that changes the server
+/// without a trace.
 const SCRIPT: &str = "\
 local time = redis.call('TIME')
 if not string.find(redis.call('INFO', 'replication'), ARGV[3], 1, true) or redis.call('GET', KEYS[2]) ~= ARGV[1] then

@@ -86,7 +86,8 @@ mod topology;
 /// at least, with `SELECT` for another database than 0, `WAIT` for replicas, and the two of `CLUSTER` for a cluster:
 ///
 /// ```text
-/// ACL SETUSER dpop on >a-password resetkeys resetchannels ~dpop:* -@all +evalsha +script|load +info +time +get +set +pexpire
+/// ACL SETUSER dpop on >a-password resetkeys resetchannels -@all ~dpop:*
+/// ACL SETUSER dpop +evalsha +script|load +info +time +get +set +pexpire
 /// ACL SETUSER dpop ~{dpop:* +select +wait +cluster|slots +cluster|keyslot
 /// ```
 pub struct RedisReplayStore {
@@ -238,7 +239,7 @@ impl RedisReplayStoreBuilder {
     ///
     /// # Security
     ///
-    /// Whoever can make the server store a lot, such as a client with many proofs, makes it forget a proof that was
+    /// Anyone who can make the server store a lot, such as a client with many proofs, makes it forget a proof that was
     /// used and can send that proof again.
     pub const fn danger_allow_eviction(mut self) -> Self {
         self.allow_eviction = true;
@@ -252,7 +253,7 @@ impl RedisReplayStoreBuilder {
     /// # Security
     ///
     /// Each node accepts a copied proof once in the meantime, and a node that starts in the meantime knows of no proof
-    /// that was used before. Whoever can interrupt the connection to the server can replay proofs.
+    /// that was used before. Anyone who can interrupt the connection to the server can replay proofs.
     pub fn danger_fall_back_to_memory(mut self, store: MemoryReplayStore) -> Self {
         self.fallback = Some(store);
         self
