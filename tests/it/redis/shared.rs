@@ -124,7 +124,9 @@ async fn all_nodes_agree_on_the_incarnation() {
         stores[1].warm_up(),
         stores[2].warm_up()
     );
-    (a.unwrap(), b.unwrap(), c.unwrap());
+    for ready in [a, b, c] {
+        ready.unwrap();
+    }
     let incarnations = stores.each_ref().map(|store| store.incarnation().unwrap());
     assert_eq!(incarnations[0], incarnations[1]);
     assert_eq!(incarnations[0], incarnations[2]);

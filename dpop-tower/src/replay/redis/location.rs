@@ -37,8 +37,11 @@ pub(super) struct Credentials {
     pub(super) password: Option<String>,
 }
 
+/// Makes a kind of servers, with the name of the service if they are sentinels.
+type KindOf = fn(String) -> Kind;
+
 /// The scheme, whether it uses TLS, and what it names.
-const SCHEMES: &[(&str, bool, fn(String) -> Kind)] = &[
+const SCHEMES: &[(&str, bool, KindOf)] = &[
     ("redis", false, |_| Kind::Single),
     ("rediss", true, |_| Kind::Single),
     ("redis-cluster", false, |_| Kind::Cluster),

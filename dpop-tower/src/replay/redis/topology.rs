@@ -143,7 +143,7 @@ impl Range {
     /// Reads an element of the answer to `CLUSTER SLOTS`: the first and the last slot, the master, the replicas.
     fn read(range: Value, seed: &Host) -> Option<Self> {
         let mut range = array(range).into_iter();
-        let (first, last) = (integer(range.next()?)?, integer(range.next()?)?);
+        let (first, last) = (integer(&range.next()?)?, integer(&range.next()?)?);
         let mut master = array(range.next()?).into_iter();
         let name = match master.next()? {
             Value::BulkString(name) => String::from_utf8(name).ok()?,
@@ -156,7 +156,7 @@ impl Range {
         } else {
             name
         };
-        let port = integer(master.next()?)?.try_into().ok()?;
+        let port = integer(&master.next()?)?.try_into().ok()?;
         Some(Self {
             first,
             last,
@@ -172,9 +172,9 @@ fn array(value: Value) -> Vec<Value> {
     }
 }
 
-fn integer(value: Value) -> Option<i64> {
+const fn integer(value: &Value) -> Option<i64> {
     match value {
-        Value::Int(number) => Some(number),
+        Value::Int(number) => Some(*number),
         _ => None,
     }
 }
