@@ -216,6 +216,12 @@ oldest_compiler() {
 # Debian installs nginx in a folder that only root's search path contains.
 has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
 
+# The servers of the replay stores' tests. The command-line client comes with the server.
+has_redis() {
+  needs redis-server redis-server && needs redis-sentinel redis-sentinel && needs redis-cli redis-tools &&
+    needs openssl openssl
+}
+
 # The authorization server Glewlwyd, and the package that sets up its database without a server.
 has_glewlwyd() {
   [[ -x /usr/bin/glewlwyd && -r /usr/share/dbconfig-common/data/glewlwyd/install/sqlite3 ]] &&
@@ -247,6 +253,7 @@ check "licences, bans and sources of dependencies" just deny
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
+check "Redis" has_redis
 suite "unit, integration and documentation tests" cargo just unit
 # Any crate in a user's build can enable this, and serde_json then represents numbers as maps.
 suite "unit tests with serde_json's arbitrary_precision" cargo \

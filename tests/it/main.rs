@@ -9,6 +9,7 @@ mod keys;
 mod lifetime;
 mod policy;
 mod profiles;
+mod redis;
 mod rejection;
 mod repo;
 mod revocation;

@@ -7,7 +7,7 @@
 //! [`MemoryReplayStore`] does this for one process, and is the default. Processes that serve the same
 //! resources have to share a [`ReplayStore`], which you set with
 //! [`DpopConfigBuilder::replay_store`](crate::DpopConfigBuilder::replay_store). Otherwise each of them
-//! accepts a copied proof once.
+//! accepts a copied proof once. `RedisReplayStore` (feature `redis`) is one in Redis or Valkey.
 //!
 //! # Several configurations
 //!
@@ -77,11 +77,17 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod shared;
 mod used;
 mod windows;
 
 pub(crate) use self::used::{Fence, UsedProofs};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisReplayStore, RedisReplayStoreBuilder};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     incarnation::Incarnation,
