@@ -77,6 +77,9 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+#[allow(dead_code, unused_imports, reason = "engines use it")]
+mod shared;
 mod used;
 mod windows;
 
