@@ -1,2 +1,4 @@
 //! Real databases for tests. Each is a process of its own on a free port of loopback, with its files in a temporary
 //! folder, and ends with the value that started it.
+
+pub mod postgres;
