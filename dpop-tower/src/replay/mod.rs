@@ -77,6 +77,8 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 #[allow(dead_code, unused_imports, reason = "engines use it")]
 mod shared;
@@ -84,6 +86,10 @@ mod used;
 mod windows;
 
 pub(crate) use self::used::{Fence, UsedProofs};
+
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{PostgresReplayStore, PostgresReplayStoreBuilder, PostgresTls};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
