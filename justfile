@@ -27,6 +27,8 @@ features:
         --exclude-no-default-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,introspection,josekit,jwks \
         --exclude-no-default-features -- -D warnings
+    {{ hack }} --feature-powerset --depth 2 --include-features postgres-native-tls,postgres-rustls,redis \
+        --exclude-no-default-features -- -D warnings
     {{ hack }} --feature-powerset --depth 3 --include-features aws-lc-rs,josekit,redis \
         --exclude-no-default-features -- -D warnings
 

@@ -178,6 +178,8 @@ one_crypto_library_each() {
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
     one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
     one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring" &&
+    one_crypto_library dpop-tower "$WITHOUT_OPENSSL,postgres-rustls" aws-lc-sys "$openssl|ring" &&
+    one_crypto_library dpop-tower axum,josekit,jwks,postgres-native-tls openssl-sys "$aws_lc|ring" &&
     one_crypto_library dpop-cli aws-lc-rs aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-cli josekit openssl-sys "$aws_lc|ring"
 }
@@ -229,6 +231,11 @@ has_glewlwyd() {
     install --no-install-recommends glewlwyd dbconfig-sqlite3 sqlite3
 }
 
+# Its programs are in a folder that no search path contains. The tests start servers of their own.
+has_postgresql() {
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || needs initdb postgresql
+}
+
 performance_sources() {
   local manifest=tests/performance/Cargo.toml
   cargo fmt --manifest-path $manifest --check &&
@@ -253,6 +260,7 @@ check "licences, bans and sources of dependencies" just deny
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
+check "PostgreSQL" has_postgresql
 check "Redis" has_redis
 suite "unit, integration and documentation tests" cargo just unit
 # Any crate in a user's build can enable this, and serde_json then represents numbers as maps.

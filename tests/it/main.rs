@@ -8,6 +8,7 @@ mod issuers;
 mod keys;
 mod lifetime;
 mod policy;
+mod postgres;
 mod profiles;
 mod redis;
 mod rejection;

@@ -77,6 +77,8 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -86,8 +88,12 @@ mod windows;
 
 pub(crate) use self::used::{Fence, UsedProofs};
 
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{PostgresReplayStore, PostgresReplayStoreBuilder, PostgresTls};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisReplayStore, RedisReplayStoreBuilder};
+
 pub use self::{
     error::{StoreError, StoreErrorKind},
     incarnation::Incarnation,

@@ -13,7 +13,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{Engine, Failure, supervised::Inner};
@@ -127,10 +127,7 @@ async fn supervise<E: Engine>(this: Ended<E>, wake: Arc<Notify>) {
         let pause = step(&inner, this.number, &mut pauses).await;
         // The store ends with its last user, also during the pause.
         drop(inner);
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = wake.notified() => {}
-        }
+        let _ = timeout(pause, wake.notified()).await;
     }
 }
 
