@@ -445,6 +445,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Says in a few words which store this is and where, for the [settings in force](crate::DpopConfig) at start. The
+    /// default implementation returns `None`, and the name of the type stands there.
+    ///
+    /// It must not contain a password.
+    fn description(&self) -> Option<String> {
+        None
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -473,6 +481,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn readiness(&self) -> Result<(), StoreError> {
         (**self).readiness()
+    }
+
+    fn description(&self) -> Option<String> {
+        (**self).description()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

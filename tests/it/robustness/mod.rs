@@ -7,6 +7,7 @@ pub(crate) mod crypto;
 mod fence;
 mod hashes;
 mod hostile;
+mod readiness;
 mod windows;
 mod worst_case;
 mod wycheproof;
