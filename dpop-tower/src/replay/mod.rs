@@ -83,6 +83,7 @@ mod postgres;
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod shared;
+mod url;
 mod used;
 mod windows;
 
@@ -99,6 +100,7 @@ pub use self::{
     incarnation::Incarnation,
     limits::ReplayLimits,
     memory::MemoryReplayStore,
+    url::{ReplayStoreBuilder, from_url},
     windows::AcceptanceWindows,
 };
 

@@ -213,6 +213,10 @@ impl ReplayStore for PostgresReplayStore {
     fn readiness(&self) -> Result<(), StoreError> {
         self.store.readiness()
     }
+
+    fn description(&self) -> Option<String> {
+        Some(format!("PostgresReplayStore, {}", self.database.place()))
+    }
 }
 
 impl fmt::Debug for PostgresReplayStore {

@@ -6,6 +6,7 @@ use deadpool_postgres::{Hook, HookError, Object, Pool, PoolError, Runtime};
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::{
     Config, Row,
+    config::Host,
     types::{FromSql, ToSql},
 };
 
@@ -80,6 +81,23 @@ pub(super) struct Answer {
 }
 
 impl Database {
+    /// Returns where the servers are, without credentials.
+    pub(super) fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = (self.config.get_hosts().iter().enumerate()).map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(folder) => folder.display().to_string(),
+            }
+        });
+        let hosts: Vec<_> = hosts.collect();
+        let table = &self.table.name;
+        format!("server {}, table {table}", hosts.join(", "))
+    }
+
     /// Sets up a pool. It connects when it is used.
     pub(super) fn session(&self) -> Result<Session, DatabaseError> {
         let settings = Hook::async_fn(|client, _| {

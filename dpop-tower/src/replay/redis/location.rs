@@ -128,6 +128,26 @@ impl Location {
     }
 }
 
+/// Writes the kind and the hosts, without credentials.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_tls = if self.tls { " with TLS" } else { "" };
+        match &self.kind {
+            Kind::Single => write!(f, "server{with_tls}"),
+            Kind::Cluster => write!(f, "cluster{with_tls}"),
+            Kind::Sentinel(service) => write!(f, "service {service:?}{with_tls} of the sentinels"),
+        }?;
+        for (index, Host { name, port }) in self.hosts.iter().enumerate() {
+            f.write_str(if index == 0 { " " } else { ", " })?;
+            match name.contains(':') {
+                true => write!(f, "[{name}]:{port}"),
+                false => write!(f, "{name}:{port}"),
+            }?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether the build has TLS.
 pub(super) const TLS: bool = cfg!(any(feature = "aws-lc-rs", feature = "josekit"));
 

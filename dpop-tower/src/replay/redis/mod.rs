@@ -92,6 +92,8 @@ mod topology;
 /// ```
 pub struct RedisReplayStore {
     store: Supervised<RedisEngine>,
+    /// Where the servers are, without credentials.
+    place: String,
 }
 
 impl RedisReplayStore {
@@ -142,6 +144,10 @@ impl ReplayStore for RedisReplayStore {
 
     fn readiness(&self) -> Result<(), StoreError> {
         self.store.readiness()
+    }
+
+    fn description(&self) -> Option<String> {
+        Some(format!("RedisReplayStore, {}", self.place))
     }
 }
 
@@ -293,6 +299,7 @@ impl RedisReplayStoreBuilder {
             bound: bound.clone(),
             fallback: self.fallback,
         };
+        let place = self.location.to_string();
         let engine = RedisEngine {
             sentinels: connector.for_sentinels(self.sentinel_credentials),
             connector,
@@ -309,6 +316,7 @@ impl RedisReplayStoreBuilder {
         };
         Ok(RedisReplayStore {
             store: Supervised::new(engine, settings),
+            place,
         })
     }
 }
