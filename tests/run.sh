@@ -200,7 +200,7 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p mtls-example \
-    -p gateway-example
+    -p gateway-example -p cluster-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -284,6 +284,9 @@ check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
+for store in redis sentinel cluster postgres hash; do
+  check "cluster with $store" target/debug/cluster-example "$store" --proofs 40
+done
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
