@@ -20,12 +20,16 @@ lint:
 # `vendored` has an effect only with `josekit`: it builds OpenSSL instead of looking for its headers.
 hack := "cargo hack --features vendored clippy --quiet --locked -p dpop-tower --lib"
 
-# Checks the library with each feature alone, and with each pair of those that share code.
+# Checks the library with each feature alone, and with each combination of those that share code.
 features:
     {{ hack }} --each-feature --exclude-all-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features axum,lifetime,metrics,tonic \
         --exclude-no-default-features -- -D warnings
     {{ hack }} --feature-powerset --depth 2 --include-features aws-lc-rs,introspection,josekit,jwks \
+        --exclude-no-default-features -- -D warnings
+    {{ hack }} --feature-powerset --depth 2 --include-features postgres-native-tls,postgres-rustls,redis \
+        --exclude-no-default-features -- -D warnings
+    {{ hack }} --feature-powerset --depth 3 --include-features aws-lc-rs,josekit,redis \
         --exclude-no-default-features -- -D warnings
 
 # Checks the licences, the sources and the bans of all dependencies; see deny.toml.

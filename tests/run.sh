@@ -178,6 +178,8 @@ one_crypto_library_each() {
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
     one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
     one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring" &&
+    one_crypto_library dpop-tower "$WITHOUT_OPENSSL,postgres-rustls" aws-lc-sys "$openssl|ring" &&
+    one_crypto_library dpop-tower axum,josekit,jwks,postgres-native-tls openssl-sys "$aws_lc|ring" &&
     one_crypto_library dpop-cli aws-lc-rs aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-cli josekit openssl-sys "$aws_lc|ring"
 }
@@ -198,7 +200,7 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p mtls-example \
-    -p gateway-example
+    -p gateway-example -p cluster-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -216,11 +218,22 @@ oldest_compiler() {
 # Debian installs nginx in a folder that only root's search path contains.
 has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
 
+# The servers of the replay stores' tests. The command-line client comes with the server.
+has_redis() {
+  needs redis-server redis-server && needs redis-sentinel redis-sentinel && needs redis-cli redis-tools &&
+    needs openssl openssl
+}
+
 # The authorization server Glewlwyd, and the package that sets up its database without a server.
 has_glewlwyd() {
   [[ -x /usr/bin/glewlwyd && -r /usr/share/dbconfig-common/data/glewlwyd/install/sqlite3 ]] &&
     command -v sqlite3 >/dev/null ||
     install --no-install-recommends glewlwyd dbconfig-sqlite3 sqlite3
+}
+
+# Its programs are in a folder that no search path contains. The tests start servers of their own.
+has_postgresql() {
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || needs initdb postgresql
 }
 
 performance_sources() {
@@ -247,6 +260,8 @@ check "licences, bans and sources of dependencies" just deny
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
+check "PostgreSQL" has_postgresql
+check "Redis" has_redis
 suite "unit, integration and documentation tests" cargo just unit
 # Any crate in a user's build can enable this, and serde_json then represents numbers as maps.
 suite "unit tests with serde_json's arbitrary_precision" cargo \
@@ -269,6 +284,9 @@ check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
+for store in redis sentinel cluster postgres hash; do
+  check "cluster with $store" target/debug/cluster-example "$store" --proofs 40
+done
 check "tools of the end-to-end tests" end_to_end_tools
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs

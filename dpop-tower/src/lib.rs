@@ -85,6 +85,9 @@
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
+//! | `postgres` | A replay store for several nodes in PostgreSQL: `replay::PostgresReplayStore` | |
+//! | `postgres-native-tls` | TLS for it with OpenSSL | |
+//! | `postgres-rustls` | TLS for it with AWS-LC | |
 //! | `ssf` | Security events of the issuer, which revoke tokens: `ssf` | |
 //! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
 //! | `test-util` | An issuer and a client for tests: `test_util` | |

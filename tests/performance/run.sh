@@ -26,5 +26,7 @@ cargo bench --locked -p dpop-tower --no-default-features --features aws-lc-rs,jo
 cp -r "$CARGO_TARGET_DIR/criterion" "$results/criterion"
 title "over HTTP, beside other software"
 tests/performance/http.sh
+title "over HTTP, with each replay store"
+tests/performance/stores.sh
 
 "$bin/plot" "$results" docs/performance

@@ -42,6 +42,7 @@ pub mod reload_state;
 mod server;
 pub mod settings;
 mod tls;
+mod used_proofs;
 
 pub use self::{
     asked::TrustedProxies,

@@ -171,7 +171,7 @@ impl Lines {
             let text = format!("{DANGER} proofs may be used again while they are valid");
             return self.add("replay", text);
         };
-        let store = short(config.names.replay);
+        let store = (config.replay.description()).unwrap_or_else(|| short(config.names.replay));
         self.add(
             "replay",
             format!(

@@ -14,9 +14,16 @@ pub(crate) use self::{
     settings::{ProofDigest, Settings},
 };
 
-use std::sync::Arc;
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use crate::{
+    replay::StoreError,
     target::IntoTarget,
     token::{IntoTokens, Readiness, WarmUpError},
 };
@@ -66,16 +73,18 @@ impl DpopConfig {
         DpopConfigBuilder::new(target.into(), tokens.into())
     }
 
-    /// Fetches the keys of the issuer now, so that the first request does not wait for them.
+    /// Fetches the keys of the issuer and connects the replay store now, so that the first request does not wait
+    /// for them.
     ///
     /// Usable keys are not fetched again. If it is time to refresh them, that begins in the background. The
     /// rules of [`Issuer::discover`](crate::Issuer::discover) apply: there is one attempt at a time, and no new
-    /// attempt soon after a failed one. Nothing is fetched for keys of a file or a string.
+    /// attempt soon after a failed one. Nothing is fetched for keys of a file or a string. The store is asked with
+    /// [`ReplayStore::warm_up`](crate::replay::ReplayStore::warm_up) at the same time.
     ///
     /// # Errors
     ///
-    /// Returns a [`WarmUpError`] that names the issuer and the reason. A program that starts anyway
-    /// fetches the keys when the first token arrives.
+    /// Returns a [`WarmUpError`] that names the issuer or the replay store, and the reason. A program that starts
+    /// anyway fetches the keys when the first token arrives, and rejects requests until the store can be used.
     ///
     /// # Cancel safety
     ///
@@ -97,15 +106,66 @@ impl DpopConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn warm_up(&self) -> Result<(), WarmUpError> {
-        self.0.tokens.warm_up().await
+        let (tokens, store) = both(self.0.tokens.warm_up(), self.0.replay.warm_up()).await;
+        let store = store.map_err(|error| WarmUpError::of_replay_store(reason(&error)));
+        match (tokens, store) {
+            (Err(tokens), Err(store)) => Err(tokens.and(store)),
+            (tokens, store) => tokens.and(store),
+        }
     }
 
-    /// Returns what is at hand of the issuer's keys, without fetching anything.
+    /// Returns what is at hand of the issuer's keys and whether the replay store can be used, without fetching
+    /// anything.
     ///
     /// Keys are fetched when a request needs them, so a service that gets no requests has none. For the readiness
     /// probe of an orchestrator, call [`warm_up`](Self::warm_up) before it.
     pub fn readiness(&self) -> Readiness {
-        self.0.tokens.readiness()
+        let store = self.0.replay.readiness();
+        let readiness = self.0.tokens.readiness();
+        readiness.and(Readiness::default().with_replay_store(store.map_err(|error| error.kind())))
+    }
+}
+
+/// Polls two futures until both are done.
+async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut of_one, mut of_other) = (None, None);
+    poll_fn(|cx| {
+        if of_one.is_none() {
+            of_one = ready(one.as_mut().poll(cx));
+        }
+        if of_other.is_none() {
+            of_other = ready(other.as_mut().poll(cx));
+        }
+        match (of_one.take(), of_other.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            (one, other) => {
+                (of_one, of_other) = (one, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// Returns the causes of an error, or its own text if there are none.
+fn reason(error: &StoreError) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    match causes.is_empty() {
+        true => error.to_string(),
+        false => causes.join(": "),
     }
 }
 

@@ -350,6 +350,10 @@ impl ReplayStore for MemoryReplayStore {
         self.incarnation
     }
 
+    fn description(&self) -> Option<String> {
+        Some("MemoryReplayStore".to_owned())
+    }
+
     fn limits(&self) -> Option<ReplayLimits> {
         Some(ReplayLimits {
             entries: self.capacity,

@@ -7,7 +7,7 @@
 //! [`MemoryReplayStore`] does this for one process, and is the default. Processes that serve the same
 //! resources have to share a [`ReplayStore`], which you set with
 //! [`DpopConfigBuilder::replay_store`](crate::DpopConfigBuilder::replay_store). Otherwise each of them
-//! accepts a copied proof once.
+//! accepts a copied proof once. `RedisReplayStore` (feature `redis`) is one in Redis or Valkey.
 //!
 //! # Several configurations
 //!
@@ -77,16 +77,30 @@ mod error;
 mod incarnation;
 mod limits;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod shared;
+mod url;
 mod used;
 mod windows;
 
 pub(crate) use self::used::{Fence, UsedProofs};
+
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{PostgresReplayStore, PostgresReplayStoreBuilder, PostgresTls};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisReplayStore, RedisReplayStoreBuilder};
 
 pub use self::{
     error::{StoreError, StoreErrorKind},
     incarnation::Incarnation,
     limits::ReplayLimits,
     memory::MemoryReplayStore,
+    url::{ReplayStoreBuilder, from_url},
     windows::AcceptanceWindows,
 };
 
@@ -433,6 +447,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Says in a few words which store this is and where, for the [settings in force](crate::DpopConfig) at start. The
+    /// default implementation returns `None`, and the name of the type stands there.
+    ///
+    /// It must not contain a password.
+    fn description(&self) -> Option<String> {
+        None
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -461,6 +483,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn readiness(&self) -> Result<(), StoreError> {
         (**self).readiness()
+    }
+
+    fn description(&self) -> Option<String> {
+        (**self).description()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

@@ -74,6 +74,27 @@ impl UsedProofs {
         self.window.has_nonce_for_iat()
     }
 
+    /// Waits until the store can be used; see [`ReplayStore::warm_up`].
+    pub(crate) fn warm_up(&self) -> MaybeReady<Result<(), StoreError>> {
+        match self.remembers {
+            true => self.store.warm_up(),
+            false => MaybeReady::ready(Ok(())),
+        }
+    }
+
+    /// Returns whether the store can be used; see [`ReplayStore::readiness`].
+    pub(crate) fn readiness(&self) -> Result<(), StoreError> {
+        match self.remembers {
+            true => self.store.readiness(),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns what the store says it is.
+    pub(crate) fn description(&self) -> Option<String> {
+        self.store.description()
+    }
+
     /// Returns the fence of the store as it is now.
     pub(crate) fn fence(&self) -> Fence {
         // A configuration that lets proofs be used again has nothing to protect.

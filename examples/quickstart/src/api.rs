@@ -1,12 +1,13 @@
 //! The protected API: this file is all that an application needs.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use axum::{Json, Router, routing::get};
 use demo_support::{explain, is_loopback};
 use dpop_tower::{
     BoundToken, DpopConfig, DpopLayer, Issuer, PublicOrigin,
     nonce::{NonceSecret, StatelessNonces},
+    replay::{ReplayStore, ReplayStoreBuilder},
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,13 +53,15 @@ pub(crate) fn config(
     audience: &str,
     public_origin: &str,
     nonces: Nonces,
+    replay_store: Arc<dyn ReplayStore>,
 ) -> Result<DpopConfig, Box<dyn Error>> {
     let mut tokens = Issuer::discover(issuer).audience(audience);
     // An issuer on the same machine may use plain http: nobody can intercept it.
     if is_loopback(issuer) {
         tokens = tokens.danger_allow_plain_http();
     }
-    let config = DpopConfig::builder(PublicOrigin::new(public_origin)?, tokens);
+    let config =
+        DpopConfig::builder(PublicOrigin::new(public_origin)?, tokens).replay_store(replay_store);
     let config = match nonces {
         Nonces::Off => config,
         Nonces::Required => config
@@ -66,4 +69,21 @@ pub(crate) fn config(
             .require_nonces(),
     };
     config.build().map_err(|error| explain(&error).into())
+}
+
+/// Makes the store that a URL names, and waits until it can be used.
+pub(crate) async fn replay_store(url: &str) -> Result<Arc<dyn ReplayStore>, Box<dyn Error>> {
+    let store: Arc<dyn ReplayStore> = match ReplayStoreBuilder::from_url(url)? {
+        ReplayStoreBuilder::Postgres(postgres) => {
+            let store = postgres.build()?;
+            store
+                .create_table()
+                .await
+                .map_err(|error| explain(&error))?;
+            Arc::new(store)
+        }
+        other => other.build()?,
+    };
+    store.warm_up().await.map_err(|error| explain(&error))?;
+    Ok(store)
 }

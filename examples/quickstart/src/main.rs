@@ -8,7 +8,8 @@
 //! `--no-default-features --features aws-lc-rs` builds it without OpenSSL.
 //!
 //! If you set `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN`, it serves the same API for tokens
-//! of that issuer instead. `PORT` and `DPOP_NONCE=required` are optional.
+//! of that issuer instead. `PORT` and `DPOP_NONCE=required` are optional. `DPOP_REPLAY_STORE=redis://127.0.0.1:6379`
+//! remembers used proofs in Redis in either mode, so that several processes can serve the same API.
 
 mod api;
 mod server;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
 }
 
 async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Error>> {
+    let store = api::replay_store(&settings::replay_store()).await?;
     let (idp_listener, idp_url) = listen(0).await?;
     let (api_listener, api_url) = listen(port).await?;
     let idp = IdentityProvider::new(&idp_url, api::AUDIENCE)
@@ -53,6 +55,7 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
         api::AUDIENCE,
         &api_url,
         api::Nonces::Off,
+        store,
     )?);
     let idp = tokio::spawn(serve(idp_listener, idp));
     let api = tokio::spawn(serve(api_listener, api));
@@ -72,11 +75,13 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
 
 async fn serve_real(settings: RealIssuer) -> Result<ExitCode, Box<dyn Error>> {
     log_rejections();
+    let store = api::replay_store(&settings::replay_store()).await?;
     let config = api::config(
         &settings.issuer,
         &settings.audience,
         &settings.public_origin,
         settings.nonces,
+        store,
     )?;
     let (listener, url) = listen(settings.port).await?;
     println!(

@@ -10,6 +10,10 @@ usage: quickstart [--demo]
   without --demo  tells the story, then serves the API and its identity provider
   --demo          tells the story and exits, with 1 unless every verdict is as expected
 
+environment:
+  DPOP_REPLAY_STORE   what remembers used proofs: `memory`, which is the default, or a URL that begins with
+                      `redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://` or `postgres://`
+
 environment, to serve the API to clients of a real issuer (set the first three together):
   DPOP_ISSUER         the issuer, such as https://idp.example.com; plain http on loopback only
   DPOP_AUDIENCE       the `aud` that its tokens have for this API
@@ -21,6 +25,11 @@ pub(crate) enum Mode {
     Help,
     Story { then_serve: bool, port: u16 },
     Real(RealIssuer),
+}
+
+/// The store of used proofs, in either mode.
+pub(crate) fn replay_store() -> String {
+    variable("DPOP_REPLAY_STORE").unwrap_or_else(|| "memory".to_owned())
 }
 
 pub(crate) struct RealIssuer {

@@ -8,6 +8,7 @@ mod fence;
 mod hashes;
 mod hostile;
 mod nonces;
+mod readiness;
 mod sent;
 mod windows;
 mod worst_case;

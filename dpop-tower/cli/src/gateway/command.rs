@@ -67,6 +67,9 @@ async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {
     let probes = listen_if(settings.probe()).await?;
     let gateway = Gateway::new(settings)?;
     let watching = tokio::spawn(gateway::watch(gateway.clone(), file));
+    // A mistake that only the store knows of, such as a wrong password, is in the log at once.
+    let starting = gateway.clone();
+    tokio::spawn(async move { starting.wait_for_replay_store().await });
     let (end, ended) = watch::channel(false);
     tokio::spawn(async move {
         told_to_end().await;

@@ -28,6 +28,7 @@ use crate::gateway::{
     reload_state::ReloadState,
     settings::{self, ExtAuthzSettings, Fingerprint, ForwardAuthSettings, Settings, SettingsError},
     tls::ServerTls,
+    used_proofs::UsedProofs,
 };
 
 /// Editors write a file in several steps. It is read after this long without a change.
@@ -92,7 +93,7 @@ impl Gateway {
                 settings: None,
             }),
             tls: ArcSwapOption::empty(),
-            memory: ReloadState::new(None, None, None, None)?,
+            memory: ReloadState::new(UsedProofs::default())?,
         })))
     }
 
@@ -116,6 +117,12 @@ impl Gateway {
         }
         shared.live.store(Arc::new(live));
         Ok(())
+    }
+
+    /// Waits until the replay store can be used, and logs why it cannot. The gateway serves meanwhile, and rejects
+    /// with 503.
+    pub async fn wait_for_replay_store(&self) {
+        self.0.memory.proofs().wait().await;
     }
 
     /// The TLS of new connections, unless there is none.

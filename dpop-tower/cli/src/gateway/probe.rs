@@ -32,9 +32,10 @@ impl Probe {
             "/readyz" if is_read => {
                 let readiness = self.0.guard().readiness().await;
                 // The tokens of all other issuers still work if one issuer is down.
-                let is_ready = readiness
+                let has_keys = readiness
                     .issuers()
                     .any(|(_, keys)| keys != KeyState::Missing);
+                let is_ready = has_keys && readiness.replay_store().is_ok();
                 let status = if is_ready {
                     StatusCode::OK
                 } else {
@@ -48,7 +49,7 @@ impl Probe {
     }
 }
 
-/// Returns a line of text for each issuer.
+/// Returns a line of text for each issuer, and one if the replay store cannot be used.
 fn told(readiness: &Readiness) -> String {
     let mut text = String::new();
     for (issuer, keys) in readiness.issuers() {
@@ -59,6 +60,9 @@ fn told(readiness: &Readiness) -> String {
         };
         // Writing to a `String` does not fail.
         let _ = writeln!(text, "keys of {issuer}: {keys}");
+    }
+    if let Err(why) = readiness.replay_store() {
+        let _ = writeln!(text, "{why}");
     }
     text
 }

@@ -6,15 +6,11 @@
 use std::{
     fmt, fs,
     net::SocketAddr,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use dpop_tower::{
-    clock::{SystemClock, TimeSource as _},
-    policy::PolicyTable,
-};
+use dpop_tower::policy::PolicyTable;
 
 pub(crate) use self::tls::{Fingerprint, files_of as tls_files};
 pub use self::{
@@ -25,6 +21,7 @@ pub use self::{
 use self::{
     error::Source,
     file::{File, ModeName, ProfileName},
+    replay::ReplaySettings,
 };
 use crate::gateway::{
     cors::Cors,
@@ -51,6 +48,7 @@ mod nonces;
 mod origins;
 mod policies;
 mod proof;
+mod replay;
 mod revocation;
 mod secret;
 mod tls;
@@ -68,6 +66,7 @@ pub struct Settings {
     cors: Option<Cors>,
     identity: Identity,
     policies: Option<PolicyTable>,
+    replay: ReplaySettings,
     limits: Limits,
     timeouts: Timeouts,
     shutdown_timeout: Duration,
@@ -149,6 +148,7 @@ impl Settings {
             cors: cors::cors(&file, &source)?,
             identity: identity::identity(&file, &source)?,
             policies: policies::table(&file, &source)?,
+            replay: replay::replay(&file, &source, &folder)?,
             limits,
             timeouts,
             shutdown_timeout: Duration::from_secs(file.shutdown_timeout),
@@ -237,31 +237,20 @@ impl Settings {
         self.timeouts
     }
 
-    /// Creates empty state of the size that the file configures.
+    /// Creates empty state of the size that the file configures, and the store of used proofs, which connects when it
+    /// is first used.
     ///
     /// # Errors
     ///
     /// Returns a [`SettingsError`] if the operating system provides no randomness.
     pub fn memory(&self) -> Result<ReloadState, SettingsError> {
-        let [capacity, per_client, per_subject] = self.replay_capacity();
-        let since = self.file.replay.fence.then(|| SystemClock.now());
-        let memory = ReloadState::new(capacity, per_client, per_subject, since)
-            .map_err(|error| self.source.error(0..0, "", error::explain(&error)))?;
+        let failed = |error: &_| self.source.error(0..0, "", error::explain(error));
+        let proofs = self.replay.store().map_err(|error| failed(&error))?;
+        let memory = ReloadState::new(proofs).map_err(|error| failed(&error))?;
         Ok(match revocation::capacity(&self.file) {
             Some(entries) => memory.revocation_capacity(entries),
             None => memory,
         })
-    }
-
-    /// The number of used proofs that are remembered: in total, for each client, and for each subject.
-    pub(crate) fn replay_capacity(&self) -> [Option<NonZeroUsize>; 3] {
-        let replay = &self.file.replay;
-        [
-            &replay.capacity,
-            &replay.capacity_per_key,
-            &replay.capacity_per_subject,
-        ]
-        .map(|field| field.as_ref().map(|count| *count.get_ref()))
     }
 
     /// Builds the guard that admits or rejects requests. It stores used proofs in `memory`.
@@ -301,11 +290,7 @@ impl Settings {
                 self.shutdown_timeout != old.shutdown_timeout,
             ),
             ("limits", self.limits != old.limits),
-            (
-                "replay",
-                self.replay_capacity() != old.replay_capacity()
-                    || self.file.replay.fence != old.file.replay.fence,
-            ),
+            ("replay", self.replay != old.replay),
             (
                 "revocation.capacity",
                 revocation::capacity(&self.file) != revocation::capacity(&old.file),

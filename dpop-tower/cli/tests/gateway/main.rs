@@ -27,6 +27,7 @@ mod retries;
 mod revocation;
 mod settings;
 mod several_issuers;
+mod stores;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;

@@ -44,10 +44,18 @@ fn main() -> Result<()> {
     };
     let (results, target) = (Path::new(&results), Path::new(&target));
     fs::create_dir_all(target)?;
-    request(results, &target.join("request.svg"))?;
-    stages(&results.join("criterion"), &target.join("stages.svg"))?;
+    // Part of the results can be drawn alone.
+    if results.join("targets.jsonl").exists() {
+        request(results, &target.join("request.svg"))?;
+    }
+    if results.join("criterion").exists() {
+        stages(&results.join("criterion"), &target.join("stages.svg"))?;
+    }
     if results.join("http.jsonl").exists() {
         http(results, &target.join("http.svg"))?;
+    }
+    if results.join("stores.jsonl").exists() {
+        stores(results, &target.join("stores.svg"))?;
     }
     Ok(())
 }
@@ -151,6 +159,41 @@ fn http(results: &Path, path: &Path) -> Result<()> {
         path,
         "One request over HTTP/1.1, server on one core",
         "processor time of the server, microseconds, and requests a second; medians of the runs",
+        &bars,
+    )
+}
+
+/// Plots the requests per second of a node with each replay store, and what its clients wait at half that rate.
+fn stores(results: &Path, path: &Path) -> Result<()> {
+    let mut stores: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
+    for row in results::read(results, "stores")? {
+        if let (Some(name), Some(rate), Some(p99)) = (
+            row["store"].as_str(),
+            row["requests_per_second"].as_f64(),
+            row["half_p99_us"].as_f64(),
+        ) {
+            let [rates, p99s] = stores.entry(name.to_owned()).or_default();
+            rates.push(rate);
+            p99s.push(p99);
+        }
+    }
+    let mut bars: Vec<Bar> = stores
+        .into_iter()
+        .map(|(label, [rates, p99s])| {
+            let (value, p99) = (median(rates), median(p99s) / 1000.0);
+            Bar {
+                colour: if label == "memory" { RAW } else { OURS },
+                text: format!("{value:.0}/s, {p99:.1} ms"),
+                label,
+                value,
+            }
+        })
+        .collect();
+    bars.sort_by(|one, other| other.value.total_cmp(&one.value));
+    draw(
+        path,
+        "One node over HTTP/1.1 with each replay store",
+        "requests a second on one core, and 99 % within at half of it; medians of the runs",
         &bars,
     )
 }

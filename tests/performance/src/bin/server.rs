@@ -1,5 +1,6 @@
 //! `server NAME`: a server for the load generator. It reads the issuer from its standard input, and
-//! prints its address to its standard output.
+//! prints its address to its standard output. `server store` uses the replay store that `DPOP_REPLAY_STORE`
+//! names.
 
 use std::{env, num::NonZeroUsize, time::Duration};
 
@@ -9,12 +10,14 @@ use axum::{
     serve::{Listener as _, ListenerExt as _},
 };
 use dpop_tower::{
-    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, crypto::AwsLcRs, replay::MemoryReplayStore,
+    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, crypto::AwsLcRs, replay::{MemoryReplayStore, ReplayStore},
 };
 use dpop_tower_performance::load::{
     Error,
     setup::{MAX_AGE, ORIGIN, Setup},
 };
+
+const LEEWAY: Duration = Duration::from_secs(1);
 
 fn main() -> Result<(), Error> {
     let name = env::args().nth(1).ok_or("usage: server NAME")?;
@@ -39,9 +42,14 @@ async fn router(name: &str, setup: &Setup) -> Result<Router, Error> {
     let plain = Router::new().route("/orders/{id}", get(async || "ok"));
     match name {
         "bare" => Ok(plain),
-        "aws-lc-rs" => Ok(plain.layer(layer(setup, AwsLcRs)?)),
+        "aws-lc-rs" => Ok(plain.layer(layer(setup, AwsLcRs, memory()?)?)),
         #[cfg(feature = "josekit")]
-        "josekit" => Ok(plain.layer(layer(setup, dpop_tower::crypto::Josekit)?)),
+        "josekit" => Ok(plain.layer(layer(setup, dpop_tower::crypto::Josekit, memory()?)?)),
+        #[cfg(feature = "stores")]
+        "store" => {
+            let store = store(&env::var("DPOP_REPLAY_STORE")?).await?;
+            Ok(plain.layer(layer(setup, AwsLcRs, store)?))
+        }
         #[cfg(feature = "peers")]
         "huskarl" => handlers::huskarl(setup).await,
         #[cfg(feature = "peers")]
@@ -53,18 +61,52 @@ async fn router(name: &str, setup: &Setup) -> Result<Router, Error> {
 fn layer(
     setup: &Setup,
     backend: impl dpop_tower::crypto::CryptoProvider,
+    store: impl ReplayStore,
 ) -> Result<DpopLayer, Error> {
     let tokens = Issuer::new(setup.issuer.as_str()).jwks(setup.jwks.as_str());
     let tokens = tokens.audience(setup.audience.as_str());
-    // All requests are from one client.
-    let room = NonZeroUsize::new(1_000_000).ok_or("it is more than nothing")?;
-    let store = MemoryReplayStore::with_capacity(room).capacity_per_key(room);
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, tokens)
         .crypto(backend)
         .danger_max_age(Duration::from_secs(MAX_AGE))
+        .leeway(LEEWAY)
         .replay_store(store)
         .build()?;
     Ok(DpopLayer::new(config).with_policy(Policy::strict()))
+}
+
+fn memory() -> Result<MemoryReplayStore, Error> {
+    // All requests are from one client.
+    let room = NonZeroUsize::new(1_000_000).ok_or("it is more than nothing")?;
+    Ok(MemoryReplayStore::with_capacity(room).capacity_per_key(room))
+}
+
+/// Returns a store that admits requests at once, since the generator sends no nonces.
+#[cfg(feature = "stores")]
+async fn store(url: &str) -> Result<std::sync::Arc<dyn ReplayStore>, Error> {
+    use dpop_tower::{
+        clock::{SystemClock, TimeSource as _},
+        replay::ReplayStoreBuilder,
+    };
+
+    let store: std::sync::Arc<dyn ReplayStore> = match ReplayStoreBuilder::from_url(url)? {
+        ReplayStoreBuilder::Memory => std::sync::Arc::new(memory()?),
+        ReplayStoreBuilder::Postgres(postgres) => {
+            let store = postgres.build()?;
+            match env::var_os("UNLOGGED").is_some_and(|unlogged| !unlogged.is_empty()) {
+                true => store.create_unlogged_table().await?,
+                false => store.create_table().await?,
+            }
+            std::sync::Arc::new(store)
+        }
+        other => other.build()?,
+    };
+    store.warm_up().await?;
+    // Proofs from before the store's beginning do not pass.
+    let since = store.incarnation().map(|incarnation| incarnation.since());
+    while since.is_some_and(|since| SystemClock.now() <= since.saturating_add(LEEWAY)) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(store)
 }
 
 /// The other crates have no layer. This is the code that an application would write.

@@ -1,6 +1,6 @@
 //! The load generator. It keeps a number of requests in flight, each with its own proof.
 
-use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc, time::Instant};
+use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc, time::{Duration, Instant}};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -134,6 +134,27 @@ pub async fn drive(
     load: &Rc<Load>,
     range: Range<usize>,
 ) -> Result<(Vec<Sender>, Histogram<u64>), Error> {
+    drive_paced(senders, load, range, None).await
+}
+
+/// Sends so many of these proofs a second, as [`drive`] does. The time of a request begins when it is due, also if
+/// all senders are busy then.
+pub async fn drive_at(
+    per_second: f64,
+    senders: Vec<Sender>,
+    load: &Rc<Load>,
+    range: Range<usize>,
+) -> Result<(Vec<Sender>, Histogram<u64>), Error> {
+    drive_paced(senders, load, range, Some(per_second)).await
+}
+
+async fn drive_paced(
+    senders: Vec<Sender>,
+    load: &Rc<Load>,
+    range: Range<usize>,
+    per_second: Option<f64>,
+) -> Result<(Vec<Sender>, Histogram<u64>), Error> {
+    let (start, begun) = (range.start, Instant::now());
     let next = Rc::new(Cell::new(range.start));
     let mut tasks = JoinSet::new();
     for mut sender in senders {
@@ -141,8 +162,13 @@ pub async fn drive(
         tasks.spawn_local(async move {
             let mut latencies = histogram()?;
             while next.get() < range.end {
-                let proof = &load.proofs[next.replace(next.get() + 1)];
-                let begin = Instant::now();
+                let number = next.replace(next.get() + 1);
+                let proof = &load.proofs[number];
+                let mut begin = Instant::now();
+                if let Some(per_second) = per_second {
+                    begin = begun + Duration::from_secs_f64((number - start) as f64 / per_second);
+                    until(begin).await;
+                }
                 let sent = sender.send(&load.authorization, Some(proof)).await;
                 let status = sent.map_err(|error| error.to_string())?;
                 let latency = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -162,6 +188,17 @@ pub async fn drive(
         all.add(latencies)?;
     }
     Ok((senders, all))
+}
+
+/// Waits until an instant. The timer has a resolution of a millisecond, so the rest is spent on other tasks.
+async fn until(instant: Instant) {
+    let left = instant.saturating_duration_since(Instant::now());
+    if let Some(left) = left.checked_sub(Duration::from_millis(2)) {
+        tokio::time::sleep(left).await;
+    }
+    while Instant::now() < instant {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Returns a histogram of nanoseconds, up to a minute.

@@ -30,9 +30,19 @@ pub struct Server {
 impl Server {
     /// Starts `command` on the servers' core and sends it `setup`. The server answers with its address.
     pub fn start(command: &[String], setup: &str) -> Result<Self, Error> {
+        Self::start_with(&[], command, setup)
+    }
+
+    /// Starts `command` with these variables in its environment as well.
+    pub fn start_with(
+        variables: &[(&str, &str)],
+        command: &[String],
+        setup: &str,
+    ) -> Result<Self, Error> {
         let mut child = Command::new("taskset")
             .args(["-c", SERVER_CORE])
             .args(command)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -78,17 +88,7 @@ impl Server {
 
     /// Returns the processor time that the server and its children have used so far.
     pub fn cpu_time(&self) -> Result<Duration, Error> {
-        let processes = processes()?;
-        let mut of_it = vec![self.child.id()];
-        let mut next = 0;
-        let mut ticks = 0;
-        while let Some(&pid) = of_it.get(next) {
-            next += 1;
-            ticks += processes.get(&pid).ok_or("the server has ended")?.ticks;
-            let children = processes.iter().filter(|(_, child)| child.parent == pid);
-            of_it.extend(children.map(|(pid, _)| *pid));
-        }
-        Ok(duration(ticks))
+        cpu_time_of(self.child.id())
     }
 }
 
@@ -120,6 +120,25 @@ pub fn stay_on_core() -> Result<(), Error> {
         return Ok(());
     }
     Err(String::from_utf8_lossy(&output.stderr).into())
+}
+
+/// Returns the processor time that all processes which this one has started have used so far, with their children.
+pub fn children_cpu_time() -> Result<Duration, Error> {
+    Ok(cpu_time_of(std::process::id())?.saturating_sub(own_cpu_time()?))
+}
+
+fn cpu_time_of(root: u32) -> Result<Duration, Error> {
+    let processes = processes()?;
+    let mut of_it = vec![root];
+    let mut next = 0;
+    let mut ticks = 0;
+    while let Some(&pid) = of_it.get(next) {
+        next += 1;
+        ticks += processes.get(&pid).ok_or("the process has ended")?.ticks;
+        let children = processes.iter().filter(|(_, child)| child.parent == pid);
+        of_it.extend(children.map(|(pid, _)| *pid));
+    }
+    Ok(duration(ticks))
 }
 
 /// Returns the processor time that this process has used so far.

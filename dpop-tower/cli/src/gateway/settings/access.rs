@@ -36,7 +36,7 @@ pub(super) fn config(
     let issuers = issuers(file, source, folder, memory)?;
     let config = preset(file.profile, Arc::clone(target), issuers)
         .policy(policy(file.mode))
-        .replay_store(memory.proofs());
+        .replay_store(memory.proofs().store());
     let mut config = with_window(config, file, source)?;
     if let Some(certificates) = certificates::of_trusted_proxies(file, source)? {
         config = config.client_certificates(certificates);

@@ -1,6 +1,6 @@
 //! The file as it is written: names, types and defaults. Other modules check the values.
 
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -302,13 +302,36 @@ impl Default for Limits {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Replay {
+    pub(super) store: Option<Spanned<String>>,
+    pub(super) store_env: Option<Spanned<String>>,
+    pub(super) password_file: Option<Spanned<PathBuf>>,
+    pub(super) password_env: Option<Spanned<String>>,
     pub(super) capacity: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_key: Option<Spanned<NonZeroUsize>>,
     pub(super) capacity_per_subject: Option<Spanned<NonZeroUsize>>,
-    pub(super) fence: bool,
+    pub(super) fence: Option<Spanned<bool>>,
+    /// Milliseconds.
+    pub(super) time_out_ms: Option<Spanned<u64>>,
+    /// Seconds.
+    pub(super) clock_margin: Option<Spanned<u64>>,
+    pub(super) ca_file: Option<Spanned<PathBuf>>,
+    pub(super) danger_fall_back_to_memory: Option<Spanned<bool>>,
+    pub(super) key_prefix: Option<Spanned<String>>,
+    pub(super) wait_for_replicas: Option<Spanned<u32>>,
+    pub(super) danger_allow_eviction: Option<Spanned<bool>>,
+    pub(super) table: Option<Spanned<String>>,
+    pub(super) create_table: Option<Spanned<bool>>,
+    pub(super) max_connections: Option<Spanned<usize>>,
+}
+
+/// The URL may have a password in it.
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,7 @@
 mod decryption;
 mod issuers;
 mod profiles;
+mod replay;
 #[cfg(feature = "tls")]
 mod tls;
 mod values;
