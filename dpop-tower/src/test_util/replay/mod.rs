@@ -1,9 +1,9 @@
 //! A test kit for replay stores: it checks that a store keeps the contract of [`ReplayStore`].
 //!
 //! The layer rejects a copied proof because the store says so. A store of your own therefore has to keep the
-//! [rules](ReplayStore) of the trait, also under load, while the database restarts, and while a connection hangs. A
-//! [`ReplayContract`] checks each rule against the real store. You implement a [`StoreFixture`], which opens the
-//! store, and which causes the faults that it has to survive.
+//! [rules](crate::replay::ReplayStore) of the trait, also under load, while the database restarts, and while a
+//! connection hangs. A [`ReplayContract`] checks each rule against the real store. You implement a [`StoreFixture`],
+//! which opens the store, and which causes the faults that it has to survive.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -64,7 +64,7 @@
 //! | 4 | looks at a proof until its last second, with clocks that differ; waits until its record is gone | [`clock_difference`](StoreFixture::clock_difference), [`kept_longer_by`](StoreFixture::kept_longer_by) |
 //! | 5 | uses expired proofs, new ones and used ones, and sets the clock back | [`clock`](StoreFixture::clock) to set it back |
 //! | 6 | uses proofs before, during and after each fault; none is fresh twice, and the store recovers | [`faults`](StoreFixture::faults) |
-//! | 7 | fills the store from one client key, from one subject and from many | [`open_small`](StoreFixture::open_small), [`limits`](ReplayStore::limits) |
+//! | 7 | fills the store from one client key, from one subject and from many | [`open_small`](StoreFixture::open_small), [`limits`](crate::replay::ReplayStore::limits) |
 //! | 8 | uses proofs while all records are lost, as the layer does with nonces | [`lose_records`](StoreFixture::lose_records) |
 //! | 9 | compares the windows of a store with those before and of other nodes | |
 //! | 10 | drops calls that are under way | |
@@ -76,6 +76,8 @@
 //!
 //! Rules 4 and 5 take a few seconds and as long as the store keeps records beyond their end, unless the fixture has
 //! a [`clock`](StoreFixture::clock). The runtime needs time enabled and not paused.
+//!
+//! [`ReplayStore`]: crate::replay::ReplayStore
 
 mod fixture;
 mod history;
@@ -86,15 +88,12 @@ mod scene;
 
 use std::fmt;
 
-#[expect(unused_imports, reason = "the documentation links to it")]
-use crate::replay::ReplayStore;
-
 pub use self::{
     fixture::{FixtureError, StoreFixture},
     report::{Report, Rule, Violation},
 };
 
-/// The contract of a [`ReplayStore`], to be checked against the store of a [`StoreFixture`].
+/// The contract of a [`ReplayStore`](crate::replay::ReplayStore), to be checked against the store of a [`StoreFixture`].
 ///
 /// The [module](self) has an example.
 pub struct ReplayContract<F> {
