@@ -52,6 +52,11 @@ glewlwyd:
     cargo build --locked -p dpop-cli
     tests/e2e/run.sh glewlwyd target/debug/dpop
 
+# Checks the example stores, on nats-server and dynalite, which have to be installed.
+stores:
+    tests/stores.sh nats
+    tests/stores.sh dynamodb
+
 # Runs the gRPC clients of other languages.
 grpc:
     cargo build --locked -p grpc-example

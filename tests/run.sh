@@ -224,6 +224,12 @@ has_redis() {
     needs openssl openssl
 }
 
+# Debian's nats-server is in that folder, too.
+has_nats_server() {
+  PATH=$PATH:/usr/sbin
+  needs nats-server nats-server
+}
+
 # The authorization server Glewlwyd, and the package that sets up its database without a server.
 has_glewlwyd() {
   [[ -x /usr/bin/glewlwyd && -r /usr/share/dbconfig-common/data/glewlwyd/install/sqlite3 ]] &&
@@ -300,6 +306,9 @@ else
   skip "end-to-end tests with Glewlwyd" \
     "please install glewlwyd and sqlite3 (Debian's packages of these names)"
 fi
+check "nats-server" has_nats_server
+suite "replay store in NATS JetStream" cargo tests/stores.sh nats
+suite "replay store in DynamoDB" cargo tests/stores.sh dynamodb
 check "tools of the gRPC clients" python_environments
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the measurements" performance_sources

@@ -65,7 +65,7 @@
 //! | Log all settings in force at start | the [`Display`](std::fmt::Display) of a [`DpopLayer`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
-//! | Test a protected service | `test_util` |
+//! | Test a protected service, or a replay store of your own | `test_util` |
 //!
 //! # Limits
 //!
@@ -90,7 +90,7 @@
 //! | `postgres-rustls` | TLS for it with AWS-LC | |
 //! | `ssf` | Security events of the issuer, which revoke tokens: `ssf` | |
 //! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
-//! | `test-util` | An issuer and a client for tests: `test_util` | |
+//! | `test-util` | An issuer and a client for tests, and a test kit for replay stores: `test_util` | |
 //! | `tonic` | The layer on single services, the token of a `tonic::Request`, the peer of its server: `grpc` | |
 //! | `vendored` | Builds OpenSSL from source | |
 //!

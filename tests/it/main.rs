@@ -16,6 +16,7 @@ mod repo;
 mod revocation;
 mod robustness;
 mod ssf;
+mod store_contract;
 
 use dpop_conformance::{stores, support};
 

@@ -279,6 +279,10 @@ pub enum Freshness {
 /// 9. **One set of windows.** The store holds one [`AcceptanceWindows`], made when the store is made,
 ///    and [`windows`](Self::windows) returns that one every time. Stores that share records share the
 ///    windows, too.
+/// 10. **Cancel safe.** A call that is dropped takes no record away; see [below](#cancel-safety).
+///
+/// The test kit `test_util::replay` (feature `test-util`) checks a store against these rules, by their numbers: with
+/// calls from several threads, with faults, and until records end. Its documentation says rule by rule how.
 ///
 /// The layer calls the store last, after the signature, the claims and the access token. An invalid proof
 /// uses up neither a `jti` nor memory.
@@ -292,8 +296,8 @@ pub enum Freshness {
 /// # Example
 ///
 /// A small store in memory. The lock makes look-up and insertion one step, expired entries are removed first,
-/// and a full store returns an error. It has no limit per client key or subject, which
-/// [`MemoryReplayStore`] has.
+/// and a full store returns an error. It also remembers the latest time, in case the clock goes back. It has no limit
+/// per client key or subject, which [`MemoryReplayStore`] has.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -306,28 +310,33 @@ pub enum Freshness {
 ///
 /// #[derive(Debug, Default)]
 /// struct SmallStore {
-///     expiries: Mutex<HashMap<[u8; 32], UnixTime>>,
+///     records: Mutex<Records>,
 ///     windows: AcceptanceWindows,
+/// }
+///
+/// #[derive(Debug, Default)]
+/// struct Records {
+///     expiries: HashMap<[u8; 32], UnixTime>,
+///     latest: Option<UnixTime>,
 /// }
 ///
 /// impl SmallStore {
 ///     fn record(&self, proof: UsedProof) -> Result<Freshness, StoreError> {
 ///         let UsedProof { key, now, expires_at } = proof;
-///         if expires_at < now {
-///             return Ok(Freshness::Replayed);
-///         }
-///         let mut expiries = self
-///             .expiries
+///         let mut records = self
+///             .records
 ///             .lock()
 ///             .map_err(|_| StoreError::unavailable("another thread panicked"))?;
-///         expiries.retain(|_, expires_at| now <= *expires_at);
-///         if expiries.contains_key(key.proof()) {
+///         let now = records.latest.map_or(now, |latest| latest.max(now));
+///         records.latest = Some(now);
+///         records.expiries.retain(|_, expires_at| now <= *expires_at);
+///         if expires_at < now || records.expiries.contains_key(key.proof()) {
 ///             return Ok(Freshness::Replayed);
 ///         }
-///         if expiries.len() >= 1000 {
+///         if records.expiries.len() >= 1000 {
 ///             return Err(StoreError::full());
 ///         }
-///         expiries.insert(*key.proof(), expires_at);
+///         records.expiries.insert(*key.proof(), expires_at);
 ///         Ok(Freshness::Fresh)
 ///     }
 /// }

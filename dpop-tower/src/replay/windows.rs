@@ -144,8 +144,14 @@ impl AcceptanceWindows {
         (longest > told).then(|| self.longest())
     }
 
+    /// Returns whether the two are handles to the same windows.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns the longest registered window.
-    pub(super) fn longest(&self) -> Duration {
+    pub(crate) fn longest(&self) -> Duration {
         let seconds = u64::try_from(self.0.longest.load(SeqCst)).unwrap_or_default();
         Duration::from_secs(seconds)
     }

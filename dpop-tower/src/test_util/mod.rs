@@ -1,4 +1,4 @@
-//! An issuer and a client for tests of protected services.
+//! An issuer and a client for tests of protected services, and a [test kit for replay stores](replay).
 //!
 //! A [`TestIssuer`] mints access tokens and publishes its keys. A [`TestClient`] has a key and makes proofs.
 //! By default, their tokens and proofs are valid. For negative tests, you can change any part of a
@@ -132,6 +132,7 @@ mod client;
 mod issuer;
 mod jws;
 mod key;
+pub mod replay;
 
 pub use self::{
     client::{ProofBuilder, TestClient},
