@@ -51,7 +51,7 @@ async fn two_gateways_change_their_nonce_secrets_at_different_moments() {
     let (status, nonce) = with_nonce(&one, None).await;
     assert_eq!(status, 401);
     let first = nonce.unwrap();
-    let mut steps = vec![OLD; 2];
+    let mut steps = [OLD; 2];
     for (node, secrets) in [
         (0, ANNOUNCED),
         (1, ANNOUNCED),
