@@ -67,6 +67,7 @@ impl DpopConfigBuilder {
         if let Some(leeway) = self.leeway {
             proof = proof.with_leeway(leeway)?;
         }
+        let has_own_secret = self.nonces.is_none();
         let nonces = nonces(self.nonces)?;
         let nonce_life = match self.nonce_for_iat {
             true => Some(life_for_iat(&*nonces)?),
@@ -80,11 +81,20 @@ impl DpopConfigBuilder {
         let store = self
             .replay
             .unwrap_or_else(|| Arc::new(MemoryReplayStore::new()));
-        // The fence compares `iat` with the change, and nothing bounds the `iat` of such a proof.
-        if nonce_life.is_some() && store.incarnation().is_some() && !nonces.covers_incarnation() {
+        // The fence compares `iat` with the change, and nothing bounds the `iat` of such a proof. A store over the
+        // network may not know its incarnation yet.
+        let may_have_fence = store.is_shared() || store.incarnation().is_some();
+        if nonce_life.is_some() && may_have_fence && !nonces.covers_incarnation() {
             let message = "nonces that outlive the records of the replay store cannot stand in for `iat` if \
                            the store has a fence: see `NonceSource::covers_incarnation`";
             return Err(ConfigError::new(ConfigErrorKind::Nonces, message));
+        }
+        if self.nonces_everywhere && has_own_secret && store.is_shared() {
+            tracing::warn!(
+                "nonces are required, and their secret is that of this process, but other processes share the replay \
+                 store: unless this is the only one that clients call, they are challenged by each process again. Set \
+                 a shared secret with `nonce_source`"
+            );
         }
         let replay_limits = store.limits();
         // A proof may be used here by its nonce, and elsewhere by an `iat` that is this much older.

@@ -464,6 +464,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns whether other processes share the records. The default implementation returns `false`.
+    ///
+    /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) then warns of required nonces whose secret is that
+    /// of one process, and rejects nonces that outlive the records if they stand in for `iat`.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -496,6 +504,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn description(&self) -> Option<String> {
         (**self).description()
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

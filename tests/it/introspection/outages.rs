@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::header;
-use tokio::net::TcpListener;
 
 use super::{
     OUT_OF_REACH, Opaque, by_secret, fresh,
@@ -32,9 +31,10 @@ async fn break_down(api: &Opaque) {
 #[tokio::test]
 async fn an_endpoint_that_is_down_or_hangs_is_503() {
     let down = Idp::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}/introspect", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = format!(
+        "http://127.0.0.1:{}/introspect",
+        dpop_test_servers::free_port()
+    );
     let api = Opaque::of(down.clone(), by_secret(&down).endpoint(nobody));
     assert_eq!(soon(api.present(&fresh())).await, OUT_OF_REACH);
 

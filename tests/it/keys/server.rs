@@ -94,7 +94,9 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // A port that nobody else takes while the server is down.
+        let port = dpop_test_servers::free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let server = Self {
             origin: format!("http://{}", listener.local_addr().unwrap()),
             pages: Arc::default(),

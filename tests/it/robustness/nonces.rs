@@ -7,12 +7,15 @@ use dpop_tower::{
     ConfigErrorKind,
     clock::UnixTime,
     crypto::AwsLcRs,
+    future::MaybeReady,
     nonce::{NonceContext, NonceSecret, NonceSecrets, NonceSource, NonceStatus, StatelessNonces},
-    replay::MemoryReplayStore,
+    replay::{AcceptanceWindows, Freshness, MemoryReplayStore, ReplayStore, StoreError, UsedProof},
     test_util::TestClient,
 };
 use http::Method;
 use proptest::prelude::*;
+
+use dpop_conformance::logging::Log;
 
 use super::sent::{Sent, challenge, nonce_of, use_nonce};
 use crate::support::{Api, URL, Verdict, nonces, router, send};
@@ -265,4 +268,42 @@ fn strangers_leave_nothing_behind() {
     (0..10).for_each(attempt);
     let after = allocation_counter::measure(|| (0..200).for_each(attempt));
     assert_eq!(after.bytes_current, 0, "{after:?}");
+}
+
+/// A store that other processes share.
+#[derive(Debug)]
+struct Shared(MemoryReplayStore);
+
+impl ReplayStore for Shared {
+    fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
+        self.0.check_and_insert(proof)
+    }
+
+    fn windows(&self) -> &AcceptanceWindows {
+        self.0.windows()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn required_nonces_of_one_process_beside_a_shared_store_are_warned_of() {
+    let api = Api::new();
+    let log = Log::listen();
+    let shared = || api.config().replay_store(Shared(MemoryReplayStore::new()));
+    let warnings = || {
+        let mut lines = log.take();
+        lines.retain(|line| line.contains("their secret is that of this process"));
+        lines.len()
+    };
+    shared().require_nonces().build().unwrap();
+    assert_eq!(warnings(), 1);
+    // Neither a shared secret, nor no nonces, nor a store of one process is worth a warning.
+    let with_secret = shared().require_nonces().nonce_source(nonces());
+    with_secret.build().unwrap();
+    shared().build().unwrap();
+    api.config().require_nonces().build().unwrap();
+    assert_eq!(warnings(), 0);
 }

@@ -3,6 +3,8 @@
 mod broken;
 mod countdown;
 mod memory;
+mod postgres;
+mod redis;
 
 use dpop_tower::test_util::replay::{ReplayContract, Rule, StoreFixture, Violation};
 

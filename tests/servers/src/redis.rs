@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,6 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 use tokio::time::sleep;
+
+use crate::free_port;
 
 /// How long a condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,15 +22,6 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "{what}");
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Returns a port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A server, which ends with the test.

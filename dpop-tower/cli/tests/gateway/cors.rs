@@ -155,9 +155,7 @@ async fn a_page_can_read_an_answer_and_why_there_is_none() {
 
 #[tokio::test]
 async fn a_page_can_read_that_the_upstream_is_out_of_reach() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let upstream = format!("http://127.0.0.1:{}", dpop_test_servers::free_port());
     let rig = Rig::before(&upstream, Wanted::tables(CORS)).await;
     let response = rig.send(from(PAGE, rig.get("/orders"))).await;
     assert_eq!(response.status(), 502);

@@ -71,10 +71,9 @@ impl Drop for Nginx {
     }
 }
 
-/// Returns an address that was free a moment ago. nginx cannot be handed a socket.
+/// Returns an address for nginx, which cannot be handed a socket.
 pub(super) fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    ([127, 0, 0, 1], dpop_test_servers::free_port()).into()
 }
 
 /// Puts the addresses of a test in the place of those in a documented configuration.

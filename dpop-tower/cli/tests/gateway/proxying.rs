@@ -155,9 +155,7 @@ async fn methods_that_are_for_proxies_are_not_forwarded() {
 
 #[tokio::test]
 async fn an_upstream_that_cannot_be_reached_is_a_502_that_says_no_more() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let upstream = format!("http://127.0.0.1:{}", dpop_test_servers::free_port());
     let rig = Rig::before(&upstream, Wanted::default()).await;
     let response = rig.send(rig.get("/orders")).await;
     assert_eq!(response.status(), 502);

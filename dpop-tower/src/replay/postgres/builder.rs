@@ -115,8 +115,11 @@ impl PostgresReplayStoreBuilder {
         self
     }
 
-    /// Sets the windows of the store. Give the longest window of all nodes that share the table; see
-    /// [`AcceptanceWindows`].
+    /// Sets the windows of the store. Defaults to those of this process.
+    ///
+    /// If nodes that share the table accept proofs for different times, also while you change their `max_age` or
+    /// `leeway` one after the other, give all of them [`AcceptanceWindows::at_least`] the longest of these times.
+    /// Otherwise one node may still accept a proof when the record of another one has ended.
     pub fn windows(mut self, windows: AcceptanceWindows) -> Self {
         self.windows = windows;
         self
@@ -177,11 +180,11 @@ impl PostgresReplayStoreBuilder {
             open_time_out: self.time_out.saturating_mul(3).max(SHORTEST_OPEN_TIME_OUT),
             bound,
             fallback: self.memory,
+            windows: self.windows,
         };
         Ok(PostgresReplayStore {
             store: Supervised::new(engine, settings),
             database,
-            windows: self.windows,
         })
     }
 }

@@ -99,7 +99,6 @@ const CREATION_TIME_OUT: Duration = Duration::from_secs(30);
 pub struct PostgresReplayStore {
     store: Supervised<PostgresEngine>,
     database: Arc<Database>,
-    windows: AcceptanceWindows,
 }
 
 /// Which library makes the TLS connections of a [`PostgresReplayStore`].
@@ -199,7 +198,7 @@ impl ReplayStore for PostgresReplayStore {
     }
 
     fn windows(&self) -> &AcceptanceWindows {
-        &self.windows
+        self.store.windows()
     }
 
     fn incarnation(&self) -> Option<Incarnation> {
@@ -212,6 +211,10 @@ impl ReplayStore for PostgresReplayStore {
 
     fn readiness(&self) -> Result<(), StoreError> {
         self.store.readiness()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     fn description(&self) -> Option<String> {

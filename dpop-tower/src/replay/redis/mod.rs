@@ -121,6 +121,7 @@ impl RedisReplayStore {
             clock: Arc::new(SystemClock),
             allow_eviction: false,
             fallback: None,
+            windows: AcceptanceWindows::new(),
         })
     }
 }
@@ -144,6 +145,10 @@ impl ReplayStore for RedisReplayStore {
 
     fn readiness(&self) -> Result<(), StoreError> {
         self.store.readiness()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     fn description(&self) -> Option<String> {
@@ -172,6 +177,7 @@ pub struct RedisReplayStoreBuilder {
     clock: Arc<dyn TimeSource>,
     allow_eviction: bool,
     fallback: Option<MemoryReplayStore>,
+    windows: AcceptanceWindows,
 }
 
 impl RedisReplayStoreBuilder {
@@ -241,6 +247,16 @@ impl RedisReplayStoreBuilder {
         self
     }
 
+    /// Sets the windows of the store. Defaults to those of this process.
+    ///
+    /// If nodes that share the servers accept proofs for different times, also while you change their `max_age` or
+    /// `leeway` one after the other, give all of them [`AcceptanceWindows::at_least`] the longest of these times.
+    /// Otherwise one node may still accept a proof when the record of another one has ended.
+    pub fn windows(mut self, windows: AcceptanceWindows) -> Self {
+        self.windows = windows;
+        self
+    }
+
     /// Uses a server that removes live entries when its memory is full.
     ///
     /// # Security
@@ -298,6 +314,7 @@ impl RedisReplayStoreBuilder {
             open_time_out: self.time_out.saturating_mul(10),
             bound: bound.clone(),
             fallback: self.fallback,
+            windows: self.windows,
         };
         let place = self.location.to_string();
         let engine = RedisEngine {

@@ -31,6 +31,7 @@ pub(crate) struct SupervisedSettings {
     pub(crate) open_time_out: Duration,
     pub(crate) bound: ClockBound,
     pub(crate) fallback: Option<MemoryReplayStore>,
+    pub(crate) windows: AcceptanceWindows,
 }
 
 /// A [`ReplayStore`] in a database. It connects by itself and again after each loss.
@@ -56,6 +57,7 @@ impl<E: Engine> Supervised<E> {
             open_time_out,
             bound,
             fallback,
+            windows,
         } = settings;
         let inner = Inner {
             engine,
@@ -68,7 +70,7 @@ impl<E: Engine> Supervised<E> {
         };
         Self {
             inner: Arc::new(inner),
-            windows: AcceptanceWindows::new(),
+            windows,
         }
     }
 }
@@ -172,6 +174,10 @@ impl<E: Engine> ReplayStore for Supervised<E> {
 
     fn readiness(&self) -> Result<(), StoreError> {
         self.inner.readiness()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

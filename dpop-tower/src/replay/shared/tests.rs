@@ -11,7 +11,10 @@ use super::*;
 use crate::{
     clock::{ManualClock, SystemClock, TimeSource, UnixTime},
     crypto::pure_rust::PureRust,
-    replay::{MemoryReplayStore, ReplayKey, ReplayStore, StoreError, StoreErrorKind, UsedProof},
+    replay::{
+        AcceptanceWindows, MemoryReplayStore, ReplayKey, ReplayStore, StoreError, StoreErrorKind,
+        UsedProof,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,6 +108,7 @@ impl Database {
     ) -> Supervised<Connects> {
         let bound = ClockBound::new(DEFAULT_CLOCK_MARGIN, clock);
         let settings = SupervisedSettings {
+            windows: AcceptanceWindows::new(),
             time_out: Duration::from_secs(2),
             open_time_out: PATIENCE,
             bound: bound.clone(),

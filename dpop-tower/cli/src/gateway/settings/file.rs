@@ -317,6 +317,8 @@ pub(super) struct Replay {
     pub(super) time_out_ms: Option<Spanned<u64>>,
     /// Seconds.
     pub(super) clock_margin: Option<Spanned<u64>>,
+    /// Seconds.
+    pub(super) window: Option<Spanned<u64>>,
     pub(super) ca_file: Option<Spanned<PathBuf>>,
     pub(super) danger_fall_back_to_memory: Option<Spanned<bool>>,
     pub(super) key_prefix: Option<Spanned<String>>,

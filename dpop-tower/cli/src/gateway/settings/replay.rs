@@ -5,7 +5,7 @@ use std::{fs, ops::Range, path::Path, sync::Arc, time::Duration};
 use dpop_tower::{
     ConfigError,
     clock::{SystemClock, TimeSource as _},
-    replay::{MemoryReplayStore, ReplayStoreBuilder},
+    replay::{AcceptanceWindows, MemoryReplayStore, ReplayStoreBuilder},
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use toml::Spanned;
@@ -178,6 +178,18 @@ const FIELDS: &[Field] = &[
                 return Ok(builder);
             };
             Ok(either!(builder, clock_margin(Duration::from_secs(margin))))
+        },
+    },
+    Field {
+        name: "window",
+        stores: NETWORK,
+        span: |table| span(&table.window),
+        set: |builder, settings| {
+            let Some(window) = value(&settings.table.window) else {
+                return Ok(builder);
+            };
+            let windows = AcceptanceWindows::at_least(Duration::from_secs(window))?;
+            Ok(either!(builder, windows(windows)))
         },
     },
     Field {

@@ -64,6 +64,7 @@ async fn a_setting_that_the_store_does_not_have_is_told_with_its_field() {
     for (store, lines, field) in [
         ("", "time_out_ms = 100", "time_out_ms"),
         ("", "clock_margin = 5", "clock_margin"),
+        ("", "window = 130", "window"),
         ("", "ca_file = 'jwks.json'", "ca_file"),
         (
             "",
@@ -101,7 +102,7 @@ async fn a_setting_that_the_store_does_not_have_is_told_with_its_field() {
 #[tokio::test]
 async fn a_store_has_its_settings() {
     for lines in [
-        "key_prefix = 'orders:'\ntime_out_ms = 100\nclock_margin = 2\ndanger_allow_eviction = true",
+        "key_prefix = 'orders:'\ntime_out_ms = 100\nclock_margin = 2\nwindow = 130\ndanger_allow_eviction = true",
         "wait_for_replicas = 1",
         "danger_fall_back_to_memory = true\ncapacity = 1000\ncapacity_per_key = 10",
     ] {
