@@ -10,7 +10,9 @@ use axum::{
     serve::{Listener as _, ListenerExt as _},
 };
 use dpop_tower::{
-    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, crypto::AwsLcRs, replay::{MemoryReplayStore, ReplayStore},
+    DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin,
+    crypto::AwsLcRs,
+    replay::{MemoryReplayStore, ReplayStore},
 };
 use dpop_tower_performance::load::{
     Error,

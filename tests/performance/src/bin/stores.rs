@@ -106,7 +106,10 @@ async fn measure(name: &str, url: &str, requests: usize) -> Result<Value, Error>
     let (senders, at_full) = drive(senders, &load, full.clone()).await?;
     let wall = begun.elapsed().as_secs_f64();
     let seconds = |used: Duration| used.as_secs_f64();
-    let (cpu, own) = (seconds(server.cpu_time()? - cpu), seconds(own_cpu_time()? - own));
+    let (cpu, own) = (
+        seconds(server.cpu_time()? - cpu),
+        seconds(own_cpu_time()? - own),
+    );
     // Only the database of this store does anything.
     let database = seconds(children_cpu_time()? - children) - cpu;
     let rate = requests as f64 / wall;
@@ -136,7 +139,10 @@ async fn measure(name: &str, url: &str, requests: usize) -> Result<Value, Error>
 fn print(rows: &[Value]) {
     let mut stores: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for row in rows {
-        stores.entry(row["store"].as_str().unwrap_or_default()).or_default().push(row);
+        stores
+            .entry(row["store"].as_str().unwrap_or_default())
+            .or_default()
+            .push(row);
     }
     let sorted = |rows: &[&Value], name: &str| {
         let mut values: Vec<f64> = rows.iter().filter_map(|row| row[name].as_f64()).collect();
@@ -147,11 +153,24 @@ fn print(rows: &[Value]) {
         let values = sorted(rows, name);
         values[values.len() / 2]
     };
-    let memory = stores.get("memory").map(|rows| median(rows, "requests_per_second"));
+    let memory = stores
+        .get("memory")
+        .map(|rows| median(rows, "requests_per_second"));
     println!(
         "{:37} {:>7} {:>16} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9} {:>9} {:>5} {:>5}",
-        "store", "req/s", "(least, most)", "/memory", "cpu us", "db us", "p50", "p99", "half p50", "half p99", "p99.9",
-        "node", "gen."
+        "store",
+        "req/s",
+        "(least, most)",
+        "/memory",
+        "cpu us",
+        "db us",
+        "p50",
+        "p99",
+        "half p50",
+        "half p99",
+        "p99.9",
+        "node",
+        "gen."
     );
     for (store, rows) in stores {
         let rates = sorted(&rows, "requests_per_second");

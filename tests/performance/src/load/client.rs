@@ -1,6 +1,12 @@
 //! The load generator. It keeps a number of requests in flight, each with its own proof.
 
-use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc, time::{Duration, Instant}};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    ops::Range,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
