@@ -72,6 +72,10 @@ pub fn from_url(url: &str) -> Result<Arc<dyn ReplayStore>, ConfigError> {
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is made once, at start, and the difference depends on the features"
+)]
 pub enum ReplayStoreBuilder {
     /// A [`MemoryReplayStore`], whose settings are its own.
     Memory,
