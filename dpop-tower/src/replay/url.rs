@@ -60,18 +60,24 @@ pub fn from_url(url: &str) -> Result<Arc<dyn ReplayStore>, ConfigError> {
 /// The replay store that a URL names, before it is made, from [`from_url`](Self::from_url).
 ///
 /// ```
+/// # #[cfg(feature = "redis")] {
 /// use dpop_tower::replay::ReplayStoreBuilder;
 ///
-/// let store = match ReplayStoreBuilder::from_url("redis://127.0.0.1:6379") {
-/// #   #[cfg(feature = "redis")]
-///     Ok(ReplayStoreBuilder::Redis(redis)) => Some(redis.key_prefix("orders:")),
-///     _ => None,
+/// let store = match ReplayStoreBuilder::from_url("redis://127.0.0.1:6379")? {
+///     ReplayStoreBuilder::Redis(redis) => redis.key_prefix("orders:").build()?,
+///     _ => panic!("the service needs Redis"),
 /// };
-/// # assert_eq!(store.is_some(), cfg!(feature = "redis"));
+/// # let _ = store;
+/// # }
+/// # Ok::<(), dpop_tower::ConfigError>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is made once, at start, and the difference depends on the features"
+)]
 pub enum ReplayStoreBuilder {
     /// A [`MemoryReplayStore`], whose settings are its own.
     Memory,
