@@ -102,11 +102,14 @@ async fn no_used_proof_passes_after<F>(
             assert_fenced(api.verdict(node, sent).await);
         }
     }
-    let without = api.verdict(&open, &used[0]).await;
-    assert_eq!(
-        without,
-        Verdict::Admitted,
-        "without the fence a replay passes"
+    // A request that met the change may have put its proof on record, though it was rejected.
+    let mut without = Vec::new();
+    for sent in &used {
+        without.push(api.verdict(&open, sent).await);
+    }
+    assert!(
+        without.contains(&Verdict::Admitted),
+        "without the fence a replay passes: {without:?}"
     );
     for node in &nodes {
         api.recover(node).await;
