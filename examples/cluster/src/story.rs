@@ -7,12 +7,13 @@ use std::{
 };
 
 use demo_support::{interrupted, listen};
+use dpop_test_servers::free_port;
 use dpop_tower::{
     nonce::NonceSecret,
     test_util::{TestClient, TestIssuer},
 };
 use futures_util::future::join_all;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::Notify;
 
 use crate::{
     Arguments, Result, Store,
@@ -37,7 +38,8 @@ struct Story {
 pub(crate) async fn tell(arguments: Arguments) -> Result<bool> {
     let store = arguments.store;
     let mut database = Database::start(store).await;
-    let address = free_address().await?;
+    // nginx cannot be handed a socket.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let common = Common {
         origin: format!("http://{address}"),
         issuer: TestIssuer::new(),
@@ -216,10 +218,4 @@ impl Story {
         }
         Ok(())
     }
-}
-
-/// An address that was free a moment ago. nginx cannot be handed a socket.
-async fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    Ok(listener.local_addr()?)
 }

@@ -12,7 +12,6 @@ use std::{
 
 use dpop_tower::policy::PolicyTable;
 
-pub(crate) use self::tls::{Fingerprint, files_of as tls_files};
 pub use self::{
     asking::{ExtAuthzSettings, ForwardAuthSettings},
     certificates::EnvoyCertificate,
@@ -22,6 +21,10 @@ use self::{
     error::Source,
     file::{File, ModeName, ProfileName},
     replay::ReplaySettings,
+};
+pub(crate) use self::{
+    error::explain,
+    tls::{Fingerprint, files_of as tls_files},
 };
 use crate::gateway::{
     cors::Cors,
@@ -244,7 +247,7 @@ impl Settings {
     ///
     /// Returns a [`SettingsError`] if the operating system provides no randomness.
     pub fn memory(&self) -> Result<ReloadState, SettingsError> {
-        let failed = |error: &_| self.source.error(0..0, "", error::explain(error));
+        let failed = |error: &_| self.source.error(0..0, "", explain(error));
         let proofs = self.replay.store().map_err(|error| failed(&error))?;
         let memory = ReloadState::new(proofs).map_err(|error| failed(&error))?;
         Ok(match revocation::capacity(&self.file) {

@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use dpop_tower::replay::{MemoryReplayStore, PostgresReplayStore, ReplayStore, StoreError};
 use tracing::{error, info};
 
+use super::settings::explain;
+
 /// The first pause after a failed attempt to use the store, which doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -80,15 +82,4 @@ impl fmt::Debug for UsedProofs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.store.fmt(f)
     }
-}
-
-/// Formats an error and all of its sources in one line.
-fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -88,7 +88,7 @@ impl Source {
 }
 
 /// Formats an error and all of its sources in one line.
-pub(super) fn explain(error: &dyn Error) -> String {
+pub(crate) fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
