@@ -2,4 +2,8 @@
 //! crate `dpop-tower` instead.
 
 #[doc(hidden)]
+pub mod failure;
+#[doc(hidden)]
 pub mod gateway;
+#[doc(hidden)]
+pub mod terminal;

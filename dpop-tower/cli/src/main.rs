@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dpop_cli::gateway;
+use dpop_cli::{failure::Failure, gateway, terminal::Terminal};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]
-#[command(name = "dpop")]
+#[command(name = "dpop", version)]
 struct Arguments {
+    /// Print results as JSON, one value on one line.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -22,14 +25,20 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Gateway(command) => gateway::run(command).await,
-    };
-    match result {
+    let arguments = Arguments::parse();
+    match run(arguments.command, Terminal::new(arguments.json)).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dpop: {error}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            eprintln!("dpop: {failure}");
+            failure.exit_code()
         }
+    }
+}
+
+async fn run(command: Command, _terminal: Terminal) -> Result<(), Failure> {
+    match command {
+        Command::Gateway(command) => gateway::run(command)
+            .await
+            .map_err(|error| Failure::rejected(error.to_string())),
     }
 }
