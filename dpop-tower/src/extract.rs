@@ -106,12 +106,12 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "lifetime")]
 use crate::lifetime::TokenLifetime;
 use crate::{
-    rejection::Rejection,
+    rejection::{Rejection, TokenRequestRejection},
     token::{
         BearerToken, BoundToken, CertificateBoundToken, ClaimSet, ClaimsMismatch, TokenError,
         TokenErrorKind,
     },
-    verifier::{Admitted, RequestShape, Rule},
+    verifier::{Admitted, RequestShape, Rule, TokenRequest},
 };
 
 /// The rejection of the extractors.
@@ -149,7 +149,7 @@ impl TokenRejection {
     /// | status | reason |
     /// |---|---|
     /// | 401 | the token is not of the kind that the handler needs, or its claims do not fit the type |
-    /// | 500 | there is no [`DpopLayer`](crate::DpopLayer) in front of the handler |
+    /// | 500 | the layer in front of the handler is missing: [`DpopLayer`](crate::DpopLayer) or [`TokenEndpointLayer`](crate::token_endpoint::TokenEndpointLayer) |
     ///
     /// A gRPC response has the status 200 and an equivalent code in `grpc-status`.
     pub const fn status(&self) -> StatusCode {
@@ -163,7 +163,7 @@ impl TokenRejection {
 impl fmt::Display for TokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Reason::LayerMissing => "no DpopLayer in front of the handler",
+            Reason::LayerMissing => "no layer of dpop-tower in front of the handler",
             Reason::Rejected(rejection, _) => rejection.description(),
         })
     }
@@ -229,6 +229,28 @@ fn extension<T: Clone + Send + Sync + 'static>(
             );
             Err(TokenRejection(Reason::LayerMissing))
         }
+    }
+}
+
+/// Extracts the request that a [`TokenEndpointLayer`](crate::token_endpoint::TokenEndpointLayer) has verified.
+impl<S: Send + Sync> FromRequestParts<S> for TokenRequest {
+    type Rejection = TokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TokenRejection> {
+        let request = parts.extensions.get().cloned();
+        request.ok_or_else(|| {
+            tracing::error!(
+                "no TokenEndpointLayer in front of a handler that extracts a TokenRequest: add \
+                 `.layer(TokenEndpointLayer::new(config))` to its router"
+            );
+            TokenRejection(Reason::LayerMissing)
+        })
+    }
+}
+
+impl IntoResponse for TokenRequestRejection {
+    fn into_response(self) -> Response {
+        Self::into_response(self).map(Body::from)
     }
 }
 

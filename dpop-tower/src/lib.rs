@@ -65,6 +65,7 @@
 //! | Log all settings in force at start | the [`Display`](std::fmt::Display) of a [`DpopLayer`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
+//! | Issue bound tokens at the token endpoint of an authorization server | [`token_endpoint`] |
 //! | Test a protected service, or a replay store of your own | `test_util` |
 //!
 //! # Limits
@@ -152,6 +153,7 @@ pub mod target;
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod test_util;
 pub mod token;
+pub mod token_endpoint;
 mod verifier;
 
 pub use self::{

@@ -15,6 +15,7 @@ mod rule;
 mod rules;
 mod shape;
 mod standalone;
+mod token_request;
 
 use std::{
     fmt,
@@ -24,7 +25,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-pub use self::{admitted::Admitted, head::RequestHead, report::Report, standalone::Verifier};
+pub use self::{
+    admitted::Admitted,
+    head::RequestHead,
+    report::Report,
+    standalone::Verifier,
+    token_request::{TokenBinding, TokenRequest},
+};
 use self::{
     admitted::Token,
     candidate::{Candidate, check_proof, nonce_key},
@@ -107,7 +114,7 @@ enum Step {
         MaybeReady<Result<VerifiedToken, TokenError>>,
     ),
     Token(
-        Option<Candidate>,
+        Option<(Candidate, PresentedCertificate)>,
         MaybeReady<Result<VerifiedToken, TokenError>>,
     ),
     Revocation(
@@ -185,19 +192,11 @@ impl Verification {
                     // The request may have waited for the list.
                     self.step = record_use(config, finished(proved), config.clock.now())?;
                 }
-                Step::Replay(token, fence, check) => match ready!(Pin::new(check).poll(cx)) {
-                    // The store may have lost its records since the proof was checked.
-                    Ok(Freshness::Fresh)
-                        if fence.is_some_and(|fence| fence != config.replay.fence()) =>
-                    {
-                        return Poll::Ready(Err(ProofErrorKind::Fenced.into()));
-                    }
-                    Ok(Freshness::Fresh) => break finished(token),
-                    Ok(Freshness::Replayed) => {
-                        return Poll::Ready(Err(ProofErrorKind::Replayed.into()));
-                    }
-                    Err(error) => return Poll::Ready(Err(Cause::Store(error))),
-                },
+                Step::Replay(token, fence, check) => {
+                    let freshness = ready!(Pin::new(check).poll(cx));
+                    check_freshness(config, *fence, freshness)?;
+                    break finished(token);
+                }
             }
         };
         count::verdict(policy.mode(), "admitted", "none");
@@ -266,10 +265,9 @@ fn begin(
         }
         Scheme::Bearer => Err(TokenErrorKind::SchemeNotAccepted.into()),
         Scheme::Dpop => {
-            let candidate =
-                check_proof(config, policy, request, (certificate, nonce_key), ath, now)?;
+            let candidate = check_proof(config, policy, request, nonce_key, Some(ath), now)?;
             let token = config.tokens.verify(token, now);
-            Ok(Step::Token(Some(candidate), token))
+            Ok(Step::Token(Some((candidate, certificate)), token))
         }
     }
 }
@@ -293,15 +291,15 @@ struct Possession {
 fn prove_possession(
     config: &Settings,
     policy: &Policy,
-    Candidate {
-        proof,
-        digest,
-        certificate,
-        fence,
-    }: Candidate,
+    (candidate, certificate): (Candidate, PresentedCertificate),
     token: VerifiedToken,
     now: UnixTime,
 ) -> Result<Proved, Cause> {
+    let Candidate {
+        proof,
+        digest,
+        fence,
+    } = candidate;
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
     let (key, bound_certificate) = match token.confirmation() {
@@ -355,7 +353,6 @@ fn check_revocation(config: &Settings, proved: Proved, now: UnixTime) -> Result<
 
 /// Asks the replay store, which remembers the proof.
 fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, Cause> {
-    let fresh = || MaybeReady::ready(Ok(Freshness::Fresh));
     let (token, possession) = match proved {
         Proved::Bound(token, possession) => (token, possession),
         Proved::Bearer(token, bound_to) => {
@@ -365,31 +362,14 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
                 Some(bound_to) => Token::Certificate(CertificateBoundToken::new(bound_to, claims)),
                 None => Token::Bearer(BearerToken::new(claims)),
             };
-            return Ok(Step::Replay(Some(token), None, fresh()));
+            let fresh = MaybeReady::ready(Ok(Freshness::Fresh));
+            return Ok(Step::Replay(Some(token), None, fresh));
         }
     };
-    let Possession {
-        proof,
-        digest,
-        fence,
-    } = possession;
     check_still_active(&token, now)?;
-    if proof.expires_at() < now {
-        return Err(ProofErrorKind::TooOld.into());
-    }
-    let check = match config.seen_proofs.as_ref().zip(digest) {
-        Some((seen, digest)) => {
-            if seen.get(&digest).is_none() {
-                seen.insert(digest, ());
-            }
-            fresh()
-        }
-        None => config.replay.check_and_insert(
-            replay_key(config, &proof, &token),
-            proof.issued_at(),
-            now,
-        ),
-    };
+    let subject = token.claims().subject_digest(&*config.crypto);
+    let check = ask_store(config, &possession, subject, now)?;
+    let Possession { proof, fence, .. } = possession;
     let facts = ProofFacts {
         algorithm: proof.algorithm(),
         issued_at: proof.issued_at(),
@@ -404,13 +384,46 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
     Ok(Step::Replay(token, Some(fence), check))
 }
 
-/// Returns the identity of the proof, and the subject whose share of the replay store it counts towards.
-fn replay_key(config: &Settings, proof: &VerifiedProof, token: &VerifiedToken) -> ReplayKey {
-    let crypto = &*config.crypto;
-    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), crypto);
-    match token.claims().subject_digest(crypto) {
+/// Puts the proof on record, unless the configuration allows proofs to be reused. It counts towards the share that
+/// its key and the subject have of the store.
+fn ask_store(
+    config: &Settings,
+    possession: &Possession,
+    subject: Option<[u8; 32]>,
+    now: UnixTime,
+) -> Result<MaybeReady<Result<Freshness, StoreError>>, Cause> {
+    let proof = &possession.proof;
+    if proof.expires_at() < now {
+        return Err(ProofErrorKind::TooOld.into());
+    }
+    if let Some((seen, digest)) = config.seen_proofs.as_ref().zip(possession.digest) {
+        if seen.get(&digest).is_none() {
+            seen.insert(digest, ());
+        }
+        return Ok(MaybeReady::ready(Ok(Freshness::Fresh)));
+    }
+    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), &*config.crypto);
+    let key = match subject {
         Some(digest) => key.of_subject(digest),
         None => key,
+    };
+    Ok(config.replay.check_and_insert(key, proof.issued_at(), now))
+}
+
+/// Reads the answer of the store about a proof that was checked behind this fence, if it was asked.
+fn check_freshness(
+    config: &Settings,
+    fence: Option<Fence>,
+    freshness: Result<Freshness, StoreError>,
+) -> Result<(), Cause> {
+    match freshness {
+        // The store may have lost its records since the proof was checked.
+        Ok(Freshness::Fresh) if fence.is_some_and(|fence| fence != config.replay.fence()) => {
+            Err(ProofErrorKind::Fenced.into())
+        }
+        Ok(Freshness::Fresh) => Ok(()),
+        Ok(Freshness::Replayed) => Err(ProofErrorKind::Replayed.into()),
+        Err(error) => Err(Cause::Store(error)),
     }
 }
 

@@ -17,6 +17,7 @@ mod revocation;
 mod robustness;
 mod ssf;
 mod store_contract;
+mod token_endpoint;
 
 use dpop_conformance::{stores, support};
 

@@ -150,6 +150,7 @@ impl Lines {
             #[cfg(feature = "jwks")]
             TokensFacts::Dynamic => self.add("issuers", "looked up at run time"),
             TokensFacts::Custom => self.add("tokens", "verified by a type of your own"),
+            TokensFacts::None => self.add("tokens", "none is accepted"),
         }
     }
 

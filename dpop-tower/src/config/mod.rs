@@ -25,7 +25,7 @@ use std::{
 use crate::{
     replay::StoreError,
     target::IntoTarget,
-    token::{IntoTokens, Readiness, WarmUpError},
+    token::{IntoTokens, Readiness, Tokens, WarmUpError},
 };
 
 /// The configuration that [`DpopLayer`](crate::DpopLayer)s enforce.
@@ -71,6 +71,31 @@ impl DpopConfig {
     /// ```
     pub fn builder(target: impl IntoTarget, tokens: impl IntoTokens) -> DpopConfigBuilder {
         DpopConfigBuilder::new(target.into(), tokens.into())
+    }
+
+    /// Returns a builder for the [token endpoint](crate::token_endpoint) of an authorization server, whose origin is
+    /// `target`. The other settings have the same defaults.
+    ///
+    /// There is no issuer, so a [`DpopLayer`](crate::DpopLayer) with this configuration rejects every access token. If
+    /// your authorization server also has protected resources, such as a userinfo endpoint, one configuration of
+    /// [`builder`](Self::builder) serves both.
+    ///
+    /// The policy decides whether clients need a proof: [`Policy::strict`](crate::Policy::strict), the default, requires
+    /// one, and [`Policy::optional`](crate::Policy::optional) lets clients without one have bearer tokens.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))] {
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin};
+    ///
+    /// let config = DpopConfig::authorization_server(PublicOrigin::new("https://idp.example.com")?)
+    ///     .policy(Policy::optional())
+    ///     .require_nonces()
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn authorization_server(target: impl IntoTarget) -> DpopConfigBuilder {
+        DpopConfigBuilder::new(target.into(), Tokens::none())
     }
 
     /// Fetches the keys of the issuer and connects the replay store now, so that the first request does not wait

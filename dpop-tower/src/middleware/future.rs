@@ -110,11 +110,20 @@ where
     }
 
     /// Returns the future of a request that passes unchanged.
-    pub(super) fn passed(mut inner: S, request: Request<B>) -> Self {
+    pub(super) fn passed(inner: S, request: Request<B>) -> Self {
+        Self::passed_with_nonce(inner, request, None)
+    }
+
+    /// Returns the future of a request that passes, and whose response gets a nonce.
+    pub(super) fn passed_with_nonce(
+        mut inner: S,
+        request: Request<B>,
+        new_nonce: Option<HeaderValue>,
+    ) -> Self {
         Self {
             state: State::Inner {
                 future: inner.call(request),
-                new_nonce: None,
+                new_nonce,
                 expiring: None,
             },
         }

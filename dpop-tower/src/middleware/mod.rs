@@ -7,6 +7,7 @@ mod future;
 mod layer;
 mod scope;
 mod service;
+mod token_endpoint;
 #[cfg(not(feature = "lifetime"))]
 mod unlimited;
 
@@ -16,4 +17,5 @@ pub use self::{
     layer::DpopLayer,
     scope::{RequireScope, RequireScopeLayer},
     service::Dpop,
+    token_endpoint::{TokenEndpoint, TokenEndpointLayer},
 };

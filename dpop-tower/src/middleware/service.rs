@@ -74,7 +74,7 @@ pub(super) fn take_ready<S: Clone>(inner: &mut S) -> S {
     mem::replace(inner, clone)
 }
 
-fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_> {
+pub(super) fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> RequestHead<'_> {
     RequestHead::new(request.method(), original_uri(request), request.headers()).of_layer(
         request.extensions().get(),
         peer,
@@ -97,7 +97,7 @@ fn original_uri<B>(request: &Request<B>) -> &Uri {
     not(feature = "tonic"),
     expect(clippy::needless_pass_by_ref_mut, reason = "tonic takes them")
 )]
-fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
+pub(super) fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
     if let Some(peer) = extensions.get::<PeerAddr>() {
         return Some(peer.0);
     }
@@ -127,7 +127,7 @@ fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
 }
 
 /// Prevents inner services that log headers from logging these two.
-fn mark_sensitive(headers: &mut HeaderMap) {
+pub(super) fn mark_sensitive(headers: &mut HeaderMap) {
     for name in [header::AUTHORIZATION, DPOP] {
         if let header::Entry::Occupied(mut entry) = headers.entry(name) {
             for value in entry.iter_mut() {

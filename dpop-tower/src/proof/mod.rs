@@ -22,13 +22,13 @@
 //! Rejecting a second use of a proof (section 11.1) needs state and is up to the caller; see
 //! [`VerifiedProof::jti`] and [`VerifiedProof::expires_at`].
 //!
-//! Most services use [`DpopLayer`](crate::DpopLayer) or [`Verifier`](crate::Verifier), which make these
-//! checks and the ones around them. Use this module directly where there is no access token, such as at
-//! the token endpoint of an authorization server (section 5).
+//! Most services use [`DpopLayer`](crate::DpopLayer), [`Verifier`](crate::Verifier) or, at the token endpoint of an
+//! authorization server, [`TokenEndpointLayer`](crate::token_endpoint::TokenEndpointLayer), which make these checks and
+//! the ones around them. Use this module directly if none of them fits.
 //!
 //! # Example
 //!
-//! A token endpoint verifies the proof of a client, makes sure that it is new, and binds a token to its key:
+//! A server verifies the proof of a client, makes sure that it is new, and binds a token to its key:
 //!
 //! ```
 //! # #[cfg(all(feature = "josekit", feature = "test-util"))] {

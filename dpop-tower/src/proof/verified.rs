@@ -2,7 +2,7 @@ use super::{KnownKey, NonceStatus, ProofError, ProofErrorKind, ProofKey, kept::K
 use crate::{
     clock::UnixTime,
     crypto::{Algorithm, CryptoProvider, PreparedKey},
-    jwk::Thumbprint,
+    jwk::{PublicJwk, Thumbprint},
 };
 
 /// A proof whose claims match this request but whose signature has not been verified.
@@ -27,6 +27,11 @@ impl UnverifiedProof {
     /// Returns the thumbprint of the key that the proof claims to be signed with.
     pub const fn thumbprint(&self) -> &Thumbprint {
         self.signer.thumbprint()
+    }
+
+    /// Returns the key that the proof claims to be signed with.
+    pub const fn public_jwk(&self) -> &PublicJwk {
+        &self.key.key
     }
 
     /// Returns the algorithm that the proof claims to be signed with. It is allowed and fits the key.

@@ -31,6 +31,9 @@ pub enum RejectionKind {
     InsufficientUserAuthentication,
     /// `invalid_dpop_proof`, 401 (RFC 9449 section 7.1).
     InvalidDpopProof,
+    /// `invalid_grant`, 400 (RFC 6749 section 5.2), at the [token endpoint](crate::token_endpoint) of an authorization
+    /// server.
+    InvalidGrant,
     /// `invalid_request`, 400 (RFC 6750 section 3.1).
     InvalidRequest,
     /// `invalid_token`, 401 (RFC 6750 section 3.1).
@@ -47,7 +50,7 @@ impl RejectionKind {
     /// [`grpc_status`](Self::grpc_status).
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InvalidGrant | Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::Forbidden | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::CredentialsMissing
             | Self::InsufficientUserAuthentication
@@ -65,6 +68,7 @@ impl RejectionKind {
             Self::InsufficientScope => Some("insufficient_scope"),
             Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
             Self::InvalidDpopProof => Some("invalid_dpop_proof"),
+            Self::InvalidGrant => Some("invalid_grant"),
             Self::InvalidRequest => Some("invalid_request"),
             Self::InvalidToken => Some("invalid_token"),
             Self::UseDpopNonce => Some("use_dpop_nonce"),
@@ -79,6 +83,7 @@ impl RejectionKind {
             Self::CredentialsMissing
             | Self::InsufficientUserAuthentication
             | Self::InvalidDpopProof
+            | Self::InvalidGrant
             | Self::InvalidRequest
             | Self::InvalidToken
             | Self::UseDpopNonce => 16,

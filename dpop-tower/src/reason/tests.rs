@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fs};
 use super::RejectionKind;
 use crate::{
     credentials::RequestErrorKind, policy::PolicyErrorKind, proof::ProofErrorKind,
-    replay::StoreErrorKind, token::TokenErrorKind,
+    rejection::GrantErrorKind, replay::StoreErrorKind, token::TokenErrorKind,
 };
 
 struct Reason {
@@ -26,7 +26,9 @@ fn reasons() -> Vec<Reason> {
             }).collect::<Vec<_>>()),+]
         };
     }
-    let tables = of!(RequestErrorKind ProofErrorKind TokenErrorKind PolicyErrorKind StoreErrorKind);
+    let tables = of!(
+        RequestErrorKind ProofErrorKind TokenErrorKind PolicyErrorKind StoreErrorKind GrantErrorKind
+    );
     tables.into_iter().flatten().collect()
 }
 

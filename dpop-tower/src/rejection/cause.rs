@@ -1,6 +1,6 @@
 use std::{fmt, num::NonZeroU32};
 
-use super::RejectionKind;
+use super::{GrantErrorKind, RejectionKind};
 use crate::{
     credentials::{RequestErrorKind, Unusable},
     policy::PolicyErrorKind,
@@ -17,6 +17,7 @@ pub(crate) enum Cause {
     Token(TokenError),
     Policy(PolicyErrorKind),
     Store(StoreError),
+    Grant(GrantErrorKind),
 }
 
 impl Cause {
@@ -28,6 +29,7 @@ impl Cause {
             Self::Token(error) => error.kind().as_str(),
             Self::Policy(kind) => kind.as_str(),
             Self::Store(error) => error.kind().as_str(),
+            Self::Grant(kind) => kind.as_str(),
         }
     }
 
@@ -39,6 +41,7 @@ impl Cause {
             Self::Token(error) => error.kind().into(),
             Self::Policy(kind) => (*kind).into(),
             Self::Store(error) => error.kind().into(),
+            Self::Grant(kind) => (*kind).into(),
         }
     }
 
@@ -46,7 +49,11 @@ impl Cause {
     pub(super) const fn retry_after(&self) -> Option<NonZeroU32> {
         match self {
             Self::Token(error) => error.retry_after(),
-            Self::Request(_) | Self::Proof(_) | Self::Policy(_) | Self::Store(_) => None,
+            Self::Request(_)
+            | Self::Proof(_)
+            | Self::Policy(_)
+            | Self::Store(_)
+            | Self::Grant(_) => None,
         }
     }
 
@@ -58,6 +65,7 @@ impl Cause {
             Self::Token(error) => error.kind().description(),
             Self::Policy(kind) => kind.description(),
             Self::Store(error) => error.kind().description(),
+            Self::Grant(kind) => kind.description(),
         }
     }
 }
@@ -70,6 +78,7 @@ impl fmt::Display for Cause {
             Self::Token(error) => error.fmt(f),
             Self::Policy(kind) => kind.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::Grant(kind) => kind.fmt(f),
         }
     }
 }
@@ -86,6 +95,12 @@ impl From<Unusable> for Cause {
             Unusable::Request(kind) => Self::Request(kind),
             Unusable::TokenTooLong => TokenErrorKind::TooLong.into(),
         }
+    }
+}
+
+impl From<GrantErrorKind> for Cause {
+    fn from(kind: GrantErrorKind) -> Self {
+        Self::Grant(kind)
     }
 }
 

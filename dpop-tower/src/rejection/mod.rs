@@ -111,12 +111,14 @@ pub(crate) mod grpc;
 mod log;
 mod problem;
 mod response;
+pub(crate) mod token_request;
 
 pub(crate) use self::{
     cause::Cause,
     challenge::{Bearer, Challenge, ChallengeParams},
     log::Hint,
     response::{NO_STORE, nonce_value},
+    token_request::{GrantErrorKind, TokenRequestRejection},
 };
 pub use self::{
     problem::ProblemDetails,
@@ -305,29 +307,36 @@ impl Rejection {
     }
 
     fn write_headers(&self, headers: &mut HeaderMap) {
+        self.write_plain_headers(headers);
+        if self.has_challenge() {
+            headers.remove(header::WWW_AUTHENTICATE);
+            for value in self.challenge.values(self.kind, self.description()) {
+                headers.append(header::WWW_AUTHENTICATE, value);
+            }
+        }
+    }
+
+    /// Writes the headers that do not belong to a challenge of a resource server.
+    fn write_plain_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
-        let has_challenge = !matches!(
-            self.kind,
-            RejectionKind::Forbidden | RejectionKind::Unavailable
-        );
         if let Some(nonce) = &self.nonce
-            && (has_challenge || self.offers_nonce)
+            && (self.has_challenge() || self.offers_nonce)
         {
             headers.insert(DPOP_NONCE, nonce.clone());
-        }
-        if self.kind == RejectionKind::Forbidden {
-            return;
         }
         if self.kind == RejectionKind::Unavailable {
             let known = self.cause.retry_after().map(|secs| secs.get().into());
             let secs = known.unwrap_or(RETRY_AFTER.as_secs());
             headers.insert(header::RETRY_AFTER, secs.into());
-            return;
         }
-        headers.remove(header::WWW_AUTHENTICATE);
-        for value in self.challenge.values(self.kind, self.description()) {
-            headers.append(header::WWW_AUTHENTICATE, value);
-        }
+    }
+
+    /// Returns whether other credentials may help.
+    fn has_challenge(&self) -> bool {
+        !matches!(
+            self.kind,
+            RejectionKind::Forbidden | RejectionKind::Unavailable
+        )
     }
 }
 

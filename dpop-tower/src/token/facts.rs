@@ -16,6 +16,7 @@ pub(crate) enum TokensFacts {
     #[cfg(feature = "jwks")]
     Dynamic,
     Custom,
+    None,
 }
 
 /// One issuer: what is shown of it, and what profiles have an opinion on.
@@ -60,6 +61,7 @@ impl Tokens {
             #[cfg(feature = "introspection")]
             Source::Introspection(tokens) => TokensFacts::Issuers(vec![tokens.facts()]),
             Source::Custom(_) => TokensFacts::Custom,
+            Source::None => TokensFacts::None,
         }
     }
 
@@ -77,6 +79,7 @@ impl Tokens {
             Source::Introspection(tokens) => tokens.allow_only(only),
             // It verifies tokens in its own way.
             Source::Custom(_) => {}
+            Source::None => {}
         }
     }
 }

@@ -253,9 +253,15 @@ enum Source {
     #[cfg(feature = "introspection")]
     Introspection(Box<Introspection>),
     Custom(Arc<dyn TokenVerifier>),
+    None,
 }
 
 impl Tokens {
+    /// Returns what accepts no token, for a configuration that only verifies requests for tokens.
+    pub(crate) const fn none() -> Self {
+        Self(Source::None)
+    }
+
     /// Returns the identifiers of the issuers, if they are part of the configuration.
     pub(crate) fn issuers(&self) -> Option<Vec<String>> {
         match &self.0 {
@@ -268,7 +274,7 @@ impl Tokens {
             Source::Dynamic(_) => None,
             #[cfg(feature = "introspection")]
             Source::Introspection(tokens) => Some(vec![tokens.identifier().to_owned()]),
-            Source::Custom(_) => None,
+            Source::Custom(_) | Source::None => None,
         }
     }
 
@@ -291,8 +297,23 @@ impl Tokens {
             #[cfg(feature = "introspection")]
             Source::Introspection(tokens) => return Ok(Arc::new(tokens.build(crypto, clock)?)),
             Source::Custom(verifier) => return Ok(verifier),
+            Source::None => return Ok(Arc::new(NoTokens)),
         };
         Ok(Arc::new(JwtVerifier::new(issuers, capacity)))
+    }
+}
+
+/// Accepts no token.
+#[derive(Debug)]
+struct NoTokens;
+
+impl TokenVerifier for NoTokens {
+    fn verify(
+        &self,
+        _: PresentedToken<'_>,
+        _: UnixTime,
+    ) -> MaybeReady<Result<VerifiedToken, TokenError>> {
+        MaybeReady::ready(Err(TokenErrorKind::IssuerMismatch.into()))
     }
 }
 

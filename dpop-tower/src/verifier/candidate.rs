@@ -12,7 +12,7 @@ use crate::{
     proof::{self, Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
     rejection::Cause,
     replay::Fence,
-    target::{PresentedCertificate, TargetRequest},
+    target::TargetRequest,
 };
 
 /// A proof whose claims match the request but whose signature has not been verified.
@@ -20,7 +20,6 @@ pub(super) struct Candidate {
     pub(super) proof: UnverifiedProof,
     /// `None` unless the configuration allows proofs to be reused.
     pub(super) digest: Option<ProofDigest>,
-    pub(super) certificate: PresentedCertificate,
     pub(super) fence: Fence,
 }
 
@@ -32,13 +31,13 @@ pub(super) fn nonce_key(config: &Settings, headers: &HeaderMap) -> Option<Thumbp
     proof::unverified_thumbprint(credentials::proof(headers).ok()?, &*config.crypto)
 }
 
-/// Checks everything about the proof except its signature.
+/// Checks everything about the proof except its signature. A request for a token has no `ath`.
 pub(super) fn check_proof(
     config: &Settings,
     policy: &Policy,
     request: RequestHead<'_>,
-    (certificate, nonce_key): (PresentedCertificate, Option<Thumbprint>),
-    ath: Ath,
+    nonce_key: Option<Thumbprint>,
+    ath: Option<Ath>,
     now: UnixTime,
 ) -> Result<Candidate, Cause> {
     let text = credentials::proof(request.headers)?;
@@ -50,7 +49,11 @@ pub(super) fn check_proof(
     let fence = config.replay.fence();
     let nonce_context = config.nonce_context(now, fence).thumbprint(nonce_key);
     let check_nonce = |nonce: &str| config.nonces.check(nonce, &nonce_context);
-    let context = ProofContext::new(request.method, &htu, now).access_token(ath);
+    let context = ProofContext::new(request.method, &htu, now);
+    let context = match ath {
+        Some(ath) => context.access_token(ath),
+        None => context,
+    };
     let context = if config.needs_nonce(policy) {
         context.require_nonce(&check_nonce)
     } else {
@@ -83,7 +86,6 @@ pub(super) fn check_proof(
     Ok(Candidate {
         proof,
         digest,
-        certificate,
         fence,
     })
 }

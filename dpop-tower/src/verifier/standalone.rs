@@ -61,7 +61,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Verifier {
-    rules: Rules,
+    pub(super) rules: Rules,
 }
 
 impl Verifier {

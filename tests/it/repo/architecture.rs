@@ -39,7 +39,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "verifier",
         ],
     ),
-    (4, &["lifetime", "middleware"]),
+    (4, &["lifetime", "middleware", "token_endpoint"]),
     (5, &["extract"]),
     (5, &["ssf"]),
     (5, &["cors"]),

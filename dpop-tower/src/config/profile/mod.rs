@@ -82,7 +82,7 @@ fn issuers(tokens: &TokensFacts) -> &[IssuerFacts] {
         TokensFacts::Issuers(issuers) => issuers,
         #[cfg(feature = "jwks")]
         TokensFacts::Dynamic => &[],
-        TokensFacts::Custom => &[],
+        TokensFacts::Custom | TokensFacts::None => &[],
     }
 }
 
