@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/authorization-server.md")]
+mod authorization_server {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/grpc.md")]
 mod grpc {}
 

@@ -223,7 +223,7 @@ impl TokenRequest {
     /// `dpop_jkt` parameter of the request (RFC 9449 section 10.1).
     ///
     /// Store it with the request, and pass it to [`check_code`](Self::check_code) when the code is redeemed. The proof
-    /// of a pushed request need not be [redeemed](Self::redeem): whoever copies it can only bind a code to the key of
+    /// of a pushed request need not be [redeemed](Self::redeem): anyone who copies it can only bind a code to the key of
     /// its owner.
     ///
     /// # Errors

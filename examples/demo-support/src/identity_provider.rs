@@ -6,18 +6,14 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-#[cfg(not(feature = "josekit"))]
-use dpop_tower::crypto::AwsLcRs as Backend;
-#[cfg(feature = "josekit")]
-use dpop_tower::crypto::Josekit as Backend;
 use dpop_tower::{
-    clock::{SystemClock, TimeSource as _},
-    proof::{Htu, ProofContext, ProofVerifier},
+    ConfigError, DpopConfig, PublicOrigin,
     test_util::{TestClient, TestIssuer, TokenBuilder},
+    token_endpoint::{TokenEndpointLayer, TokenRequest, TokenRequestRejection},
 };
 use serde_json::json;
 
@@ -62,15 +58,22 @@ impl IdentityProvider {
     /// Serves `/token`, which binds a token to the key of the proof in the request; `/try`, which
     /// returns a complete request to paste into a shell; `/try/{path}`, the same for another path; and
     /// `/try/stolen`, the request of a thief.
-    pub fn router(self) -> Router {
-        Router::new()
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the URL is no origin.
+    pub fn router(self) -> Result<Router, ConfigError> {
+        let origin = PublicOrigin::new(&self.url)?;
+        let config = DpopConfig::authorization_server(origin).build()?;
+        let router = Router::new()
+            .route("/token", post(token).layer(TokenEndpointLayer::new(config)))
             .route("/.well-known/oauth-authorization-server", get(metadata))
             .route("/jwks", get(jwks))
-            .route("/token", post(token))
             .route("/try", get(try_it))
             .route("/try/{path}", get(try_path))
             .route("/try/stolen", get(try_stolen))
-            .with_state(self)
+            .with_state(self);
+        Ok(router)
     }
 
     fn token(&self) -> TokenBuilder {
@@ -104,30 +107,23 @@ fn as_json(document: String) -> Response {
 }
 
 /// Issues a token. RFC 9449 section 5: the client proves possession of a key, and the token is bound to
-/// it.
-async fn token(State(provider): State<IdentityProvider>, headers: HeaderMap) -> Response {
-    let verified = headers
-        .get("dpop")
-        .and_then(|proof| proof.to_str().ok())
-        .zip(Htu::parse(&format!("{}/token", provider.url)).ok())
-        .and_then(|(proof, htu)| {
-            let context = ProofContext::new(&Method::POST, &htu, SystemClock.now());
-            ProofVerifier::default()
-                .verify(proof, &context, &Backend)
-                .ok()
-        });
-    match verified {
-        Some(proof) => {
-            let token = provider.token().bound_to_thumbprint(proof.thumbprint());
-            let token = token.mint();
-            let body = json!({ "access_token": token, "token_type": "DPoP", "expires_in": 300 });
-            ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-        }
-        None => {
-            let body = json!({ "error": "invalid_dpop_proof" });
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
-        }
-    }
+/// it. A real identity provider authenticates the client before it redeems the proof.
+async fn token(
+    State(provider): State<IdentityProvider>,
+    request: TokenRequest,
+) -> Result<Response, TokenRequestRejection> {
+    let binding = request.redeem("alice").await?;
+    let token = provider.token();
+    let token = match binding.thumbprint() {
+        Some(thumbprint) => token.bound_to_thumbprint(thumbprint),
+        None => token,
+    };
+    let body = json!({
+        "access_token": token.mint(),
+        "token_type": binding.token_type(),
+        "expires_in": 300,
+    });
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
 /// Returns a request to paste into a shell: curl can send a proof but cannot create one.

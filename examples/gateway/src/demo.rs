@@ -23,7 +23,7 @@ pub(crate) async fn show(dpop: Option<PathBuf>) -> Result<bool> {
     let (f1_listener, f1) = listen(0).await?;
     // A free port, which the gateway will use.
     let (_, gateway) = listen(0).await?;
-    let provider = identity_provider(&idp, &gateway).router();
+    let provider = identity_provider(&idp, &gateway).router()?;
     tokio::spawn(async { axum::serve(idp_listener, provider).await });
     tokio::spawn(async { axum::serve(f1_listener, f1_results::router()).await });
 

@@ -39,7 +39,7 @@ async fn main() -> Result<ExitCode> {
         Some(Part::F1Results) => (9000, f1_results::router()),
         Some(Part::IdentityProvider) => {
             let provider = identity_provider("http://127.0.0.1:9001", "http://127.0.0.1:8080");
-            (9001, provider.router())
+            (9001, provider.router()?)
         }
     };
     let (listener, url) = listen(port).await?;

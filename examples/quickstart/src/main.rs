@@ -49,7 +49,7 @@ async fn tell_story(then_serve: bool, port: u16) -> Result<ExitCode, Box<dyn Err
     let (api_listener, api_url) = listen(port).await?;
     let idp = IdentityProvider::new(&idp_url, api::AUDIENCE)
         .try_with(&api_url, "resource")
-        .router();
+        .router()?;
     let api = api::router(api::config(
         &idp_url,
         api::AUDIENCE,
