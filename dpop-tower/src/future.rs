@@ -54,6 +54,20 @@ impl<T> MaybeReady<T> {
     }
 }
 
+impl<T> MaybeReady<T> {
+    /// Returns a future with `f` of this one's output. It is ready if this one is.
+    #[cfg(feature = "client")]
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U + Send + 'static) -> MaybeReady<U>
+    where
+        T: 'static,
+    {
+        match self.0 {
+            State::Ready(answer) => MaybeReady(State::Ready(answer.map(f))),
+            State::Pending(future) => MaybeReady::pending(async move { f(future.await) }),
+        }
+    }
+}
+
 /// Takes the value with which a future completes, which is not there if the future is polled again.
 #[expect(
     clippy::expect_used,

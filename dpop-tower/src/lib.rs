@@ -83,6 +83,7 @@
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
 //! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |
 //! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
+//! | `client` | The client side: keys and proofs: `client` | |
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
@@ -111,6 +112,9 @@
 
 mod cache;
 pub mod certificate;
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]

@@ -2,6 +2,7 @@
 
 mod api;
 mod certificates;
+mod client;
 mod frameworks;
 mod introspection;
 mod issuers;

@@ -7,7 +7,7 @@ use std::{
 use super::{profile::Profile, settings::Names};
 use crate::{
     clock::{SystemClock, TimeSource},
-    crypto::{Algorithm, CryptoProvider},
+    crypto::{Algorithm, CryptoProvider, default_provider},
     nonce::NonceSource,
     policy::{Draft, Policy},
     proof::{ProofVerifier, Setting},
@@ -67,7 +67,7 @@ impl DpopConfigBuilder {
             proof: ProofVerifier::default(),
             max_age: None,
             leeway: None,
-            crypto: default_crypto(),
+            crypto: default_provider(),
             replay: None,
             revocations: None,
             allows_reuse: false,
@@ -338,18 +338,3 @@ const DEFAULT_CRYPTO: &str = "Josekit";
 const DEFAULT_CRYPTO: &str = "AwsLcRs";
 #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
 const DEFAULT_CRYPTO: &str = "none";
-
-#[cfg(feature = "josekit")]
-pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
-    Some(Arc::new(crate::crypto::Josekit))
-}
-
-#[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
-pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
-    Some(Arc::new(crate::crypto::AwsLcRs))
-}
-
-#[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
-pub(crate) fn default_crypto() -> Option<Arc<dyn CryptoProvider>> {
-    None
-}

@@ -7,8 +7,6 @@ mod profile;
 mod settings;
 
 pub use self::builder::DpopConfigBuilder;
-#[cfg(feature = "ssf")]
-pub(crate) use self::builder::default_crypto;
 pub(crate) use self::{
     display::Effective,
     settings::{ProofDigest, Settings},

@@ -34,7 +34,7 @@ mod hash;
 mod josekit;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 mod prepared;
-#[cfg(any(feature = "introspection", feature = "josekit"))]
+#[cfg(any(feature = "client", feature = "introspection", feature = "josekit"))]
 #[cfg_attr(
     not(any(feature = "aws-lc-rs", feature = "josekit")),
     expect(dead_code, reason = "without a backend, no key can be made")
@@ -42,7 +42,7 @@ mod prepared;
 mod private;
 #[cfg(test)]
 pub(crate) mod pure_rust;
-#[cfg(feature = "introspection")]
+#[cfg(any(feature = "client", feature = "introspection"))]
 #[cfg_attr(
     not(any(feature = "aws-lc-rs", feature = "josekit")),
     expect(dead_code, reason = "without a backend, no key can be made")
@@ -263,6 +263,22 @@ pub(crate) fn check_algorithms(
         Some(algorithm) => reject(format!("the crypto backend does not support {algorithm}")),
         None => Ok(()),
     }
+}
+
+/// Returns the default backend of the build.
+#[cfg(feature = "josekit")]
+pub(crate) fn default_provider() -> Option<Arc<dyn CryptoProvider>> {
+    Some(Arc::new(Josekit))
+}
+
+#[cfg(all(feature = "aws-lc-rs", not(feature = "josekit")))]
+pub(crate) fn default_provider() -> Option<Arc<dyn CryptoProvider>> {
+    Some(Arc::new(AwsLcRs))
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
+pub(crate) fn default_provider() -> Option<Arc<dyn CryptoProvider>> {
+    None
 }
 
 #[cfg(test)]

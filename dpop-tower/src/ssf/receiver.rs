@@ -21,8 +21,7 @@ use super::{
 use crate::{
     cache::Cache,
     clock::{SystemClock, TimeSource},
-    config::default_crypto,
-    crypto::{CryptoProvider, check_hashes},
+    crypto::{CryptoProvider, check_hashes, default_provider},
     error::{ConfigError, ConfigErrorKind},
     revocation::RevocationSink,
 };
@@ -63,7 +62,7 @@ impl EventReceiver {
             transmitters: transmitters.into_iter().collect(),
             sink: Arc::new(list),
             token_lifetime: DAY,
-            crypto: default_crypto(),
+            crypto: default_provider(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -98,6 +98,63 @@ impl Parts {
     }
 }
 
+#[cfg(feature = "client")]
+impl Parts {
+    /// Writes the private JWK, with these further members.
+    pub(super) fn to_jwk(&self, further: &[(&str, &str)]) -> Zeroizing<String> {
+        let public = self.public.required_members();
+        // Enough for the private half, so that the text does not move while it grows.
+        let mut jwk = Zeroizing::new(String::with_capacity(MAX_LEN));
+        jwk.push_str(public.trim_end_matches('}'));
+        let mut member = |name: &str, value: &[u8]| {
+            jwk.push_str(",\"");
+            jwk.push_str(name);
+            jwk.push_str("\":\"");
+            base64url::encode_onto(value, &mut jwk);
+            jwk.push('"');
+        };
+        member("d", &self.d);
+        if let Some(rsa) = &self.rsa {
+            member("p", &rsa.p);
+            member("q", &rsa.q);
+            member("dp", &rsa.dp);
+            member("dq", &rsa.dq);
+            member("qi", &rsa.qi);
+        }
+        for (name, value) in further {
+            // Text that comes from a file may need escaping.
+            let (name, value) = (
+                serde_json::Value::from(*name),
+                serde_json::Value::from(*value),
+            );
+            jwk.push_str(&format!(",{name}:{value}"));
+        }
+        jwk.push('}');
+        jwk
+    }
+}
+
+/// Writes a private key as PEM with the label of PKCS#8 (RFC 7468 section 10).
+#[cfg(feature = "client")]
+pub(super) fn der_to_pem(der: &[u8]) -> Zeroizing<String> {
+    const LINE: usize = 64;
+    let base64 = Zeroizing::new(STANDARD.encode(der));
+    let mut pem = Zeroizing::new(String::with_capacity(MAX_LEN));
+    pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+    let mut rest = base64.as_str();
+    while let Some((line, after)) = rest.split_at_checked(LINE) {
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pem.push_str(rest);
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    pem
+}
+
 /// Returns the content of the first PEM block that has the label of a PKCS#8 key.
 pub(super) fn pem_to_der(pem: &str) -> Result<Secret, PrivateKeyError> {
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";

@@ -9,11 +9,17 @@ use ::openssl::{
     rsa::RsaPrivateKeyBuilder,
 };
 
+#[cfg(feature = "client")]
+use super::Secret;
 use super::{Parts, RsaParts};
+#[cfg(feature = "client")]
+use crate::jwk::PublicJwk;
 use crate::{
     jose::base64url,
     jwk::{EcCurve, KeyParameters},
 };
+#[cfg(feature = "client")]
+use ::openssl::bn::BigNumRef;
 
 /// Makes a key of its parts. Returns `None` if its halves do not belong together.
 pub(in crate::crypto) fn from_parts(parts: &Parts) -> Option<PKey<Private>> {
@@ -26,6 +32,36 @@ pub(in crate::crypto) fn from_parts(parts: &Parts) -> Option<PKey<Private>> {
         (KeyParameters::Rsa { .. }, None) => return None,
     };
     key.ok().filter(is_consistent)
+}
+
+/// Returns the parts of a key that has this public half.
+#[cfg(feature = "client")]
+pub(in crate::crypto) fn to_parts(key: &PKey<Private>, public: &PublicJwk) -> Option<Parts> {
+    let (d, rsa) = match public.parameters() {
+        KeyParameters::Ec { curve, .. } => {
+            let len = i32::try_from(curve.field_len()).ok()?;
+            let key = key.ec_key().ok()?;
+            (key.private_key().to_vec_padded(len).ok()?, None)
+        }
+        KeyParameters::Ed25519 { .. } => (key.raw_private_key().ok()?, None),
+        KeyParameters::Rsa { .. } => {
+            let key = key.rsa().ok()?;
+            let secret = |number: &BigNumRef| Secret::new(number.to_vec());
+            let rsa = RsaParts {
+                p: secret(key.p()?),
+                q: secret(key.q()?),
+                dp: secret(key.dmp1()?),
+                dq: secret(key.dmq1()?),
+                qi: secret(key.iqmp()?),
+            };
+            (key.d().to_vec(), Some(rsa))
+        }
+    };
+    Some(Parts {
+        public: public.clone(),
+        d: Secret::new(d),
+        rsa,
+    })
 }
 
 /// Returns whether the halves of a key belong together. An Ed25519 key has only one half here.
@@ -55,7 +91,7 @@ pub(in crate::crypto) fn public_jwk(key: &PKey<Private>) -> Option<String> {
     }
 }
 
-const fn nid(curve: EcCurve) -> Nid {
+pub(in crate::crypto) const fn nid(curve: EcCurve) -> Nid {
     match curve {
         EcCurve::P256 => Nid::X9_62_PRIME256V1,
         EcCurve::P384 => Nid::SECP384R1,

@@ -2,20 +2,30 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "client")]
+use ::aws_lc_rs::{
+    encoding::{AsBigEndian as _, AsDer as _, Curve25519SeedBin, EcPrivateKeyBin, Pkcs8V1Der},
+    rsa::KeySize,
+};
 use ::aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents},
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-        RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     },
 };
 
 use super::{Algorithm, PrivateKey, SigningFailed};
+#[cfg(feature = "client")]
+use crate::{
+    crypto::private::{RsaParts, Secret},
+    jwk::PublicJwk,
+};
 use crate::{
     crypto::{AwsLcRs, CryptoProvider, private::Parts},
     jose::base64url,
-    jwk::KeyParameters,
+    jwk::{EcCurve, KeyParameters},
 };
 
 pub(super) fn verifier() -> impl CryptoProvider {
@@ -25,8 +35,8 @@ pub(super) fn verifier() -> impl CryptoProvider {
 pub(super) fn from_parts(parts: &Parts) -> Option<Arc<dyn PrivateKey>> {
     let d = parts.d.as_slice();
     let key = match (parts.public.parameters(), &parts.rsa) {
-        (KeyParameters::Ec { point, .. }, _) => EcdsaKeyPair::from_private_key_and_public_key(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
+        (KeyParameters::Ec { curve, point }, _) => EcdsaKeyPair::from_private_key_and_public_key(
+            ecdsa(*curve)?,
             d,
             point.as_uncompressed(),
         )
@@ -56,11 +66,15 @@ pub(super) fn from_parts(parts: &Parts) -> Option<Arc<dyn PrivateKey>> {
 
 /// Returns the public half as a JWK, and the key.
 pub(super) fn from_pkcs8(der: &[u8]) -> Option<(String, Arc<dyn PrivateKey>)> {
-    if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
-        let (x, y) = key.public_key().as_ref().get(1..)?.split_at_checked(32)?;
-        let (x, y) = (base64url::encode(x), base64url::encode(y));
-        let public = format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#);
-        return Some((public, Arc::new(Key::Ec(key))));
+    for curve in [EcCurve::P256, EcCurve::P384] {
+        if let Ok(key) = EcdsaKeyPair::from_pkcs8(ecdsa(curve)?, der) {
+            let point = key.public_key().as_ref().get(1..)?;
+            let (x, y) = point.split_at_checked(curve.field_len())?;
+            let (x, y) = (base64url::encode(x), base64url::encode(y));
+            let curve = curve.as_str();
+            let public = format!(r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#);
+            return Some((public, Arc::new(Key::Ec(key))));
+        }
     }
     if let Ok(key) = Ed25519KeyPair::from_pkcs8(der) {
         let x = base64url::encode(key.public_key().as_ref());
@@ -72,6 +86,62 @@ pub(super) fn from_pkcs8(der: &[u8]) -> Option<(String, Arc<dyn PrivateKey>)> {
     let (n, e) = (base64url::encode(n), base64url::encode(e));
     let public = format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#);
     Some((public, Arc::new(Key::Rsa(key))))
+}
+
+const fn ecdsa(curve: EcCurve) -> Option<&'static EcdsaSigningAlgorithm> {
+    match curve {
+        EcCurve::P256 => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
+        EcCurve::P384 => Some(&ECDSA_P384_SHA384_FIXED_SIGNING),
+        EcCurve::P521 => None,
+    }
+}
+
+/// Generates a key, in PKCS#8.
+#[cfg(feature = "client")]
+pub(super) fn generate(algorithm: Algorithm) -> Option<Secret> {
+    let random = SystemRandom::new();
+    let ec = |curve| EcdsaKeyPair::generate_pkcs8(ecdsa(curve)?, &random).ok();
+    let document = match algorithm {
+        Algorithm::Es256 => ec(EcCurve::P256)?,
+        Algorithm::Es384 => ec(EcCurve::P384)?,
+        // The first version of PKCS#8, which every library reads.
+        Algorithm::Ed25519 | Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&random).ok()?,
+        Algorithm::Ps256 | Algorithm::Rs256 => {
+            let key = RsaKeyPair::generate(KeySize::Rsa2048).ok()?;
+            return Key::Rsa(key).to_pkcs8();
+        }
+        _ => return None,
+    };
+    Some(Secret::new(document.as_ref().to_vec()))
+}
+
+/// Returns the private numbers of an RSA key in PKCS#8 (RFC 5208 section 5, RFC 8017 appendix A.1.2), which
+/// AWS-LC has encoded: d, and those that speed up its operation.
+#[cfg(feature = "client")]
+fn rsa_private_numbers(pkcs8: &[u8]) -> Option<(Secret, RsaParts)> {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 0x02;
+    const OCTET_STRING: u8 = 0x04;
+    let (info, _) = der_value(pkcs8, SEQUENCE)?;
+    let (_version, rest) = der_value(info, INTEGER)?;
+    let (_algorithm, rest) = der_value(rest, SEQUENCE)?;
+    let (key, _) = der_value(rest, OCTET_STRING)?;
+    let (mut numbers, _) = der_value(key, SEQUENCE)?;
+    let mut next = || {
+        let (number, rest) = der_value(numbers, INTEGER)?;
+        numbers = rest;
+        Some(Secret::new(without_zero(number).to_vec()))
+    };
+    let (_version, _n, _e) = (next()?, next()?, next()?);
+    let d = next()?;
+    let parts = RsaParts {
+        p: next()?,
+        q: next()?,
+        dp: next()?,
+        dq: next()?,
+        qi: next()?,
+    };
+    Some((d, parts))
 }
 
 /// Returns modulus and exponent of an `RSAPublicKey` (RFC 8017 appendix A.1.1), which AWS-LC has encoded.
@@ -135,5 +205,41 @@ impl PrivateKey for Key {
                 Ok(signature)
             }
         }
+    }
+    #[cfg(feature = "client")]
+    fn to_parts(&self, public: &PublicJwk) -> Option<Parts> {
+        let (d, rsa) = match self {
+            Self::Ec(key) => {
+                let d: EcPrivateKeyBin<'_> = key.private_key().as_be_bytes().ok()?;
+                (Secret::new(d.as_ref().to_vec()), None)
+            }
+            Self::Ed25519(key) => {
+                let seed = key.seed().ok()?;
+                let seed: Curve25519SeedBin<'_> = seed.as_be_bytes().ok()?;
+                (Secret::new(seed.as_ref().to_vec()), None)
+            }
+            Self::Rsa(_) => {
+                let (d, parts) = rsa_private_numbers(&self.to_pkcs8()?)?;
+                (d, Some(parts))
+            }
+        };
+        Some(Parts {
+            public: public.clone(),
+            d,
+            rsa,
+        })
+    }
+
+    #[cfg(feature = "client")]
+    fn to_pkcs8(&self) -> Option<Secret> {
+        let document = match self {
+            Self::Ec(key) => key.to_pkcs8v1().ok()?,
+            Self::Ed25519(key) => key.to_pkcs8v1().ok()?,
+            Self::Rsa(key) => {
+                let der: Pkcs8V1Der<'_> = key.as_der().ok()?;
+                return Some(Secret::new(der.as_ref().to_vec()));
+            }
+        };
+        Some(Secret::new(document.as_ref().to_vec()))
     }
 }

@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 use super::CryptoProvider as _;
+#[cfg(feature = "client")]
+use super::private::{Secret, der_to_pem};
 use super::{
     Algorithm,
     private::{Parts, PrivateKeyError, pem_to_der},
@@ -30,13 +32,17 @@ use super::{
 use crate::jwk::PublicJwk;
 
 /// The algorithms that this process signs with.
-const ALGORITHMS: [Algorithm; 5] = [
+const ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Es256,
+    Algorithm::Es384,
     Algorithm::EdDsa,
     Algorithm::Ed25519,
     Algorithm::Ps256,
     Algorithm::Rs256,
 ];
+
+#[cfg(all(feature = "client", feature = "josekit"))]
+const RSA_BITS: u32 = 2048;
 
 /// A private key and the algorithm it signs with. `Debug` hides the private half. Clones share one key.
 #[derive(Clone)]
@@ -51,6 +57,14 @@ pub(crate) struct SigningKey {
 pub(super) trait PrivateKey: Send + Sync {
     /// Signs in the format of RFC 7518 section 3.
     fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, SigningFailed>;
+
+    /// Returns the parts of the key, which has this public half.
+    #[cfg(feature = "client")]
+    fn to_parts(&self, public: &PublicJwk) -> Option<Parts>;
+
+    /// Returns the key in PKCS#8 (RFC 5208).
+    #[cfg(feature = "client")]
+    fn to_pkcs8(&self) -> Option<Secret>;
 }
 
 /// The backend could not sign. That is a fault of the system, such as a lack of memory.
@@ -58,8 +72,8 @@ pub(super) trait PrivateKey: Send + Sync {
 pub(crate) struct SigningFailed;
 
 impl SigningKey {
-    /// Parses a private JWK (RFC 7517). It signs with the key's `alg`, or else with `ES256`, `EdDSA` or
-    /// `PS256`, whichever fits.
+    /// Parses a private JWK (RFC 7517). It signs with the key's `alg`, or else with `ES256`, `ES384`,
+    /// `EdDSA` or `PS256`, whichever fits.
     pub(crate) fn from_jwk(text: &str) -> Result<Self, SigningKeyError> {
         let (parts, kid, algorithm) = parts::of_jwk(text)?;
         Self::of_parts(&parts, kid, algorithm)
@@ -68,6 +82,43 @@ impl SigningKey {
     /// Parses an unencrypted private key in PKCS#8, as PEM (RFC 7468 section 10).
     pub(crate) fn from_pkcs8_pem(pem: &str) -> Result<Self, SigningKeyError> {
         Self::of_pkcs8(&pem_to_der(pem)?)
+    }
+
+    /// Generates a key for `ES256`, `ES384`, `Ed25519`, `EdDSA`, `PS256` or `RS256`. RSA keys have 2048 bits.
+    #[cfg(all(feature = "client", any(feature = "aws-lc-rs", feature = "josekit")))]
+    pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, SigningKeyError> {
+        if !ALGORITHMS.contains(&algorithm) {
+            return Err(SigningKeyError::Algorithm);
+        }
+        let der = backend::generate(algorithm).ok_or(SigningKeyError::NotGenerated)?;
+        Self::of_pkcs8(&der)?.with_algorithm(algorithm)
+    }
+
+    #[cfg(all(
+        feature = "client",
+        not(any(feature = "aws-lc-rs", feature = "josekit"))
+    ))]
+    pub(crate) fn generate(_: Algorithm) -> Result<Self, SigningKeyError> {
+        Err(SigningKeyError::NoBackend)
+    }
+
+    /// Returns the private JWK, with its `alg` and its `kid`.
+    #[cfg(feature = "client")]
+    pub(crate) fn to_jwk(&self) -> Result<Zeroizing<String>, SigningKeyError> {
+        let parts = self.key.to_parts(&self.public);
+        let mut further = vec![("alg", self.algorithm.as_str())];
+        further.extend(self.kid.as_deref().map(|kid| ("kid", kid)));
+        parts
+            .map(|parts| parts.to_jwk(&further))
+            .ok_or(SigningKeyError::NotExported)
+    }
+
+    /// Returns the unencrypted private key in PKCS#8, as PEM.
+    #[cfg(feature = "client")]
+    pub(crate) fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, SigningKeyError> {
+        let der = self.key.to_pkcs8();
+        der.map(|der| der_to_pem(&der))
+            .ok_or(SigningKeyError::NotExported)
     }
 
     #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
@@ -161,7 +212,7 @@ impl SigningKey {
         self.kid.as_deref()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "client"))]
     pub(crate) const fn public_jwk(&self) -> &PublicJwk {
         &self.public
     }
@@ -189,7 +240,11 @@ pub(crate) enum SigningKeyError {
     Inconsistent,
     #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
     NoBackend,
+    #[cfg(feature = "client")]
+    NotExported,
     NotForSignatures,
+    #[cfg(all(feature = "client", any(feature = "aws-lc-rs", feature = "josekit")))]
+    NotGenerated,
     NotPkcs8,
     Unreadable(PrivateKeyError),
     Unsupported,
@@ -199,17 +254,21 @@ impl fmt::Display for SigningKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Algorithm => {
-                "its algorithm does not fit the key, or is none of ES256, EdDSA, Ed25519, PS256 and RS256"
+                "its algorithm does not fit the key, or is none of ES256, ES384, EdDSA, Ed25519, PS256 and RS256"
             }
             Self::Inconsistent => "its private half does not belong to its public half",
             #[cfg(not(any(feature = "aws-lc-rs", feature = "josekit")))]
             Self::NoBackend => {
                 "no crypto backend is compiled in: turn on the feature `josekit` or `aws-lc-rs`"
             }
+            #[cfg(feature = "client")]
+            Self::NotExported => "the crypto backend does not return its private half",
             Self::NotForSignatures => "its `use` is not sig",
+            #[cfg(all(feature = "client", any(feature = "aws-lc-rs", feature = "josekit")))]
+            Self::NotGenerated => "the crypto backend could not generate it",
             Self::NotPkcs8 => "it is not a private key in PKCS#8 of a supported kind",
             Self::Unreadable(error) => return error.fmt(f),
-            Self::Unsupported => "only keys on P-256, Ed25519 keys and RSA keys are supported",
+            Self::Unsupported => "only keys on P-256 and P-384, Ed25519 keys and RSA keys are supported",
         })
     }
 }

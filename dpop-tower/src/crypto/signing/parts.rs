@@ -18,7 +18,10 @@ pub(super) fn of_jwk(
     let parts = Parts::of_jwk(&jwk)?;
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match parts.public.parameters() {
-        KeyParameters::Ec { curve, .. } if *curve != EcCurve::P256 => {
+        KeyParameters::Ec {
+            curve: EcCurve::P521,
+            ..
+        } => {
             return Err(SigningKeyError::Unsupported);
         }
         _ => {}

@@ -27,7 +27,15 @@ fn number(number: &::openssl::bn::BigNumRef) -> Value {
 
 /// A key, and the same as a JWK.
 fn p256() -> (PKey<Private>, Value) {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    ec(Nid::X9_62_PRIME256V1, "P-256", 32)
+}
+
+fn p384() -> (PKey<Private>, Value) {
+    ec(Nid::SECP384R1, "P-384", 48)
+}
+
+fn ec(curve: Nid, name: &str, len: i32) -> (PKey<Private>, Value) {
+    let group = EcGroup::from_curve_name(curve).unwrap();
     let key = EcKey::generate(&group).unwrap();
     let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
     let mut context = BigNumContext::new().unwrap();
@@ -35,9 +43,9 @@ fn p256() -> (PKey<Private>, Value) {
         .affine_coordinates(&group, &mut x, &mut y, &mut context)
         .unwrap();
     let padded =
-        |number: &::openssl::bn::BigNumRef| base64url::encode(&number.to_vec_padded(32).unwrap());
+        |number: &::openssl::bn::BigNumRef| base64url::encode(&number.to_vec_padded(len).unwrap());
     let (x, y, d) = (padded(&x), padded(&y), padded(key.private_key()));
-    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "d": d });
+    let jwk = json!({ "kty": "EC", "crv": name, "x": x, "y": y, "d": d });
     (PKey::from_ec_key(key).unwrap(), jwk)
 }
 
@@ -113,6 +121,41 @@ fn check(key: &PKey<Private>, jwk: &Value, algorithms: &[Algorithm]) {
     }
 }
 
+#[cfg(feature = "client")]
+#[test]
+fn an_exported_key_is_read_again_by_each_backend() {
+    for algorithm in ALGORITHMS {
+        for der in [
+            openssl::generate(algorithm).unwrap(),
+            aws_lc_rs::generate(algorithm).unwrap(),
+        ] {
+            for (public, key) in [
+                openssl::from_pkcs8(&der).unwrap(),
+                aws_lc_rs::from_pkcs8(&der).unwrap(),
+            ] {
+                let public = PublicJwk::from_json(&public).unwrap();
+                let jwk = key.to_parts(&public).unwrap().to_jwk(&[("kid", "a\"b")]);
+                let (parts, kid, _) = parts::of_jwk(&jwk).unwrap();
+                assert_eq!(kid.as_deref(), Some("a\"b"));
+                assert!(parts.public == public);
+                let pem = der_to_pem(&key.to_pkcs8().unwrap());
+                assert!(pem.lines().all(|line| line.len() <= 64), "{algorithm}");
+                let der = pem_to_der(&pem).unwrap();
+                assert!(openssl::from_pkcs8(&der).is_some(), "{algorithm}");
+                assert!(aws_lc_rs::from_pkcs8(&der).is_some(), "{algorithm}");
+                for key in [
+                    openssl::from_parts(&parts).unwrap(),
+                    aws_lc_rs::from_parts(&parts).unwrap(),
+                ] {
+                    let signature = key.sign(algorithm, INPUT).unwrap();
+                    let verifier = Josekit.prepare(&public, algorithm).unwrap();
+                    assert!(verifier.verify(INPUT, &signature).is_ok(), "{algorithm}");
+                }
+            }
+        }
+    }
+}
+
 fn marked(jwk: &Value, name: &str, value: impl Into<Value>) -> String {
     let mut marked = jwk.clone();
     marked[name] = value.into();
@@ -127,6 +170,8 @@ fn rejected(jwk: &str) -> SigningKeyError {
 fn every_backend_signs_with_every_kind_of_key_and_the_other_verifies() {
     let (key, jwk) = p256();
     check(&key, &jwk, &[Algorithm::Es256]);
+    let (key, jwk) = p384();
+    check(&key, &jwk, &[Algorithm::Es384]);
     let (key, jwk) = ed25519();
     check(&key, &jwk, &[Algorithm::EdDsa, Algorithm::Ed25519]);
     let (key, jwk) = rsa();
@@ -209,9 +254,9 @@ fn what_is_no_usable_private_key_is_told_apart() {
     assert_eq!(pem_error("orders"), PrivateKeyError::NotPem.into());
     let halved = pem(&ec).replacen("MIGH", "MIGI", 1);
     assert_eq!(pem_error(&halved), SigningKeyError::NotPkcs8);
-    let p384 = EcGroup::from_curve_name(Nid::SECP384R1).unwrap();
-    let p384 = PKey::from_ec_key(EcKey::generate(&p384).unwrap()).unwrap();
-    assert_eq!(pem_error(&pem(&p384)), SigningKeyError::NotPkcs8);
+    let p521 = EcGroup::from_curve_name(Nid::SECP521R1).unwrap();
+    let p521 = PKey::from_ec_key(EcKey::generate(&p521).unwrap()).unwrap();
+    assert_eq!(pem_error(&pem(&p521)), SigningKeyError::Unsupported);
     let small = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
     assert_eq!(
         pem_error(&pem(&small)),

@@ -1,0 +1,3 @@
+//! The client side, against the layer.
+
+mod proofs;
