@@ -5,5 +5,9 @@
 pub mod failure;
 #[doc(hidden)]
 pub mod gateway;
+#[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+#[doc(hidden)]
+pub mod idp;
+mod signal;
 #[doc(hidden)]
 pub mod terminal;

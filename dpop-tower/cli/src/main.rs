@@ -21,6 +21,9 @@ enum Command {
     /// A reverse proxy that checks DPoP for services that do not support it.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// An issuer of DPoP-bound tokens, for development only.
+    #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+    Idp(dpop_cli::idp::Arguments),
 }
 
 #[tokio::main]
@@ -35,10 +38,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, _terminal: Terminal) -> Result<(), Failure> {
+async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
     match command {
         Command::Gateway(command) => gateway::run(command)
             .await
             .map_err(|error| Failure::rejected(error.to_string())),
+        #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
+        Command::Idp(arguments) => dpop_cli::idp::run(arguments, terminal).await,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -10,11 +9,14 @@ use std::{
 use clap::Subcommand;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::gateway::{
-    self, Gateway, Settings, Shutdown,
-    ext_authz::{self, ExtAuthz},
-    forward_auth::{self, ForwardAuth},
-    probe::{self, Probe},
+use crate::{
+    gateway::{
+        self, Gateway, Settings, Shutdown,
+        ext_authz::{self, ExtAuthz},
+        forward_auth::{self, ForwardAuth},
+        probe::{self, Probe},
+    },
+    signal::told_to_end,
 };
 
 /// What to do with a configuration file.
@@ -138,30 +140,4 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))
-}
-
-/// Completes on SIGTERM or SIGINT.
-fn told_to_end() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            // Without a handler, the default action of the signal ends the process.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    async {
-        let interrupted = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = terminated => {}
-            () = interrupted => {}
-        }
-    }
 }
