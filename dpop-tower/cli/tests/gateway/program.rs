@@ -29,25 +29,25 @@ use tempfile::TempDir;
 /// Longer than any working operation takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn dpop(arguments: &[&str]) -> Output {
+pub(crate) fn dpop(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_dpop"))
         .args(arguments)
         .output()
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A running program. It ends with the test.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::start_with(arguments, &[])
     }
 
@@ -77,7 +77,7 @@ impl Running {
     }
 
     /// Returns the next line that contains this text.
-    fn line_with(&self, wanted: &str) -> String {
+    pub(crate) fn line_with(&self, wanted: &str) -> String {
         let end = Instant::now() + PATIENCE;
         let mut before = Vec::new();
         loop {
@@ -97,7 +97,7 @@ impl Running {
         address.trim_start_matches("http://").to_owned()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(
             Command::new("sh")
@@ -108,7 +108,7 @@ impl Running {
         );
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
