@@ -76,7 +76,12 @@ pub(super) fn escaped(text: &str) -> String {
 /// Returns whether a form was sent by a page of this issuer, and not by another site.
 pub(super) fn is_from_own_page(idp: &Inner, headers: &HeaderMap) -> bool {
     match headers.get(header::ORIGIN) {
-        Some(origin) => origin.as_bytes() == idp.url.as_bytes(),
+        Some(origin) if origin.as_bytes() == idp.url.as_bytes() => true,
+        // Another name of this machine, such as `localhost`. The host was checked before.
+        Some(origin) => {
+            let host = origin.as_bytes().strip_prefix(b"http://");
+            host.is_some() && host == headers.get(header::HOST).map(HeaderValue::as_bytes)
+        }
         // A program, such as curl or a test. Browsers send it with every form.
         None => !headers.contains_key("sec-fetch-site"),
     }

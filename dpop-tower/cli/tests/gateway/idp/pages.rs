@@ -76,6 +76,24 @@ async fn a_form_of_another_site_is_rejected() {
 }
 
 #[tokio::test]
+async fn a_form_is_accepted_under_another_name_of_this_machine() {
+    let rig = Rig::with(json!({ "sign_in": "form" })).await;
+    let page = rig.authorize(&[]).await;
+    let request = request_of(&page);
+    let host = format!("localhost:{}", rig.address.port());
+    for (origin, status) in [
+        (format!("http://{host}"), 303),
+        (format!("https://{host}"), 400),
+        ("http://localhost:1".to_owned(), 400),
+    ] {
+        let mut form = rig.form("/authorize", &[("request", &*request), ("user", "bob")]);
+        form.headers_mut().insert("host", host.parse().unwrap());
+        form.headers_mut().insert("origin", origin.parse().unwrap());
+        assert_eq!(rig.send(form).await.status, status, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn no_text_of_a_caller_becomes_part_of_a_page() {
     let users = json!([{ "subject": "\"'><img src=x>&" }]);
     let rig = Rig::with(json!({ "sign_in": "form", "users": users })).await;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn error(settings: Value) -> String {
+fn error(settings: &Value) -> String {
     Settings::parse(&settings.to_string()).unwrap_err()
 }
 
@@ -54,7 +54,7 @@ fn a_mistake_is_named_with_its_field() {
             "grants",
         ),
     ] {
-        let error = error(settings);
+        let error = error(&settings);
         assert!(error.contains(named), "{error:?} does not name {named}");
     }
     assert!(Settings::parse("{} x").is_err());
@@ -73,20 +73,20 @@ fn no_secret_is_in_the_debug_text() {
 
 #[test]
 fn an_issuer_is_an_origin_and_signs_with_a_key_that_can_be_made() {
-    let new = |settings: Value, url: &str| {
+    let new = |settings: &Value, url: &str| {
         let settings = Settings::parse(&settings.to_string()).unwrap();
         Idp::new(settings, url, ManualClock::starting_now())
     };
-    assert!(new(json!({}), "http://127.0.0.1:1/tenant").is_err());
+    assert!(new(&json!({}), "http://127.0.0.1:1/tenant").is_err());
     let idp = new(
-        json!({ "issuer": "https://idp.test/" }),
+        &json!({ "issuer": "https://idp.test/" }),
         "http://127.0.0.1:1",
     )
     .unwrap();
     assert_eq!(idp.url(), "https://idp.test");
     assert!(
         new(
-            json!({ "signing_algorithm": "ES512" }),
+            &json!({ "signing_algorithm": "ES512" }),
             "http://127.0.0.1:1"
         )
         .is_err()
