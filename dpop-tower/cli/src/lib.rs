@@ -3,7 +3,16 @@
 
 #[doc(hidden)]
 pub mod failure;
+mod files;
 #[doc(hidden)]
 pub mod gateway;
+#[doc(hidden)]
+pub mod key;
+mod loopback;
+#[doc(hidden)]
+pub mod proof;
+#[doc(hidden)]
+pub mod request;
+mod secret;
 #[doc(hidden)]
 pub mod terminal;
