@@ -194,7 +194,11 @@ fn read(
     terminal: Terminal,
 ) -> Result<ClientKey, Failure> {
     let text = read_secret(path, "the key", terminal)?;
-    parse(&text, kid).map_err(|failure| failure.within(&path.display().to_string()))
+    let name = match path.display().to_string() {
+        name if name == "-" => "the standard input".to_owned(),
+        name => name,
+    };
+    parse(&text, kid).map_err(|failure| failure.within(&name))
 }
 
 /// Parses a key in any of the supported forms.

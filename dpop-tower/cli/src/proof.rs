@@ -6,7 +6,12 @@ use dpop_tower::client::DpopClient;
 use http::{Method, Uri};
 use serde_json::{Value, json};
 
-use crate::{failure::Failure, key::KeyArguments, secret::TokenArguments, terminal::Terminal};
+use crate::{
+    failure::Failure,
+    key::KeyArguments,
+    secret::{TokenArguments, key_and_token},
+    terminal::Terminal,
+};
 
 /// The request that the proof is for.
 #[derive(Debug, Args)]
@@ -32,8 +37,7 @@ pub struct Arguments {
 ///
 /// Returns a failure if the key or the token cannot be read, or if no proof can be for the URL.
 pub async fn run(arguments: Arguments, terminal: Terminal) -> Result<(), Failure> {
-    let key = arguments.key.read(terminal)?;
-    let token = arguments.token.read(&arguments.key, terminal)?;
+    let (key, token) = key_and_token(&arguments.key, &arguments.token, terminal)?;
     let client = DpopClient::new(key).map_err(|error| Failure::wrong_use(error.to_string()))?;
     let proof = sign(
         &client,

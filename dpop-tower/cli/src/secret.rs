@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use dpop_tower::client::ClientKey;
 use serde_json::Value;
 
 use crate::{failure::Failure, files::read_secret, key::KeyArguments, terminal::Terminal};
@@ -21,31 +22,29 @@ pub(crate) struct TokenArguments {
     token_env: Option<String>,
 }
 
-impl TokenArguments {
-    /// Reads the token, if one is given.
-    ///
-    /// # Errors
-    ///
-    /// Returns a failure if the file or the variable has no token.
-    pub(crate) fn read(
-        &self,
-        key: &KeyArguments,
-        terminal: Terminal,
-    ) -> Result<Option<String>, Failure> {
-        let text = match (&self.token_file, &self.token_env) {
-            (Some(file), _) => {
-                if key.is_stdin() && file.as_os_str() == "-" {
-                    return Err(Failure::wrong_use(
-                        "the key and the token cannot both come from the standard input",
-                    ));
-                }
-                read_secret(file, "the access token", terminal)?
-            }
-            (None, Some(name)) => variable(name)?,
-            (None, None) => return Ok(None),
-        };
-        access_token(&text).map(Some)
+/// Reads the key and the token, if one is given.
+///
+/// # Errors
+///
+/// Returns a failure if a file has no key, or a file or the variable has no token.
+pub(crate) fn key_and_token(
+    key: &KeyArguments,
+    token: &TokenArguments,
+    terminal: Terminal,
+) -> Result<(ClientKey, Option<String>), Failure> {
+    let token_is_stdin = (token.token_file.as_ref()).is_some_and(|file| file.as_os_str() == "-");
+    if key.is_stdin() && token_is_stdin {
+        return Err(Failure::wrong_use(
+            "the key and the token cannot both come from the standard input",
+        ));
     }
+    let key = key.read(terminal)?;
+    let text = match (&token.token_file, &token.token_env) {
+        (Some(file), _) => read_secret(file, "the access token", terminal)?,
+        (None, Some(name)) => variable(name)?,
+        (None, None) => return Ok((key, None)),
+    };
+    access_token(&text).map(|token| (key, Some(token)))
 }
 
 /// Reads an environment variable.

@@ -11,7 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::output::Output;
 use crate::{
-    failure::Failure, key::KeyArguments, loopback, proof::uri, secret::TokenArguments,
+    failure::Failure,
+    key::KeyArguments,
+    loopback,
+    proof::uri,
+    secret::{TokenArguments, key_and_token},
     terminal::Terminal,
 };
 
@@ -79,8 +83,8 @@ pub(super) struct Prepared {
 impl Arguments {
     pub(super) fn prepare(self, terminal: Terminal) -> Result<Prepared, Failure> {
         loopback::check(&self.url, self.danger_allow_plain_http, "the access token")?;
-        let key = self.key.read(terminal)?;
-        let token = self.token.read(&self.key, terminal)?.ok_or_else(|| {
+        let (key, token) = key_and_token(&self.key, &self.token, terminal)?;
+        let token = token.ok_or_else(|| {
             Failure::wrong_use("no access token is given")
                 .next_step("Give --token-file FILE or --token-env NAME; `dpop token` gets a token.")
         })?;
