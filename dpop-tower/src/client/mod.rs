@@ -30,10 +30,12 @@ mod htu;
 mod key;
 mod proof;
 mod signer;
+mod token;
 
 pub use self::{
     error::{ClientError, ClientErrorKind},
     key::{ClientKey, ExportedKey},
     proof::{DpopClient, ProofBuilder},
     signer::{ProofSigner, SignerError},
+    token::{AccessToken, TokenSource},
 };
