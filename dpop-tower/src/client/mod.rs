@@ -33,6 +33,9 @@ mod htu;
 mod key;
 mod layer;
 mod nonce;
+#[cfg(feature = "client-tokens")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client-tokens")))]
+pub mod oauth;
 mod origin;
 mod proof;
 mod service;

@@ -80,6 +80,12 @@ impl DpopClient {
         self.thumbprint
     }
 
+    /// Returns the algorithm of the proofs.
+    #[cfg(feature = "client-tokens")]
+    pub(super) fn algorithm(&self) -> crate::crypto::Algorithm {
+        self.signer.algorithm()
+    }
+
     /// Returns the hash of an access token, for [`ProofBuilder::ath`].
     pub fn ath(&self, access_token: &str) -> Ath {
         Ath::of(access_token, &*self.crypto)
