@@ -16,3 +16,5 @@ pub mod request;
 mod secret;
 #[doc(hidden)]
 pub mod terminal;
+#[doc(hidden)]
+pub mod token;

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use dpop_cli::{failure::Failure, gateway, key, proof, request, terminal::Terminal};
+use dpop_cli::{failure::Failure, gateway, key, proof, request, terminal::Terminal, token};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     /// Private keys, to which access tokens are bound.
     #[command(subcommand)]
     Key(key::Command),
+    /// Get an access token that is bound to a key.
+    Token(Box<token::Arguments>),
     /// Make a proof for one request.
     Proof(proof::Arguments),
     /// Send a request with an access token and a proof, as curl would.
@@ -61,6 +63,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
     match command {
         Command::Key(command) => key::run(&command, terminal),
+        Command::Token(arguments) => token::run(*arguments, terminal).await,
         Command::Proof(arguments) => proof::run(arguments, terminal).await,
         Command::Request(arguments) => request::run(*arguments, terminal).await,
         Command::Gateway(command) => gateway::run(command)

@@ -1,9 +1,11 @@
 //! The commands of a client, run as a program against services on real sockets.
 
 mod keys;
+mod logins;
 mod proofs;
 mod redirects;
 mod requests;
+mod tokens;
 
 use std::{
     fs,
