@@ -84,6 +84,7 @@
 //! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |
 //! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
 //! | `client` | The client side: keys and proofs: `client` | |
+//! | `client-tokens` | Tokens from an authorization server, obtained and renewed: `client::oauth` | |
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
 //! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
@@ -115,6 +116,8 @@ pub mod certificate;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+#[cfg(any(feature = "client-tokens", feature = "introspection"))]
+mod client_auth;
 pub mod clock;
 mod config;
 #[cfg(feature = "cors")]

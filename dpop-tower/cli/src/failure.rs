@@ -54,6 +54,13 @@ impl Failure {
         self
     }
 
+    /// Says which file, for example, the failure is about.
+    #[must_use]
+    pub fn within(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Returns the kind, which is the exit code.
     pub const fn kind(&self) -> FailureKind {
         self.kind

@@ -3,6 +3,7 @@
 
 #[doc(hidden)]
 pub mod failure;
+mod files;
 #[doc(hidden)]
 pub mod gateway;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
@@ -10,4 +11,14 @@ pub mod gateway;
 pub mod idp;
 mod signal;
 #[doc(hidden)]
+pub mod key;
+mod loopback;
+#[doc(hidden)]
+pub mod proof;
+#[doc(hidden)]
+pub mod request;
+mod secret;
+#[doc(hidden)]
 pub mod terminal;
+#[doc(hidden)]
+pub mod token;

@@ -1,13 +1,18 @@
 //! The program `dpop`. Run `dpop --help` for its commands.
 
-use std::process::ExitCode;
+use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
-use dpop_cli::{failure::Failure, gateway, terminal::Terminal};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use dpop_cli::{failure::Failure, gateway, key, proof, request, terminal::Terminal, token};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]
-#[command(name = "dpop", version)]
+#[command(
+    name = "dpop",
+    version,
+    after_help = "Exit codes: 0 done, 1 rejected by the other side, 2 wrong use, 3 out of reach."
+)]
 struct Arguments {
     /// Print results as JSON, one value on one line.
     #[arg(long, global = true)]
@@ -18,12 +23,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Private keys, to which access tokens are bound.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Get an access token that is bound to a key.
+    Token(Box<token::Arguments>),
+    /// Make a proof for one request.
+    Proof(proof::Arguments),
+    /// Send a request with an access token and a proof, as curl would.
+    Request(Box<request::Arguments>),
     /// A reverse proxy that checks DPoP for services that do not support it.
     #[command(subcommand)]
     Gateway(gateway::Command),
     /// An issuer of DPoP-bound tokens, for development only.
     #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
     Idp(dpop_cli::idp::Arguments),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands to a folder.
+    Man {
+        /// Write the pages to this folder, which has to exist.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[tokio::main]
@@ -40,10 +65,30 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
     match command {
+        Command::Key(command) => key::run(&command, terminal),
+        Command::Token(arguments) => token::run(*arguments, terminal).await,
+        Command::Proof(arguments) => proof::run(arguments, terminal).await,
+        Command::Request(arguments) => request::run(*arguments, terminal).await,
         Command::Gateway(command) => gateway::run(command)
             .await
             .map_err(|error| Failure::rejected(error.to_string())),
         #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
         Command::Idp(arguments) => dpop_cli::idp::run(arguments, terminal).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "dpop", &mut script);
+            io::Write::write_all(&mut io::stdout(), &script).map_err(|error| unwritten(&error))
+        }
+        Command::Man { out: None } => clap_mangen::Man::new(Arguments::command())
+            .render(&mut io::stdout())
+            .map_err(|error| unwritten(&error)),
+        Command::Man { out: Some(folder) } => {
+            clap_mangen::generate_to(Arguments::command(), folder)
+                .map_err(|error| unwritten(&error))
+        }
     }
+}
+
+fn unwritten(error: &io::Error) -> Failure {
+    Failure::wrong_use(format!("cannot write: {error}"))
 }

@@ -20,12 +20,16 @@ pub enum ClientErrorKind {
     Crypto,
     /// The key cannot be read, generated or exported, or does not fit the algorithm.
     Key,
+    /// The origin of an API is not usable, or a request is for another origin.
+    Origin,
     /// The operating system has no randomness for a `jti`.
     Randomness,
     /// The signer failed. [`source`](Error::source) has its error.
     Signer,
     /// The target of the request is not an absolute `http` or `https` URI, or contains user information.
     Target,
+    /// There is no access token for a request. [`source`](Error::source) has the reason.
+    Token,
 }
 
 impl ClientError {
@@ -35,6 +39,15 @@ impl ClientError {
             message: message.into(),
             source: None,
         }
+    }
+
+    /// Returns the error of a [`TokenSource`](super::TokenSource) that has no token, of the kind
+    /// [`Token`](ClientErrorKind::Token).
+    ///
+    /// The text of `source` must not contain a secret.
+    pub fn no_token(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let message = "there is no access token for the request";
+        Self::new(ClientErrorKind::Token, message).with_source(source)
     }
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {

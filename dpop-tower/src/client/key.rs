@@ -98,9 +98,16 @@ impl ClientKey {
         self.key.algorithm()
     }
 
-    /// Returns the `kid` of the JWK that the key was read from.
+    /// Returns the `kid` of the JWK that the key was read from, or the one that was set.
     pub fn key_id(&self) -> Option<&str> {
         self.key.kid()
+    }
+
+    /// Sets the `kid` of the JWK that [`to_jwk`](Self::to_jwk) returns, such as the thumbprint of the key.
+    #[must_use]
+    pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
+        self.key = self.key.with_kid(key_id.into());
+        self
     }
 
     /// Returns the public half.

@@ -25,15 +25,32 @@
 //! a server that has seen the first proof rejects it (RFC 9449 section 11.1), and it cannot tell a retry
 //! from an attack.
 
+mod body;
+mod challenge;
 mod error;
+mod future;
 mod htu;
 mod key;
+mod layer;
+mod nonce;
+#[cfg(feature = "client-tokens")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client-tokens")))]
+pub mod oauth;
+mod origin;
 mod proof;
+mod service;
 mod signer;
+mod token;
 
 pub use self::{
+    body::RequestBody,
     error::{ClientError, ClientErrorKind},
+    future::ResponseFuture,
     key::{ClientKey, ExportedKey},
+    layer::DpopClientLayer,
+    origin::ApiOrigin,
     proof::{DpopClient, ProofBuilder},
+    service::DpopClientService,
     signer::{ProofSigner, SignerError},
+    token::{AccessToken, TokenSource},
 };

@@ -80,6 +80,12 @@ impl DpopClient {
         self.thumbprint
     }
 
+    /// Returns the algorithm of the proofs.
+    #[cfg(feature = "client-tokens")]
+    pub(super) fn algorithm(&self) -> crate::crypto::Algorithm {
+        self.signer.algorithm()
+    }
+
     /// Returns the hash of an access token, for [`ProofBuilder::ath`].
     pub fn ath(&self, access_token: &str) -> Ath {
         Ath::of(access_token, &*self.crypto)
@@ -93,13 +99,18 @@ impl DpopClient {
     /// Returns an error of the kind [`Target`](ClientErrorKind::Target) if the URI is not an absolute `http`
     /// or `https` URI, or contains user information.
     pub fn proof(&self, method: &Method, uri: &Uri) -> Result<ProofBuilder, ClientError> {
-        Ok(ProofBuilder {
+        Ok(self.proof_for(method, htu(uri)?))
+    }
+
+    /// Begins a proof for this `htu`, which [`htu`] has made.
+    pub(super) fn proof_for(&self, method: &Method, htu: String) -> ProofBuilder {
+        ProofBuilder {
             client: self.clone(),
             htm: method.clone(),
-            htu: htu(uri)?,
+            htu,
             ath: None,
             nonce: None,
-        })
+        }
     }
 }
 

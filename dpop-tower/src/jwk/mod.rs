@@ -238,6 +238,20 @@ impl PublicJwk {
         &self.0
     }
 
+    /// Returns the key as JSON, with its required members only (RFC 7638 section 3.2).
+    ///
+    /// ```
+    /// use dpop_tower::jwk::PublicJwk;
+    ///
+    /// // RFC 8037 appendix A.3
+    /// let json = r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// assert_eq!(PublicJwk::from_json(json)?.to_json(), json);
+    /// # Ok::<(), dpop_tower::jwk::JwkError>(())
+    /// ```
+    pub fn to_json(&self) -> String {
+        self.required_members()
+    }
+
     /// Returns the JSON object with the required members in lexicographic order, which is the input of a
     /// [`Thumbprint`] (RFC 7638 section 3.2). Every value has only one encoding, so it equals the one in the
     /// text that the key was parsed from.

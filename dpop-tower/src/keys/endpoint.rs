@@ -25,7 +25,7 @@ pub(crate) enum PlainHttp {
 
 impl PlainHttp {
     /// Allows plain `http` to this machine, or not at all.
-    #[cfg(feature = "introspection")]
+    #[cfg(any(feature = "client-tokens", feature = "introspection"))]
     pub(crate) const fn to_loopback(is_allowed: bool) -> Self {
         if is_allowed {
             Self::Loopback

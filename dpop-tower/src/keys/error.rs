@@ -81,6 +81,7 @@ impl fmt::Display for FetchError {
             Self::Metadata(member, issuer, tried) => {
                 f.write_str(match *member {
                     "jwks_uri" => "no metadata that names the keys",
+                    "token_endpoint" => "no metadata that names the token endpoint",
                     _ => "no metadata that names the introspection endpoint",
                 })?;
                 for (url, why) in tried {

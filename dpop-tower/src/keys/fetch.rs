@@ -69,19 +69,37 @@ impl Fetcher {
     ) -> Result<Url, FetchError> {
         match &self.endpoint.place {
             Place::Jwks(url) => Ok(url.clone()),
-            Place::Metadata { issuer, urls } => self.discover(member, issuer, urls, deadline).await,
+            Place::Metadata { issuer, urls } => {
+                let read = |text: &[u8]| metadata::url(text, member, issuer, &self.endpoint);
+                self.discover(member, issuer, urls, read, deadline).await
+            }
         }
+    }
+
+    /// Fetches the endpoints of the issuer.
+    #[cfg(feature = "client-tokens")]
+    pub(super) async fn server(
+        &self,
+        deadline: Instant,
+    ) -> Result<metadata::AuthorizationServer, FetchError> {
+        let member = "token_endpoint";
+        let Place::Metadata { issuer, urls } = &self.endpoint.place else {
+            return Err(FetchError::Metadata(member, String::new(), Vec::new()));
+        };
+        let read = |text: &[u8]| metadata::server(text, issuer, &self.endpoint);
+        self.discover(member, issuer, urls, read, deadline).await
     }
 
     /// Fetches the second document whenever the first cannot be used. Servers that have only the second
     /// answer requests for the first in many ways.
-    async fn discover(
+    async fn discover<T>(
         &self,
         member: &'static str,
         issuer: &str,
         urls: &[Url],
+        read: impl Fn(&[u8]) -> Result<T, Unhelpful>,
         deadline: Instant,
-    ) -> Result<Url, FetchError> {
+    ) -> Result<T, FetchError> {
         let mut tried = Vec::new();
         for (index, url) in urls.iter().enumerate() {
             let is_last = index + 1 == urls.len();
@@ -90,9 +108,8 @@ impl Fetcher {
                 false => deadline.min(Instant::now() + FIRST_METADATA),
             };
             let found = self.get(url, deadline).await;
-            match found.and_then(|found| metadata::url(&found.text, member, issuer, &self.endpoint))
-            {
-                Ok(jwks_uri) => return Ok(jwks_uri),
+            match found.and_then(|found| read(&found.text)) {
+                Ok(found) => return Ok(found),
                 Err(why) => tried.push((url.clone(), why)),
             }
         }

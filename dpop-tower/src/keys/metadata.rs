@@ -12,15 +12,75 @@ pub(super) fn url(
     issuer: &str,
     endpoint: &Endpoint,
 ) -> Result<Url, Unhelpful> {
+    let metadata = of_issuer(document, issuer)?;
+    required(&metadata, member, endpoint)
+}
+
+/// What a client needs to know of an authorization server (RFC 8414 section 2).
+#[cfg(feature = "client-tokens")]
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorizationServer {
+    pub(crate) token: Url,
+    pub(crate) authorization: Option<Url>,
+    /// RFC 8628 section 4
+    pub(crate) device_authorization: Option<Url>,
+    /// RFC 9126 section 5
+    pub(crate) pushed_authorization: Option<Url>,
+    pub(crate) requires_pushed_authorization: bool,
+    /// RFC 9207 section 3
+    pub(crate) sends_issuer: bool,
+    /// RFC 9449 section 5.1
+    pub(crate) proof_algorithms: Option<Vec<String>>,
+}
+
+/// Returns the endpoints, if this is a document of `issuer`.
+#[cfg(feature = "client-tokens")]
+pub(super) fn server(
+    document: &[u8],
+    issuer: &str,
+    endpoint: &Endpoint,
+) -> Result<AuthorizationServer, Unhelpful> {
+    let metadata = of_issuer(document, issuer)?;
+    let optional = |member| match metadata.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => required(&metadata, member, endpoint).map(Some),
+    };
+    let is_true = |member| matches!(metadata.get(member), Some(Value::Bool(true)));
+    let algorithms = match metadata.get("dpop_signing_alg_values_supported") {
+        Some(Value::Array(names)) => {
+            let names = names.iter().filter_map(Value::as_str);
+            Some(names.map(str::to_owned).collect())
+        }
+        _ => None,
+    };
+    Ok(AuthorizationServer {
+        token: required(&metadata, "token_endpoint", endpoint)?,
+        authorization: optional("authorization_endpoint")?,
+        device_authorization: optional("device_authorization_endpoint")?,
+        pushed_authorization: optional("pushed_authorization_request_endpoint")?,
+        requires_pushed_authorization: is_true("require_pushed_authorization_requests"),
+        sends_issuer: is_true("authorization_response_iss_parameter_supported"),
+        proof_algorithms: algorithms,
+    })
+}
+
+fn of_issuer<'d>(document: &'d [u8], issuer: &str) -> Result<Object<'d>, Unhelpful> {
     let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
     let metadata = Object::parse(document).ok_or(Unhelpful::NotAnObject)?;
-    let text = |name| metadata.get(name).and_then(Value::as_str);
     // RFC 8414 section 3.3: exactly equal. Metadata of another issuer would name other keys.
-    match text("issuer") {
-        Some(named) if named == issuer => {}
-        named => return Err(Unhelpful::Issuer(named.map(str::to_owned))),
+    match metadata.get("issuer").and_then(Value::as_str) {
+        Some(named) if named == issuer => Ok(metadata),
+        named => Err(Unhelpful::Issuer(named.map(str::to_owned))),
     }
-    let url = text(member).ok_or(Unhelpful::NoUrl(member))?;
+}
+
+fn required(
+    metadata: &Object<'_>,
+    member: &'static str,
+    endpoint: &Endpoint,
+) -> Result<Url, Unhelpful> {
+    let url = metadata.get(member).and_then(Value::as_str);
+    let url = url.ok_or(Unhelpful::NoUrl(member))?;
     endpoint
         .accept(url)
         .ok_or_else(|| Unhelpful::Url(member, url.to_owned()))

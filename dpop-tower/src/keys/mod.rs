@@ -8,11 +8,14 @@
 //! | `fetch`, `metadata` | The HTTP requests, and the issuer's metadata. |
 //! | `freshness` | How long a response says that it is fresh. |
 //! | `fetching`, `intervals` | The settings, and what follows from them. |
+//! | `authorization_server` | The endpoints of the issuer, which a client uses. |
 //! | `introspection` | The introspection endpoint, which the metadata names. |
 //! | `decision` | When keys are fetched, and when a request waits. A pure function of times. |
 //! | `source` | The fetched document, and at most one attempt at a time. Configurations share it. |
 //! | `remote` | The keys of the document that one configuration can use. |
 
+#[cfg(feature = "client-tokens")]
+mod authorization_server;
 #[cfg(feature = "jwks")]
 mod decision;
 #[cfg(feature = "jwks")]
@@ -40,6 +43,8 @@ mod set;
 #[cfg(feature = "jwks")]
 mod source;
 
+#[cfg(feature = "client-tokens")]
+pub(crate) use self::authorization_server::{AuthorizationServer, Discovery};
 #[cfg(feature = "jwks")]
 pub(crate) use self::endpoint::{Endpoint, PlainHttp};
 #[cfg(feature = "status-list")]

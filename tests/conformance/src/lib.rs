@@ -19,6 +19,7 @@
 #[macro_use]
 mod cases;
 
+pub mod authorization_server;
 pub mod challenge;
 pub mod crypto;
 pub mod documentation;

@@ -1,3 +1,4 @@
 //! The client side, against the layer.
 
+mod oauth;
 mod proofs;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
 /// Returns the header (0) or the payload (1) of a JWT.
-fn part(jwt: &str, index: usize) -> Value {
+pub(super) fn part(jwt: &str, index: usize) -> Value {
     let part = jwt.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }

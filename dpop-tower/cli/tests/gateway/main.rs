@@ -1,8 +1,10 @@
-//! The gateway, run in this process on real sockets, with an upstream that does not support DPoP.
+//! The gateway, run in this process on real sockets, with an upstream that does not support DPoP; and the other
+//! commands of the program.
 
 mod access;
 #[cfg(feature = "tls")]
 mod certificates;
+mod commands;
 mod conformance;
 mod cors;
 mod documentation;

@@ -24,7 +24,7 @@ mod signed;
 mod verdicts;
 mod verifier;
 
-pub use self::credentials::{ClientSecret, ClientSigningKey};
+pub use crate::client_auth::{ClientSecret, ClientSigningKey};
 
 use std::{fmt, time::Duration};
 
