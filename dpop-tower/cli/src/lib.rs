@@ -6,4 +6,6 @@ pub mod failure;
 #[doc(hidden)]
 pub mod gateway;
 #[doc(hidden)]
+pub mod inspect;
+#[doc(hidden)]
 pub mod terminal;

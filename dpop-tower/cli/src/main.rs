@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dpop_cli::{failure::Failure, gateway, terminal::Terminal};
+use dpop_cli::{failure::Failure, gateway, inspect, terminal::Terminal};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]
@@ -21,6 +21,10 @@ enum Command {
     /// A reverse proxy that checks DPoP for services that do not support it.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Explains why a token, a proof or a request is rejected, check by check.
+    ///
+    /// Exit codes: 0 valid, 1 rejected, 2 the input cannot be inspected, 3 the issuer is out of reach.
+    Inspect(Box<inspect::Arguments>),
 }
 
 #[tokio::main]
@@ -35,10 +39,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, _terminal: Terminal) -> Result<(), Failure> {
+async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
     match command {
         Command::Gateway(command) => gateway::run(command)
             .await
             .map_err(|error| Failure::rejected(error.to_string())),
+        Command::Inspect(arguments) => inspect::run(*arguments, terminal).await,
     }
 }
