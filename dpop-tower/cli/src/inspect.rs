@@ -47,7 +47,8 @@ use std::{
 use dpop_tower::{clock::UnixTime, proof::Htu};
 
 use self::{
-    audit::Audit, dates::Clock, input::Subject, message::Exchange, request::Seen, rules::Rule,
+    audit::Audit, dates::Clock, input::Subject, jws::Jws, message::Exchange, request::Seen,
+    rules::Rule,
 };
 pub use self::{
     command::{Arguments, run},
@@ -183,7 +184,9 @@ pub fn inspect(input: &[u8], options: &Options, now: UnixTime) -> Result<Report,
         } => {
             let (mut seen, mut items) = (Seen::new(), Vec::new());
             for exchange in &exchanges {
-                items.extend(inspect_exchange(exchange, options, clock, &mut seen)?);
+                let found = inspect_exchange(exchange, options, clock, &mut seen)?;
+                settle_challenges(&mut items, &found);
+                items.extend(found);
             }
             Ok(report(input, items, notes))
         }
@@ -206,6 +209,13 @@ fn alone(
     options: &Options,
     clock: Clock,
 ) -> Result<Report, Unreadable> {
+    let is_readable = token.is_none_or(|token| Jws::read(token).is_some());
+    if proof.is_none() && !is_readable && options.keys.is_none() {
+        return Err(
+            Unreadable::new("the token is opaque or encrypted, so it says nothing here")
+                .next_step("inspect a request with it, or ask its issuer (RFC 7662)"),
+        );
+    }
     let method = options.method.as_deref().map(message::method).transpose()?;
     let htu = options.url.as_deref().map(Htu::parse).transpose();
     let htu = htu.map_err(|error| Unreadable::new(format!("--url: {error}")))?;
@@ -274,6 +284,20 @@ fn inspect_exchange(
         items.push(Item::new("response that rejects nothing"));
     }
     Ok(items)
+}
+
+/// Clears the challenges for a nonce that the client has answered with that nonce, as it should.
+fn settle_challenges(challenged: &mut [Item], answer: &[Item]) {
+    let proofs = answer.iter().flat_map(|item| &item.decoded);
+    for nonce in proofs.filter_map(|jwt| jwt.claims.get("nonce")?.as_str()) {
+        for item in challenged.iter_mut() {
+            if item.reason == Some("use_dpop_nonce") && item.nonce.as_deref() == Some(nonce) {
+                item.reason = None;
+                item.notes
+                    .push("a later request has this nonce, as it should".to_owned());
+            }
+        }
+    }
 }
 
 /// Compares the clock of the client with that of the server.

@@ -67,16 +67,16 @@ impl Audit<'_> {
         if let (Some(_), Some(token)) = (&proof, &token) {
             checks.push(match (thumbprint, confirmation) {
                 _ if token.verdict.is_none() => {
-                    Check::skipped(Rule::Binding, "only the issuer knows the key of the token")
+                    Check::gap(Rule::Binding, "only the issuer knows the key of the token")
                 }
                 (Some(key), Some(confirmation)) => binding(key, confirmation),
                 _ => not_reached(Rule::Binding),
             });
         } else if token.is_some() {
-            checks.push(Check::skipped(
-                Rule::Binding,
-                "inspect a whole request to compare them",
-            ));
+            checks.push(match self.method {
+                Some(_) => not_reached(Rule::Binding),
+                None => Check::skipped(Rule::Binding, "inspect a whole request to compare them"),
+            });
         }
         let jti = proof_jws.as_ref().and_then(|jws| jws.text("jti"));
         let key = thumbprint.zip(jti.map(str::to_owned));

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use dpop_tower::clock::{SystemClock, TimeSource as _, UnixTime};
 
-use super::{MAX_INPUT_LEN, Options, Unreadable, dates, keys, text};
+use super::{MAX_INPUT_LEN, Options, Unreadable, dates, keys};
 use crate::{failure::Failure, terminal::Terminal};
 
 /// An access token and a line break are shorter.
@@ -93,13 +93,15 @@ pub async fn run(arguments: Arguments, terminal: Terminal) -> Result<(), Failure
         time_is_fixed: arguments.now.is_some(),
     };
     let report = super::inspect(&input, &options, now)?;
-    let text = text::of(&report, terminal.has_colours());
+    let text = report.to_text(terminal.has_colours());
     terminal.print(&text, &report.to_json())?;
     match report.reason() {
         None => Ok(()),
+        Some(reason) if report.is_rejected_by_server() => Err(Failure::rejected(format!(
+            "the server has rejected the request: {reason}"
+        ))),
         Some(reason) => Err(Failure::rejected(format!(
-            "the {} is rejected: {reason}",
-            report.input()
+            "the service rejects it: {reason}"
         ))),
     }
 }

@@ -94,7 +94,9 @@ struct Command {
 /// Reads the request that the command makes. Nothing is run, and no file is read.
 pub(super) fn parse(text: &str) -> Result<Exchange, Unreadable> {
     let text = text.strip_prefix("$ ").unwrap_or(text);
-    let words = shlex::split(text).ok_or(
+    // The crate makes an empty word of a continued line.
+    let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
+    let words = shlex::split(&text).ok_or(
         Unreadable::new("the command has a quote that is not closed")
             .next_step("copy it as a command for a POSIX shell (bash), not for cmd or PowerShell"),
     )?;

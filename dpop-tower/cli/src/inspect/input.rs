@@ -6,7 +6,7 @@ use super::{
     Unreadable,
     challenge::{self, Challenge},
     curl, har,
-    jws::Jws,
+    jws::{self, Jws},
     message::Exchange,
     raw,
 };
@@ -89,9 +89,12 @@ impl Subject {
         let (scheme, rest) = credentials.split_once(' ').unwrap_or(("", credentials));
         let is_scheme = ["dpop", "bearer"].contains(&&*scheme.to_ascii_lowercase());
         let token = if is_scheme { rest } else { credentials };
+        let is_wrapped = token.contains(|char: char| char.is_whitespace());
         let token: String = token.split_ascii_whitespace().collect();
+        let is_jwt = Jws::read(&token).is_some() || jws::is_encrypted(&token);
         let is_token68 = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-        if token.is_empty() || !token.bytes().all(is_token68) {
+        let is_words = is_wrapped && !is_jwt;
+        if token.is_empty() || is_words || !token.bytes().all(is_token68) {
             return Err(
                 Unreadable::new("the input is none of the kinds that can be inspected").next_step(
                     "give a token, a proof, a challenge, a whole request or response, a HAR or a curl command",

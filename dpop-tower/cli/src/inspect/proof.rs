@@ -196,7 +196,10 @@ impl ProofQuestion<'_> {
                 _ => text,
             },
             Rule::Iat => match self.jws.and_then(|jws| jws.seconds("iat")) {
-                Some(iat) => format!("{text}; {}", self.clock.compared(iat)),
+                Some(iat) => {
+                    let text = error.kind().description();
+                    format!("{text}: {}", self.clock.compared(iat))
+                }
                 None => text,
             },
             Rule::Typ => match in_header("typ") {
@@ -228,16 +231,14 @@ impl ProofQuestion<'_> {
         let has = |claim: &str| !self.lacks(claim);
         let check = Check::passed(rule);
         match rule {
-            Rule::Htm if self.method.is_none() => {
-                Check::skipped(rule, "give --method to compare it")
-            }
-            Rule::Htu if self.htu.is_none() => Check::skipped(rule, "give --url to compare it"),
+            Rule::Htm if self.method.is_none() => Check::gap(rule, "give --method to compare it"),
+            Rule::Htu if self.htu.is_none() => Check::gap(rule, "give --url to compare it"),
             Rule::Iat => match self.jws.and_then(|jws| jws.seconds("iat")) {
                 Some(iat) => check.detail(self.clock.compared(iat)),
                 None => check,
             },
             Rule::Dates if !has("exp") && !has("nbf") => check.detail("it has neither"),
-            Rule::Nonce if self.nonce.is_none() && has("nonce") => Check::skipped(
+            Rule::Nonce if self.nonce.is_none() && has("nonce") => Check::gap(
                 rule,
                 "give --nonce to compare it with the server's last DPoP-Nonce",
             ),
@@ -246,7 +247,7 @@ impl ProofQuestion<'_> {
                 "it has none, which is right unless the server asks for one",
             ),
             Rule::Ath if self.token.is_none() && has("ath") => {
-                Check::skipped(rule, "give --token-file to compare it")
+                Check::gap(rule, "give --token-file to compare it")
             }
             Rule::Ath if self.token.is_none() => {
                 Check::skipped(rule, "it has none, which is right only at a token endpoint")

@@ -25,15 +25,17 @@ fn first_line(input: &[u8]) -> Option<&[u8]> {
 fn is_request_line(line: &[u8]) -> bool {
     let mut parts = line.trim_ascii().split(|byte| *byte == b' ');
     let (method, target) = (parts.next(), parts.next());
-    let is_version = parts
-        .next()
-        .is_none_or(|version| version.starts_with(b"HTTP/"));
-    let is_method = method
-        .is_some_and(|method| !method.is_empty() && method.iter().all(u8::is_ascii_uppercase));
-    let is_target = target.is_some_and(|target| {
-        target.starts_with(b"/") || target == b"*" || target.starts_with(b"http")
+    let version = parts.next();
+    let has_version = version.is_some_and(|version| version.starts_with(b"HTTP/"));
+    // HTTP/2 has no request line, so people write one without a version.
+    let is_method = method.is_some_and(|method| {
+        !method.is_empty() && (has_version || method.iter().all(u8::is_ascii_uppercase))
     });
-    is_method && is_target && is_version && parts.next().is_none()
+    let is_target = target.is_some_and(|target| {
+        has_version || target.starts_with(b"/") || target.starts_with(b"http")
+    });
+    let is_complete = has_version || version.is_none();
+    is_method && is_target && is_complete && parts.next().is_none()
 }
 
 /// Parses a request, a response, or a request that is followed by its response.

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::rules::{self, Rule};
+use super::{
+    rules::{self, Rule},
+    text,
+};
 
 /// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +28,8 @@ pub struct Check {
     pub(super) detail: Option<String>,
     /// The code of the library for a failed check, or the error code of a challenge.
     pub(super) reason: Option<&'static str>,
+    /// Whether the check was not made because something was not given.
+    pub(super) is_gap: bool,
 }
 
 impl Check {
@@ -34,6 +39,7 @@ impl Check {
             outcome,
             detail: None,
             reason: None,
+            is_gap: false,
         }
     }
 
@@ -45,12 +51,21 @@ impl Check {
         Self::new(rule, Outcome::NotChecked).detail(why)
     }
 
+    /// A check that has to be made elsewhere before the verdict is complete.
+    pub(super) fn gap(rule: Rule, why: impl Into<String>) -> Self {
+        Self {
+            is_gap: true,
+            ..Self::skipped(rule, why)
+        }
+    }
+
     pub(super) fn failed(rule: Rule, reason: &'static str, detail: impl Into<String>) -> Self {
         Self {
             rule,
             outcome: Outcome::Failed,
             detail: Some(detail.into()),
             reason: Some(reason),
+            is_gap: false,
         }
     }
 
@@ -114,6 +129,10 @@ pub struct Item {
     pub(super) decoded: Vec<Decoded>,
     pub(super) notes: Vec<String>,
     pub(super) reason: Option<&'static str>,
+    /// Whether a server has said the reason, and not the library.
+    pub(super) is_by_server: bool,
+    /// The nonce that the server gave.
+    pub(super) nonce: Option<String>,
 }
 
 impl Item {
@@ -124,6 +143,8 @@ impl Item {
             decoded: Vec::new(),
             notes: Vec::new(),
             reason: None,
+            is_by_server: false,
+            nonce: None,
         }
     }
 
@@ -211,21 +232,31 @@ impl Report {
         self.first_rejected()?.clause()
     }
 
+    /// Returns whether a server rejected the request, and the library found nothing wrong.
+    pub fn is_rejected_by_server(&self) -> bool {
+        self.first_rejected().is_some_and(|item| item.is_by_server)
+    }
+
     fn first_rejected(&self) -> Option<&Item> {
         self.items.iter().find(|item| item.reason.is_some())
     }
 
-    /// Returns the checks that could not be made because something was not given.
+    /// Returns the checks that were not made because something was not given.
     pub fn not_checked(&self) -> Vec<&Check> {
         let mut found: Vec<&Check> = Vec::new();
         for check in self.items.iter().flat_map(|item| &item.checks) {
-            let is_missing = check.outcome == Outcome::NotChecked
-                && (check.detail.as_ref()).is_some_and(|detail| detail.contains("give --"));
-            if is_missing && !found.iter().any(|other| other.rule == check.rule) {
+            if check.is_gap && !found.iter().any(|other| other.rule == check.rule) {
                 found.push(check);
             }
         }
         found
+    }
+
+    /// Returns the report as text for people.
+    ///
+    /// Characters of the input that could control a terminal are escaped.
+    pub fn to_text(&self, colours: bool) -> String {
+        text::of(self, colours)
     }
 
     /// Returns the report as one JSON object.

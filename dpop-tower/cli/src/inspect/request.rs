@@ -1,6 +1,6 @@
 //! A whole request: the verdict of the library, and every check.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, num::NonZeroUsize};
 
 use dpop_tower::{
     DpopConfig, Policy, PublicOrigin, RequestHead, Verdict, Verifier,
@@ -9,6 +9,7 @@ use dpop_tower::{
     jwk::Thumbprint,
     nonce::{NonceContext, NonceSource, NonceStatus},
     proof::Htu,
+    replay::MemoryReplayStore,
     target::{TargetRequest, TargetUri as _},
     token::{PresentedToken, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken},
 };
@@ -221,6 +222,7 @@ fn verdict(
     let config = DpopConfig::builder(origin.clone(), answered)
         .clock(ManualClock::new(now))
         .crypto(BACKEND)
+        .replay_store(MemoryReplayStore::with_capacity(NonZeroUsize::MIN))
         .danger_max_age(options.max_age);
     let config = match &options.nonce {
         Some(nonce) => config

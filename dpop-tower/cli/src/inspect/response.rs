@@ -17,7 +17,9 @@ pub(super) fn inspect(response: &Response, clock: Option<Clock>) -> Option<Item>
         .flat_map(challenge::parse)
         .collect();
     let mut item = Item::new(format!("response with status {}", response.status));
+    item.is_by_server = true;
     let nonce = texts(&response.headers, "dpop-nonce").next();
+    item.nonce = nonce.map(str::to_owned);
     if challenges.is_empty() {
         without_challenge(response, &mut item);
     } else {
@@ -48,6 +50,7 @@ pub(super) fn inspect(response: &Response, clock: Option<Clock>) -> Option<Item>
 
 /// Explains the challenges of one response.
 pub(super) fn explain(challenges: &[Challenge], nonce: Option<&str>, item: &mut Item) {
+    item.is_by_server = true;
     for challenge in challenges {
         let is_known = challenge.is_of("DPoP") || challenge.is_of("Bearer");
         if !is_known {
@@ -58,7 +61,7 @@ pub(super) fn explain(challenges: &[Challenge], nonce: Option<&str>, item: &mut 
             .map(|(name, value)| format!("{name}=\"{value}\""))
             .collect();
         item.notes.push(format!(
-            "challenge: {} {}",
+            "the server sent {} {}",
             challenge.scheme,
             params.join(", ")
         ));

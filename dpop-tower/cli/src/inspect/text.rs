@@ -103,13 +103,17 @@ impl Writer {
     fn verdict(&mut self, report: &Report) {
         self.line(0, "");
         let not_checked = report.not_checked();
+        let rejected = match report.is_rejected_by_server() {
+            true => "rejected by the server",
+            false => "rejected",
+        };
         match (report.reason(), report.clause()) {
             (Some(reason), Some(clause)) => {
-                let text = format!("rejected: {reason} ({clause})");
+                let text = format!("{rejected}: {reason} ({clause})");
                 self.line(0, &self.coloured(RED, &text));
             }
             (Some(reason), None) => {
-                self.line(0, &self.coloured(RED, &format!("rejected: {reason}")));
+                self.line(0, &self.coloured(RED, &format!("{rejected}: {reason}")));
             }
             (None, _) if not_checked.is_empty() => self.line(0, &self.coloured(GREEN, "valid")),
             (None, _) => {

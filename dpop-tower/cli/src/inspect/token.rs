@@ -69,8 +69,8 @@ impl TokenQuestion<'_> {
             "the token is opaque, so only its issuer knows what it says (RFC 7662)"
         };
         TokenAnswer {
-            checks: vec![Check::skipped(Rule::TokenForm, what)],
-            bound: Check::skipped(Rule::TokenBound, what),
+            checks: vec![Check::gap(Rule::TokenForm, what)],
+            bound: Check::gap(Rule::TokenBound, what),
             confirmation: None,
             verdict: None,
         }
@@ -81,17 +81,24 @@ impl TokenQuestion<'_> {
         let mut failed: Vec<Check> = Vec::new();
         let (mut first, mut stopped) = (None, None);
         loop {
-            let Some(kind) = self.ask(&settings)? else {
-                break;
+            let (kind, text) = match self.ask(&settings) {
+                Ok(None) => break,
+                Ok(Some(found)) => found,
+                Err(error) if failed.is_empty() => return Err(error),
+                // A configuration with this issuer or audience is not possible.
+                Err(_) => {
+                    stopped = failed.last().map(|check| check.rule);
+                    break;
+                }
             };
-            let rule = rules::rule(kind.0.as_str()).unwrap_or(Rule::TokenForm);
-            first.get_or_insert(kind.0);
+            let rule = rules::rule(kind.as_str()).unwrap_or(Rule::TokenForm);
+            first.get_or_insert(kind);
             failed.push(Check::failed(
                 rule,
-                kind.0.as_str(),
-                self.explain(jws, rule, kind.1),
+                kind.as_str(),
+                self.explain(jws, rule, text),
             ));
-            if !adapt(&mut settings, kind.0, jws) {
+            if !adapt(&mut settings, kind, jws) {
                 stopped = Some(rule);
                 break;
             }
@@ -128,14 +135,20 @@ impl TokenQuestion<'_> {
         let issuer = (keys.and_then(|keys| keys.issuer.clone()))
             .or_else(|| jws?.text("iss").map(str::to_owned));
         let audience = (self.options.audience.clone()).or_else(|| jws.and_then(own_audience));
-        Settings {
+        let mut settings = Settings {
             issuer: issuer.unwrap_or_else(|| NAMELESS.to_owned()),
             audience: audience.unwrap_or_else(|| NAMELESS.to_owned()),
             now: self.clock.now,
             accepts_any_jwt: self.options.accept_typ_jwt,
             every_algorithm: false,
             ignores_signature: self.options.keys.is_none(),
+        };
+        // No service can be configured for such an issuer, so the token is of another one.
+        let is_given = keys.is_some_and(|keys| keys.issuer.is_some());
+        if !is_given && self.config(&settings).is_err() {
+            settings.issuer = NAMELESS.to_owned();
         }
+        settings
     }
 
     /// Returns why the library rejects the token, and the explanation for the operator.
@@ -175,7 +188,8 @@ impl TokenQuestion<'_> {
         let keys = keys.filter(|_| !settings.ignores_signature);
         let mut issuer = Issuer::new(&*settings.issuer)
             .audience(&*settings.audience)
-            .jwks(keys.unwrap_or(NOBODY));
+            .jwks(keys.unwrap_or(NOBODY))
+            .cache_capacity(1);
         if settings.accepts_any_jwt {
             issuer = issuer.danger_accept_typ_jwt();
         }
@@ -215,13 +229,13 @@ impl TokenQuestion<'_> {
         let keys = self.options.keys.as_ref();
         match rule {
             Rule::TokenIssuer if keys.is_none_or(|keys| keys.issuer.is_none()) => {
-                Check::skipped(rule, "give --issuer to compare it")
+                Check::gap(rule, "give --issuer to compare it")
             }
             Rule::TokenAudience if self.options.audience.is_none() => {
-                Check::skipped(rule, "give --audience to compare it")
+                Check::gap(rule, "give --audience to compare it")
             }
             Rule::TokenSignature if keys.is_none() => {
-                Check::skipped(rule, "give --issuer or --jwks to verify it")
+                Check::gap(rule, "give --issuer or --jwks to verify it")
             }
             Rule::TokenExpiry => match jws.and_then(|jws| jws.seconds("exp")) {
                 Some(exp) => check.detail(self.clock.compared(exp)),

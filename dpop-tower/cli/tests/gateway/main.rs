@@ -12,6 +12,7 @@ mod fence;
 mod forward_auth;
 mod identity;
 mod idle;
+mod inspect;
 mod introspection;
 mod issuers;
 mod malformed;
