@@ -12,7 +12,7 @@
 //! | `raw`, `har`, `curl`, `message` | read HTTP messages |
 //! | `challenge`, `response` | explain what a server says |
 //! | `request`, `target`, `audit`, `proof`, `token` | make the checks |
-//! | `rules` | the checks, their clauses, and what to change |
+//! | `rules`, `reasons` | the checks, their clauses, and what to change |
 //! | `report`, `text` | the result, and how it is printed |
 
 mod audit;
@@ -28,6 +28,7 @@ mod keys;
 mod message;
 mod proof;
 mod raw;
+mod reasons;
 mod report;
 mod request;
 mod response;
@@ -260,15 +261,12 @@ fn inspect_exchange(
     };
     let mut items = Vec::new();
     if let Some(request) = &exchange.request {
-        let place = exchange
-            .notes
-            .first()
-            .map_or("an earlier request", String::as_str);
+        let place = exchange.place.as_deref().unwrap_or("an earlier request");
         let mut item = request::inspect(request, options, at, seen, place)?;
         item.notes.extend(exchange.notes.iter().cloned());
         if let (Some(date), Some(started)) = (date, exchange.started) {
-            item.notes
-                .extend(skew(date.seconds_since(started), exchange.seconds));
+            let skew = skew(date.seconds_since(started), exchange.seconds);
+            item.notes.extend(skew);
         }
         if at.whose == clock.whose {
             hint_at_old_captures(&mut item, options);
@@ -279,6 +277,11 @@ fn inspect_exchange(
         // The computer's clock says something only about a response that is fresh.
         let compared_with = exchange.request.is_none().then_some(clock);
         items.extend(response::inspect(message, compared_with));
+    }
+    if let Some(place) = &exchange.place {
+        for item in &mut items {
+            item.title = format!("{place}: {}", item.title);
+        }
     }
     if items.is_empty() {
         items.push(Item::new("response that rejects nothing"));

@@ -67,7 +67,7 @@ impl Audit<'_> {
         if let (Some(_), Some(token)) = (&proof, &token) {
             checks.push(match (thumbprint, confirmation) {
                 _ if token.verdict.is_none() => {
-                    Check::gap(Rule::Binding, "only the issuer knows the key of the token")
+                    Check::skipped(Rule::Binding, "only its issuer knows the key of the token")
                 }
                 (Some(key), Some(confirmation)) => binding(key, confirmation),
                 _ => not_reached(Rule::Binding),

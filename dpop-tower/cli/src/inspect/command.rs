@@ -100,9 +100,7 @@ pub async fn run(arguments: Arguments, terminal: Terminal) -> Result<(), Failure
         Some(reason) if report.is_rejected_by_server() => Err(Failure::rejected(format!(
             "the server has rejected the request: {reason}"
         ))),
-        Some(reason) => Err(Failure::rejected(format!(
-            "the service rejects it: {reason}"
-        ))),
+        Some(reason) => Err(Failure::rejected(format!("it is rejected: {reason}"))),
     }
 }
 

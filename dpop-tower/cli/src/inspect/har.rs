@@ -22,10 +22,10 @@ struct Log {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     #[serde(default)]
-    started_date_time: String,
+    started_date_time: Option<String>,
     /// In milliseconds.
     #[serde(default)]
-    time: f64,
+    time: Option<f64>,
     request: HarRequest,
     #[serde(default)]
     response: Option<HarResponse>,
@@ -45,7 +45,7 @@ struct HarRequest {
 #[derive(Deserialize)]
 struct HarResponse {
     #[serde(default)]
-    status: u16,
+    status: Option<i64>,
     #[serde(default)]
     headers: Vec<Field>,
     #[serde(default)]
@@ -61,9 +61,9 @@ struct Field {
 #[derive(Deserialize, Default)]
 struct Text {
     #[serde(default)]
-    text: String,
+    text: Option<String>,
     #[serde(default)]
-    params: Vec<Param>,
+    params: Option<Vec<Param>>,
 }
 
 #[derive(Deserialize)]
@@ -78,14 +78,15 @@ pub(super) fn parse(json: &[u8]) -> Result<(Vec<Exchange>, String), Unreadable> 
             .next_step("a HAR has `log.entries`, each with a `request` that has `method` and `url`")
     })?;
     let total = har.log.entries.len();
-    let mut exchanges = Vec::new();
+    let (mut exchanges, mut malformed) = (Vec::new(), 0_usize);
     for (at, entry) in har.log.entries.into_iter().enumerate() {
-        let exchange = entry.exchange()?;
-        if concerns_dpop(&exchange) {
-            exchanges.push(Exchange {
-                notes: vec![format!("entry {} of the HAR", at.saturating_add(1))],
+        match entry.exchange() {
+            Ok(exchange) if concerns_dpop(&exchange) => exchanges.push(Exchange {
+                place: Some(format!("entry {}", at.saturating_add(1))),
                 ..exchange
-            });
+            }),
+            Ok(_) => {}
+            Err(_) => malformed = malformed.saturating_add(1),
         }
     }
     if exchanges.is_empty() {
@@ -94,10 +95,13 @@ pub(super) fn parse(json: &[u8]) -> Result<(Vec<Exchange>, String), Unreadable> 
             "export the HAR with sensitive data: browsers leave out Authorization otherwise",
         ));
     }
-    let note = format!(
+    let mut note = format!(
         "{} of {total} entries have to do with DPoP",
         exchanges.len()
     );
+    if malformed > 0 {
+        note.push_str(&format!(", and {malformed} cannot be read"));
+    }
     Ok((exchanges, note))
 }
 
@@ -105,10 +109,15 @@ impl Entry {
     fn exchange(self) -> Result<Exchange, Unreadable> {
         let response = match self.response {
             // A browser writes the status 0 if there was no response.
-            Some(response) if response.status != 0 => Some(Response {
-                status: response.status,
+            Some(response) if response.status.is_some_and(|status| status > 0) => Some(Response {
+                status: (response.status)
+                    .and_then(|status| u16::try_from(status).ok())
+                    .unwrap_or(u16::MAX),
                 headers: headers(&response.headers)?,
-                body: response.content.unwrap_or_default().text,
+                body: response
+                    .content
+                    .and_then(|content| content.text)
+                    .unwrap_or_default(),
             }),
             _ => None,
         };
@@ -120,8 +129,10 @@ impl Entry {
                 body: self.request.post_data.map(Text::form).unwrap_or_default(),
             }),
             response,
-            started: dates::parse(&self.started_date_time),
-            seconds: (self.time / 1000.0).ceil() as u64,
+            started: self.started_date_time.as_deref().and_then(dates::parse),
+            // The cast saturates.
+            seconds: (self.time.unwrap_or_default() / 1000.0).ceil() as u64,
+            place: None,
             notes: Vec::new(),
         })
     }
@@ -130,10 +141,11 @@ impl Entry {
 impl Text {
     /// Returns the text, or the names of the fields if the HAR has only those.
     fn form(self) -> String {
-        if !self.text.is_empty() {
-            return self.text;
+        if let Some(text) = self.text.filter(|text| !text.is_empty()) {
+            return text;
         }
-        let names = self.params.iter().map(|param| format!("{}=", param.name));
+        let params = self.params.unwrap_or_default();
+        let names = params.iter().map(|param| format!("{}=", param.name));
         names.collect::<Vec<_>>().join("&")
     }
 }

@@ -33,6 +33,10 @@ const TOKEN_CLAIMS: [&str; 9] = [
 /// The claims of a proof (RFC 9449 section 4.2) and those that every JWT may have.
 const PROOF_CLAIMS: [&str; 8] = ["jti", "htm", "htu", "iat", "ath", "nonce", "exp", "nbf"];
 
+/// The members of a JWK that only private and symmetric keys have (RFC 7518 section 6). A proof with them is
+/// rejected, and readers of the report must not learn the key.
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 /// The header and the claims of a JWT, as far as they can be read.
 #[derive(Clone, Debug)]
 pub(super) struct Jws {
@@ -84,6 +88,14 @@ impl Jws {
     }
 
     fn shown(mut self, what: &'static str, all: bool, relevant: &[&str]) -> Decoded {
+        if let Some(Value::Object(jwk)) = self.header.get_mut("jwk") {
+            for (_, value) in jwk
+                .iter_mut()
+                .filter(|(name, _)| PRIVATE.contains(&name.as_str()))
+            {
+                *value = Value::from("(hidden)");
+            }
+        }
         let count = self.claims.len();
         if !all {
             self.claims.retain(|name, _| relevant.contains(&&**name));

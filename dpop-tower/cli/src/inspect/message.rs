@@ -14,6 +14,8 @@ pub(super) struct Exchange {
     pub(super) started: Option<UnixTime>,
     /// How long the exchange took, in whole seconds.
     pub(super) seconds: u64,
+    /// The place in the input, such as `entry 1`.
+    pub(super) place: Option<String>,
     pub(super) notes: Vec<String>,
 }
 

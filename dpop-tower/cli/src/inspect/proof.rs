@@ -21,8 +21,9 @@ use super::{
     crypto::BACKEND,
     dates::Clock,
     jws::Jws,
+    reasons,
     report::{Check, Outcome},
-    rules::{self, Rule},
+    rules::Rule,
 };
 
 /// A proof and what it should be for. What is not given is not checked.
@@ -66,7 +67,7 @@ impl ProofQuestion<'_> {
             match self.ask(&verifier, &waived) {
                 Ok(proof) => signature = Some(check_signature(proof)),
                 Err(error) => {
-                    let Some(rule) = rules::rule(error.kind().as_str()) else {
+                    let Some(rule) = reasons::rule(error.kind().as_str()) else {
                         break;
                     };
                     // With the proof's time as the current time, `exp` and `nbf` say nothing.
@@ -272,7 +273,7 @@ fn check_signature(proof: UnverifiedProof) -> Check {
         Ok(_) => Check::passed(Rule::Signature),
         Err(error) => {
             let code = error.kind().as_str();
-            let rule = rules::rule(code).unwrap_or(Rule::Signature);
+            let rule = reasons::rule(code).unwrap_or(Rule::Signature);
             Check::failed(rule, code, error.to_string())
         }
     }

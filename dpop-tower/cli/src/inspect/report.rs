@@ -3,10 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{
-    rules::{self, Rule},
-    text,
-};
+use super::{reasons, rules::Rule, text};
 
 /// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -96,7 +93,7 @@ impl Check {
 
     /// Returns what to change if the check fails.
     pub fn fix(&self) -> Option<&'static str> {
-        self.reason.and_then(rules::fix)
+        self.reason.and_then(reasons::fix)
     }
 
     fn to_json(&self) -> Value {

@@ -24,8 +24,9 @@ use super::{
     message::Request,
     now_or_never,
     proof::not_reached,
+    reasons,
     report::{Check, Item},
-    rules::{self, Rule},
+    rules::Rule,
     target::Target,
 };
 
@@ -135,7 +136,7 @@ fn settle(item: &mut Item) {
         item.reason = audit::first_failed(&item.checks);
         return;
     };
-    let Some(rule) = rules::rule(reason) else {
+    let Some(rule) = reasons::rule(reason) else {
         return;
     };
     match item.checks.iter_mut().find(|check| check.rule == rule) {
@@ -156,7 +157,8 @@ fn credential_checks(
     if is_for_a_token {
         return Vec::new();
     }
-    let credentials = match reason.filter(|reason| rules::rule(reason) == Some(Rule::Credentials)) {
+    let credentials = match reason.filter(|reason| reasons::rule(reason) == Some(Rule::Credentials))
+    {
         Some(reason) => {
             let detail = match (reason, token) {
                 ("credentials_missing", Some(_)) => "its scheme is neither DPoP nor Bearer",

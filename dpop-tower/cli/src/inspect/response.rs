@@ -7,8 +7,9 @@ use super::{
     challenge::{self, Challenge},
     dates::{self, Clock},
     message::Response,
+    reasons,
     report::{Check, Item, Outcome},
-    rules::{self, Rule},
+    rules::Rule,
 };
 
 /// Explains a response, or returns `None` if it neither rejects anything nor has a nonce.
@@ -129,14 +130,14 @@ fn add_error(error: &str, description: Option<&str>, item: &mut Item) {
         Some(description) => format!("the server says {error}: {description}"),
         None => format!("the server says {error}"),
     };
-    let reason = rules::known(error);
-    let rule = reason.and_then(rules::rule).unwrap_or(Rule::Answer);
+    let reason = reasons::known(error);
+    let rule = reason.and_then(reasons::rule).unwrap_or(Rule::Answer);
     let reason = reason.unwrap_or("rejected_by_server");
     item.checks.push(Check::failed(rule, reason, detail));
     item.reason.get_or_insert(reason);
     // Servers with this library say which check failed.
-    let precise = description.and_then(rules::by_description);
-    if let Some((code, rule)) = precise.and_then(|code| Some((code, rules::rule(code)?))) {
+    let precise = description.and_then(reasons::by_description);
+    if let Some((code, rule)) = precise.and_then(|code| Some((code, reasons::rule(code)?))) {
         let mut check = Check::new(rule, Outcome::Failed);
         check.reason = Some(code);
         item.checks

@@ -29,7 +29,7 @@ impl Target {
             (None, None) => {
                 let origin = by_host(request)?;
                 let note = format!(
-                    "the URL is taken to begin with {origin}, by Host: give --origin if clients call another one"
+                    "the URL begins with {origin} according to Host: give --origin if clients call another one"
                 );
                 (origin, Some(note))
             }

@@ -29,8 +29,9 @@ pub(super) fn of(report: &Report, colours: bool) -> String {
     for note in report.notes() {
         writer.line(0, &shown(note));
     }
+    let is_long = report.items().len() > 1;
     for item in report.items() {
-        writer.item(item);
+        writer.item(item, is_long && item.reason().is_none());
     }
     writer.verdict(report);
     writer.text
@@ -49,24 +50,42 @@ impl Writer {
         }
     }
 
-    fn item(&mut self, item: &Item) {
+    /// Writes one item. A short one has no list of checks and no claims.
+    fn item(&mut self, item: &Item, is_short: bool) {
         if !self.text.is_empty() {
             self.line(0, "");
         }
         self.line(0, &shown(item.title()));
-        for check in item.checks() {
-            self.check(check);
+        if is_short {
+            self.summary(item);
+        } else {
+            for check in item.checks() {
+                self.check(check);
+            }
         }
         for note in item.notes() {
             self.line(2, &format!("note: {}", shown(note)));
         }
-        for jwt in &item.decoded {
+        for jwt in item.decoded.iter().filter(|_| !is_short) {
             self.object(&format!("header of the {}", jwt.what), &jwt.header, 0);
             self.object(
                 &format!("claims of the {}", jwt.what),
                 &jwt.claims,
                 jwt.omitted,
             );
+        }
+    }
+
+    fn summary(&mut self, item: &Item) {
+        let count = |outcome| {
+            let checks = item.checks().iter();
+            checks.filter(|check| check.outcome() == outcome).count()
+        };
+        let (passed, skipped) = (count(Outcome::Passed), count(Outcome::NotChecked));
+        if passed > 0 {
+            let mark = self.coloured(GREEN, "✓");
+            let text = format!("{mark} {passed} checks pass, and {skipped} were not made");
+            self.line(2, &text);
         }
     }
 
@@ -122,7 +141,7 @@ impl Writer {
         }
         for check in not_checked {
             let why = check.detail.as_deref().unwrap_or_default();
-            self.line(0, &format!("not checked: {}: {why}", check.name()));
+            self.line(0, &format!("not checked: {} ({why})", check.name()));
         }
     }
 }

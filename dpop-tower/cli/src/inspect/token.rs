@@ -19,8 +19,9 @@ use super::{
     jws::{self, Jws},
     now_or_never,
     proof::not_reached,
+    reasons,
     report::Check,
-    rules::{self, Rule},
+    rules::Rule,
 };
 
 /// Stands for an issuer or an audience that the token does not name.
@@ -64,13 +65,13 @@ impl TokenQuestion<'_> {
     /// A token that only its issuer can read.
     fn opaque(&self) -> TokenAnswer {
         let what = if jws::is_encrypted(self.token) {
-            "the token is encrypted for the service, so its contents are not known here"
+            "it is encrypted for the service: only that knows what it says"
         } else {
-            "the token is opaque, so only its issuer knows what it says (RFC 7662)"
+            "it is opaque: only its issuer knows what it says"
         };
         TokenAnswer {
             checks: vec![Check::gap(Rule::TokenForm, what)],
-            bound: Check::gap(Rule::TokenBound, what),
+            bound: Check::skipped(Rule::TokenBound, "only its issuer knows"),
             confirmation: None,
             verdict: None,
         }
@@ -91,7 +92,7 @@ impl TokenQuestion<'_> {
                     break;
                 }
             };
-            let rule = rules::rule(kind.as_str()).unwrap_or(Rule::TokenForm);
+            let rule = reasons::rule(kind.as_str()).unwrap_or(Rule::TokenForm);
             first.get_or_insert(kind);
             failed.push(Check::failed(
                 rule,

@@ -58,11 +58,8 @@ fn a_har_shows_a_proof_that_was_used_twice_and_where() {
     assert_eq!(again.reason(), Some("proof_replayed"));
     assert_eq!(again.clause(), Some("RFC 9449 section 11.1"));
     let text = report.to_json().to_string();
-    assert!(
-        text.contains("entry 2 of the HAR has the same proof"),
-        "{text}"
-    );
-    assert_eq!(answer.title(), "response with status 401");
+    assert!(text.contains("entry 2 has the same proof"), "{text}");
+    assert_eq!(answer.title(), "entry 4: response with status 401");
     assert_eq!(report.reason(), Some("proof_replayed"));
 }
 
@@ -147,6 +144,28 @@ fn a_har_without_authorization_takes_the_token_from_a_file() {
         ..options
     };
     assert_eq!(report(&har, &options).reason(), None);
+}
+
+#[test]
+fn a_har_may_lack_what_nobody_needs_and_bad_entries_are_counted() {
+    let parties = Parties::new();
+    let good = entry(&parties.client.get(URL, &parties.token()), 200, &[]);
+    let mut sparse = good.clone();
+    for (name, value) in [("time", Value::Null), ("startedDateTime", Value::Null)] {
+        sparse[name] = value;
+    }
+    sparse["response"] = json!({"status": 0, "content": null});
+    let mut bad = good;
+    bad["request"]["headers"] = json!([{"name": "a b", "value": ""}]);
+    let report = report(har(&[sparse, bad]), &parties.options());
+    assert_eq!(report.reason(), None);
+    let note = "1 of 2 entries have to do with DPoP, and 1 cannot be read";
+    assert_eq!(report.notes(), [note]);
+    let text = report.to_text(false);
+    assert!(
+        text.contains("✓ htm is the method of the request"),
+        "{text}"
+    );
 }
 
 #[test]

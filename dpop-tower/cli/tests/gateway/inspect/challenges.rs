@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dpop_cli::inspect::{self, Options};
 use dpop_tower::test_util::TestIssuer;
+use serde_json::json;
 
 use super::{NOW, Parties, URL, failed, report};
 
@@ -249,6 +250,23 @@ fn claims_that_may_be_personal_are_shown_only_on_demand() {
     // Nothing that could be used instead of the token is shown.
     let signature = token.rsplit('.').next().unwrap();
     assert!(!shown(true).contains(signature));
+}
+
+#[test]
+fn a_private_key_in_a_proof_is_not_shown() {
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "d": "s3cret"});
+    let proof = Parties::new()
+        .client
+        .proof("GET", URL)
+        .header("jwk", key)
+        .sign();
+    let report = report(&proof, &Options::default());
+    assert_eq!(report.reason(), Some("proof_key_invalid"));
+    let told = report.to_json().to_string() + &report.to_text(false);
+    assert!(
+        told.contains("(hidden)") && !told.contains("s3cret"),
+        "{told}"
+    );
 }
 
 #[test]

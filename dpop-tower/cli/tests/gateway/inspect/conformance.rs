@@ -139,13 +139,14 @@ macro_rules! modules {
 }
 
 modules! {
-    known_bugs, section_11_1, section_4_2, section_4_3, section_6, section_7_1, section_7_2, section_9, token,
+    known_bugs, section_4_2, section_4_3, section_6, section_7_1, section_7_2, section_9, token,
 }
 
 /// Cases that take a second or more, and are of a kind that other cases have too.
-const SLOW: [&str; 3] = [
+const SLOW: [&str; 4] = [
+    "a_proof_from_the_future_is_known_to_its_last_second",
     "bytes_that_are_not_printable_are_no_part_of_htu",
-    "no_flood_of_proofs_makes_an_earlier_one_pass_again",
+    "no_spelling_of_a_forwarded_header_moves_the_target",
     "rsa_keys_have_2048_to_4096_bits",
 ];
 
@@ -164,12 +165,6 @@ async fn it_names_the_reason_of_the_layer_for_the_cases_of_the_conformance_suite
     let found = INSPECTOR.0.lock().unwrap();
     assert!(found.mistakes.is_empty(), "{:#?}", found.mistakes);
     let rejected: usize = found.reasons.values().sum();
-    println!(
-        "{} cases, {rejected} rejected, {} admitted, {:?}",
-        found.cases.len(),
-        found.admitted,
-        found.reasons
-    );
     assert!(found.cases.len() >= 80, "cases: {}", found.cases.len());
     assert!(rejected >= 500, "rejected requests: {rejected}");
     assert!(found.reasons.len() >= 30, "reasons: {:?}", found.reasons);
