@@ -148,10 +148,10 @@ impl Command {
     fn option(
         &mut self,
         name: &str,
-        value: Option<String>,
+        mut value: Option<String>,
         words: &mut impl Iterator<Item = String>,
     ) -> Result<(), Unreadable> {
-        let mut value = || value.clone().or_else(|| words.next()).unwrap_or_default();
+        let mut value = || value.take().or_else(|| words.next()).unwrap_or_default();
         match name {
             "--request" => self.method = Some(value()),
             "--url" => self.url = Some(value()),

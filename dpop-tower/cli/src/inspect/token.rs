@@ -7,7 +7,7 @@ use dpop_tower::{
     ConfigError, DpopConfig, Issuer, Policy, PublicOrigin, RequestHead, Verdict, Verifier,
     clock::{ManualClock, UnixTime},
     crypto::{Algorithm, CryptoProvider as _},
-    token::{Confirmation, TokenErrorKind, VerifiedToken},
+    token::{Confirmation, TokenError, TokenErrorKind, VerifiedToken},
 };
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use serde_json::{Map, Value};
@@ -171,11 +171,12 @@ impl TokenQuestion<'_> {
         let verification = Verifier::new(config).verify(request, &Policy::optional());
         match now_or_never(verification) {
             Some(Verdict::Rejected(rejection)) => {
-                let kind = rejection.token_error().map(|error| error.kind());
+                let kind = rejection.token_error().map(TokenError::kind);
                 Ok(match kind {
-                    Some(TokenErrorKind::BoundAsBearer) => None,
                     // How the token is bound is checked elsewhere.
-                    Some(TokenErrorKind::ConfirmationNotSupported) => None,
+                    Some(
+                        TokenErrorKind::BoundAsBearer | TokenErrorKind::ConfirmationNotSupported,
+                    ) => None,
                     Some(kind) => Some((kind, rejection.to_string())),
                     None => Some((TokenErrorKind::Malformed, rejection.to_string())),
                 })
