@@ -19,6 +19,8 @@ pub mod proof;
 pub mod request;
 mod secret;
 #[doc(hidden)]
+pub mod inspect;
+#[doc(hidden)]
 pub mod terminal;
 #[doc(hidden)]
 pub mod token;

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use dpop_cli::{failure::Failure, gateway, key, proof, request, terminal::Terminal, token};
+use dpop_cli::{failure::Failure, gateway, inspect, key, proof, request, terminal::Terminal, token};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]
@@ -49,6 +49,10 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// Explains why a token, a proof or a request is rejected, check by check.
+    ///
+    /// Exit codes: 0 valid, 1 rejected, 2 the input cannot be inspected, 3 the issuer is out of reach.
+    Inspect(Box<inspect::Arguments>),
 }
 
 #[tokio::main]
@@ -86,6 +90,7 @@ async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
             clap_mangen::generate_to(Arguments::command(), folder)
                 .map_err(|error| unwritten(&error))
         }
+        Command::Inspect(arguments) => inspect::run(*arguments, terminal).await,
     }
 }
 

@@ -42,6 +42,14 @@ pub enum Over {
     Socket,
     /// Sends HTTP/1.1 over loopback to a proxy, which forwards to a service that does not support DPoP.
     Proxy(&'static dyn Proxy),
+    /// Calls the router directly, and shows each request with its verdict to an observer.
+    Observed(&'static dyn Observer),
+}
+
+/// Watches requests to APIs with default settings, or with nonces.
+pub trait Observer: Debug + Sync {
+    /// Is called with a request to `api` and the response to it.
+    fn observe(&self, api: &Api, request: &Request<()>, response: &Response<Body>);
 }
 
 /// A proxy that checks DPoP in front of a service that does not support it.
@@ -80,7 +88,30 @@ impl Way {
 
     /// Returns an API with default settings and a clock that stands still.
     pub fn api(self) -> Api {
-        self.api_with(|tokens| tokens, |config| config)
+        let api = self.api_with(|tokens| tokens, |config| config);
+        Api { way: self, ..api }
+    }
+
+    /// Returns an API that requires these nonces, and a clock that stands still.
+    pub fn api_with_nonces(self, nonces: StatelessNonces) -> Api {
+        let required = nonces.clone();
+        let api = self.api_with(
+            |tokens| tokens,
+            |config| config.nonce_source(required).require_nonces(),
+        );
+        Api {
+            way: self,
+            nonces: Some(nonces),
+            ..api
+        }
+    }
+
+    /// An observer does not know the settings of a test's own.
+    const fn unobserved(self) -> Self {
+        match self.over {
+            Over::Observed(_) => Self::new(self.backend, Over::Process),
+            _ => self,
+        }
     }
 
     /// Returns an API with the test's own settings.
@@ -95,18 +126,19 @@ impl Way {
         let origin = PublicOrigin::new(ORIGIN).unwrap();
         let builder = DpopConfig::builder(origin, tokens(issuer.tokens())).clock(clock.clone());
         Api {
-            way: self,
+            way: self.unobserved(),
             router: self.router(config(self.backend.chosen(builder)).build().unwrap()),
             issuer,
             client,
             clock,
+            nonces: None,
         }
     }
 
     /// Returns an API that responds with the subject of the token.
     pub fn router(self, config: DpopConfig) -> Router {
         match self.over {
-            Over::Process | Over::Socket => router(config),
+            Over::Process | Over::Socket | Over::Observed(_) => router(config),
             Over::Proxy(proxy) => behind(proxy, config, None, router_by_headers()),
         }
     }
@@ -119,7 +151,9 @@ impl Way {
         handlers_by_headers: Router,
     ) -> Router {
         match self.over {
-            Over::Process | Over::Socket => handlers.layer(DpopLayer::new(config)),
+            Over::Process | Over::Socket | Over::Observed(_) => {
+                handlers.layer(DpopLayer::new(config))
+            }
             Over::Proxy(proxy) => behind(proxy, config, None, handlers_by_headers),
         }
     }
@@ -127,7 +161,7 @@ impl Way {
     /// Puts handlers that ignore the caller's identity behind the layer or a proxy with this table.
     pub fn protect_by(self, config: DpopConfig, table: PolicyTable, handlers: Router) -> Router {
         match self.over {
-            Over::Process | Over::Socket => {
+            Over::Process | Over::Socket | Over::Observed(_) => {
                 handlers.layer(DpopLayer::new(config).with_policy(table))
             }
             Over::Proxy(proxy) => behind(proxy, config, Some(&table), handlers),
@@ -137,7 +171,7 @@ impl Way {
     /// Returns the router's response.
     pub async fn send(self, router: Router, request: Request<()>) -> Response<Body> {
         match self.over {
-            Over::Process => send(router, request).await,
+            Over::Process | Over::Observed(_) => send(router, request).await,
             Over::Socket | Over::Proxy(_) => send_over_a_socket(router, request).await,
         }
     }
@@ -174,6 +208,8 @@ pub struct Api {
     pub issuer: TestIssuer,
     pub client: TestClient,
     pub clock: ManualClock,
+    /// The nonces that the API requires, if its settings are known.
+    pub nonces: Option<StatelessNonces>,
     pub router: Router,
 }
 
@@ -219,7 +255,13 @@ impl Api {
     }
 
     pub async fn response(&self, request: Request<()>) -> Response<Body> {
-        self.way.send(self.router.clone(), request).await
+        let Over::Observed(observer) = self.way.over else {
+            return self.way.send(self.router.clone(), request).await;
+        };
+        let copy = request.clone();
+        let response = self.way.send(self.router.clone(), request).await;
+        observer.observe(self, &copy, &response);
+        response
     }
 
     /// Returns a configuration with the same issuer, clock and backend, for another router.

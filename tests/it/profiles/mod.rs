@@ -46,6 +46,7 @@ fn api_with(
         issuer,
         client,
         clock,
+        nonces: None,
     };
     (api, config)
 }

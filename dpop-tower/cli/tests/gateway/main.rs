@@ -15,6 +15,7 @@ mod forward_auth;
 mod identity;
 mod idle;
 mod idp;
+mod inspect;
 mod introspection;
 mod issuers;
 mod malformed;

@@ -120,7 +120,7 @@ async fn the_scheme_of_a_bound_token_has_no_spelling_that_makes_it_a_bearer_toke
         (
             format!(" Bearer {token}"),
             match way.over {
-                Over::Process => malformed,
+                Over::Process | Over::Observed(_) => malformed,
                 Over::Socket | Over::Proxy(_) => as_bearer,
             },
         ),

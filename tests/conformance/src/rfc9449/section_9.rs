@@ -46,10 +46,7 @@ fn nonces(secret: u8) -> StatelessNonces {
 }
 
 fn api(way: Way) -> Api {
-    way.api_with(
-        |tokens| tokens,
-        |config| config.nonce_source(nonces(1)).require_nonces(),
-    )
+    way.api_with_nonces(nonces(1))
 }
 
 const fn use_nonce(reason: &'static str) -> Verdict {
