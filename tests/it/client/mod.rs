@@ -1,3 +1,10 @@
 //! The client side, against the layer.
 
+mod calls;
+mod grpc;
+mod nonces;
 mod proofs;
+mod redirects;
+mod reqwest;
+mod retries;
+mod server;
