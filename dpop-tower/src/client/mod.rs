@@ -152,6 +152,7 @@ mod challenge;
 mod error;
 mod future;
 mod htu;
+mod jti;
 mod key;
 mod layer;
 mod nonce;

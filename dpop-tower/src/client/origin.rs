@@ -115,19 +115,26 @@ pub(super) fn target<'a, T>(
         }
         return Ok((first, [origin_of(first).as_str(), uri.path()].concat()));
     }
-    let htu = htu(uri)?;
+    let (scheme, authority) = (uri.scheme_str(), uri.authority());
     let own = origins.iter().find(|origin| {
-        let path = htu.strip_prefix(origin_of(origin).as_str());
-        path.is_some_and(|path| path.starts_with('/'))
+        let origin = origin_of(origin);
+        scheme == Some(origin.scheme())
+            && authority.is_some_and(|authority| origin.authority_matches(authority.as_str()))
     });
     let Some(own) = own else {
+        // A URI that no proof can be for has a better explanation.
+        htu(uri)?;
         let known: Vec<_> = origins.iter().map(|own| origin_of(own).as_str()).collect();
         return Err(wrong(format!(
             "the request is for another origin than the token, which is for {}",
             known.join(" and ")
         )));
     };
-    Ok((own, htu))
+    let path = match uri.path() {
+        "" => "/",
+        path => path,
+    };
+    Ok((own, [origin_of(own).as_str(), path].concat()))
 }
 
 fn is_local(origin: &Origin) -> bool {
