@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/client.md")]
+mod client {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/grpc.md")]
 mod grpc {}
 

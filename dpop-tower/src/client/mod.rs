@@ -65,7 +65,7 @@
 //!    [sensitive](http::HeaderValue::set_sensitive).
 //! 4. It keeps the `DPoP-Nonce` of every response, whatever its status, for the next proof to the same origin
 //!    (RFC 9449 section 8.2).
-//! 5. If the server demands a nonce (`use_dpop_nonce`), it sends the request once more with the nonce of this
+//! 5. If the server requires a nonce (`use_dpop_nonce`), it sends the request once more with the nonce of this
 //!    response. It repeats nothing else.
 //!
 //! The body is sent as it is read. The first 64 KiB are kept until the response arrives, and sent again if need

@@ -38,7 +38,7 @@ impl ApiOrigin {
             return Ok(this);
         }
         Err(wrong(format!(
-            "{} is no origin with TLS: whoever listens would read the access token. Use https, or \
+            "{} is no origin with TLS: anyone who listens can read the access token. Use https, or \
              `ApiOrigin::danger_without_tls` if the connection is encrypted by something else",
             shown(origin)
         )))
@@ -48,9 +48,9 @@ impl ApiOrigin {
     ///
     /// # Security
     ///
-    /// Whoever can read the traffic can read the token. Without the key it is of little use, but the requests
-    /// and the responses are open too, and whoever can change the traffic can take the whole request. This is
-    /// for networks that encrypt by themselves, such as a service mesh.
+    /// Anyone who can read the traffic can read the token. Without the key it is of little use, but requests and
+    /// responses can be read too, and anyone who can change the traffic can use a request in place of the client.
+    /// This is for networks that encrypt by themselves, such as a service mesh.
     ///
     /// # Errors
     ///

@@ -219,8 +219,11 @@ async fn a_request_on_a_connection_that_has_ended_is_received_once() {
     assert_unique(&seen);
 }
 
-/// Refuses the first stream of HTTP/2 and answers the others.
-fn refusing(listener: TcpListener) -> (Arc<Mutex<Vec<Seen>>>, impl Drop) {
+/// The code with which a server says that it has not processed a stream (RFC 9113 section 8.7).
+const UNPROCESSED: u32 = 7;
+
+/// Resets the first stream of HTTP/2 before it has processed anything, and answers the others.
+fn resetting(listener: TcpListener) -> (Arc<Mutex<Vec<Seen>>>, impl Drop) {
     let all = Arc::<Mutex<Vec<Seen>>>::default();
     let seen = Arc::clone(&all);
     let task = tokio::spawn(async move {
@@ -230,7 +233,7 @@ fn refusing(listener: TcpListener) -> (Arc<Mutex<Vec<Seen>>>, impl Drop) {
             let mut seen = seen.lock().unwrap();
             seen.push(Seen::new(request.headers()));
             if seen.len() == 1 {
-                respond.send_reset(h2::Reason::REFUSED_STREAM);
+                respond.send_reset(UNPROCESSED.into());
             } else {
                 respond.send_response(Response::new(()), true).unwrap();
             }
@@ -240,9 +243,9 @@ fn refusing(listener: TcpListener) -> (Arc<Mutex<Vec<Seen>>>, impl Drop) {
 }
 
 #[tokio::test]
-async fn a_retry_after_a_refused_stream_has_a_new_proof() {
+async fn a_retry_after_an_unprocessed_stream_of_http_2_has_a_new_proof() {
     let (listener, origin) = listen().await;
-    let (seen, _task) = refusing(listener);
+    let (seen, _task) = resetting(listener);
     let http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
@@ -258,9 +261,9 @@ async fn a_retry_after_a_refused_stream_has_a_new_proof() {
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_not_retried_inside_the_layer() {
+async fn an_unprocessed_stream_is_not_retried_inside_the_layer() {
     let (listener, origin) = listen().await;
-    let (seen, _task) = refusing(listener);
+    let (seen, _task) = resetting(listener);
     let http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();

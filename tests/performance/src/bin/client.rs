@@ -1,4 +1,5 @@
-//! The cost of a client's request, relative to one raw signature by the same backend: `client [AT-MOST]`.
+//! The cost of a client's request, relative to one raw signature by the same backend: `client [AT-MOST]`,
+//! with a limit for `ES256`.
 
 use std::{
     convert::Infallible,
@@ -36,11 +37,12 @@ const BACKEND: &str = if cfg!(feature = "josekit") {
 };
 
 fn main() -> ExitCode {
-    let at_most = env::args().nth(1).map(|n| n.parse().expect("a number"));
-    let ratios = [Algorithm::Es256, Algorithm::Ed25519].map(measured);
+    let at_most: Option<f64> = env::args().nth(1).map(|n| n.parse().expect("a number"));
+    let ratio = measured(Algorithm::Es256);
+    measured(Algorithm::Ed25519);
     match at_most {
-        Some(at_most) if ratios.into_iter().any(|ratio: f64| ratio > at_most) => {
-            eprintln!("that is more than {at_most} x");
+        Some(at_most) if ratio > at_most => {
+            eprintln!("ES256 takes more than {at_most} x");
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
@@ -50,15 +52,17 @@ fn main() -> ExitCode {
 /// Measures requests with a token, a kept nonce and a body, and returns the ratio.
 fn measured(algorithm: Algorithm) -> f64 {
     let key = ClientKey::generate(algorithm).expect("it is supported");
-    let token = TestIssuer::new().token().bound_to_thumbprint(&key.thumbprint());
+    let token = TestIssuer::new()
+        .token()
+        .bound_to_thumbprint(&key.thumbprint());
     let layer = DpopClientLayer::new(
         DpopClient::new(key.clone()).expect("it is a key"),
         AccessToken::new(&token.mint()).expect("it is a token"),
         ApiOrigin::new("https://api.example.com").expect("it is an origin"),
     );
+    // Proofs sign messages of this length. The clones of the layer have the nonce of these responses.
+    let len = signed_len(&mut layer.clone().layer(service_fn(describe)));
     let mut service = layer.layer(service_fn(answer));
-    // Proofs sign messages of this length.
-    let len = signed_len(&mut service);
     let mut message = vec![b'a'; len];
     let mut count = 0_u64;
     let raw: Batch<'_> = Box::new(move || {
@@ -106,12 +110,20 @@ fn request() -> Request<Full<Bytes>> {
 
 type Attempt = Request<RequestBody<Full<Bytes>>>;
 
-/// Responds with a nonce and, for [`signed_len`], the length of what was signed.
+/// Responds at once, so that nearly all of the time is that of the layer.
 fn answer(attempt: Attempt) -> Ready<Result<Response<usize>, Infallible>> {
-    let proof = attempt.headers()["dpop"].as_bytes();
-    let signed = proof.iter().rposition(|byte| *byte == b'.').unwrap_or_default();
-    let response = Response::builder().header("dpop-nonce", "eyJ7S_zG.eyJH0-Z.HX4w-7v");
     black_box(attempt);
+    ready(Ok(Response::new(0)))
+}
+
+/// Responds with a nonce and the length of what was signed.
+fn describe(attempt: Attempt) -> Ready<Result<Response<usize>, Infallible>> {
+    let proof = attempt.headers()["dpop"].as_bytes();
+    let signed = proof
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .unwrap_or_default();
+    let response = Response::builder().header("dpop-nonce", "eyJ7S_zG.eyJH0-Z.HX4w-7v");
     ready(Ok(response.body(signed).expect("it is a response")))
 }
 
