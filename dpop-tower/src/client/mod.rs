@@ -25,7 +25,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "test-util")]
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower::BoxError> {
 //! use dpop_tower::{
 //!     client::{AccessToken, ApiOrigin, ClientKey, DpopClient, DpopClientLayer},
 //!     crypto::Algorithm,
