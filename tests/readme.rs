@@ -5,6 +5,10 @@
 mod authorization_server {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/client.md")]
+mod client {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/grpc.md")]
 mod grpc {}
 

@@ -66,6 +66,7 @@
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
 //! | Issue bound tokens at the token endpoint of an authorization server | [`token_endpoint`] |
+//! | Call a protected API | `client::DpopClientLayer` |
 //! | Test a protected service, or a replay store of your own | `test_util` |
 //!
 //! # Limits
@@ -83,7 +84,7 @@
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
 //! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |
 //! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
-//! | `client` | The client side: keys and proofs: `client` | |
+//! | `client` | The client side: keys, proofs and a layer for HTTP clients: `client` | |
 //! | `client-tokens` | Tokens from an authorization server, obtained and renewed: `client::oauth` | |
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |

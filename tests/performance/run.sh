@@ -16,6 +16,8 @@ title() { printf '\n=== %s\n' "$1"; }
 
 title "a request beside one signature check"
 "$bin/targets"
+title "a client's request beside one signature"
+"$bin/client"
 title "the replay store"
 "$bin/store"
 title "what a request allocates"

@@ -4,7 +4,9 @@
 use std::time::SystemTime;
 
 use dpop_tower::{
-    DpopConfig, DpopConfigBuilder, DpopLayer, Issuer, Policy, PublicOrigin, nonce::NonceSecret,
+    DpopConfig, DpopConfigBuilder, DpopLayer, Issuer, Policy, PublicOrigin,
+    client::{ApiOrigin, DpopClient, DpopClientLayer},
+    nonce::NonceSecret,
 };
 
 fn target(issuer: Issuer) {
@@ -61,4 +63,11 @@ fn response(layer: DpopLayer) {
     //~ is no `RejectionResponse`
     //~ note give a closure such as
     let _ = layer.with_rejection_response(401_u16);
+}
+
+fn token_source(client: DpopClient, origin: ApiOrigin) {
+    //~ `&str` is no source of access tokens
+    //~ does not implement `TokenSource`
+    //~ note `AccessToken::new(token)?` of `dpop_tower::client` does
+    let _ = DpopClientLayer::new(client, "eyJhbGciOi", origin);
 }

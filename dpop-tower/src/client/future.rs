@@ -123,14 +123,12 @@ impl<S, B> Call<S, B> {
 
     fn prove(&self) -> MaybeReady<Result<String, ClientError>> {
         let client = &self.shared.client;
-        let mut proof = client.proof_for(&self.head.method, self.htu.clone());
-        if let Some(token) = &self.token {
-            proof = proof.ath(token.ath(client));
-        }
-        if let Some(nonce) = &self.nonce {
-            proof = proof.nonce(nonce.as_str());
-        }
-        proof.sign()
+        let ath = self.token.as_ref().map(|token| token.ath(client));
+        let nonce = self.nonce.as_ref().map(Nonce::text);
+        client
+            .proof_for(&self.head.method, self.htu.clone())
+            .with(ath, nonce)
+            .sign()
     }
 
     fn send(&mut self, proof: String) -> Result<S::Future, ClientError>
@@ -143,8 +141,8 @@ impl<S, B> Call<S, B> {
         })?;
         proof.set_sensitive(true);
         let body = future::taken(&mut self.body, "each attempt has a body");
-        let mut request = Request::from_parts(self.head.clone(), body);
-        request.headers_mut().insert(DPOP, proof);
+        self.head.headers.insert(DPOP, proof);
+        let request = Request::from_parts(self.head.clone(), body);
         Ok(self.inner.call(request))
     }
 

@@ -56,7 +56,7 @@ impl DpopClientLayer {
 
     /// Sets how many bytes of a request's body are kept until the response arrives. Defaults to 64 KiB.
     ///
-    /// If a server demands a nonce after it has received more than that, the caller gets the response of the
+    /// If a server requires a nonce after it has received more than that, the caller gets the response of the
     /// server, and the next request has the nonce. With 0, only requests without a body are sent again.
     #[must_use]
     pub const fn resend_limit(mut self, bytes: usize) -> Self {

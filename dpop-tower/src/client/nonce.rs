@@ -37,8 +37,8 @@ impl Nonce {
         is_nonce.then(|| Self(value.into()))
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
+    pub(super) fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -55,6 +55,9 @@ impl NewestNonce {
     }
 
     pub(super) fn set(&self, nonce: &Nonce) {
+        if self.get().as_ref() == Some(nonce) {
+            return;
+        }
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Some(nonce.clone());
     }
@@ -71,7 +74,7 @@ mod tests {
         for value in values {
             headers.append(DPOP_NONCE, HeaderValue::from_bytes(value).unwrap());
         }
-        Nonce::of(&headers).map(|nonce| nonce.as_str().to_owned())
+        Nonce::of(&headers).map(|nonce| nonce.text().as_ref().to_owned())
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl ApiOrigin {
             return Ok(this);
         }
         Err(wrong(format!(
-            "{} is no origin with TLS: whoever listens would read the access token. Use https, or \
+            "{} is no origin with TLS: anyone who listens can read the access token. Use https, or \
              `ApiOrigin::danger_without_tls` if the connection is encrypted by something else",
             shown(origin)
         )))
@@ -48,9 +48,9 @@ impl ApiOrigin {
     ///
     /// # Security
     ///
-    /// Whoever can read the traffic can read the token. Without the key it is of little use, but the requests
-    /// and the responses are open too, and whoever can change the traffic can take the whole request. This is
-    /// for networks that encrypt by themselves, such as a service mesh.
+    /// Anyone who can read the traffic can read the token. Without the key it is of little use, but requests and
+    /// responses can be read too, and anyone who can change the traffic can use a request in place of the client.
+    /// This is for networks that encrypt by themselves, such as a service mesh.
     ///
     /// # Errors
     ///
@@ -115,19 +115,26 @@ pub(super) fn target<'a, T>(
         }
         return Ok((first, [origin_of(first).as_str(), uri.path()].concat()));
     }
-    let htu = htu(uri)?;
+    let (scheme, authority) = (uri.scheme_str(), uri.authority());
     let own = origins.iter().find(|origin| {
-        let path = htu.strip_prefix(origin_of(origin).as_str());
-        path.is_some_and(|path| path.starts_with('/'))
+        let origin = origin_of(origin);
+        scheme == Some(origin.scheme())
+            && authority.is_some_and(|authority| origin.authority_matches(authority.as_str()))
     });
     let Some(own) = own else {
+        // A URI that no proof can be for has a better explanation.
+        htu(uri)?;
         let known: Vec<_> = origins.iter().map(|own| origin_of(own).as_str()).collect();
         return Err(wrong(format!(
             "the request is for another origin than the token, which is for {}",
             known.join(" and ")
         )));
     };
-    Ok((own, htu))
+    let path = match uri.path() {
+        "" => "/",
+        path => path,
+    };
+    Ok((own, [origin_of(own).as_str(), path].concat()))
 }
 
 fn is_local(origin: &Origin) -> bool {

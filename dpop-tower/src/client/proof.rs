@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::{ClientError, ClientErrorKind, ProofSigner, htu::htu, key::no_backend};
+use super::{ClientError, ClientErrorKind, ProofSigner, htu::htu, jti::new_jti, key::no_backend};
 use crate::{
     clock::{SystemClock, TimeSource},
     crypto::{CryptoProvider, default_provider},
@@ -12,6 +12,9 @@ use crate::{
     jwk::Thumbprint,
     proof::Ath,
 };
+
+/// Room for a signature with an elliptic curve in base64url. The text grows for a longer one.
+const SIGNATURE_LEN: usize = 128;
 
 /// A client with one key, which makes proofs.
 ///
@@ -131,8 +134,8 @@ pub struct ProofBuilder {
     client: DpopClient,
     htm: Method,
     htu: String,
-    ath: Option<Ath>,
-    nonce: Option<String>,
+    ath: Option<Arc<str>>,
+    nonce: Option<Arc<str>>,
 }
 
 impl ProofBuilder {
@@ -147,13 +150,19 @@ impl ProofBuilder {
     /// Binds the proof to the access token with this [hash](DpopClient::ath), which you can keep with the
     /// token.
     pub fn ath(mut self, ath: Ath) -> Self {
-        self.ath = Some(ath);
+        self.ath = Some(ath.to_string().into());
         self
     }
 
     /// Sets the newest `DPoP-Nonce` of the server (RFC 9449 section 8).
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
-        self.nonce = Some(nonce.into());
+        self.nonce = Some(nonce.into().into());
+        self
+    }
+
+    /// Sets the text of both claims.
+    pub(super) fn with(mut self, ath: Option<Arc<str>>, nonce: Option<Arc<str>>) -> Self {
+        (self.ath, self.nonce) = (ath, nonce);
         self
     }
 
@@ -184,28 +193,26 @@ impl ProofBuilder {
     }
 
     fn signing_input(&self) -> Result<String, ClientError> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| {
-            let message = "the operating system has no randomness for the proof";
-            ClientError::new(ClientErrorKind::Randomness, message).with_source(error)
-        })?;
+        let jti = new_jti()?;
         let claims = Claims {
-            jti: &base64url::encode(&random),
+            jti: &jti,
             htm: self.htm.as_str(),
             htu: &self.htu,
             iat: self.client.clock.now().as_secs(),
-            ath: self.ath.map(|ath| base64url::encode(ath.as_bytes())),
+            ath: self.ath.as_deref(),
             nonce: self.nonce.as_deref(),
         };
-        let claims = serde_json::to_vec(&claims).map_err(|error| {
+        let mut payload = Vec::with_capacity(320 + self.htu.len());
+        serde_json::to_writer(&mut payload, &claims).map_err(|error| {
             let message = "the claims of the proof could not be written";
             ClientError::new(ClientErrorKind::Target, message).with_source(error)
         })?;
         let header = &*self.client.header;
-        let mut input = String::with_capacity(header.len() + claims.len() * 4 / 3 + 700);
+        let parts = header.len() + payload.len().div_ceil(3) * 4 + 2;
+        let mut input = String::with_capacity(parts + SIGNATURE_LEN);
         input.push_str(header);
         input.push('.');
-        base64url::encode_onto(&claims, &mut input);
+        base64url::encode_onto(&payload, &mut input);
         Ok(input)
     }
 }
@@ -228,7 +235,7 @@ struct Claims<'a> {
     htu: &'a str,
     iat: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ath: Option<String>,
+    ath: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
 }

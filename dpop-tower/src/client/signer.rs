@@ -7,7 +7,7 @@ use crate::{crypto::Algorithm, error::BoxError, future::MaybeReady, jwk::PublicJ
 ///
 /// # Security
 ///
-/// Whoever can call [`sign`](Self::sign) can use the tokens that are bound to the key.
+/// Anyone who can call [`sign`](Self::sign) can use the tokens that are bound to the key.
 ///
 /// # Example
 ///

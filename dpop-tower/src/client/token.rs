@@ -6,7 +6,7 @@ use std::{
 use http::HeaderValue;
 
 use super::{ClientError, ClientErrorKind, DpopClient};
-use crate::{future::MaybeReady, proof::Ath};
+use crate::future::MaybeReady;
 
 /// An access token that is bound to the key of a [`DpopClient`].
 ///
@@ -19,7 +19,8 @@ pub struct AccessToken(Arc<Inner>);
 
 struct Inner {
     authorization: HeaderValue,
-    ath: OnceLock<Ath>,
+    /// The text of the claim.
+    ath: OnceLock<Arc<str>>,
 }
 
 const SCHEME: &str = "DPoP ";
@@ -79,9 +80,10 @@ impl AccessToken {
         self.0.authorization.clone()
     }
 
-    /// Returns the hash that goes into proofs. Every crypto backend computes the same one.
-    pub(super) fn ath(&self, client: &DpopClient) -> Ath {
-        *self.0.ath.get_or_init(|| client.ath(self.as_str()))
+    /// Returns the hash as it goes into proofs. Every crypto backend computes the same one.
+    pub(super) fn ath(&self, client: &DpopClient) -> Arc<str> {
+        let ath = || client.ath(self.as_str()).to_string().into();
+        Arc::clone(self.0.ath.get_or_init(ath))
     }
 }
 
