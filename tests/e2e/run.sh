@@ -30,6 +30,13 @@ if [[ $suite == clients ]]; then
     touch "$venv/complete"
   fi
   export PYTHON=$venv/bin/python
+  # The conformance suite of MCP needs Node.js 22. npm has newer versions than Debian.
+  if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
+    newer=$(realpath ../..)/target/e2e-tests/node
+    [[ -x $newer/node_modules/node/bin/node ]] ||
+      npm install --silent --no-audit --no-fund --no-save --prefix "$newer" node@22
+    PATH=$newer/node_modules/node/bin:$PATH
+  fi
 fi
 
 output=$(mktemp)
