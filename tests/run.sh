@@ -237,6 +237,12 @@ has_glewlwyd() {
     install --no-install-recommends glewlwyd dbconfig-sqlite3 sqlite3
 }
 
+# Apache with mod_oauth2, as another resource server.
+has_apache() {
+  [[ -x /usr/sbin/apache2 && -r /usr/lib/apache2/modules/mod_oauth2.so ]] ||
+    install --no-install-recommends apache2-bin libapache2-mod-oauth2
+}
+
 # Its programs are in a folder that no search path contains. The tests start servers of their own.
 has_postgresql() {
   compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || needs initdb postgresql
@@ -305,6 +311,12 @@ if has_glewlwyd; then
 else
   skip "end-to-end tests with Glewlwyd" \
     "please install glewlwyd and sqlite3 (Debian's packages of these names)"
+fi
+if has_apache; then
+  suite "end-to-end tests with clients and servers of others" tap tests/e2e/run.sh clients target/debug/dpop
+else
+  skip "end-to-end tests with clients and servers of others" \
+    "please install Apache's mod_oauth2 (Debian's packages apache2-bin and libapache2-mod-oauth2)"
 fi
 check "nats-server" has_nats_server
 suite "replay store in NATS JetStream" cargo tests/stores.sh nats

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs the end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh issuers|glewlwyd [DPOP-BINARY]
+# Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd [DPOP-BINARY].
+# The suite `clients` also needs the program quickstart in the folder of dpop.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=test program=quickstart package=quickstart variable=QUICKSTART_BIN
-if [[ ${1-} == issuers || ${1-} == glewlwyd ]]; then
-  script=test:$1 program=dpop package=dpop-cli variable=DPOP_BIN
+suite=${1-}
+if [[ $suite =~ ^(clients|issuers|glewlwyd)$ ]]; then
+  script=test:$suite program=dpop package=dpop-cli variable=DPOP_BIN
   shift
 fi
 binary=${1:-$here/../../target/debug/$program}
@@ -16,6 +18,25 @@ cd "$here"
 # npm writes this file at the end of an install, so an incomplete node_modules counts as missing.
 if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
   npm ci --no-audit --no-fund
+fi
+
+if [[ $suite == clients ]]; then
+  export QUICKSTART_BIN=${binary%/*}/quickstart
+  [[ -x $QUICKSTART_BIN ]] || { echo "no program at $QUICKSTART_BIN: run cargo build -p quickstart" >&2; exit 1; }
+  venv=$(realpath ../..)/target/e2e-tests/venv
+  if [[ ! $venv/complete -nt clients/requirements.txt ]]; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r clients/requirements.txt
+    touch "$venv/complete"
+  fi
+  export PYTHON=$venv/bin/python
+  # The conformance suite of MCP needs Node.js 22. npm has newer versions than Debian.
+  if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 22 ? 0 : 1)'; then
+    newer=$(realpath ../..)/target/e2e-tests/node
+    [[ -x $newer/node_modules/node/bin/node ]] ||
+      npm install --silent --no-audit --no-fund --no-save --prefix "$newer" node@22
+    PATH=$newer/node_modules/node/bin:$PATH
+  fi
 fi
 
 output=$(mktemp)
