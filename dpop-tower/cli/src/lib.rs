@@ -9,7 +9,8 @@ pub mod gateway;
 #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
 #[doc(hidden)]
 pub mod idp;
-mod signal;
+#[doc(hidden)]
+pub mod inspect;
 #[doc(hidden)]
 pub mod key;
 mod loopback;
@@ -18,8 +19,7 @@ pub mod proof;
 #[doc(hidden)]
 pub mod request;
 mod secret;
-#[doc(hidden)]
-pub mod inspect;
+mod signal;
 #[doc(hidden)]
 pub mod terminal;
 #[doc(hidden)]

@@ -4,7 +4,9 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use dpop_cli::{failure::Failure, gateway, inspect, key, proof, request, terminal::Terminal, token};
+use dpop_cli::{
+    failure::Failure, gateway, inspect, key, proof, request, terminal::Terminal, token,
+};
 
 /// DPoP (RFC 9449) on the command line.
 #[derive(Debug, Parser)]

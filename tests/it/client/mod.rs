@@ -1,9 +1,9 @@
 //! The client side, against the layer.
 
-mod oauth;
 mod calls;
 mod grpc;
 mod nonces;
+mod oauth;
 mod proofs;
 mod redirects;
 mod reqwest;
