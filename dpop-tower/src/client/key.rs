@@ -137,7 +137,7 @@ impl ClientKey {
     ///
     /// # Security
     ///
-    /// Whoever reads it can use the tokens that are bound to the key. Write it only to a file that nobody else
+    /// Anyone who reads it can use the tokens that are bound to the key. Write it only to a file that nobody else
     /// can read.
     ///
     /// # Errors
