@@ -30,7 +30,7 @@ pub enum Command {
 /// The key to generate.
 #[derive(Debug, Args)]
 pub struct New {
-    /// The algorithm: ES256, ES384, Ed25519, EdDSA, PS256 or RS256.
+    /// The algorithm: `ES256`, `ES384`, `Ed25519`, `EdDSA`, `PS256` or `RS256`.
     #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = algorithm)]
     alg: Algorithm,
     /// Write the key to this file, which only you can read. Otherwise it is printed.
@@ -244,6 +244,10 @@ fn no_such_key(kid: Option<&str>) -> Failure {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is given to `map_err`, which passes the error on"
+)]
 fn unusable(error: dpop_tower::client::ClientError) -> Failure {
     Failure::wrong_use(error.to_string())
         .next_step("`dpop key new --out FILE` makes a key that every server supports.")

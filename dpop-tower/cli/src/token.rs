@@ -41,8 +41,8 @@ pub struct Arguments {
     client_id: String,
     #[command(flatten)]
     credentials: Credentials,
-    /// How the token is obtained. Defaults to client_credentials for a client with credentials, and to
-    /// authorization_code for one without.
+    /// How the token is obtained. Defaults to `client_credentials` for a client with credentials, and
+    /// to `authorization_code` for one without.
     #[arg(long, value_enum, value_name = "GRANT")]
     grant: Option<Grant>,
     /// A scope, or several separated by spaces. Can be repeated.
@@ -56,14 +56,14 @@ pub struct Arguments {
     audience: Vec<String>,
     #[command(flatten)]
     key: KeyArguments,
-    /// Write the tokens to this file, which only you can read. With the grant refresh_token, the refresh token comes
-    /// from it.
+    /// Write the tokens to this file, which only you can read. With the grant `refresh_token`, the refresh token
+    /// comes from it.
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// A file with the refresh token, for the grant refresh_token.
+    /// A file with the refresh token, for the grant `refresh_token`.
     #[arg(long, value_name = "FILE", conflicts_with = "refresh_token_env")]
     refresh_token_file: Option<PathBuf>,
-    /// The environment variable with the refresh token, for the grant refresh_token.
+    /// The environment variable with the refresh token, for the grant `refresh_token`.
     #[arg(long, value_name = "NAME")]
     refresh_token_env: Option<String>,
     /// Where the browser comes back to: a URL of this machine with a port, which the client is registered with.
@@ -88,7 +88,7 @@ struct Credentials {
     /// A file with the secret of the client. `-` is the standard input.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
-    /// A file with the private key of the client, for private_key_jwt: a JWK, or PKCS#8 in PEM.
+    /// A file with the private key of the client, for `private_key_jwt`: a JWK, or PKCS#8 in PEM.
     #[arg(long, value_name = "FILE")]
     client_key_file: Option<PathBuf>,
 }

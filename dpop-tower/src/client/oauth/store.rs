@@ -17,7 +17,7 @@ const MAX_LEN: u64 = 256 * 1024;
 ///
 /// # Security
 ///
-/// Whoever reads the refresh token can use it if they also have the client's key. Keep both from others.
+/// Anyone who reads the refresh token can use it if they also have the client's key. Keep both from others.
 ///
 /// A `save` that returns before the tokens are safe loses the login of the user if the machine crashes, since the
 /// server may no longer accept the refresh token that was saved before.

@@ -204,7 +204,7 @@ impl State {
         form: &Form,
     ) -> Result<Option<Thumbprint>, Answer> {
         let proof = proof::verify(headers, &format!("{}{path}", self.issuer));
-        let claims = proof.as_ref().ok().and_then(|proof| proof.clone());
+        let claims = proof.as_ref().ok().and_then(Clone::clone);
         let claims = claims.map(|(_, claims)| claims);
         let lacks_nonce = self.settings.requires_nonces
             && (claims.as_ref()).is_some_and(|claims| claims["nonce"] != self.nonce());

@@ -147,22 +147,3 @@ async fn a_refresh_token_is_useless_with_another_key() {
     assert!(error.requires_login(), "{error}");
     assert_eq!(error.kind(), OAuthErrorKind::Rejected);
 }
-
-#[tokio::test]
-async fn the_device_flow_waits_for_the_user() {
-    let server = server(Settings::default()).await;
-    let client = client(&server);
-    let authorization = client.start_device_authorization(&request()).await.unwrap();
-    assert_eq!(authorization.user_code(), "WDJB-MJHT");
-    assert!(authorization.verification_uri().ends_with("/device"));
-    assert!(!format!("{authorization:?}").contains("device-code"));
-    let tokens = client
-        .finish_device_authorization(authorization)
-        .await
-        .unwrap();
-    assert!(tokens.refresh_token().is_some());
-    let grants = server.grants();
-    assert_eq!(grants.len(), 2);
-    assert_eq!(grants[1].form["device_code"], "device-code");
-    assert_eq!(server.asked()[0].path, "/device");
-}

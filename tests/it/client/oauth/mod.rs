@@ -2,9 +2,13 @@
 
 mod answers;
 mod authorization;
+mod calls;
+mod devices;
 mod grants;
 mod renewing;
 mod stores;
+
+use std::time::Duration;
 
 use dpop_conformance::authorization_server::{AuthorizationServer, Settings};
 use dpop_tower::{
@@ -34,4 +38,11 @@ fn client(server: &AuthorizationServer) -> TokenClient {
 
 fn request() -> TokenRequest {
     TokenRequest::new().scope("orders:read orders:write")
+}
+
+/// Moves the clock of the runtime, which has one thread.
+async fn later(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration + Duration::from_millis(1)).await;
+    tokio::time::resume();
 }

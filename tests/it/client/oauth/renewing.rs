@@ -23,7 +23,7 @@ use dpop_tower::{
 use futures_util::FutureExt as _;
 use http::StatusCode;
 
-use super::{client, request, server};
+use super::{client, later, request, server};
 
 /// A store in memory, which can fail, and which shows what it has.
 #[derive(Debug, Default)]
@@ -64,13 +64,6 @@ fn strict() -> Settings {
         rotation: Rotation::Strict,
         ..Settings::default()
     }
-}
-
-/// Moves the clock of the runtime, which has one thread.
-async fn later(duration: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(duration + Duration::from_millis(1)).await;
-    tokio::time::resume();
 }
 
 /// Returns the error of the authorization server behind an error of a request.

@@ -25,7 +25,7 @@ fn redirecting(elsewhere: &str) -> Router {
             [(header::LOCATION, location)],
         )
     };
-    let within = to.clone();
+    let within = to;
     Router::new()
         .route(
             "/within/{status}",
