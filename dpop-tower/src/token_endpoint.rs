@@ -79,6 +79,11 @@
 //! `require_nonce`, `max_proof_age` and `proof_algorithms` of the policy apply. What it requires of access tokens does
 //! not. The checks of step 2 apply with every policy.
 //!
+//! # Metrics
+//!
+//! Verdicts are [counted](crate::policy::Mode#metrics) and logged as those of a [`DpopLayer`](crate::DpopLayer) are. A
+//! request counts as admitted when it is redeemed.
+//!
 //! # Nonces
 //!
 //! Nonces of an authorization server and of a resource server are different things to a client (RFC 9449 section 8). If

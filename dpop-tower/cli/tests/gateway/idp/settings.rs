@@ -92,3 +92,20 @@ fn an_issuer_is_an_origin_and_signs_with_a_key_that_can_be_made() {
         .is_err()
     );
 }
+
+#[test]
+fn the_example_in_the_documentation_is_valid_and_the_table_names_every_field() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/idp.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, example) = page.split_once("```json\n").unwrap();
+    let example = example.split("```").next().unwrap();
+    Settings::parse(example).unwrap();
+    // The error about an unknown field names all that are known.
+    let known = error(&json!({ "unknown": 1 }));
+    let (_, known) = known.split_once("expected one of ").unwrap();
+    let fields: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    assert!(fields.len() > 10, "{known}");
+    for field in fields {
+        assert!(page.contains(&format!("\n| `{field}` |")), "{field}");
+    }
+}
