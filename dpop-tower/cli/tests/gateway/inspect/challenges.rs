@@ -270,6 +270,15 @@ fn a_private_key_in_a_proof_is_not_shown() {
 }
 
 #[test]
+fn nothing_of_the_input_controls_the_terminal() {
+    let challenge = "DPoP error=\"\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{2066}\", algs=\"ES256\"";
+    let text = report(challenge, &Options::default()).to_text(false);
+    let is_bad = |char: char| char.is_control() || ('\u{202a}'..='\u{2069}').contains(&char);
+    assert!(!text.replace('\n', "").contains(is_bad), "{text:?}");
+    assert!(text.contains("\\u{1b}[2J\\u{7f}"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_inspected_is_an_error_that_says_nothing_of_the_input() {
     for input in [
         "",
