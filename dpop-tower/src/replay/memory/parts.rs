@@ -35,9 +35,9 @@ impl<P: Default> Parts<P> {
         id.keyed() as usize & (self.0.len() - 1)
     }
 
-    /// Locks a part, unless there are fewer.
+    /// Locks a part, if there is one with this index.
     pub(super) fn lock(&self, index: usize) -> Option<MutexGuard<'_, P>> {
-        // A thread that panics here leaves an entry uncounted, or counted and not stored. Both are safe.
+        // Only an allocation can panic while a part is locked, and nothing is half written then.
         let part = self.0.get(index)?.lock();
         Some(part.unwrap_or_else(PoisonError::into_inner))
     }

@@ -211,7 +211,7 @@ impl Slots {
 
     /// Makes the table so large that 44 % of its slots hold an entry.
     ///
-    /// It grows again when they are 53 %, and not by a power of two, so an entry always takes 30 to 36 bytes.
+    /// It grows again when they are 53 %, and not to a power of two, so an entry takes 30 to 36 bytes.
     fn grow(&mut self) {
         let size = self.len.saturating_mul(9).div_ceil(4).max(MIN_SLOTS);
         let smaller = mem::replace(&mut self.slots, vec![Slot::default(); size].into());

@@ -364,6 +364,23 @@ fn a_slow_thread_does_not_accept_what_was_just_forgotten() {
     assert_eq!(check(&store, key(1, 1), 160, 160), Ok(Replayed));
 }
 
+/// As before, but the entries are overwritten and not removed.
+#[test]
+fn a_slow_thread_does_not_accept_what_was_just_overwritten() {
+    let store = store(10_000, 10_000);
+    for jti in 0..1000 {
+        assert_eq!(check(&store, key(1, jti), 160, 100), Ok(Fresh));
+    }
+    for jti in 1000..1200 {
+        assert_eq!(check(&store, key(1, jti), 230, 161), Ok(Fresh));
+    }
+    let stored = stored(&store).0;
+    assert!(stored < 1200 && store.len() == stored, "{stored}");
+    for jti in 0..1000 {
+        assert_eq!(check(&store, key(1, jti), 160, 160), Ok(Replayed));
+    }
+}
+
 #[test]
 fn extreme_times_neither_panic_nor_break_the_counts() {
     let store = store(4, 4);
