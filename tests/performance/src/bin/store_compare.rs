@@ -21,7 +21,9 @@ fn main() -> io::Result<()> {
     let [one, other, live, clients, rounds @ ..] = &*arguments else {
         panic!("two programs, a number of live entries and one of clients");
     };
-    let rounds = rounds.first().map_or(ROUNDS, |n| n.parse().expect("a number"));
+    let rounds = rounds
+        .first()
+        .map_or(ROUNDS, |n| n.parse().expect("a number"));
     let mut both = [one, other].map(|path| Store::start(path, live, clients));
     for store in &mut both {
         assert_eq!(store.read()?, "ready");
