@@ -1,25 +1,25 @@
 //! The replay store of one process.
 
 use std::{
-    collections::hash_map::{Entry, RandomState},
+    collections::hash_map::RandomState,
     fmt,
     num::NonZeroUsize,
     sync::atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
-use self::{
-    expiring::{ExpiringMap, Parts},
-    id::Id,
-    tally::Tally,
-};
+use self::{id::Id, moment::Moment, proofs::Proofs, slots::Place, tallies::Tallies};
 use super::{
     AcceptanceWindows, Freshness, Incarnation, ReplayLimits, ReplayStore, StoreError,
     StoreErrorKind, UsedProof,
 };
 use crate::{clock::UnixTime, error::ConfigError, future::MaybeReady};
 
-mod expiring;
 mod id;
+mod moment;
+mod parts;
+mod proofs;
+mod slots;
+mod tallies;
 mod tally;
 
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
@@ -56,15 +56,16 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 /// [`StoreErrorKind::SubjectFull`]. It never forgets a live entry, and still recognises replays. All
 /// limits are exact, also under concurrency, and expired entries do not count.
 ///
-/// An entry takes 30 to 80 bytes, whatever the length of its `jti`. It takes up to 200 bytes if each entry
-/// belongs to another client, and up to 320 if each belongs to another subject as well. A full store of
-/// the default size takes between 30 and 320 MB.
+/// A live entry takes up to 36 bytes, whatever the length of its `jti`. It takes up to 72 bytes if each entry
+/// belongs to another client, and up to 108 if each belongs to another subject as well. A client or subject
+/// with several live entries takes up to 100 bytes more, and 16 for each second in which some of them expire.
+/// A full store of the default size takes between 30 and 110 MB.
 ///
 /// # Cost
 ///
-/// Insertions remove expired entries. In a large store they remove about a thousand at a time, and look at
-/// about three entries for each one removed. There is no background task, and no pause that grows with the
-/// number of entries. The result does not allocate.
+/// Insertions overwrite expired entries or remove them. In a large store they remove several hundred at a time,
+/// and look at about three entries for each one removed. There is no background task, and no pause that grows
+/// with the number of entries. The result does not allocate.
 ///
 /// Entries are hashed by the standard library's randomly keyed hasher, although their keys are digests. A
 /// client can try `jti` values until the digests start alike, and without a secret all of them would
@@ -77,10 +78,10 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 pub struct MemoryReplayStore {
     /// The secret that distributes the entries.
     key: RandomState,
-    seen: Parts<UnixTime>,
-    clients: Parts<Tally>,
-    subjects: Parts<Tally>,
-    /// The number of entries in `seen`. Raised before the map grows and lowered after it shrinks.
+    seen: Proofs,
+    clients: Tallies,
+    subjects: Tallies,
+    /// The number of entries in `seen`. Raised before an entry is added and lowered after some are removed.
     len: AtomicUsize,
     /// When a search last found no entry to remove.
     full_at: AtomicI64,
@@ -107,9 +108,9 @@ impl MemoryReplayStore {
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self {
             key: RandomState::new(),
-            seen: Parts::new(capacity.get()),
-            clients: Parts::new(capacity.get()),
-            subjects: Parts::new(capacity.get()),
+            seen: Proofs::new(capacity.get()),
+            clients: Tallies::new(capacity.get()),
+            subjects: Tallies::new(capacity.get()),
             len: AtomicUsize::new(0),
             full_at: AtomicI64::new(i64::MIN),
             capacity: capacity.get(),
@@ -205,7 +206,7 @@ impl MemoryReplayStore {
             // Another thread may take the room first, hence the loop.
             if let Err(error) = &outcome
                 && error.kind() == StoreErrorKind::Full
-                && self.make_room(&proof, now)
+                && self.make_room(proof, now)
             {
                 continue;
             }
@@ -216,82 +217,67 @@ impl MemoryReplayStore {
     /// Looks up and inserts in one atomic step, during which the part stays locked.
     ///
     /// A lock of `clients` is only taken while one of `seen` is held, and one of `subjects` only while one of
-    /// `clients` is held. Two locks of the same map are never held together.
+    /// `clients` is held. Two locks of the same table are never held together.
     fn try_record(&self, proof: Id, used: &UsedProof) -> Result<Freshness, StoreError> {
-        let (now, expires_at) = (used.now, used.expires_at);
-        let mut part = self.seen.lock(&proof);
+        let (now, expires_at) = (Moment::new(used.now), Moment::new(used.expires_at));
+        let mut part = self.seen.lock(proof).ok_or_else(StoreError::full)?;
         if part.is_due() {
             self.release(part.purge(now));
-            self.seen.publish(&part);
         }
-        let ExpiringMap {
-            entries,
-            forgotten_until,
-            earliest,
-            ..
-        } = &mut *part;
-        let entry = entries.entry(proof);
-        if let Entry::Occupied(seen) = &entry
-            && now <= *seen.get()
-        {
+        let place = part.find(proof, now).ok_or_else(StoreError::full)?;
+        if let Place::Held(_) = place {
             return Ok(Freshness::Replayed);
         }
         // It is unknown whether such a proof was seen. This happens if the clock went back, or if a thread
         // slept between reading the clock and this check.
-        if expires_at < now || expires_at <= *forgotten_until {
+        if used.expires_at < used.now || part.may_have_forgotten(expires_at) {
             return Ok(Freshness::Replayed);
         }
-        // An expired entry with the same key is replaced by the new one.
-        let needs_place = matches!(entry, Entry::Vacant(_));
+        // An expired entry makes room for the new one.
+        let needs_place = matches!(place, Place::Vacant(_));
         if needs_place && !self.reserve() {
             return Err(StoreError::full());
         }
-        if let Err(error) = self.count(used) {
+        if let Err(error) = self.count(used, now, expires_at) {
             if needs_place {
                 self.release(1);
             }
             return Err(error);
         }
-        entry.insert_entry(expires_at);
-        if expires_at < *earliest {
-            *earliest = expires_at;
-            self.seen.publish(&part);
-        }
+        part.put(place, proof, expires_at);
         Ok(Freshness::Fresh)
     }
 
     /// Counts the entry for both the client and the subject, or for neither. The client stays locked
     /// meanwhile. A rejected entry leaves nothing behind. Otherwise a subject without room could fill the
     /// memory with keys.
-    fn count(&self, used: &UsedProof) -> Result<(), StoreError> {
+    fn count(&self, used: &UsedProof, now: Moment, expires_at: Moment) -> Result<(), StoreError> {
         let client = Id::new(used.key.client(), &self.key);
-        let (now, expires_at) = (used.now, used.expires_at);
-        let mut clients = self.clients.lock(&client);
-        let of_client = entry_with_room(&mut clients, client, now, self.capacity_per_key)
-            .ok_or(StoreError::key_full())?;
+        let of_client = self
+            .clients
+            .room(client, now, self.capacity_per_key)
+            .ok_or_else(StoreError::key_full)?;
         if let Some(digest) = used.key.subject() {
-            let subject = Id::new(digest, &self.key);
-            let mut subjects = self.subjects.lock(&subject);
-            entry_with_room(&mut subjects, subject, now, self.per_subject())
-                .ok_or(StoreError::subject_full())?
-                .or_default()
-                .add(expires_at);
+            self.subjects
+                .room(Id::new(digest, &self.key), now, self.per_subject())
+                .ok_or_else(StoreError::subject_full)?
+                .take(expires_at);
         }
-        of_client.or_default().add(expires_at);
+        of_client.take(expires_at);
         Ok(())
     }
 
     /// Purges the next part that may have expired entries, starting at the part of `proof`. Returns whether
     /// there was one.
-    fn make_room(&self, proof: &Id, now: UnixTime) -> bool {
+    fn make_room(&self, proof: Id, now: UnixTime) -> bool {
         // Entries that are inserted at `now` are live at `now`, so a second search finds nothing. Without
         // this check, a full store would search again for each request that it rejects.
         if self.full_at.load(Ordering::Relaxed) == now.as_secs() {
             return false;
         }
-        if let Some(mut part) = self.seen.next_due(proof, now) {
-            self.release(part.purge(now));
-            self.seen.publish(&part);
+        let moment = Moment::new(now);
+        if let Some(mut part) = self.seen.next_due(proof, moment) {
+            self.release(part.purge(moment));
             return true;
         }
         self.full_at.store(now.as_secs(), Ordering::Relaxed);
@@ -310,25 +296,6 @@ impl MemoryReplayStore {
     fn release(&self, places: usize) {
         self.len.fetch_sub(places, Ordering::Relaxed);
     }
-}
-
-/// Returns the entry of a tally in its part, if fewer than `limit` of its entries are live.
-fn entry_with_room(
-    part: &mut ExpiringMap<Tally>,
-    id: Id,
-    now: UnixTime,
-    limit: usize,
-) -> Option<Entry<'_, Id, Tally>> {
-    if part.is_due() {
-        part.purge(now);
-    }
-    let mut entry = part.entries.entry(id);
-    let has_room = match &mut entry {
-        Entry::Occupied(tally) => tally.get_mut().has_room(now, limit),
-        // Every limit is at least one.
-        Entry::Vacant(_) => true,
-    };
-    has_room.then_some(entry)
 }
 
 impl Default for MemoryReplayStore {
@@ -378,9 +345,9 @@ impl fmt::Debug for MemoryReplayStore {
 impl MemoryReplayStore {
     /// Forgets everything that has expired, which insertions do bit by bit.
     pub(super) fn sweep(&self, now: UnixTime) {
+        let now = Moment::new(now);
         for mut part in self.seen.each() {
             self.release(part.purge(now));
-            self.seen.publish(&part);
         }
         for mut part in self.clients.each().chain(self.subjects.each()) {
             part.purge(now);

@@ -6,6 +6,7 @@ pub mod measure;
 #[cfg(feature = "peers")]
 pub mod peers;
 pub mod results;
+pub mod traffic;
 
 use std::{
     convert::Infallible,

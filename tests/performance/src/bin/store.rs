@@ -3,27 +3,15 @@
 
 use std::{
     env, fs,
-    future::Future as _,
-    hint::black_box,
-    num::NonZeroUsize,
-    ops::Range,
-    pin::pin,
-    task::{Context, Poll, Waker},
-    thread,
     time::{Duration, Instant},
 };
 
-use dpop_tower::{
-    clock::UnixTime,
-    crypto::AwsLcRs,
-    replay::{Freshness, MemoryReplayStore, ReplayKey, ReplayStore as _, UsedProof},
+use allocation_counter::measure;
+use dpop_tower::replay::MemoryReplayStore;
+use dpop_tower_performance::{
+    measure::{Samples, time},
+    traffic::{BATCH, Traffic, insert},
 };
-use dpop_tower_performance::measure::{Samples, time};
-
-/// How long an entry is live, in seconds of the simulated clock. Its last second counts.
-const LIFETIME: u64 = 75;
-/// Keys are made ahead, so many at a time.
-const BATCH: u64 = 10_000;
 
 fn main() {
     let mut numbers = env::args().skip(1).map(|n| n.parse().expect("a number"));
@@ -31,118 +19,81 @@ fn main() {
     let clients = numbers.next();
     for clients in clients.map_or_else(|| vec![100, live], |clients| vec![clients]) {
         println!("--- {live} live entries, {clients} clients");
-        let traffic = Traffic { live, clients };
-        traffic.measure();
+        let mut traffic = Traffic::new(live, clients);
+        let store = fill(&mut traffic);
+        one_thread(&mut traffic, &store);
+        single_calls(&mut traffic, &store);
+        two_threads(&mut traffic, &store);
     }
 }
 
-struct Traffic {
-    live: u64,
-    clients: u64,
-}
-
-impl Traffic {
-    fn measure(&self) {
-        let capacity = usize::try_from(self.live * 8 / 5)
-            .ok()
-            .and_then(NonZeroUsize::new);
-        let capacity = capacity.expect("it is more than nothing");
-        let store = MemoryReplayStore::with_capacity(capacity).capacity_per_key(capacity);
-        let begin = Instant::now();
-        // After the first lifetime nothing has expired yet; after two, each part was cleared.
-        let mut next = 0;
-        for _ in 0..self.batches(2 * self.live) {
-            insert(&store, &self.batch(&mut next));
+/// Fills a store for three lifetimes, and prints its memory. After one, nothing has expired yet; after two, each part
+/// was cleared.
+fn fill(traffic: &mut Traffic) -> MemoryReplayStore {
+    const STEPS: u32 = 20;
+    let begin = Instant::now();
+    let mut store = None;
+    let mut bytes = measure(|| store = Some(traffic.store())).bytes_current;
+    let store = store.expect("it was made");
+    for lifetime in 1..=3 {
+        let mut of_entry = Vec::new();
+        for _ in 0..STEPS {
+            let step = || traffic.insert_lifetimes(&store, 1.0 / f64::from(STEPS));
+            bytes += measure(step).bytes_current;
+            of_entry.push(bytes as f64 / traffic.live_entries() as f64);
         }
+        let (least, most) = (of_entry.iter()).fold((f64::MAX, 0.0_f64), |(least, most), bytes| {
+            (least.min(*bytes), most.max(*bytes))
+        });
         println!(
-            "{:36} {:8.1} s, {} entries, {:.0} MB",
-            "filled",
-            begin.elapsed().as_secs_f64(),
-            store.len(),
-            resident_megabytes(),
+            "{:36} {least:8.1} to {most:.1} bytes for each live entry, by the allocator",
+            format!("lifetime {lifetime}")
         );
-        self.one_thread(&store, &mut next);
-        self.single_calls(&store, &mut next);
-        self.two_threads(&store, &mut next);
     }
-
-    fn batches(&self, calls: u64) -> u64 {
-        calls / BATCH
-    }
-
-    /// The next proofs. Time goes by so that `live` of them come in a lifetime.
-    fn batch(&self, next: &mut u64) -> Vec<UsedProof> {
-        let numbers: Range<u64> = *next..*next + BATCH;
-        *next = numbers.end;
-        numbers.map(|n| self.call(n)).collect()
-    }
-
-    fn call(&self, n: u64) -> UsedProof {
-        let mut client = [0; 32];
-        client[..8].copy_from_slice(&(n % self.clients).to_le_bytes());
-        let now = 1_700_000_000 + n * (LIFETIME + 1) / self.live;
-        let at = |secs: u64| UnixTime::from_secs(secs.cast_signed());
-        UsedProof {
-            key: ReplayKey::new(client, &n.to_string(), &AwsLcRs),
-            now: at(now),
-            expires_at: at(now + LIFETIME),
-        }
-    }
-
-    fn one_thread(&self, store: &MemoryReplayStore, next: &mut u64) {
-        let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-        for _ in 0..self.batches(self.live / 2) {
-            let calls = self.batch(next);
-            let before = time_on_processor();
-            wall.push(time(|| insert(store, &calls)));
-            cpu.push(time_on_processor() - before);
-        }
-        print_rate("one thread", 1, wall);
-        print_rate("one thread, while it runs", 1, cpu);
-    }
-
-    fn two_threads(&self, store: &MemoryReplayStore, next: &mut u64) {
-        let mut wall = Vec::new();
-        for _ in 0..self.batches(self.live / 4) {
-            let (left, right) = (self.batch(next), self.batch(next));
-            wall.push(time(|| {
-                thread::scope(|scope| {
-                    scope.spawn(|| insert(store, &left));
-                    insert(store, &right);
-                });
-            }));
-        }
-        print_rate("two threads", 2, wall);
-    }
-
-    /// Each call by itself, with what it takes to read the clock.
-    fn single_calls(&self, store: &MemoryReplayStore, next: &mut u64) {
-        let mut times = Vec::new();
-        for _ in 0..self.batches(self.live / 2) {
-            for call in self.batch(next) {
-                times.push(time(|| insert(store, &[call])));
-            }
-        }
-        let times = Samples::new(times);
-        for (name, quantile) in [("50", 0.5), ("99", 0.99), ("99.9", 0.999), ("100", 1.0)] {
-            println!(
-                "{:36} {:8.2} us",
-                format!("{name} % within"),
-                times.quantile(quantile)
-            );
-        }
-    }
+    println!(
+        "{:36} {:8.1} s, {} entries, {} live, {:.0} MB by the allocator, {:.0} MB of the process",
+        "filled",
+        begin.elapsed().as_secs_f64(),
+        store.len(),
+        traffic.live_entries(),
+        bytes as f64 / 1e6,
+        resident_megabytes(),
+    );
+    store
 }
 
-/// Has a name of its own for `valgrind --toggle-collect`.
-#[inline(never)]
-fn insert(store: &MemoryReplayStore, calls: &[UsedProof]) {
-    let mut context = Context::from_waker(Waker::noop());
-    for &call in calls {
-        let answer = pin!(store.check_and_insert(call)).poll(&mut context);
-        let Poll::Ready(Ok(Freshness::Fresh)) = black_box(answer) else {
-            panic!("there is room for what is new");
-        };
+fn one_thread(traffic: &mut Traffic, store: &MemoryReplayStore) {
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..traffic.batches(0.5) {
+        let calls = traffic.batch();
+        let before = time_on_processor();
+        wall.push(time(|| insert(store, &calls)));
+        cpu.push(time_on_processor() - before);
+    }
+    print_rate("one thread", 1, wall);
+    print_rate("one thread, while it runs", 1, cpu);
+}
+
+fn two_threads(traffic: &mut Traffic, store: &MemoryReplayStore) {
+    let times = (0..traffic.batches(0.25)).map(|_| traffic.time(store, 2));
+    print_rate("two threads", 2, times.collect());
+}
+
+/// Each call by itself, with what it takes to read the clock.
+fn single_calls(traffic: &mut Traffic, store: &MemoryReplayStore) {
+    let mut times = Vec::new();
+    for _ in 0..traffic.batches(0.5) {
+        for call in traffic.batch() {
+            times.push(time(|| insert(store, &[call])));
+        }
+    }
+    let times = Samples::new(times);
+    for (name, quantile) in [("50", 0.5), ("99", 0.99), ("99.9", 0.999), ("100", 1.0)] {
+        println!(
+            "{:36} {:8.2} us",
+            format!("{name} % within"),
+            times.quantile(quantile)
+        );
     }
 }
 
