@@ -37,6 +37,7 @@ mod streams;
 mod tls;
 mod told;
 mod upstreams;
+mod walkthrough;
 
 use std::{fs, future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -155,7 +155,7 @@ impl Caller {
         })?;
         let mut proof = self.dpop.proof(&Method::POST, &uri)?;
         if let Some(nonce) = self.nonce.get() {
-            proof = proof.nonce(nonce.as_str());
+            proof = proof.nonce(nonce.text().as_ref());
         }
         Ok(proof.sign().await?)
     }
