@@ -19,7 +19,8 @@ fn service(
     Response = Response<reqwest::Body>,
     Error = BoxError,
     Future: Send,
-> + Clone {
+> + Clone
++ use<> {
     let send = service_fn(move |request: Request<RequestBody<_>>| {
         let http = http.clone();
         async move {
