@@ -199,8 +199,8 @@ without_openssl() {
 
 # One command, so that shared crates are built once.
 examples() {
-  cargo build --locked -p quickstart -p policies -p plain-hyper -p grpc-example -p mtls-example \
-    -p gateway-example -p cluster-example
+  cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
+    -p mtls-example -p gateway-example -p cluster-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -291,6 +291,7 @@ check "build of dpop" cargo build --locked -p dpop-cli
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo
+check "client example --demo" target/debug/client-example --demo
 check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo

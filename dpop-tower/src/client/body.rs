@@ -219,7 +219,7 @@ where
                 }
             }
             State::Second { kept, rest, .. } => {
-                kept.as_slice().is_empty() && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+                kept.as_slice().is_empty() && rest.as_ref().is_none_or(Body::is_end_stream)
             }
             State::Empty => true,
         }
@@ -233,7 +233,7 @@ where
             } => {
                 let rest = rest
                     .as_ref()
-                    .map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
+                    .map_or(SizeHint::with_exact(0), Body::size_hint);
                 let mut size = SizeHint::new();
                 size.set_lower(rest.lower().saturating_add(*kept_bytes));
                 if let Some(upper) = rest

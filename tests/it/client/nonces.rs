@@ -21,8 +21,11 @@ const URL: &str = "https://api.test/orders";
 const CHALLENGE: &str = r#"DPoP error="use_dpop_nonce""#;
 
 /// The responses that a server gives one after the other, and the requests that it has seen.
-#[derive(Clone, Default)]
-struct Script(Arc<Mutex<(VecDeque<Response<()>>, Vec<Seen>)>>);
+#[derive(Clone)]
+struct Script {
+    responses: Arc<Mutex<VecDeque<Response<()>>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
 
 impl Script {
     fn new(responses: impl IntoIterator<Item = Builder>) -> Self {
@@ -30,20 +33,24 @@ impl Script {
         let responses = responses
             .map(|response| response.body(()).unwrap())
             .collect();
-        Self(Arc::new(Mutex::new((responses, Vec::new()))))
+        Self {
+            responses: Arc::new(Mutex::new(responses)),
+            seen: Arc::default(),
+        }
     }
 
     fn respond<B>(&self, request: &Request<B>) -> Response<()> {
         assert!(request.headers()["dpop"].is_sensitive());
         assert!(request.headers()["authorization"].is_sensitive());
-        let mut script = self.0.lock().unwrap();
-        script.1.push(Seen::new(request.headers()));
-        script.0.pop_front().unwrap_or_default()
+        let seen = Seen::new(request.headers());
+        self.seen.lock().unwrap().push(seen);
+        let response = self.responses.lock().unwrap().pop_front();
+        response.unwrap_or_default()
     }
 
     /// Returns the nonces of the proofs so far.
     fn nonces(&self) -> Vec<Option<String>> {
-        let seen = &self.0.lock().unwrap().1;
+        let seen = self.seen.lock().unwrap();
         seen.iter().map(|seen| seen.nonce.clone()).collect()
     }
 }

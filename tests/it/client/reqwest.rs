@@ -13,13 +13,14 @@ use super::server::{Server, Step, assert_unique, get, post};
 /// Returns the service that docs/client.md shows.
 fn service(
     http: reqwest::Client,
-    layer: DpopClientLayer,
+    layer: &DpopClientLayer,
 ) -> impl Service<
     Request<Full<Bytes>>,
     Response = Response<reqwest::Body>,
     Error = BoxError,
     Future: Send,
-> + Clone {
+> + Clone
++ use<> {
     let send = service_fn(move |request: Request<RequestBody<_>>| {
         let http = http.clone();
         async move {
@@ -41,7 +42,7 @@ fn builder() -> reqwest::ClientBuilder {
 #[tokio::test]
 async fn reqwest_sends_a_new_proof_with_each_attempt() {
     let server = Server::start().await;
-    let http = service(builder().build().unwrap(), server.layer());
+    let http = service(builder().build().unwrap(), &server.layer());
     for attempts in [2, 1] {
         let request = post(&server.url(), "3 apples");
         let response = http.clone().oneshot(request).await.unwrap();
@@ -56,7 +57,7 @@ async fn reqwest_sends_a_new_proof_with_each_attempt() {
 #[tokio::test]
 async fn redirects_outside_the_layer_have_new_proofs_and_stay_at_the_origin() {
     let (server, other) = (Server::start().await, Server::start().await);
-    let http = service(builder().build().unwrap(), server.layer());
+    let http = service(builder().build().unwrap(), &server.layer());
     let http = FollowRedirectLayer::new().layer(http);
     server.then([Step::Redirect(server.url()), Step::Pass, Step::Pass]);
     let response = http.clone().oneshot(get(&server.url())).await.unwrap();
@@ -82,7 +83,7 @@ async fn the_retries_of_reqwest_cannot_send_a_proof_twice() {
     let unavailable = || Step::Status(http::StatusCode::SERVICE_UNAVAILABLE);
     for request in [get(&server.url()), post(&server.url(), "3 apples")] {
         server.then([unavailable()]);
-        let http = service(retrying(), server.layer());
+        let http = service(retrying(), &server.layer());
         let response = http.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 503);
         assert_eq!(server.seen().len(), 1);

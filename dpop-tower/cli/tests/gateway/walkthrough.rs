@@ -127,7 +127,7 @@ fn the_commands_of_the_walk_through_print_what_the_page_shows() -> io::Result<()
     assert!(steps.len() > 15, "the page was read: {steps:?}");
 
     let mut servers = Servers::default();
-    let mut exported = String::new();
+    let mut environment = String::new();
     let mut to_start = [ports[1].1, ports[2].1, ports[0].1].into_iter();
     for Step { command, expected } in &steps {
         if let Some(server) = command.strip_suffix(" &") {
@@ -137,11 +137,13 @@ fn the_commands_of_the_walk_through_print_what_the_page_shows() -> io::Result<()
             wait_for(to_start.next().expect("three servers"));
             continue;
         }
-        if command.starts_with("export ") {
-            exported = format!("{command}\n");
+        // Each command has a shell of its own.
+        if command.starts_with("export ") || command.starts_with("umask ") {
+            environment.push_str(command);
+            environment.push('\n');
             continue;
         }
-        let output = shell(&format!("exec 2>&1\n{exported}{command}"), folder.path()).output()?;
+        let output = shell(&format!("exec 2>&1\n{environment}{command}"), folder.path()).output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(
             is_as_printed(&printed.replace('\r', ""), expected),

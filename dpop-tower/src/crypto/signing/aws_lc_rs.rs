@@ -121,11 +121,11 @@ pub(super) fn generate(algorithm: Algorithm) -> Option<Secret> {
 fn rsa_private_numbers(pkcs8: &[u8]) -> Option<(Secret, RsaParts)> {
     const SEQUENCE: u8 = 0x30;
     const INTEGER: u8 = 0x02;
-    const OCTET_STRING: u8 = 0x04;
+    const BYTES: u8 = 0x04;
     let (info, _) = der_value(pkcs8, SEQUENCE)?;
     let (_version, rest) = der_value(info, INTEGER)?;
     let (_algorithm, rest) = der_value(rest, SEQUENCE)?;
-    let (key, _) = der_value(rest, OCTET_STRING)?;
+    let (key, _) = der_value(rest, BYTES)?;
     let (mut numbers, _) = der_value(key, SEQUENCE)?;
     let mut next = || {
         let (number, rest) = der_value(numbers, INTEGER)?;

@@ -17,14 +17,10 @@ pub(super) fn of_jwk(
     let jwk = Object::parse(text.as_bytes()).ok_or(PrivateKeyError::Jwk(JwkError::Malformed))?;
     let parts = Parts::of_jwk(&jwk)?;
     let text = |name| jwk.get(name).and_then(Value::as_str);
-    match parts.public.parameters() {
-        KeyParameters::Ec {
-            curve: EcCurve::P521,
-            ..
-        } => {
-            return Err(SigningKeyError::Unsupported);
-        }
-        _ => {}
+    if let KeyParameters::Ec { curve, .. } = parts.public.parameters()
+        && *curve == EcCurve::P521
+    {
+        return Err(SigningKeyError::Unsupported);
     }
     if text("use").is_some_and(|use_| use_ != "sig") {
         return Err(SigningKeyError::NotForSignatures);
