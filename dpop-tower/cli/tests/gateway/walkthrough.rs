@@ -143,7 +143,8 @@ fn the_commands_of_the_walk_through_print_what_the_page_shows() -> io::Result<()
             environment.push('\n');
             continue;
         }
-        let output = shell(&format!("exec 2>&1\n{environment}{command}"), folder.path()).output()?;
+        let output =
+            shell(&format!("exec 2>&1\n{environment}{command}"), folder.path()).output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(
             is_as_printed(&printed.replace('\r', ""), expected),
