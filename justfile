@@ -47,6 +47,11 @@ e2e:
     tests/e2e/run.sh tests/e2e/gateway.mjs
     tests/e2e/run.sh issuers target/debug/dpop
 
+# Runs the clients of other projects, and `dpop` against their servers. Needs Apache's mod_oauth2 and Python.
+clients:
+    cargo build --locked -p quickstart -p dpop-cli
+    tests/e2e/run.sh clients target/debug/dpop
+
 # Runs the end-to-end tests with Glewlwyd, which has to be installed.
 glewlwyd:
     cargo build --locked -p dpop-cli

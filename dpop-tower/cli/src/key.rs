@@ -1,5 +1,7 @@
 //! `dpop key`: private keys in files.
 
+mod folder;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -60,8 +62,9 @@ pub struct File {
 /// The private key of a command that makes proofs.
 #[derive(Debug, Args)]
 pub struct KeyArguments {
-    /// The private key: a JWK, a JWK Set, or PKCS#8 in PEM. `-` is the standard input.
-    #[arg(long, value_name = "FILE")]
+    /// The private key: a JWK, a JWK Set, or PKCS#8 in PEM. `-` is the standard input. Of a folder with keys, the
+    /// one that the token is bound to.
+    #[arg(long, value_name = "FILE|FOLDER")]
     key: PathBuf,
     /// The `kid` of the key, if the file is a set with several.
     #[arg(long)]
@@ -69,13 +72,17 @@ pub struct KeyArguments {
 }
 
 impl KeyArguments {
-    /// Reads the key.
+    /// Reads the key. The token selects one of a folder.
     ///
     /// # Errors
     ///
-    /// Returns a failure if there is no usable key in the file.
-    pub fn read(&self, terminal: Terminal) -> Result<ClientKey, Failure> {
-        read(&self.key, self.kid.as_deref(), terminal)
+    /// Returns a failure if there is no usable key in the file, or not one in the folder.
+    pub fn read(&self, token: Option<&str>, terminal: Terminal) -> Result<ClientKey, Failure> {
+        let kid = self.kid.as_deref();
+        if self.key.is_dir() {
+            return folder::read(&self.key, kid, token, terminal);
+        }
+        read(&self.key, kid, terminal)
     }
 
     /// Returns whether the key is read from the standard input, which has one reader only.

@@ -75,9 +75,7 @@ async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
         Command::Token(arguments) => token::run(*arguments, terminal).await,
         Command::Proof(arguments) => proof::run(arguments, terminal).await,
         Command::Request(arguments) => request::run(*arguments, terminal).await,
-        Command::Gateway(command) => gateway::run(command)
-            .await
-            .map_err(|error| Failure::rejected(error.to_string())),
+        Command::Gateway(command) => gateway::run(command, terminal).await,
         #[cfg(any(feature = "aws-lc-rs", feature = "josekit"))]
         Command::Idp(arguments) => dpop_cli::idp::run(arguments, terminal).await,
         Command::Completions { shell } => {

@@ -38,13 +38,14 @@ pub(crate) fn key_and_token(
             "the key and the token cannot both come from the standard input",
         ));
     }
-    let key = key.read(terminal)?;
     let text = match (&token.token_file, &token.token_env) {
-        (Some(file), _) => read_secret(file, "the access token", terminal)?,
-        (None, Some(name)) => variable(name)?,
-        (None, None) => return Ok((key, None)),
+        (Some(file), _) => Some(read_secret(file, "the access token", terminal)?),
+        (None, Some(name)) => Some(variable(name)?),
+        (None, None) => None,
     };
-    access_token(&text).map(|token| (key, Some(token)))
+    let token = text.as_deref().map(access_token).transpose()?;
+    let key = key.read(token.as_deref(), terminal)?;
+    Ok((key, token))
 }
 
 /// Reads an environment variable.

@@ -109,7 +109,7 @@ enum Grant {
 /// Returns a failure if the authorization server rejects the request or is out of reach, if the user declines, or if
 /// the arguments are wrong.
 pub async fn run(arguments: Arguments, terminal: Terminal) -> Result<(), Failure> {
-    let key = arguments.key.read(terminal)?;
+    let key = arguments.key.read(None, terminal)?;
     let dpop = DpopClient::new(key).map_err(|error| Failure::wrong_use(error.to_string()))?;
     let client = arguments.client(dpop, terminal)?;
     let tokens = match arguments.grant() {

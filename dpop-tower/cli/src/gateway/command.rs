@@ -7,9 +7,11 @@ use std::{
 };
 
 use clap::Subcommand;
+use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
+    failure::Failure,
     gateway::{
         self, Gateway, Settings, Shutdown,
         ext_authz::{self, ExtAuthz},
@@ -17,6 +19,7 @@ use crate::{
         probe::{self, Probe},
     },
     signal::told_to_end,
+    terminal::Terminal,
 };
 
 /// What to do with a configuration file.
@@ -40,21 +43,28 @@ pub enum Command {
 /// # Errors
 ///
 /// Returns an error if the file is not valid, or if a socket cannot be served.
-pub async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+pub async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
     match command {
-        Command::Serve { file } => serve(file).await,
-        Command::Check { file } => check(&file),
+        Command::Serve { file } => serve(file)
+            .await
+            .map_err(|error| Failure::wrong_use(error.to_string())),
+        Command::Check { file } => check(&file, terminal),
     }
 }
 
-fn check(file: &Path) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::read(file)?;
+fn check(file: &Path, terminal: Terminal) -> Result<(), Failure> {
+    let settings = Settings::read(file).map_err(|error| Failure::wrong_use(error.to_string()))?;
     for warning in settings.warnings() {
-        eprintln!("dpop: warning: {warning}");
+        terminal.warn(warning);
     }
-    println!("{}", settings.effective());
-    println!("{}: valid", file.display());
-    Ok(())
+    let (file, effective) = (file.display(), settings.effective());
+    let json = json!({
+        "file": file.to_string(),
+        "valid": true,
+        "warnings": settings.warnings(),
+        "settings": effective.lines().collect::<Vec<_>>(),
+    });
+    terminal.print(&format!("{effective}\n{file}: valid"), &json)
 }
 
 async fn serve(file: PathBuf) -> Result<(), Box<dyn Error>> {

@@ -193,6 +193,16 @@ fn check_says_whether_a_file_is_good() {
     let output = dpop(&["gateway", "check", good.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).ends_with("gateway.toml: valid\n"));
+    let output = dpop(&["gateway", "check", good.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["valid"], true);
+    let settings = json["settings"].as_array().unwrap();
+    assert!(
+        settings
+            .iter()
+            .any(|line| line == "policy of others      strict"),
+        "{json}"
+    );
 
     let bad = file(&folder, "http://127.0.0.1:1", "[proof]\nmax_age = 0");
     for arguments in [
@@ -200,7 +210,7 @@ fn check_says_whether_a_file_is_good() {
         &["gateway", "serve", bad.to_str().unwrap()],
     ] {
         let output = dpop(arguments);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         let told = text(&output.stderr);
         assert!(
             told.contains("gateway.toml:9:11: proof.max_age: "),
@@ -282,7 +292,7 @@ fn an_address_that_is_taken_is_an_error() {
     let file = fs::read_to_string(&path).unwrap();
     fs::write(&path, file.replace("127.0.0.1:0", &address)).unwrap();
     let output = dpop(&["gateway", "serve", path.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("cannot listen on"));
 }
 
@@ -445,7 +455,7 @@ async fn a_certificate_is_read_again_on_sighup_and_check_says_what_is_wrong_with
     let new = authority.server("localhost");
     fs::write(folder.path().join("server.key"), new.key_pem()).unwrap();
     let output = check();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let told = text(&output.stderr);
     assert!(
         told.contains("gateway.toml:13:12: tls.key_file: "),

@@ -127,3 +127,28 @@ fn a_proof_needs_a_key_and_an_absolute_url() {
     );
     assert!(!odd.failed(2, &["token"]).stderr.contains("hunter2"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_folder_with_keys_the_token_selects_its_own() {
+    let scene = Scene::new(Policy::strict()).await;
+    let token = scene.token().mint();
+    let environment = [("TOKEN", token.as_str())];
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let keys = folder.path().to_str().unwrap();
+    let url = format!("{}/orders", scene.url);
+    let request = ["request", &url, "--key", keys, "--token-env", "TOKEN"];
+
+    let nothing = ["no file in", "has a usable key"];
+    run(&["proof", &url, "--key", keys]).failed(2, &nothing);
+    run(&["key", "new", "--pem", "--out", &path("a.pem")]).succeeded();
+    run(&["proof", &url, "--key", keys]).succeeded();
+    run_with(&request, &environment).failed(2, &["no key in", "that the token is bound to"]);
+
+    std::fs::copy(&scene.key, path("b.json")).unwrap();
+    // What else may be there: a token, and notes.
+    std::fs::write(path("token.json"), r#"{"access_token":"x"}"#).unwrap();
+    std::fs::write(path("notes.txt"), "no key").unwrap();
+    run_with(&request, &environment).succeeded();
+    run(&["proof", &url, "--key", keys]).failed(2, &["has several keys", "a.pem", "b.json"]);
+}
