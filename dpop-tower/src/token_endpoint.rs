@@ -6,24 +6,25 @@
 //! ```
 //! # #[cfg(all(feature = "axum", feature = "test-util"))]
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use axum::{Json, Router, body::Body, routing::post};
+//! use axum::{Router, body::Body, routing::post};
 //! use dpop_tower::{DpopConfig, PublicOrigin};
 //! use dpop_tower::token_endpoint::{TokenEndpointLayer, TokenRequest, TokenRequestRejection};
 //! # use dpop_tower::test_util::TestClient;
 //! # struct Grant { subject: &'static str, dpop_jkt: Option<dpop_tower::jwk::Thumbprint> }
 //! # fn grant_of_authenticated_client(_: &str) -> Grant { Grant { subject: "alice", dpop_jkt: None } }
 //! # fn sign(claims: serde_json::Value) -> String { claims.to_string() }
-//! use serde_json::{Value, json};
+//! use serde_json::json;
 //! # use tower::ServiceExt as _;
 //!
-//! async fn token(request: TokenRequest, form: String) -> Result<Json<Value>, TokenRequestRejection> {
+//! async fn token(request: TokenRequest, form: String) -> Result<String, TokenRequestRejection> {
 //!     // Authenticate the client, and look its authorization code up.
 //!     let grant = grant_of_authenticated_client(&form);
 //!     request.check_code(grant.dpop_jkt.as_ref())?;
 //!     // The proof is good once.
 //!     let binding = request.redeem(grant.subject).await?;
 //!     let access_token = sign(json!({ "sub": grant.subject, "cnf": binding.cnf() }));
-//!     Ok(Json(json!({ "access_token": access_token, "token_type": binding.token_type() })))
+//!     // With axum's `Json`, the response also gets the content type.
+//!     Ok(json!({ "access_token": access_token, "token_type": binding.token_type() }).to_string())
 //! }
 //!
 //! let origin = PublicOrigin::new("https://idp.example.com")?;

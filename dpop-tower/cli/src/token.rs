@@ -41,6 +41,8 @@ pub struct Arguments {
     client_id: String,
     #[command(flatten)]
     credentials: Credentials,
+    #[command(flatten)]
+    secret_method: SecretMethod,
     /// How the token is obtained. Defaults to `client_credentials` for a client with credentials, and
     /// to `authorization_code` for one without.
     #[arg(long, value_enum, value_name = "GRANT")]
@@ -91,6 +93,14 @@ struct Credentials {
     /// A file with the private key of the client, for `private_key_jwt`: a JWK, or PKCS#8 in PEM.
     #[arg(long, value_name = "FILE")]
     client_key_file: Option<PathBuf>,
+}
+
+/// Which of two ways the secret is sent.
+#[derive(Clone, Copy, Debug, Args)]
+struct SecretMethod {
+    /// Send the secret in the form (`client_secret_post`) and not in a header, as some servers require.
+    #[arg(long, conflicts_with = "client_key_file")]
+    client_secret_post: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -189,7 +199,12 @@ impl Arguments {
         };
         if let Some(secret) = secret {
             let secret = ClientSecret::new(secret.trim_end_matches(['\r', '\n']));
-            builder = builder.client_secret_basic(secret.map_err(wrong)?);
+            let secret = secret.map_err(wrong)?;
+            builder = if self.secret_method.client_secret_post {
+                builder.client_secret_post(secret)
+            } else {
+                builder.client_secret_basic(secret)
+            };
         }
         if let Some(file) = &credentials.client_key_file {
             let text = read_secret(file, "the client's key", terminal)?;

@@ -13,9 +13,10 @@ import {
   send,
   thumbprint,
 } from '../clients.mjs';
+import { newFolder } from '../clients/program.mjs';
 import { expectIdentity, issuer, startGateway } from '../gateways.mjs';
 import { SCOPE, startGlewlwyd } from '../glewlwyd.mjs';
-import { AUDIENCE, startProvider } from '../provider.mjs';
+import { AUDIENCE, SECRET, startProvider } from '../provider.mjs';
 
 for (const alg of ['ES256', 'RS256']) {
   describe(`a gateway with oidc-provider and Glewlwyd, which sign with ${alg}`, () => {
@@ -86,6 +87,28 @@ for (const alg of ['ES256', 'RS256']) {
         });
       }
     }
+
+    test('dpop token gets a token of Glewlwyd, and dpop request passes with it', async () => {
+      const files = await newFolder();
+      try {
+        await files.succeed(['key', 'new', '--out', 'key.json']);
+        const token = await files.succeed(
+          [
+            ...['token', '--issuer', providers.glewlwyd.issuer, '--client-id', 'bound-client', '--key', 'key.json'],
+            ...['--client-secret-env', 'SECRET', '--client-secret-post', '--scope', SCOPE, '--resource', AUDIENCE],
+          ],
+          { env: { SECRET } },
+        );
+        const body = await files.succeed(
+          ['request', '--key', 'key.json', '--token-env', 'TOKEN', `${gateway.origin}/glewlwyd`],
+          { env: { TOKEN: token.trim() } },
+        );
+        const jkt = (await files.succeed(['key', 'thumbprint', 'key.json'])).trim();
+        assert.equal(JSON.parse(body).thumbprint, jkt);
+      } finally {
+        await files.remove();
+      }
+    });
 
     test('a token of one issuer is rejected on the route of the other', async () => {
       const keyPair = await dpop.generateKeyPair('ES256');
