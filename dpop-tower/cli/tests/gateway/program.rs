@@ -198,9 +198,7 @@ fn check_says_whether_a_file_is_good() {
     assert_eq!(json["valid"], true);
     let settings = json["settings"].as_array().unwrap();
     assert!(
-        settings
-            .iter()
-            .any(|line| line == "policy of others      strict"),
+        settings.contains(&"public origin         https://api.test".into()),
         "{json}"
     );
 
