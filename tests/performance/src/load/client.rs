@@ -5,6 +5,8 @@ use std::{
     net::SocketAddr,
     ops::Range,
     rc::Rc,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +16,7 @@ use http::{HeaderValue, Request, StatusCode, Version, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
 
 use super::Error;
 use crate::URL;
@@ -161,19 +163,20 @@ async fn drive_paced(
     per_second: Option<f64>,
 ) -> Result<(Vec<Sender>, Histogram<u64>), Error> {
     let (start, begun) = (range.start, Instant::now());
+    let pace = per_second.map(|per_second| Pace::new(begun, per_second, range.len()));
     let next = Rc::new(Cell::new(range.start));
     let mut tasks = JoinSet::new();
     for mut sender in senders {
-        let (load, next) = (Rc::clone(load), Rc::clone(&next));
+        let (load, next, pace) = (Rc::clone(load), Rc::clone(&next), pace.clone());
         tasks.spawn_local(async move {
             let mut latencies = histogram()?;
             while next.get() < range.end {
                 let number = next.replace(next.get() + 1);
                 let proof = &load.proofs[number];
                 let mut begin = Instant::now();
-                if let Some(per_second) = per_second {
-                    begin = begun + Duration::from_secs_f64((number - start) as f64 / per_second);
-                    until(begin).await;
+                if let Some(pace) = &pace {
+                    begin = pace.due(number - start);
+                    pace.wait().await;
                 }
                 let sent = sender.send(&load.authorization, Some(proof)).await;
                 let status = sent.map_err(|error| error.to_string())?;
@@ -196,14 +199,42 @@ async fn drive_paced(
     Ok((senders, all))
 }
 
-/// Waits until an instant. The timer has a resolution of a millisecond, so the rest is spent on other tasks.
-async fn until(instant: Instant) {
-    let left = instant.saturating_duration_since(Instant::now());
-    if let Some(left) = left.checked_sub(Duration::from_millis(2)) {
-        tokio::time::sleep(left).await;
+/// When requests are due. A thread tells the senders, since tokio's timer has a resolution of a millisecond, and a
+/// sender that polled the clock would keep a processor from the server and its database.
+#[derive(Clone)]
+struct Pace {
+    begun: Instant,
+    per_second: f64,
+    due: Arc<Semaphore>,
+}
+
+impl Pace {
+    fn new(begun: Instant, per_second: f64, requests: usize) -> Self {
+        let pace = Self {
+            begun,
+            per_second,
+            due: Arc::new(Semaphore::new(0)),
+        };
+        let clock = pace.clone();
+        thread::spawn(move || {
+            for number in 0..requests {
+                let due = clock.due(number);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                clock.due.add_permits(1);
+            }
+        });
+        pace
     }
-    while Instant::now() < instant {
-        tokio::task::yield_now().await;
+
+    fn due(&self, number: usize) -> Instant {
+        self.begun + Duration::from_secs_f64(number as f64 / self.per_second)
+    }
+
+    /// Waits until one more request is due.
+    async fn wait(&self) {
+        if let Ok(permit) = self.due.acquire().await {
+            permit.forget();
+        }
     }
 }
 
