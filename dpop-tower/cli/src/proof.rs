@@ -75,9 +75,9 @@ pub async fn sign(
     proof.sign().await.map_err(wrong)
 }
 
-/// Returns the header and the claims of a proof.
-pub fn decoded(proof: &str) -> [Value; 2] {
-    let mut parts = proof.split('.').map(|part| {
+/// Returns the header and the claims of a proof or a token, without verifying them. What is no JSON is null.
+pub fn decoded(jwt: &str) -> [Value; 2] {
+    let mut parts = jwt.split('.').map(|part| {
         let json = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
         serde_json::from_slice(&json).unwrap_or_default()
     });

@@ -1,13 +1,14 @@
 //! A folder with keys, of which the token selects one.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use dpop_tower::client::ClientKey;
-use serde_json::Value;
 
 use super::parse;
-use crate::{failure::Failure, files::read_secret, terminal::Terminal};
+use crate::{failure::Failure, files::read_secret, proof::decoded, terminal::Terminal};
 
 /// The extensions of files that may contain keys.
 const EXTENSIONS: [&str; 4] = ["json", "jwk", "jwks", "pem"];
@@ -59,7 +60,7 @@ pub(super) fn read(
 }
 
 /// Returns the files that may contain keys, in the order of their names.
-fn files(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -79,7 +80,6 @@ fn files(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
 
 /// Returns the thumbprint that a JWT says it is bound to. The server verifies the token.
 fn bound_to(token: &str) -> Option<String> {
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    let [_, claims] = decoded(token);
     Some(claims.get("cnf")?.get("jkt")?.as_str()?.to_owned())
 }

@@ -1,6 +1,5 @@
 //! What a rejection means, and what to do about it.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use dpop_tower::clock::{SystemClock, TimeSource as _};
 use http::{Response, StatusCode, header};
 use serde_json::Value;
@@ -11,7 +10,7 @@ use super::{
     text,
     verbose::shown,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, proof::decoded};
 
 /// A difference of the clocks in seconds that is worth a word.
 const SKEW: i64 = 30;
@@ -112,9 +111,11 @@ fn of_clock<B>(response: &Response<B>) -> Option<String> {
 
 /// Looks into the token, which the server rejected, for the usual reasons.
 fn of_token(prepared: &Prepared) -> Option<String> {
-    let payload = prepared.token.split('.').nth(1)?;
-    let claims = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let [_, claims] = decoded(&prepared.token);
+    // Only the issuer can read an opaque token.
+    if claims.is_null() {
+        return None;
+    }
     let thumbprint = prepared.key.thumbprint().to_string();
     let bound_to = claims.get("cnf").and_then(|cnf| cnf.get("jkt"));
     match bound_to.and_then(Value::as_str) {
