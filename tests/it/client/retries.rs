@@ -191,8 +191,14 @@ async fn a_retry_after_a_reset_has_a_new_proof() {
     assert!(error.is::<hyper_util::client::legacy::Error>(), "{error:?}");
     assert_eq!(seen.lock().unwrap().len(), 2);
 
+    assert_eq!(requests_for_two_answers(Then::Reset).await, 3);
+}
+
+/// Has a retry layer outside of the client's layer get two answers of a server that breaks its connections, and
+/// returns how many requests the server received, each with a proof of its own.
+async fn requests_for_two_answers(then: Then) -> usize {
     let (listener, origin) = listen().await;
-    let (seen, _task) = breaking(listener, Then::Reset);
+    let (seen, _task) = breaking(listener, then);
     let http: Http = client(&layer(&origin));
     let http = RetryLayer::new(Retries(1)).layer(http);
     for _ in 0..2 {
@@ -200,23 +206,13 @@ async fn a_retry_after_a_reset_has_a_new_proof() {
         assert_eq!(response.status(), 200);
     }
     let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 3);
     assert_unique(&seen);
+    seen.len()
 }
 
 #[tokio::test]
 async fn a_request_on_a_connection_that_has_ended_is_received_once() {
-    let (listener, origin) = listen().await;
-    let (seen, _task) = breaking(listener, Then::Close);
-    let http: Http = client(&layer(&origin));
-    let http = RetryLayer::new(Retries(1)).layer(http);
-    for _ in 0..2 {
-        let response = http.clone().oneshot(get(&origin)).await.unwrap();
-        assert_eq!(response.status(), 200);
-    }
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 2);
-    assert_unique(&seen);
+    assert_eq!(requests_for_two_answers(Then::Close).await, 2);
 }
 
 /// The code with which a server says that it has not processed a stream (RFC 9113 section 8.7).
