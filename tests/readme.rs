@@ -1,29 +1,29 @@
+//! The Rust code of the README and of the book, as documentation tests.
+//!
+//! `it::repo::documentation` fails if a page with Rust code is missing here.
+
 #![doc = include_str!("../README.md")]
 
-#[cfg(doctest)]
-#[doc = include_str!("../docs/authorization-server.md")]
-mod authorization_server {}
+/// Runs the code of these pages of `docs/`.
+macro_rules! pages {
+    ($($name:ident: $page:literal,)*) => {$(
+        #[cfg(doctest)]
+        #[doc = include_str!(concat!("../docs/", $page))]
+        mod $name {}
+    )*};
+}
 
-#[cfg(doctest)]
-#[doc = include_str!("../docs/client.md")]
-mod client {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/grpc.md")]
-mod grpc {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/issuers.md")]
-mod issuers {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/mtls.md")]
-mod mtls {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/profiles.md")]
-mod profiles {}
-
-#[cfg(doctest)]
-#[doc = include_str!("../docs/revocation.md")]
-mod revocation {}
+pages! {
+    authorization_server: "authorization-server.md",
+    client: "client.md",
+    crypto_backends: "crypto-backends.md",
+    grpc: "grpc.md",
+    issuers: "issuers.md",
+    migration: "migration.md",
+    mtls: "mtls.md",
+    profiles: "profiles.md",
+    replay: "replay.md",
+    replay_postgres: "replay-postgres.md",
+    replay_redis: "replay-redis.md",
+    revocation: "revocation.md",
+}

@@ -73,3 +73,26 @@ fn no_row_of_the_tables_of_clauses_is_empty() {
     }
     assert!(rows > 80, "the tables were read: {rows}");
 }
+
+/// An ignored example compiles for nobody.
+#[test]
+fn all_rust_code_of_the_pages_is_compiled() {
+    let compiled = fs::read_to_string(repository().join("tests/readme.rs")).unwrap();
+    let mut count = 0;
+    for (path, page) in pages() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mut blocks = page.lines().filter(|line| line.starts_with("```rust"));
+        assert!(
+            !blocks.clone().any(|line| line.contains("ignore")),
+            "{name}"
+        );
+        if blocks.next().is_some() {
+            count += 1;
+            assert!(
+                compiled.contains(&format!("\"{name}\"")),
+                "{name} is not in tests/readme.rs"
+            );
+        }
+    }
+    assert!(count > 10, "the pages were read: {count}");
+}
