@@ -36,6 +36,34 @@ features:
 deny:
     cargo deny --locked check licenses bans sources
 
+# Checks the licences and sources, and the database of advisories, which has to be fetched.
+advisories:
+    cargo deny --locked check
+
+# Checks the spelling; see typos.toml.
+spelling:
+    typos
+
+# Builds the book into target/book and checks its links. Installs mdBook under target/ and needs Node.js.
+book: doc
+    tests/book.sh
+
+# Packs the two packages, and builds what was packed. `vendored` keeps this from needing OpenSSL's headers.
+package:
+    cargo package --locked --allow-dirty --features vendored -p dpop-tower -p dpop-cli
+
+# Compares the API with that of the latest release, or of a revision. Needs cargo-semver-checks.
+semver *revision:
+    cargo semver-checks -p dpop-tower --all-features {{ if revision == "" { "" } else { "--baseline-rev " + revision } }}
+
+# Lists types of other crates in the API that are not allowed. Needs cargo-check-external-types and a nightly compiler.
+external-types:
+    cargo +nightly check-external-types --manifest-path dpop-tower/Cargo.toml --all-features
+
+# Writes the components of `dpop` as CycloneDX. Needs cargo-cyclonedx.
+sbom:
+    cargo cyclonedx --manifest-path dpop-tower/cli/Cargo.toml --format json --spec-version 1.5 --describe binaries
+
 # Builds the documentation. A broken link is an error.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features

