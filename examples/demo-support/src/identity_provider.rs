@@ -98,6 +98,8 @@ async fn metadata(State(provider): State<IdentityProvider>) -> Json<Value> {
     Json(json!({
         "issuer": &**url,
         "jwks_uri": format!("{url}/jwks"),
+        // No grant needs it, but the client of MCP rejects metadata without it.
+        "authorization_endpoint": format!("{url}/authorize"),
         "token_endpoint": format!("{url}/token"),
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "none"],
         "grant_types_supported": ["client_credentials"],

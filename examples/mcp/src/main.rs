@@ -4,6 +4,8 @@
 //! cargo run -p mcp-example              serves until Ctrl-C
 //! cargo run -p mcp-example -- --demo    plays a client and a thief, and fails unless every outcome is as expected
 //! ```
+//!
+//! The environment variable `PORT` sets the port of the server.
 
 mod demo;
 mod server;
@@ -25,7 +27,8 @@ fn serve(listener: TcpListener, router: Router) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (listener, origin) = listen(0).await?;
+    let port = std::env::var("PORT").ok().filter(|port| !port.is_empty());
+    let (listener, origin) = listen(port.map_or(Ok(0), |port| port.parse())?).await?;
     // The canonical URI of the server (RFC 8707), which is also the audience of its tokens.
     let resource = format!("{origin}/mcp");
     let (idp_listener, issuer) = listen(0).await?;
