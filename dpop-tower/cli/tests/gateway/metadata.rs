@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Rig, Wanted, ext_authz::Envoy, ext_authz::about, forward_auth::ForwardAuthRig,
-    forward_auth::PROXIES, json as json_of, mirror, send, text,
+    forward_auth::PROXIES, json as json_of, mirror, nginx::Asking, send, text,
 };
 
 const PATH: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -154,6 +154,30 @@ async fn no_client_can_ask_a_question_at_the_path_of_the_document() {
             assert_eq!(send(rig.address, request).await.status(), 400);
         }
     }
+}
+
+#[tokio::test]
+async fn nginx_forwards_requests_for_the_document_and_no_question_of_a_client() {
+    const LOCATION: &str = include_str!("../../../../docs/forward-auth/nginx-metadata.conf");
+    let nginx = Asking::and(LOCATION, Wanted::tables(&format!("\n{TABLES}"))).await;
+    let challenged = send(nginx.address, get("/mcp")).await;
+    assert_eq!(challenged.status(), 401);
+    assert!(challenge(&challenged).contains(NAMED));
+    let good = nginx
+        .asked
+        .rig
+        .client
+        .get("https://api.test/mcp", &nginx.asked.rig.token());
+    let mut question = nginx.asked.about(&good);
+    *question.uri_mut() = PATH.parse().unwrap();
+    for request in [get(PATH), question] {
+        let response = send(nginx.address, request).await;
+        assert_eq!(response.status(), 200);
+        assert!(!response.headers().contains_key("x-dpop-thumbprint"));
+        assert_eq!(json_of(response).await, expected());
+    }
+    let post = Request::post(PATH).body(Body::from("x")).unwrap();
+    assert_eq!(send(nginx.address, post).await.status(), 405);
 }
 
 #[tokio::test]
