@@ -203,7 +203,7 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
-    -p mtls-example -p gateway-example -p cluster-example
+    -p mtls-example -p gateway-example -p cluster-example -p mcp-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -299,6 +299,7 @@ check "client example --demo" target/debug/client-example --demo
 check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo
+check "MCP example --demo" target/debug/mcp-example --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 for store in redis sentinel cluster postgres hash; do

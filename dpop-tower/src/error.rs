@@ -68,6 +68,8 @@ pub enum ConfigErrorKind {
     Policy,
     /// A bound of the replay store is not usable.
     Replay,
+    /// A part of the metadata of the protected resource is missing or not usable.
+    ResourceMetadata,
     /// The claim that contains the scopes is not usable.
     ScopeClaim,
     /// A transmitter of security events, or the receiver, has a setting that is missing or out of bounds.

@@ -63,6 +63,7 @@
 //! | Accept tokens that are bound to a client certificate (RFC 8705) | [`Policy::accept_certificate_bound`], [`certificate`] |
 //! | Follow the FAPI 2.0 Security Profile, MCP or the AT Protocol | [`DpopConfig::fapi2`], [`DpopConfig::mcp`], [`DpopConfig::atproto`] |
 //! | Log all settings in force at start | the [`Display`](std::fmt::Display) of a [`DpopLayer`] |
+//! | Tell clients where to get tokens (RFC 9728) | [`metadata`], [`DpopConfigBuilder::resource_metadata`] |
 //! | Change the body of rejections, or log them | [`rejection::RejectionResponse`], [`rejection::Rejection`] |
 //! | Verify requests of a framework that is not built on tower | [`Verifier`] |
 //! | Issue bound tokens at the token endpoint of an authorization server | [`token_endpoint`] |
@@ -83,7 +84,7 @@
 //! | `aws-lc-rs` | The crypto backend `crypto::AwsLcRs`: AWS-LC, the faster one | |
 //! | `jwks` | Fetching an issuer's keys: `Issuer::discover`, `Issuer::jwks_url` | yes |
 //! | `introspection` | Opaque tokens, about which the issuer is asked: `token::Introspection` | |
-//! | `axum` | Extractors, in `extract`, and the full path inside `Router::nest` | |
+//! | `axum` | Extractors, in `extract`, the router of `metadata`, and the full path inside `Router::nest` | |
 //! | `client` | The client side: keys, proofs and a layer for HTTP clients: `client` | |
 //! | `client-tokens` | Tokens from an authorization server, obtained and renewed: `client::oauth` | |
 //! | `cors` | The headers that browsers need: `cors` | |
@@ -145,6 +146,7 @@ mod keys;
 #[cfg(feature = "lifetime")]
 #[cfg_attr(docsrs, doc(cfg(feature = "lifetime")))]
 pub mod lifetime;
+pub mod metadata;
 mod middleware;
 pub mod nonce;
 pub mod policy;

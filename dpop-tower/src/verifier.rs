@@ -136,7 +136,8 @@ impl Verification {
         let mut verification = Self {
             shape: RequestShape::of(request.method, request.headers)
                 .inside(outer)
-                .with_nonce_key(nonce_key(&rule.config, request.headers)),
+                .with_nonce_key(nonce_key(&rule.config, request.headers))
+                .of_resource(rule.config.called_resource(request.target())),
             outer: outer.map_or((Mode::Off, false), Admitted::so_far),
             step: Step::Decided(None),
             rule,
@@ -205,7 +206,7 @@ impl Verification {
 
     fn admitted(&self, with: Token) -> Admitted {
         let rule = Arc::clone(&self.rule);
-        Admitted::new(with, rule, self.shape.presented, self.outer)
+        Admitted::new(with, rule, self.shape, self.outer)
     }
 }
 

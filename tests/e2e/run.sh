@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd [DPOP-BINARY].
-# The suite `clients` also needs the program quickstart in the folder of dpop.
+# The suite `clients` also needs the programs quickstart and mcp-example in the folder of dpop.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,6 +23,8 @@ fi
 if [[ $suite == clients ]]; then
   export QUICKSTART_BIN=${binary%/*}/quickstart
   [[ -x $QUICKSTART_BIN ]] || { echo "no program at $QUICKSTART_BIN: run cargo build -p quickstart" >&2; exit 1; }
+  export MCP_BIN=${binary%/*}/mcp-example
+  [[ -x $MCP_BIN ]] || { echo "no program at $MCP_BIN: run cargo build -p mcp-example" >&2; exit 1; }
   venv=$(realpath ../..)/target/e2e-tests/venv
   if [[ ! $venv/complete -nt clients/requirements.txt ]]; then
     python3 -m venv --clear "$venv"

@@ -73,6 +73,9 @@ impl DpopConfigBuilder {
             true => Some(life_for_iat(&*nonces)?),
             false => None,
         };
+        let resources = (self.metadata)
+            .map(|metadata| metadata.build(&*self.target.0, issuers.as_deref()))
+            .transpose()?;
         let token_facts = self.tokens.facts();
         if let Some(profile) = self.profile {
             profile.check_issuers(&token_facts)?;
@@ -134,6 +137,7 @@ impl DpopConfigBuilder {
             clock: self.clock,
             policy,
             everywhere,
+            resources: resources.map(Arc::new),
             profile: self.profile,
             token_facts,
             names: self.names,

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::{profile::Profile, settings::Names};
+use super::{ResourceMetadata, profile::Profile, settings::Names};
 use crate::{
     clock::{SystemClock, TimeSource},
     crypto::{Algorithm, CryptoProvider, default_provider},
@@ -34,6 +34,7 @@ use crate::{
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 /// | [`policy`](Self::policy) | [`Policy::strict`] | |
 /// | [`client_certificates`](Self::client_certificates) | those of connections to this server | |
+/// | [`resource_metadata`](Self::resource_metadata) | none | |
 #[derive(Debug)]
 #[must_use]
 pub struct DpopConfigBuilder {
@@ -56,6 +57,7 @@ pub struct DpopConfigBuilder {
     pub(super) policy: Policy<Draft>,
     pub(super) everywhere: Option<Policy<Draft>>,
     pub(super) profile: Option<Profile>,
+    pub(super) metadata: Option<ResourceMetadata>,
 }
 
 impl DpopConfigBuilder {
@@ -79,6 +81,7 @@ impl DpopConfigBuilder {
             policy: Policy::strict().into_draft(),
             everywhere: None,
             profile: None,
+            metadata: None,
             names: Names {
                 replay: type_name::<MemoryReplayStore>(),
                 nonces: None,
@@ -328,6 +331,15 @@ impl DpopConfigBuilder {
     /// are ignored.
     pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
         self.client_certificates = Some(certificates);
+        self
+    }
+
+    /// Sets the metadata of the protected resource (RFC 9728), which all challenges then name in
+    /// `resource_metadata`.
+    ///
+    /// The document has to be served as well: see [`metadata`](crate::metadata). There is none by default.
+    pub fn resource_metadata(mut self, metadata: ResourceMetadata) -> Self {
+        self.metadata = Some(metadata);
         self
     }
 }

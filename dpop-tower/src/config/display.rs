@@ -135,6 +135,11 @@ impl Lines {
                 format!("header {name} of trusted proxies"),
             ),
         }
+        let resources = config.resources.iter().flat_map(|it| &it.resources);
+        for resource in resources {
+            self.add("resource", &resource.identifier);
+            self.add("  metadata", &resource.url);
+        }
     }
 
     fn tokens(&mut self, facts: &TokensFacts) {

@@ -4,11 +4,13 @@ mod build;
 mod builder;
 mod display;
 mod profile;
+mod resource;
 mod settings;
 
-pub use self::builder::DpopConfigBuilder;
+pub use self::{builder::DpopConfigBuilder, resource::ResourceMetadata};
 pub(crate) use self::{
     display::Effective,
+    resource::{Resource, Resources},
     settings::{ProofDigest, Settings},
 };
 

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::profile::Profile;
+use super::{Resources, profile::Profile};
 use crate::{
     cache::Cache,
     clock::{TimeSource, UnixTime},
@@ -11,7 +11,7 @@ use crate::{
     proof::{KnownKey, ProofKey, ProofVerifier, Setting},
     replay::{Fence, ReplayLimits, UsedProofs},
     revocation::RevocationList,
-    target::{ClientCertificates, TargetUri},
+    target::{ClientCertificates, TargetRequest, TargetUri},
     token::{TokenVerifier, TokensFacts},
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) policy: Policy,
     /// The requirements that every policy gets.
     pub(super) everywhere: Option<Policy>,
+    /// `None` if there is no metadata of the protected resource.
+    pub(crate) resources: Option<Arc<Resources>>,
     // All that follows is for the text of the configuration alone.
     pub(super) profile: Option<Profile>,
     pub(super) token_facts: TokensFacts,
@@ -104,6 +106,23 @@ impl Settings {
     /// Returns what a nonce is made from and checked with.
     pub(crate) fn nonce_context(&self, now: UnixTime, fence: Fence) -> NonceContext<'_> {
         NonceContext::new(now, &*self.crypto).incarnation(fence.incarnation())
+    }
+
+    /// Returns the number of the resource that is called, of those that have metadata.
+    pub(crate) fn called_resource(&self, request: TargetRequest<'_>) -> usize {
+        match &self.resources {
+            Some(several) if several.resources.len() > 1 => {
+                let uri = self.target.expected(request);
+                uri.map_or(0, |uri| several.called(&uri))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Returns the URL of the metadata of a resource, if there is any.
+    pub(crate) fn metadata_url(&self, resource: usize) -> Option<Arc<str>> {
+        let resources = &self.resources.as_ref()?.resources;
+        Some(Arc::clone(&resources.get(resource)?.url))
     }
 
     /// Returns whether every response of this policy has a nonce.

@@ -225,6 +225,13 @@ impl DpopLayer {
     }
 }
 
+/// Returns [`DpopLayer::verifier`].
+impl From<&DpopLayer> for Verifier {
+    fn from(layer: &DpopLayer) -> Self {
+        layer.verifier()
+    }
+}
+
 /// Writes the settings in force, for a log at start: those of the configuration, a line for each policy, and what
 /// becomes of streams.
 ///

@@ -11,6 +11,7 @@ mod token_endpoint;
 #[cfg(not(feature = "lifetime"))]
 mod unlimited;
 
+pub(crate) use self::service::{original_uri, peer_address};
 pub use self::{
     body::ResponseBody,
     future::ResponseFuture,

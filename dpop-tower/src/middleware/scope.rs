@@ -160,7 +160,8 @@ impl RequireScopeLayer {
         let Err((cause, mut rule)) = admitted.require(&self.policy) else {
             return None;
         };
-        let shape = RequestShape::of(request.method(), request.headers());
+        let shape =
+            RequestShape::of(request.method(), request.headers()).of_resource(admitted.resource);
         if rule.only_reports() {
             let rejection = Some(rule.report(cause, shape));
             request.extensions_mut().insert(Report { rejection });

@@ -84,7 +84,7 @@ pub(super) fn request_head<B>(request: &Request<B>, peer: Option<IpAddr>) -> Req
 
 /// Returns the URI as the client sent it. axum's `nest` removes the prefix and keeps the original URI in an
 /// extension.
-fn original_uri<B>(request: &Request<B>) -> &Uri {
+pub(crate) fn original_uri<B>(request: &Request<B>) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = request.extensions().get::<axum::extract::OriginalUri>() {
         return &original.0;
@@ -97,7 +97,7 @@ fn original_uri<B>(request: &Request<B>) -> &Uri {
     not(feature = "tonic"),
     expect(clippy::needless_pass_by_ref_mut, reason = "tonic takes them")
 )]
-pub(super) fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
+pub(crate) fn peer_address(extensions: &mut Extensions) -> Option<IpAddr> {
     if let Some(peer) = extensions.get::<PeerAddr>() {
         return Some(peer.0);
     }

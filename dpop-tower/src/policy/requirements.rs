@@ -163,6 +163,12 @@ impl Requirements {
         (!scopes.is_empty()).then(|| scopes.join(" "))
     }
 
+    /// Returns all scopes that can be required, also those of which one is enough.
+    pub(crate) fn named_scopes(&self) -> impl Iterator<Item = &str> {
+        let scopes = self.scopes.iter().flatten().map(String::as_str);
+        scopes.filter(|scope| is_nqchars(scope))
+    }
+
     /// Returns the `acr` values that a client has to request (RFC 9470 section 3).
     pub(crate) fn acr_values(&self) -> Option<String> {
         let values: Vec<&str> = (self.acr.iter().flatten())

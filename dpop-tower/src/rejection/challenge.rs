@@ -10,6 +10,8 @@ use crate::{crypto::Algorithm, policy::Policy};
 pub(crate) struct Challenge {
     params: Arc<ChallengeParams>,
     bearer: Bearer,
+    /// The URL of the metadata, in characters that need no escapes.
+    resource_metadata: Option<Arc<str>>,
 }
 
 /// The requirements of a policy, as parameters of a challenge.
@@ -72,7 +74,17 @@ pub(crate) enum Bearer {
 
 impl Challenge {
     pub(crate) const fn new(params: Arc<ChallengeParams>, bearer: Bearer) -> Self {
-        Self { params, bearer }
+        Self {
+            params,
+            bearer,
+            resource_metadata: None,
+        }
+    }
+
+    /// Names the metadata of the protected resource (RFC 9728 section 5.1), if there is any.
+    pub(crate) fn with_resource_metadata(mut self, url: Option<Arc<str>>) -> Self {
+        self.resource_metadata = url;
+        self
     }
 
     /// Returns the values of `WWW-Authenticate`.
@@ -96,12 +108,17 @@ impl Challenge {
             Some(algs) => dpop.parameter("algs", algs),
             None => dpop,
         };
+        let url = self.resource_metadata.as_deref();
         let bearer = of_bearer.map(|is_used| {
             Value::new("Bearer")
                 .error(is_used.then_some(kind), description)
                 .params(&self.params, kind, is_used)
         });
-        std::iter::once(dpop).chain(bearer).map(Value::finish)
+        let with_metadata = move |value: Value| match url {
+            Some(url) => value.parameter("resource_metadata", url),
+            None => value,
+        };
+        (std::iter::once(dpop).chain(bearer)).map(move |value| with_metadata(value).finish())
     }
 }
 

@@ -7,9 +7,7 @@ use http::{Extensions, HeaderMap, HeaderValue, header};
 
 #[cfg(feature = "lifetime")]
 pub(crate) use self::limit::Limit;
-#[cfg(any(feature = "axum", feature = "tonic"))]
-use super::RequestShape;
-use super::{Report, Rule};
+use super::{Report, RequestShape, Rule};
 use crate::{
     config::Settings,
     credentials::Presented,
@@ -66,6 +64,8 @@ pub struct Admitted {
         expect(dead_code, reason = "only handlers ask for another token")
     )]
     presented: Presented,
+    /// The number of the resource, of those that have metadata.
+    pub(crate) resource: usize,
     /// The strictest mode of the layers so far.
     mode: Mode,
     /// Is `true` if any layer so far ends streams when the token expires.
@@ -89,13 +89,14 @@ impl Admitted {
     pub(super) fn new(
         with: Token,
         rule: Arc<Rule>,
-        presented: Presented,
+        shape: RequestShape,
         (outer_mode, outer_ends_streams): (Mode, bool),
     ) -> Self {
         let policy = &rule.policy;
         Self {
             with,
-            presented,
+            presented: shape.presented,
+            resource: shape.resource,
             mode: outer_mode.max(policy.mode()),
             ends_streams: outer_ends_streams || policy.ends_streams(),
             new_nonce: None,
@@ -344,7 +345,9 @@ impl Admitted {
         only_bound: bool,
         shape: RequestShape,
     ) -> (Rejection, Arc<Rule>) {
-        let shape = shape.for_handler(self.presented, only_bound);
+        let shape = shape
+            .for_handler(self.presented, only_bound)
+            .of_resource(self.resource);
         let rejection = self.rule.reject(Cause::Token(error.into()), shape);
         (rejection, Arc::clone(&self.rule))
     }

@@ -12,7 +12,6 @@ use crate::{
     proof::{self, Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
     rejection::Cause,
     replay::Fence,
-    target::TargetRequest,
 };
 
 /// A proof whose claims match the request but whose signature has not been verified.
@@ -41,7 +40,7 @@ pub(super) fn check_proof(
     now: UnixTime,
 ) -> Result<Candidate, Cause> {
     let text = credentials::proof(request.headers)?;
-    let target = TargetRequest::new(request.uri, request.headers, request.peer);
+    let target = request.target();
     let htu = config
         .target
         .expected(target)

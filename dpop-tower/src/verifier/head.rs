@@ -3,7 +3,10 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderMap, Method, Uri};
 
 use super::Admitted;
-use crate::{certificate::ClientCertificate, target::CertificateHeader};
+use crate::{
+    certificate::ClientCertificate,
+    target::{CertificateHeader, TargetRequest},
+};
 
 /// The parts of a request that a [`Verifier`](crate::Verifier) checks.
 ///
@@ -103,6 +106,11 @@ impl<'a> RequestHead<'a> {
     pub const fn client_certificate_in(mut self, header: &'a CertificateHeader) -> Self {
         self.certificate = CertificateSource::Header(header);
         self
+    }
+
+    /// Returns what the expected `htu` depends on.
+    pub(super) const fn target(&self) -> TargetRequest<'a> {
+        TargetRequest::new(self.uri, self.headers, self.peer)
     }
 
     /// Sets the verdict of the outer layer and the connection, as far as a layer knows them.

@@ -123,6 +123,7 @@ impl Rule {
         let algorithms = self.config.proof.allowed_algorithms();
         let params = || Arc::new(ChallengeParams::of(&self.policy, algorithms));
         Challenge::new(Arc::clone(self.params.get_or_init(params)), bearer)
+            .with_resource_metadata(self.config.metadata_url(shape.resource))
     }
 }
 

@@ -40,7 +40,7 @@ impl Rules {
     }
 
     /// Returns the policies in force, each with a name for humans.
-    fn policies(&self) -> Vec<(String, &Policy)> {
+    pub(super) fn policies(&self) -> Vec<(String, &Policy)> {
         match self {
             Self::One(rule) => vec![("policy".to_owned(), &rule.policy)],
             Self::Table(table) => {

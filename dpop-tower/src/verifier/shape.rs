@@ -23,6 +23,8 @@ pub(crate) struct RequestShape {
     has_good_nonce: bool,
     /// The thumbprint that a nonce in the response is bound to.
     pub(super) nonce_key: Option<Thumbprint>,
+    /// The number of the resource that is called, of those that have metadata.
+    pub(super) resource: usize,
 }
 
 impl RequestShape {
@@ -36,6 +38,7 @@ impl RequestShape {
             has_used_proof: false,
             has_good_nonce: false,
             nonce_key: None,
+            resource: 0,
         }
     }
 
@@ -50,6 +53,11 @@ impl RequestShape {
 
     pub(super) const fn with_nonce_key(mut self, thumbprint: Option<Thumbprint>) -> Self {
         self.nonce_key = thumbprint;
+        self
+    }
+
+    pub(crate) const fn of_resource(mut self, resource: usize) -> Self {
+        self.resource = resource;
         self
     }
 

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use super::{RequestHead, Rules, Verification, count};
 use crate::{
-    config::DpopConfig,
+    config::{DpopConfig, Settings},
     policy::{LayerPolicy, Policy},
     rejection::RejectionResponse,
 };
@@ -144,6 +144,25 @@ impl Verifier {
     pub fn verify_request(&self, request: RequestHead<'_>) -> Verification {
         let rule = self.rules.choose(&request);
         Verification::start(rule, request)
+    }
+}
+
+impl Verifier {
+    pub(crate) fn config(&self) -> &Arc<Settings> {
+        self.rules.config()
+    }
+
+    /// Returns the policies in force, without their names.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let named = self.rules.policies().into_iter();
+        named.map(|(_, policy)| policy)
+    }
+}
+
+/// Returns a verifier with this configuration and its policy.
+impl From<&DpopConfig> for Verifier {
+    fn from(config: &DpopConfig) -> Self {
+        Self::new(config.clone())
     }
 }
 

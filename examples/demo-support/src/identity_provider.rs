@@ -15,7 +15,7 @@ use dpop_tower::{
     test_util::{TestClient, TestIssuer, TokenBuilder},
     token_endpoint::{TokenEndpointLayer, TokenRequest, TokenRequestRejection},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The identity provider, and the requests that `/try` returns.
 #[derive(Clone, Debug)]
@@ -93,9 +93,18 @@ impl IdentityProvider {
     }
 }
 
-async fn metadata(State(provider): State<IdentityProvider>) -> Response {
-    let jwks_uri = format!("{}/jwks", provider.url);
-    as_json(provider.issuer.metadata(&jwks_uri))
+async fn metadata(State(provider): State<IdentityProvider>) -> Json<Value> {
+    let url = &provider.url;
+    Json(json!({
+        "issuer": &**url,
+        "jwks_uri": format!("{url}/jwks"),
+        // No grant needs it, but the client of MCP rejects metadata without it.
+        "authorization_endpoint": format!("{url}/authorize"),
+        "token_endpoint": format!("{url}/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "none"],
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+    }))
 }
 
 async fn jwks(State(provider): State<IdentityProvider>) -> Response {

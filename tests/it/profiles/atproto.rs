@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use dpop_tower::{
-    DpopConfigBuilder, DpopLayer, Policy, PolicyTable, RequestHead, Verdict as Outcome,
+    DpopConfig, DpopConfigBuilder, DpopLayer, Policy, PolicyTable, RequestHead, Verdict as Outcome,
     certificate::{CertificateThumbprint, ClientCertificate},
     crypto::Algorithm,
     nonce::{NonceContext, NonceSource, NonceStatus, StatelessNonces},
 };
 use http::{HeaderMap, Method};
 
-use super::{ATPROTO, after, api, api_with, with_scheme};
+use super::{ATPROTO, Preset, after, api, api_with, with_scheme};
 use crate::support::{Api, URL, Verdict, invalid_proof, invalid_token, nonces, send};
 
 const DID: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
@@ -307,4 +307,12 @@ async fn dpop_es256_is_supported() {
     assert_eq!(present(&api, &token).await, Verdict::Admitted);
     let told = after(ATPROTO, |config| config.algorithms([Algorithm::Ed25519]));
     assert_eq!(told, ["ES256 of proofs is not allowed (DPoP: ES256)"]);
+}
+
+#[test]
+fn server_metadata_is_configured_or_not_met() {
+    assert!(after(ATPROTO, |config| config).is_empty());
+    let plain: Preset = |origin, issuer| DpopConfig::atproto(origin, issuer);
+    let not_met = after(plain, |config| config);
+    assert_eq!(not_met, ["the resource has no metadata (Server Metadata)"]);
 }

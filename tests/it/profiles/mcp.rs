@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use dpop_tower::{
     DpopConfig, DpopConfigBuilder, Issuer, Policy, PublicOrigin,
+    metadata::ResourceMetadata,
     token::{ClientSecret, Introspection},
 };
 use http::{Method, Response, header};
 
-use super::{MCP, after, api, api_with, not_met, with_scheme, with_token_in_query};
+use super::{MCP, Preset, after, api, api_with, not_met, with_scheme, with_token_in_query};
 use crate::{
     rejection::challenge::Challenge,
     support::{Api, ORIGIN, URL, Verdict, invalid_proof, invalid_request, invalid_token, nonces},
@@ -46,6 +47,28 @@ fn the_preset_meets_the_profile_and_so_does_what_is_stricter() {
     assert!(strict.is_empty());
     // Whether unbound tokens are admitted is left to servers.
     assert!(after(MCP, |config| config.policy(Policy::optional())).is_empty());
+}
+
+#[tokio::test]
+async fn overview_item_4_the_challenge_names_the_metadata_and_without_it_it_is_not_met() {
+    let response = api(MCP).response(without_credentials()).await;
+    let url = "https://api.test/.well-known/oauth-protected-resource";
+    assert_eq!(challenge(&response).get("resource_metadata"), Some(url));
+    let plain: Preset = |origin, issuer| DpopConfig::mcp(origin, issuer);
+    let not_met = after(plain, |config| config);
+    assert_eq!(not_met, ["the resource has no metadata (Overview item 4)"]);
+}
+
+#[tokio::test]
+async fn sep_1932_server_prm_dpop() {
+    for (policy, is_required) in [(Policy::strict(), true), (Policy::optional(), false)] {
+        let (_, config) = api_with(MCP, |it| it, |config| config.policy(policy));
+        let document = crate::metadata::document(&config).await;
+        let algorithms = &document["dpop_signing_alg_values_supported"];
+        assert_eq!(algorithms[0], "ES256", "{document}");
+        let required = &document["dpop_bound_access_tokens_required"];
+        assert_eq!(required.as_bool().unwrap_or(false), is_required);
+    }
 }
 
 #[tokio::test]
@@ -129,6 +152,8 @@ async fn scope_challenge_handling_403_names_all_scopes_at_once() {
     let challenge = challenge(&response);
     assert_eq!(challenge.get("error"), Some("insufficient_scope"));
     assert_eq!(challenge.get("scope"), Some("files:read tools"));
+    let url = "https://api.test/.well-known/oauth-protected-resource";
+    assert_eq!(challenge.get("resource_metadata"), Some(url));
 }
 
 #[test]
@@ -271,7 +296,12 @@ async fn sep_1932_server_audience_validation() {
         .danger_accept_missing_audience();
     let tokens = Issuer::new("https://issuer.test").opaque_tokens(introspection);
     let origin = PublicOrigin::new(ORIGIN).unwrap();
-    let told = not_met(DpopConfig::mcp(origin, tokens).build().unwrap());
+    let told = not_met(
+        DpopConfig::mcp(origin, tokens)
+            .resource_metadata(ResourceMetadata::new())
+            .build()
+            .unwrap(),
+    );
     let needs_none = "opaque tokens of https://issuer.test need no audience \
                       (sep-1932-server-audience-validation)";
     assert_eq!(told, [needs_none]);

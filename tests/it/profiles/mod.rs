@@ -12,6 +12,7 @@ use dpop_tower::{
     DpopConfig, DpopConfigBuilder, Issuer, PublicOrigin,
     clock::ManualClock,
     clock::UnixTime,
+    metadata::ResourceMetadata,
     test_util::{TestClient, TestIssuer},
 };
 use http::{HeaderValue, Method, Request, header};
@@ -25,8 +26,10 @@ use crate::{
 type Preset = fn(PublicOrigin, Issuer) -> DpopConfigBuilder;
 
 const FAPI2: Preset = |origin, issuer| DpopConfig::fapi2(origin, issuer);
-const MCP: Preset = |origin, issuer| DpopConfig::mcp(origin, issuer);
-const ATPROTO: Preset = |origin, issuer| DpopConfig::atproto(origin, issuer);
+const MCP: Preset =
+    |origin, issuer| DpopConfig::mcp(origin, issuer).resource_metadata(ResourceMetadata::new());
+const ATPROTO: Preset =
+    |origin, issuer| DpopConfig::atproto(origin, issuer).resource_metadata(ResourceMetadata::new());
 
 /// Returns an API with the settings of a profile, changed by the test, and its configuration.
 fn api_with(

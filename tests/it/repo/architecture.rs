@@ -45,6 +45,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["ssf"]),
     (5, &["cors"]),
     (5, &["grpc"]),
+    (5, &["metadata"]),
 ];
 
 /// The highest layer that the client side may use, which no other module uses.

@@ -10,7 +10,7 @@ use std::{future::Future, io};
 
 use axum::body::Body;
 use dpop_tower::{rejection::Rejection, target::CertificateHeader};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -99,6 +99,13 @@ impl ExtAuthz {
             peer_certificate,
         } = understood;
         let guard = self.gateway.guard();
+        if guard.has_metadata_at(&Uri::from(asked.target.clone())) {
+            let names = [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD];
+            return match guard.metadata(asked.request(&headers, &names, peer)).await {
+                Some(document) => told(document).await,
+                None => denied(Code::NotFound, StatusCode::NOT_FOUND),
+            };
+        }
         let names = [header::AUTHORIZATION, DPOP.clone(), header::CONTENT_TYPE];
         let mut request = asked.request(&headers, &names, peer);
         let certificate = settings.client_certificate.as_ref();
@@ -182,16 +189,28 @@ impl Authorization for ExtAuthz {
 /// Converts a rejection for Envoy to send to the client. If the client uses gRPC, Envoy builds the gRPC
 /// response itself, with the `grpc-status` among the headers.
 async fn rejected(response: Response<Body>) -> CheckResponse {
-    let (mut parts, body) = response.into_parts();
-    let kind = parts.extensions.get().map(Rejection::kind);
+    let kind = response.extensions().get().map(Rejection::kind);
     let (code, http) = match kind {
         Some(kind) => (Code::from(i32::from(kind.grpc_status())), kind.status()),
         // The gateway's own response when no issuer is configured and nobody is admitted.
         None => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
     };
+    instead(response, code, http).await
+}
+
+/// Makes Envoy answer by itself with the metadata of the protected resource, or with the error of a request for it.
+async fn told(response: Response<Body>) -> CheckResponse {
+    let status = response.status();
+    // A question with any code but `OK` is answered in place of the service.
+    instead(response, Code::PermissionDenied, status).await
+}
+
+/// Makes Envoy send a response, and not the request.
+async fn instead(response: Response<Body>, code: Code, http: StatusCode) -> CheckResponse {
+    let (mut parts, body) = response.into_parts();
     join_challenges(&mut parts.headers);
     parts.headers.remove(header::CONTENT_LENGTH);
-    // The body of a rejection is a text in memory.
+    // The body is a text in memory.
     let body = (body.collect().await).map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec());
     CheckResponse {
         status: Some(status(code)),

@@ -10,7 +10,7 @@ use std::{future::Future, io};
 
 use axum::body::Body;
 use dpop_tower::{header::DPOP, target::CertificateHeader};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tracing::{error, warn};
 
@@ -122,7 +122,19 @@ impl ForwardAuth {
     ///
     /// nginx turns every rejection into a 500 unless its status is 401 or 403. It therefore gets 403 for
     /// the others, and the actual status of each rejection in `X-DPoP-Status`.
+    ///
+    /// A proxy can also send a client's request for the metadata of the protected resource here. It asks no question
+    /// with it.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let guard = self.gateway.guard();
+        if guard.has_metadata_at(request.uri()) && self.is_trusted(&request) {
+            return match asks(request.headers()) {
+                false => (guard.metadata(request).await)
+                    .unwrap_or_else(|| problem(StatusCode::NOT_FOUND)),
+                // A client may have written it: the proxy asks at another path.
+                true => problem(StatusCode::BAD_REQUEST),
+            };
+        }
         let page = request.headers().get(header::ORIGIN).cloned();
         let mut response = self.verdict(request).await;
         if !response.status().is_success() {
@@ -131,6 +143,11 @@ impl ForwardAuth {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+
+    fn is_trusted(&self, request: &Request<Body>) -> bool {
+        let settings = self.gateway.forward_auth();
+        settings.is_some_and(|settings| settings.trusted_proxies.include(request.extensions()))
     }
 
     async fn verdict(&self, request: Request<Body>) -> Response<Body> {
@@ -183,6 +200,15 @@ impl ForwardAuth {
             Verdict::Rejected(response) => proxy.rejected(response),
         }
     }
+}
+
+/// Returns whether a request has a header that describes another one.
+fn asks(headers: &HeaderMap) -> bool {
+    let names = [X_ORIGINAL, X_FORWARDED].map(|family| [family.method, family.uri]);
+    names
+        .iter()
+        .flatten()
+        .any(|name| headers.contains_key(*name))
 }
 
 impl AskingProxy {

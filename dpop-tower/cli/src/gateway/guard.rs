@@ -9,12 +9,13 @@ use axum::body::Body;
 use dpop_tower::{
     Dpop, DpopConfig, DpopLayer, RequestHead, Verifier,
     certificate::ClientCertificate,
+    metadata::ResourceMetadataService,
     policy::PolicyTable,
     rejection::DefaultRejectionResponse,
     target::{CertificateHeader, PeerAddr},
     token::Readiness,
 };
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response, Uri};
 use tower::{Layer as _, Service, ServiceExt as _};
 use tracing::debug;
 
@@ -27,6 +28,8 @@ pub struct Guard {
     /// The same checks without a service behind them.
     verifier: Verifier,
     config: DpopConfig,
+    /// `None` if the configuration has no metadata of the protected resource.
+    metadata: Option<ResourceMetadataService>,
     identity: Arc<Identity>,
 }
 
@@ -62,6 +65,7 @@ impl Guard {
         };
         Self {
             verifier: layer.verifier(),
+            metadata: ResourceMetadataService::new(&layer).ok(),
             layer,
             config,
             identity: Arc::new(identity),
@@ -79,6 +83,25 @@ impl Guard {
             debug!(target: "gateway", "{error}");
         }
         self.config.readiness()
+    }
+
+    /// Returns whether a request for this URI is for the metadata of the protected resource.
+    pub fn has_metadata_at(&self, uri: &Uri) -> bool {
+        (self.metadata.as_ref()).is_some_and(|metadata| metadata.is_for(uri))
+    }
+
+    /// Answers a request for the metadata of the protected resource, and nothing else. Everybody may read it.
+    ///
+    /// It depends on the method, the URI, the headers and the [peer](dpop_tower::target::PeerAddr).
+    pub async fn metadata<B>(&self, request: Request<B>) -> Option<Response<Body>> {
+        let metadata = self
+            .metadata
+            .as_ref()
+            .filter(|it| it.is_for(request.uri()))?;
+        match metadata.clone().oneshot(request).await {
+            Ok(response) => Some(response.map(Body::from)),
+            Err(never) => match never {},
+        }
     }
 
     /// Returns `inner` behind the checks. `inner` has to be ready at all times.

@@ -196,6 +196,10 @@ impl Gateway {
             {
                 return events.answer(request).await;
             }
+            if live.guard.has_metadata_at(request.uri()) {
+                let answer = live.guard.metadata(request).await;
+                return answer.unwrap_or_else(|| proxy::problem(StatusCode::NOT_FOUND));
+            }
             let Some(guarded) = &live.guarded else {
                 return proxy::problem(StatusCode::SERVICE_UNAVAILABLE);
             };

@@ -47,6 +47,7 @@ mod identity;
 mod introspection;
 mod issuer;
 mod keys;
+mod metadata;
 mod nonces;
 mod origins;
 mod policies;

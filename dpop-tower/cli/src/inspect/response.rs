@@ -85,6 +85,13 @@ pub(super) fn explain(challenges: &[Challenge], nonce: Option<&str>, item: &mut 
             );
         }
     }
+    let named = challenges.iter().find_map(|it| it.get("resource_metadata"));
+    if let Some(url) = named {
+        item.notes.push(format!(
+            "the metadata at {url} names the authorization servers (RFC 9728 section 5.1), if its `resource` is the \
+             URL that was called"
+        ));
+    }
     if item.reason.is_none() {
         let (reason, detail) = ("challenge", "the request had no usable credentials");
         item.checks

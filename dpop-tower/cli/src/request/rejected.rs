@@ -66,8 +66,13 @@ fn next_step<B>(
                 .to_owned()
         }),
         Some("invalid_token") => of_token(prepared).unwrap_or_else(|| {
-            "Get a new token with `dpop token`. It has to be for this API and from an issuer that the API trusts."
-                .to_owned()
+            let step = "Get a new token with `dpop token`. It has to be for this API and from an issuer that the \
+                        API trusts";
+            // RFC 9728 section 5.1
+            match challenge.get("resource_metadata") {
+                Some(url) => format!("{step}, which {} names.", shown(url.as_bytes())),
+                None => format!("{step}."),
+            }
         }),
         Some("insufficient_scope") => match challenge.get("scope") {
             Some(scope) => format!(

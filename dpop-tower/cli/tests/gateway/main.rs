@@ -19,6 +19,7 @@ mod inspect;
 mod introspection;
 mod issuers;
 mod malformed;
+mod metadata;
 mod nginx;
 mod nodes;
 mod nonces;

@@ -99,6 +99,19 @@ impl Asking {
 
     /// Starts nginx with this after the address of its directive `listen`.
     pub(super) async fn listening(how: &str, wanted: Wanted<'_>) -> Self {
+        Self::with(CONFIG, how, wanted).await
+    }
+
+    /// Starts nginx with another location.
+    pub(super) async fn and(location: &str, wanted: Wanted<'_>) -> Self {
+        let config = CONFIG.replace(
+            "    location / {",
+            &format!("{location}\n    location / {{"),
+        );
+        Self::with(&config, "", wanted).await
+    }
+
+    async fn with(config: &str, how: &str, wanted: Wanted<'_>) -> Self {
         let asked = ForwardAuthRig::by("nginx", wanted).await;
         let service = serve(mirror()).await;
         let service = service
@@ -111,7 +124,7 @@ impl Asking {
             ("127.0.0.1:9000", service),
             ("127.0.0.1:8000", format!("{address}{how}")),
         ];
-        let server = with_addresses(CONFIG.to_owned(), &addresses);
+        let server = with_addresses(config.to_owned(), &addresses);
         Self {
             asked,
             address,

@@ -36,7 +36,7 @@ impl DpopConfig {
     /// | DPoP: nonce in responses | clients reject a response without `DPoP-Nonce` | set: `offer_nonces` |
     /// | DPoP: jti | each `jti` once | always; proofs that may be reused are not met |
     /// | DPoP: ES256 | `ES256` is supported, and others may be | set: `ES256` first in `algorithms`; without it is not met |
-    /// | Server Metadata | metadata of the resource server | yours: serve the document of RFC 9728 |
+    /// | Server Metadata | metadata of the resource server | shown: `resource_metadata`; without it not met; serving the document is yours |
     ///
     /// The two requirements of every policy also apply to the rows of a [`PolicyTable`](crate::PolicyTable) and
     /// to nested layers. A policy that is [`off`](Policy::off) or [`deny`](Policy::deny) stays as it is.
@@ -49,11 +49,12 @@ impl DpopConfig {
     ///
     /// ```
     /// # #[cfg(feature = "test-util")] {
-    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin};
+    /// use dpop_tower::{DpopConfig, Policy, PublicOrigin, metadata::ResourceMetadata};
     /// # use dpop_tower::test_util::TestIssuer;
     ///
     /// # let (origin, issuer) = (PublicOrigin::new("https://pds.example.com")?, TestIssuer::new().tokens());
     /// let config = DpopConfig::atproto(origin, issuer)
+    ///     .resource_metadata(ResourceMetadata::new())
     ///     .policy(Policy::strict().require_scope("transition:generic"))
     ///     .build()?;
     /// let text = config.to_string();
@@ -86,6 +87,9 @@ pub(super) fn not_met(config: &Settings) -> Vec<String> {
     }
     if config.remembered_for.is_none() {
         not_met.push("proofs may be used again (DPoP: jti)".to_owned());
+    }
+    if config.resources.is_none() {
+        not_met.push("the resource has no metadata (Server Metadata)".to_owned());
     }
     if !config
         .proof

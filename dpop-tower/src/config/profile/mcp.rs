@@ -18,7 +18,7 @@ impl DpopConfig {
     ///
     /// | clause | what it asks | here |
     /// |---|---|---|
-    /// | Overview item 4 | protected resource metadata (RFC 9728) | yours: serve the document, and name it in `resource_metadata` |
+    /// | Overview item 4 | protected resource metadata (RFC 9728) | shown: `resource_metadata`, which the challenges name; without it not met; serving the document is yours |
     /// | Scope Selection Strategy | SHOULD: `scope` in the challenge | always, for a policy that requires scopes |
     /// | Token Requirements item 1 | a token in the `Authorization` header of every request | always |
     /// | Token Requirements item 2 | no tokens in the query | always: the query is not read |
@@ -26,11 +26,11 @@ impl DpopConfig {
     /// | Token Passthrough | no token of a client to another service | yours: get tokens of your own for other services |
     /// | Refresh Tokens | SHOULD NOT: `offline_access` in challenges | yours: do not require this scope |
     /// | Error Handling | 401, 403 and 400 | always |
-    /// | Scope Challenge Handling | SHOULD: 403 with `insufficient_scope` and all scopes | always; `resource_metadata` is yours |
+    /// | Scope Challenge Handling | SHOULD: 403 with `insufficient_scope`, all scopes and `resource_metadata` | always; `resource_metadata` where metadata is configured |
     /// | Step-Up Authorization Flow | scopes that imply narrower ones | yours: `Policy::require_any_scope` |
     /// | Communication Security | authorization servers with TLS only | always; an issuer with plain `http` is not met |
     /// | sep-1932-server-advertises-dpop | a challenge `DPoP` with `algs` | always |
-    /// | sep-1932-server-prm-dpop | `dpop_signing_alg_values_supported` and `dpop_bound_access_tokens_required` in the metadata | yours: they are in the document of RFC 9728 |
+    /// | sep-1932-server-prm-dpop | `dpop_signing_alg_values_supported` and `dpop_bound_access_tokens_required` in the metadata | always: the document has the first, and the second if every policy requires DPoP |
     /// | sep-1932-server-validate-proof | the checks of RFC 9449 section 4.3 | always |
     /// | sep-1932-server-iat-window | an `iat` within 5 minutes of the server's time | set: a `max_age` of 60 seconds and a `leeway` of 10 seconds, which is stricter; more than 5 minutes, or `accept_nonce_for_iat`, is not met |
     /// | sep-1932-server-reject-401 | 401 and `WWW-Authenticate` for every invalid proof | set: `Policy::strict`; a policy that only reports is not met |
@@ -48,12 +48,13 @@ impl DpopConfig {
     ///
     /// ```
     /// # #[cfg(all(any(feature = "aws-lc-rs", feature = "josekit"), feature = "jwks"))] {
-    /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin};
+    /// use dpop_tower::{DpopConfig, Issuer, PublicOrigin, metadata::ResourceMetadata};
     ///
     /// let config = DpopConfig::mcp(
     ///     PublicOrigin::new("https://mcp.example.com")?,
     ///     Issuer::discover("https://idp.example.com").audience("https://mcp.example.com/mcp"),
     /// )
+    /// .resource_metadata(ResourceMetadata::new().resource("https://mcp.example.com/mcp"))
     /// .require_nonces()
     /// .build()?;
     /// assert!(!config.to_string().contains("not met"));
@@ -72,6 +73,9 @@ impl DpopConfig {
 pub(super) fn not_met(config: &Settings) -> Vec<String> {
     const IAT_WINDOW: &str = "sep-1932-server-iat-window";
     let mut not_met: Vec<String> = plain_http(config, "Communication Security").collect();
+    if config.resources.is_none() {
+        not_met.push("the resource has no metadata (Overview item 4)".to_owned());
+    }
     for issuer in issuers(&config.token_facts) {
         if issuer.accepts_missing_audience {
             let name = &issuer.issuer;

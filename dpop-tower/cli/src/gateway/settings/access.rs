@@ -8,7 +8,7 @@ use super::{
     certificates,
     error::{SettingsError, Source, explain},
     file::{File, NonceMode, ProfileName},
-    introspection, issuer,
+    introspection, issuer, metadata,
     nonces::nonces,
     policies::policy,
     proof::with_window,
@@ -57,11 +57,13 @@ pub(super) fn config(
     if for_iat.is_some_and(|accept| *accept.get_ref()) {
         config = config.accept_nonce_for_iat();
     }
+    let config = metadata::with_metadata(config, file);
     config.build().map_err(|error| {
         let (span, field) = match (error.kind(), for_iat) {
             (ConfigErrorKind::Nonces, Some(accept)) => {
                 (accept.span(), "nonces.accept_for_iat".to_owned())
             }
+            (ConfigErrorKind::ResourceMetadata, _) => metadata::culprit(&error, file),
             _ if error.is_about_introspection() => issuer::introspected(tables),
             _ if error.is_about_status_lists() => revocation::status_list_culprit(&error, tables),
             _ => issuer::culprit(&error, tables),

@@ -38,6 +38,7 @@ pub(super) struct File {
     pub(super) replay: Replay,
     pub(super) revocation: Option<Revocation>,
     pub(super) cors: Option<Spanned<Cors>>,
+    pub(super) metadata: Option<Spanned<Metadata>>,
     pub(super) forward_auth: Option<Spanned<ForwardAuth>>,
     pub(super) ext_authz: Option<Spanned<ExtAuthz>>,
     pub(super) probe: Option<Probe>,
@@ -374,6 +375,20 @@ pub(super) struct Cors {
     pub(super) expose: Vec<Spanned<String>>,
     /// Seconds.
     pub(super) max_age: Option<Spanned<u64>>,
+}
+
+/// The names are those of RFC 9728, except `resources`, since there can be several.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metadata {
+    pub(super) resources: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) authorization_servers: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) scopes_supported: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) resource_name: Option<Spanned<String>>,
+    pub(super) resource_documentation: Option<Spanned<String>>,
+    pub(super) resource_policy_uri: Option<Spanned<String>>,
+    pub(super) resource_tos_uri: Option<Spanned<String>>,
+    pub(super) danger_allow_plain_http: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -68,6 +68,17 @@ fn a_challenge_is_explained_by_its_error() {
 }
 
 #[test]
+fn the_metadata_that_a_challenge_names_is_explained() {
+    let url = "https://api.test/.well-known/oauth-protected-resource/mcp";
+    let challenge = format!("DPoP algs=\"ES256\", resource_metadata=\"{url}\"");
+    let text = report(&challenge, &Options::default()).to_text(false);
+    let note = format!("the metadata at {url} names the authorization servers");
+    assert!(text.contains(&note), "{text}");
+    let text = report("DPoP algs=\"ES256\"", &Options::default()).to_text(false);
+    assert!(!text.contains("RFC 9728"), "{text}");
+}
+
+#[test]
 fn the_description_of_this_library_names_the_check() {
     let challenge = "DPoP error=\"invalid_dpop_proof\", error_description=\"the proof is for another URI\", \
                      algs=\"ES256\"";

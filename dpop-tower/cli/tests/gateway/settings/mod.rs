@@ -2,6 +2,7 @@
 
 mod decryption;
 mod issuers;
+mod metadata;
 mod profiles;
 mod replay;
 #[cfg(feature = "tls")]
