@@ -1,0 +1,50 @@
+// Checks the links of a built book: `links.mjs FOLDER`.
+//
+// Each link to the book itself has to lead to a file, and to an element of it if it has a fragment. Links to other
+// sites are not followed.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+
+const book = resolve(process.argv[2]);
+const wrong = [];
+let links = 0;
+
+const files = readdirSync(book, { recursive: true }).map((name) => join(book, name));
+// The page with all chapters repeats the others.
+const generated = new Set(["print.html", "404.html", "toc.html"].map((name) => join(book, name)));
+const pages = files.filter((name) => name.endsWith(".html") && !generated.has(name));
+const html = new Map(pages.map((page) => [page, readFileSync(page, "utf8")]));
+const ids = new Map(
+  pages.map((page) => [page, new Set([...html.get(page).matchAll(/\sid="([^"]+)"/g)].map((match) => match[1]))]),
+);
+const text = (value) => value.replaceAll("&amp;", "&").replaceAll("&#x27;", "'").replaceAll("&quot;", '"');
+
+for (const page of pages) {
+  // What mdBook puts around each page is the same everywhere; only the page itself is checked.
+  const main = html.get(page).match(/<main>([\s\S]*)<\/main>/)?.[1] ?? html.get(page);
+  for (const match of main.matchAll(/\s(?:href|src)="([^"]*)"/g)) {
+    const link = text(match[1]);
+    if (/^[a-z][a-z+.-]*:/i.test(link)) {
+      continue;
+    }
+    links += 1;
+    const [path, fragment] = link.split("#", 2);
+    const target = path ? resolve(dirname(page), decodeURIComponent(path)) : page;
+    const place = `${relative(book, page)}: ${link}`;
+    if (!target.startsWith(book)) {
+      wrong.push(`${place}: leads out of the book`);
+    } else if (!existsSync(target) || !statSync(target).isFile()) {
+      wrong.push(`${place}: no such page`);
+    } else if (fragment && ids.has(target) && !ids.get(target).has(decodeURIComponent(fragment))) {
+      wrong.push(`${place}: the page has no such section`);
+    }
+  }
+}
+
+if (pages.length < 40 || links < 200) {
+  wrong.push(`only ${pages.length} pages and ${links} links: the book was not read`);
+}
+wrong.forEach((line) => console.error(line));
+console.log(`${pages.length} pages, ${links} links, ${wrong.length} wrong`);
+process.exit(wrong.length ? 1 : 0);
