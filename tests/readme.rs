@@ -17,6 +17,10 @@ mod grpc {}
 mod issuers {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/layers.md")]
+mod layers {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/mtls.md")]
 mod mtls {}
 
