@@ -180,7 +180,7 @@ fn check_horizon(store: &dyn ReplayStore, needed: Duration) -> Result<(), Config
         Some(life) if life < needed => {
             let (life, needed) = (life.as_secs(), needed.as_secs());
             let message = format!(
-                "the replay store keeps proofs for {life} seconds, and they can be used again for up to {needed}: make \
+                "the replay store keeps proofs for {life} seconds, and has to remember them for up to {needed}: make \
                  the store keep them for as long, or lower `max_age` or `leeway`"
             );
             Err(ConfigError::new(ConfigErrorKind::Replay, message))

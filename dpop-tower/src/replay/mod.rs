@@ -472,8 +472,8 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Returns the longest time for which the store keeps an entry, or `None` if it keeps each for as long as it has to.
-    /// The default implementation returns `None`.
+    /// Returns the longest [`UsedProof::remember_for`] that the store can keep an entry for, or `None` if there is no
+    /// limit. The default implementation returns `None`.
     ///
     /// Use it for a database that removes entries by an age of its own.
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) fails if that is too short for the proofs

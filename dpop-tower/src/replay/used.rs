@@ -46,9 +46,11 @@ impl UsedProofs {
     }
 
     /// Returns the longest time for which the store has to keep a proof of a configuration that accepts it for `window`.
-    /// The `iat` of a proof may be the leeway ahead when it is used.
+    /// The `iat` of a proof may be the leeway ahead when it is used, and its last second counts.
     pub(crate) const fn longest_life(window: Duration, leeway: Duration) -> Duration {
-        Self::remembered_for(window).saturating_add(leeway)
+        Self::remembered_for(window)
+            .saturating_add(leeway)
+            .saturating_add(Duration::from_secs(1))
     }
 
     /// Returns a text for each limit of the store that few requests use up.

@@ -201,20 +201,20 @@ fn nonces_of_one_process_beside_a_store_of_many_are_told() {
 
 #[test]
 fn a_store_that_forgets_proofs_while_they_are_valid_is_rejected() {
-    // A proof may be 10 seconds ahead, and is then valid for 80 seconds. The margin is 5 seconds.
-    assert!(good().replay_store(Store::keeps_for(85)).build().is_ok());
+    // A proof may be 10 seconds ahead, and is then valid for 80 seconds and its last one. The margin is 5 seconds.
+    assert!(good().replay_store(Store::keeps_for(86)).build().is_ok());
     let error = good()
-        .replay_store(Store::keeps_for(84))
+        .replay_store(Store::keeps_for(85))
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::Replay);
     let told = error.to_string();
     assert!(
-        told.contains("keeps proofs for 84 seconds") && told.contains("up to 85"),
+        told.contains("keeps proofs for 85 seconds") && told.contains("up to 86"),
         "{told}"
     );
     let older = good()
-        .replay_store(Arc::new(Store::keeps_for(85)))
+        .replay_store(Arc::new(Store::keeps_for(86)))
         .max_age(SECOND * 61);
     assert!(older.build().is_err());
     let again = good()

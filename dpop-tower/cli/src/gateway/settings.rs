@@ -142,6 +142,7 @@ impl Settings {
             warnings.push(warning.to_string());
         }
         warnings.extend(certificates::without_source(&file, &source));
+        warnings.extend(origins::trusts_everyone(&file, &source));
         let mut settings = Self {
             proxying: asking::proxying(&file, &source, &folder, &mut warnings)?,
             tls: tls::server(&file, &source, &folder, &mut warnings)?,

@@ -286,6 +286,11 @@ fn check_prints_policies_and_warnings_as_text_and_as_json() {
     assert_eq!(json["policies"], policies);
     assert_eq!(check("").2["policies"][0]["route"], "all requests");
 
+    let (.., json) = check("[trusted_proxies]\nnetworks = ['10.0.0.0/8', '::/0']");
+    let told = json["warnings"][0].as_str().unwrap();
+    let words = "trusted_proxies.networks[1]: forwarded headers of every peer are trusted";
+    assert!(told.contains(words), "{json:#}");
+
     let (stdout, stderr, json) = check(
         "[nonces]\nmode = 'required'\n[replay]\nstore = 'redis://127.0.0.1:1'\n\
          [[route]]\npath = '/orders'\nmode = 'optional'\nrequire_nonce = true\n\
