@@ -70,14 +70,14 @@ doc:
 
 # Runs the end-to-end tests, with the issuer and the clients of other projects.
 e2e:
-    cargo build --locked -p quickstart -p dpop-cli
+    cargo build --locked -p quickstart -p dpop-cli --features quickstart/josekit
     tests/e2e/run.sh target/debug/quickstart
     tests/e2e/run.sh tests/e2e/gateway.mjs
     tests/e2e/run.sh issuers target/debug/dpop
 
 # Runs the clients of other projects, and `dpop` against their servers. Needs Apache's mod_oauth2 and Python.
 clients:
-    cargo build --locked -p quickstart -p dpop-cli
+    cargo build --locked -p quickstart -p dpop-cli --features quickstart/josekit
     tests/e2e/run.sh clients target/debug/dpop
 
 # Runs the end-to-end tests with Glewlwyd, which has to be installed.

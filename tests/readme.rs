@@ -19,6 +19,7 @@ pages! {
     crypto_backends: "crypto-backends.md",
     grpc: "grpc.md",
     issuers: "issuers.md",
+    layers: "layers.md",
     metadata: "metadata.md",
     migration: "migration.md",
     mtls: "mtls.md",

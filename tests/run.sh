@@ -177,9 +177,9 @@ WITHOUT_OPENSSL=aws-lc-rs,axum,jwks,test-util
 one_crypto_library_each() {
   local openssl='openssl|openssl-src|openssl-sys|native-tls' aws_lc='aws-lc-rs|aws-lc-sys|rustls'
   one_crypto_library dpop-tower "$WITHOUT_OPENSSL" aws-lc-sys "$openssl|ring" &&
-    one_crypto_library quickstart aws-lc-rs aws-lc-sys "$openssl|ring" &&
+    one_crypto_library quickstart aws-lc-rs-stores aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-tower axum,josekit,jwks,test-util openssl-sys "$aws_lc|ring" &&
-    one_crypto_library quickstart josekit openssl-sys "$aws_lc|ring" &&
+    one_crypto_library quickstart josekit-stores openssl-sys "$aws_lc|ring" &&
     one_crypto_library grpc-example "" openssl-sys "$aws_lc|ring" &&
     one_crypto_library dpop-tower "$WITHOUT_OPENSSL,postgres-rustls" aws-lc-sys "$openssl|ring" &&
     one_crypto_library dpop-tower axum,josekit,jwks,postgres-native-tls openssl-sys "$aws_lc|ring" &&
@@ -193,7 +193,7 @@ no_test_utilities() { one_crypto_library dpop-cli josekit openssl-sys 'ed25519-d
 # The default builds come later, and overwrite the programs.
 without_openssl() {
   cargo build --locked -p quickstart -p dpop-cli --no-default-features \
-    --features quickstart/aws-lc-rs,dpop-cli/aws-lc-rs || return 1
+    --features quickstart/aws-lc-rs-stores,dpop-cli/aws-lc-rs || return 1
   local program
   for program in quickstart dpop; do
     cp "target/debug/$program" "target/debug/$program-aws-lc-rs" || return 1
@@ -203,7 +203,31 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
-    -p mtls-example -p gateway-example -p cluster-example -p mcp-example
+    -p mtls-example -p gateway-example -p cluster-example -p mcp-example --features quickstart/josekit-stores
+}
+
+# launches HEADERS VENDOR STORE EXPECTED: checks what the launcher of quickstart tells cargo, where pkg-config exits with
+# HEADERS, OPENSSL_NO_VENDOR is VENDOR, unless that is empty, and DPOP_REPLAY_STORE is STORE.
+launches() {
+  local folder told
+  folder=$(mktemp -d) || return 1
+  printf '#!/bin/sh\nexit %d\n' "$1" >"$folder/pkg-config"
+  printf '#!/bin/sh\necho "${OPENSSL_NO_VENDOR-unset} $5 $9"\n' >"$folder/cargo"
+  chmod +x "$folder"/*
+  told=$(env ${2:+OPENSSL_NO_VENDOR="$2"} DPOP_REPLAY_STORE="$3" CARGO="$folder/cargo" PATH="$folder:$PATH" \
+    target/debug/launch --demo)
+  rm -r "$folder"
+  [[ $told == "$4" ]] || {
+    echo "expected $4, and cargo was told $told" >&2
+    return 1
+  }
+}
+
+launches_each() {
+  launches 0 "" "" "1 josekit --demo" &&
+    launches 1 "" "" "unset josekit --demo" &&
+    launches 0 0 "" "0 josekit --demo" &&
+    launches 0 "" redis://127.0.0.1 "1 josekit-stores --demo"
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -251,6 +275,14 @@ has_postgresql() {
   compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || needs initdb postgresql
 }
 
+# Older ones cannot rate a file that is not installed.
+has_systemd_analyze() {
+  command -v systemd-analyze >/dev/null || install systemd || return 1
+  local version
+  version=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+  ((version >= 250))
+}
+
 performance_sources() {
   local manifest=tests/performance/Cargo.toml
   cargo fmt --manifest-path $manifest --check &&
@@ -292,6 +324,7 @@ check "build of quickstart and dpop without OpenSSL" without_openssl
 check "build of the examples" examples
 # A separate build, to show that it does not need the test utilities.
 check "build of dpop" cargo build --locked -p dpop-cli
+check "what the launcher of quickstart builds" launches_each
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo
@@ -302,6 +335,12 @@ check "mTLS example --demo" target/debug/mtls-example --demo
 check "MCP example --demo" target/debug/mcp-example --demo
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
+if has_systemd_analyze; then
+  check "systemd unit of the gateway" tests/deploy/run.sh systemd target/debug/dpop
+else
+  skip "systemd unit of the gateway" "please install systemd 250 or newer, for systemd-analyze"
+fi
+check "Kubernetes manifest of the gateway" tests/deploy/run.sh kubernetes target/debug/dpop
 for store in redis sentinel cluster postgres hash; do
   check "cluster with $store" target/debug/cluster-example "$store" --proofs 40
 done

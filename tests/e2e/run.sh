@@ -4,14 +4,14 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-script=test program=quickstart package=quickstart variable=QUICKSTART_BIN
+script=test program=quickstart package="-p quickstart --features josekit" variable=QUICKSTART_BIN
 suite=${1-}
 if [[ $suite =~ ^(clients|issuers|glewlwyd)$ ]]; then
-  script=test:$suite program=dpop package=dpop-cli variable=DPOP_BIN
+  script=test:$suite program=dpop package="-p dpop-cli" variable=DPOP_BIN
   shift
 fi
 binary=${1:-$here/../../target/debug/$program}
-[[ -x $binary ]] || { echo "no program at $binary: run cargo build -p $package" >&2; exit 1; }
+[[ -x $binary ]] || { echo "no program at $binary: run cargo build $package" >&2; exit 1; }
 binary=$(realpath "$binary")
 cd "$here"
 
@@ -22,9 +22,9 @@ fi
 
 if [[ $suite == clients ]]; then
   export QUICKSTART_BIN=${binary%/*}/quickstart
-  [[ -x $QUICKSTART_BIN ]] || { echo "no program at $QUICKSTART_BIN: run cargo build -p quickstart" >&2; exit 1; }
   export MCP_BIN=${binary%/*}/mcp-example
   [[ -x $MCP_BIN ]] || { echo "no program at $MCP_BIN: run cargo build -p mcp-example" >&2; exit 1; }
+  [[ -x $QUICKSTART_BIN ]] || { echo "no program at $QUICKSTART_BIN: run cargo build -p quickstart --features josekit" >&2; exit 1; }
   venv=$(realpath ../..)/target/e2e-tests/venv
   if [[ ! $venv/complete -nt clients/requirements.txt ]]; then
     python3 -m venv --clear "$venv"

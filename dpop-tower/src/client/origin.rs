@@ -34,7 +34,7 @@ impl ApiOrigin {
     /// a path.
     pub fn new(origin: &str) -> Result<Self, ClientError> {
         let this = Self::danger_without_tls(origin)?;
-        if this.first.scheme() == "https" || is_local(&this.first) {
+        if this.first.scheme() == "https" || this.first.is_loopback() {
             return Ok(this);
         }
         Err(wrong(format!(
@@ -135,22 +135,6 @@ pub(super) fn target<'a, T>(
         path => path,
     };
     Ok((own, [origin_of(own).as_str(), path].concat()))
-}
-
-fn is_local(origin: &Origin) -> bool {
-    let host = origin.host();
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
-        let address = address.parse::<std::net::Ipv6Addr>();
-        return address.is_ok_and(|address| address.is_loopback());
-    }
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host
-            .parse::<std::net::Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 fn wrong(message: String) -> ClientError {

@@ -3,16 +3,16 @@ use std::{sync::Arc, time::Duration};
 use super::{
     DpopConfig, DpopConfigBuilder,
     settings::{SeenProofs, Settings},
+    warnings,
 };
 use crate::{
     cache::Cache,
-    clock::UnixTime,
     crypto::{check_algorithms, check_hashes},
     error::{ConfigError, ConfigErrorKind},
     nonce::{NonceSecret, NonceSource, StatelessNonces},
     policy::Policy,
     proof::{ProofVerifier, Setting},
-    replay::{MemoryReplayStore, UsedProofs},
+    replay::{MemoryReplayStore, ReplayStore, UsedProofs},
 };
 
 const PROOF_KEYS: usize = 10_000;
@@ -29,6 +29,11 @@ impl DpopConfigBuilder {
     ///
     /// Returns a [`ConfigError`] that names the setting if a value is invalid, or if two settings
     /// contradict each other. It also fails if no crypto backend is enabled or set.
+    ///
+    /// # Warnings
+    ///
+    /// What is valid but often a mistake is logged at `warn`, once for each configuration, and has a line in its
+    /// [text](DpopConfig#impl-Display-for-DpopConfig); see [`DpopConfig::warnings`].
     ///
     /// ```
     /// # #[cfg(feature = "test-util")] {
@@ -67,7 +72,6 @@ impl DpopConfigBuilder {
         if let Some(leeway) = self.leeway {
             proof = proof.with_leeway(leeway)?;
         }
-        let has_own_secret = self.nonces.is_none();
         let nonces = nonces(self.nonces)?;
         let nonce_life = match self.nonce_for_iat {
             true => Some(life_for_iat(&*nonces)?),
@@ -81,6 +85,7 @@ impl DpopConfigBuilder {
             profile.check_issuers(&token_facts)?;
         }
         let tokens = self.tokens.build(&crypto, &self.clock)?;
+        let is_unused = self.allows_reuse && self.replay.is_some();
         let store = self
             .replay
             .unwrap_or_else(|| Arc::new(MemoryReplayStore::new()));
@@ -92,17 +97,13 @@ impl DpopConfigBuilder {
                            the store has a fence: see `NonceSource::covers_incarnation`";
             return Err(ConfigError::new(ConfigErrorKind::Nonces, message));
         }
-        if self.nonces_everywhere && has_own_secret && store.is_shared() {
-            tracing::warn!(
-                "nonces are required, and their secret is that of this process, but other processes share the replay \
-                 store: unless this is the only one that clients call, they are challenged by each process again. Set \
-                 a shared secret with `nonce_source`"
-            );
-        }
-        let replay_limits = store.limits();
+        let (replay_limits, is_shared) = (store.limits(), store.is_shared());
         // A proof may be used here by its nonce, and elsewhere by an `iat` that is this much older.
         let window = (proof.max_age.saturating_add(proof.leeway))
             .saturating_add(nonce_life.unwrap_or_default());
+        if !self.allows_reuse {
+            check_horizon(&*store, UsedProofs::longest_life(window, proof.leeway))?;
+        }
         let replay = match self.allows_reuse {
             true => UsedProofs::not_remembered(store),
             false => UsedProofs::new(store, window).with_leeway(proof.leeway),
@@ -111,13 +112,7 @@ impl DpopConfigBuilder {
             Some(_) => replay.with_nonce_for_iat(),
             None => replay,
         };
-        if self.clock.now() == UnixTime::END {
-            tracing::warn!(
-                "the clock shows the end of time, as `SystemClock` does if that of the system cannot be \
-                 right: every token and every proof counts as expired until it is set"
-            );
-        }
-        let settings = Settings {
+        let mut settings = Settings {
             target: self.target.0,
             client_certificates: self.client_certificates,
             tokens,
@@ -143,7 +138,15 @@ impl DpopConfigBuilder {
             names: self.names,
             replay_limits,
             remembered_for: (!self.allows_reuse).then(|| UsedProofs::remembered_for(window)),
+            is_shared,
+            warnings: Vec::new(),
         };
+        settings.warnings = warnings::of_settings(&settings, is_unused);
+        let own_policy = [("policy".to_owned(), &settings.policy)];
+        let of_policy = warnings::of_policies(&settings, &own_policy);
+        for warning in settings.warnings.iter().chain(&of_policy) {
+            tracing::warn!("{warning}");
+        }
         if let Some(profile) = self.profile {
             for why in profile.not_met(&settings) {
                 tracing::warn!("the configuration does not meet its profile ({profile}): {why}");
@@ -173,6 +176,21 @@ fn check_policy(
         ));
     }
     Ok(())
+}
+
+/// Rejects a store that forgets proofs while they are valid.
+fn check_horizon(store: &dyn ReplayStore, needed: Duration) -> Result<(), ConfigError> {
+    match store.longest_life() {
+        Some(life) if life < needed => {
+            let (life, needed) = (life.as_secs(), needed.as_secs());
+            let message = format!(
+                "the replay store keeps proofs for {life} seconds, and has to remember them for up to {needed}: make \
+                 the store keep them for as long, or lower `max_age` or `leeway`"
+            );
+            Err(ConfigError::new(ConfigErrorKind::Replay, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns the source of nonces that was given, or one with a secret of this process.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{DpopConfig, Settings};
+use super::{DpopConfig, Settings, warnings};
 use crate::{
     policy::{Mode, Policy},
     proof::DANGER,
@@ -12,7 +12,8 @@ use crate::{
 
 /// Writes the effective settings, one a line, for a log at start.
 ///
-/// Settings whose method has `danger` in its name have the mark `[danger]`. If the configuration began with a
+/// Lines that begin with `warning` say what is valid but often a mistake; see [`DpopConfig::warnings`]. Settings whose
+/// method has `danger` in its name have the mark `[danger]`. If the configuration began with a
 /// profile, such as [`DpopConfig::fapi2`], lines with `not met` say what the profile asks for and the
 /// configuration does not do. No line has a secret. The text is for humans, and may change with every version.
 ///
@@ -33,8 +34,7 @@ use crate::{
 /// ```
 impl fmt::Display for DpopConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policies = vec![("policy".to_owned(), &self.0.policy)];
-        Effective::new(&self.0, policies, None).fmt(f)
+        Effective::of(&self.0).fmt(f)
     }
 }
 
@@ -45,19 +45,44 @@ pub(crate) struct Effective<'a> {
     policies: Vec<(String, &'a Policy)>,
     /// `None` where there are no streams to end.
     ends_streams: Option<bool>,
+    /// What is valid but often a mistake in the table that the policies come from.
+    of_table: Vec<String>,
 }
 
 impl<'a> Effective<'a> {
+    /// Returns the settings of a configuration, with its own policy.
+    pub(super) fn of(config: &'a Settings) -> Self {
+        let policies = vec![("policy".to_owned(), &config.policy)];
+        Self::new(config, policies, None, Vec::new())
+    }
+
     pub(crate) const fn new(
         config: &'a Settings,
         policies: Vec<(String, &'a Policy)>,
         ends_streams: Option<bool>,
+        of_table: Vec<String>,
     ) -> Self {
         Self {
             config,
             policies,
             ends_streams,
+            of_table,
         }
+    }
+
+    /// Returns what is valid but often a mistake.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut all = self.config.warnings.clone();
+        all.extend(self.config.replay.shortages());
+        all.extend(self.warnings_of_policies());
+        all
+    }
+
+    /// Returns the warnings that depend on the policies.
+    pub(crate) fn warnings_of_policies(&self) -> Vec<String> {
+        let mut all = warnings::of_policies(self.config, &self.policies);
+        all.extend_from_slice(&self.of_table);
+        all
     }
 
     /// Returns what the profile asks for and these settings do not do.
@@ -83,6 +108,9 @@ impl fmt::Display for Effective<'_> {
             for why in self.not_met() {
                 lines.add("  not met", why);
             }
+        }
+        for warning in self.warnings() {
+            lines.add("warning", warning);
         }
         lines.target(self.config);
         lines.tokens(&self.config.token_facts);
@@ -207,13 +235,17 @@ impl Lines {
         self.add("nonces", format!("{required}{offered}"));
         let source = match config.names.nonces {
             Some(name) => short(name),
-            None => "StatelessNonces with a random secret of this process".to_owned(),
+            None => "StatelessNonces".to_owned(),
+        };
+        let secret = match config.nonces.is_per_process() {
+            true => " with a random secret of this process",
+            false => "",
         };
         let life = match config.nonces.longest_life() {
             Some(life) => format!("accepted for up to {}", secs(life)),
             None => "of unknown lifetime".to_owned(),
         };
-        self.add("nonce source", format!("{source}, {life}"));
+        self.add("nonce source", format!("{source}{secret}, {life}"));
     }
 
     fn policies(&mut self, policies: &[(String, &Policy)]) {

@@ -6,6 +6,7 @@ mod display;
 mod profile;
 mod resource;
 mod settings;
+mod warnings;
 
 pub use self::{builder::DpopConfigBuilder, resource::ResourceMetadata};
 pub(crate) use self::{
@@ -148,6 +149,32 @@ impl DpopConfig {
         let store = self.0.replay.readiness();
         let readiness = self.0.tokens.readiness();
         readiness.and(Readiness::default().with_replay_store(store.map_err(|error| error.kind())))
+    }
+}
+
+impl DpopConfig {
+    /// Returns what is valid in this configuration but often a mistake, a sentence each.
+    ///
+    /// [`build`](DpopConfigBuilder::build) logs each of them once at `warn`, and the text of the configuration
+    /// ([`Display`](std::fmt::Display)) has a line for each. [`Verifier::warnings`](crate::Verifier::warnings) also
+    /// covers the policies of a layer. The sentences are for humans, and may change with every version.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let issuer = TestIssuer::new();
+    /// let warnings = |origin| -> Result<_, dpop_tower::ConfigError> {
+    ///     Ok(DpopConfig::builder(PublicOrigin::new(origin)?, issuer.tokens()).build()?.warnings())
+    /// };
+    /// assert!(warnings("https://api.example.com")?.is_empty());
+    /// assert!(warnings("http://api.example.com")?[0].contains("without TLS"));
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        Effective::of(&self.0).warnings()
     }
 }
 

@@ -62,6 +62,10 @@ pub(crate) struct Settings {
     pub(super) replay_limits: Option<ReplayLimits>,
     /// `None` if proofs may be used again.
     pub(super) remembered_for: Option<Duration>,
+    /// Is `true` if other processes share the records of used proofs.
+    pub(super) is_shared: bool,
+    /// What is valid but often a mistake, whatever the policies.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The types that were given for the seams of the configuration.

@@ -31,7 +31,7 @@ const fn is_false(value: &bool) -> bool {
 }
 
 pub(super) fn text(verifier: &Verifier, resources: &Resources, resource: &Resource) -> String {
-    let policies = || verifier.policies();
+    let policies = || verifier.policies().map(|(_, policy)| policy);
     let document = Document {
         resource: &resource.identifier,
         authorization_servers: &resources.authorization_servers,

@@ -135,6 +135,15 @@ pub trait NonceSource: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns whether no other process can accept these nonces, as with a secret from [`NonceSecret::random`]. The
+    /// default implementation returns `false`.
+    ///
+    /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) then warns if nonces are required and other
+    /// processes share the replay store.
+    fn is_per_process(&self) -> bool {
+        false
+    }
+
     /// Returns the lifetime of a nonce that [`check`](Self::check) accepts, if the nonce contains a time.
     ///
     /// [`DpopConfigBuilder::accept_nonce_for_iat`](crate::DpopConfigBuilder::accept_nonce_for_iat) needs
@@ -175,6 +184,10 @@ impl<T: NonceSource + ?Sized> NonceSource for Arc<T> {
 
     fn binds_to_key(&self) -> bool {
         (**self).binds_to_key()
+    }
+
+    fn is_per_process(&self) -> bool {
+        (**self).is_per_process()
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {

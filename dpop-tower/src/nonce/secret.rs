@@ -4,7 +4,11 @@ use crate::error::{ConfigError, ConfigErrorKind};
 
 /// The secret of [`StatelessNonces`](super::StatelessNonces): 32 bytes or more, the same on every node.
 #[derive(Clone)]
-pub struct NonceSecret(pub(super) Box<[u8]>);
+pub struct NonceSecret {
+    pub(super) bytes: Box<[u8]>,
+    /// Is `true` if no other process can have it.
+    pub(super) is_random: bool,
+}
 
 impl NonceSecret {
     /// Uses a secret that several nodes share.
@@ -23,7 +27,10 @@ impl NonceSecret {
                 "a nonce secret needs 32 bytes or more",
             ));
         }
-        Ok(Self(bytes.into()))
+        Ok(Self {
+            bytes: bytes.into(),
+            is_random: false,
+        })
     }
 
     /// Generates a secret with the operating system's generator, for a single node.
@@ -42,7 +49,10 @@ impl NonceSecret {
             )
             .with_source(error)
         })?;
-        Self::new(bytes)
+        Ok(Self {
+            bytes: bytes.into(),
+            is_random: true,
+        })
     }
 }
 

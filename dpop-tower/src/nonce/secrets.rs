@@ -105,7 +105,7 @@ impl NonceSecrets {
             if named.iter().any(|(other, _)| *other == name) {
                 return Err(at("has the name of an earlier line"));
             }
-            if named.iter().any(|(_, other)| *other.0 == *secret.0) {
+            if named.iter().any(|(_, other)| other.bytes == secret.bytes) {
                 return Err(at("has the secret of an earlier line"));
             }
             named.push((name, secret));
@@ -157,7 +157,7 @@ mod tests {
 
     fn bytes(text: &str) -> Vec<u8> {
         let secrets = NonceSecrets::parse(text).unwrap();
-        secrets.all().map(|secret| secret.0[0]).collect()
+        secrets.all().map(|secret| secret.bytes[0]).collect()
     }
 
     fn rejected(text: &str) -> String {

@@ -186,7 +186,7 @@ impl StatelessNonces {
             .map_or(&[][..], |name| name.as_bytes());
         let mac = if key.is_empty() && partition.is_empty() {
             // Every part has a fixed length, except the last, which is there or not.
-            (context.crypto).hmac_sha256(&secret.0, &[CONTEXT, &period, &step, incarnation])
+            (context.crypto).hmac_sha256(&secret.bytes, &[CONTEXT, &period, &step, incarnation])
         } else {
             let flag = |part: &[u8], flag: u8| if part.is_empty() { 0 } else { flag };
             let parts = flag(incarnation, HAS_INCARNATION)
@@ -202,7 +202,7 @@ impl StatelessNonces {
                 key,
                 partition,
             ];
-            context.crypto.hmac_sha256(&secret.0, &input)
+            context.crypto.hmac_sha256(&secret.bytes, &input)
         };
         let mut left = [0; MAC_LEN];
         left.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
@@ -251,6 +251,10 @@ impl NonceSource for StatelessNonces {
 
     fn binds_to_key(&self) -> bool {
         self.binds_to_key
+    }
+
+    fn is_per_process(&self) -> bool {
+        self.secrets().current.is_random
     }
 
     fn life(&self, nonce: &str) -> Option<NonceLife> {

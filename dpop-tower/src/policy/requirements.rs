@@ -63,6 +63,15 @@ impl Requirements {
             .is_none_or(|allowed| allowed.contains(&algorithm))
     }
 
+    /// Returns whether a proof has to be more than a valid one.
+    pub(crate) const fn limits_proofs(&self) -> bool {
+        self.nonce || self.max_age.is_some() || self.algorithms.is_some()
+    }
+
+    pub(crate) const fn max_proof_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+
     /// Checks a proof that the configuration accepts, except for its nonce.
     pub(crate) fn check_proof(
         &self,

@@ -46,25 +46,24 @@ impl ReplayLimits {
     /// Logs a warning for each limit that few requests use up.
     pub(super) fn warn_if_short(&self, remembered_for: Duration) {
         for shortage in self.shortages(remembered_for) {
-            let Shortage {
-                what,
-                entries,
-                enough,
-                code,
-            } = shortage;
             let seconds = remembered_for.as_secs();
             tracing::warn!(
                 target: "dpop_tower::replay",
-                entries,
+                entries = shortage.entries,
                 seconds,
-                enough,
-                "{what} of the replay store is {entries} proofs, which are remembered for {seconds} \
-                 seconds each: at more than {rate} requests a second it is used up, and further ones are \
-                 answered with 503 ({code}). Set {what} to {enough} or more, or lower the maximum age \
-                 of proofs",
-                rate = shortage.rate(remembered_for),
+                enough = shortage.enough,
+                "{}",
+                shortage.warning(remembered_for),
             );
         }
+    }
+
+    /// Returns the texts of these warnings.
+    pub(super) fn warnings(&self, remembered_for: Duration) -> Vec<String> {
+        let shortages = self.shortages(remembered_for);
+        shortages
+            .map(|shortage| shortage.warning(remembered_for))
+            .collect()
     }
 
     fn shortages(&self, remembered_for: Duration) -> impl Iterator<Item = Shortage> {
@@ -108,6 +107,21 @@ struct Shortage {
 }
 
 impl Shortage {
+    fn warning(self, remembered_for: Duration) -> String {
+        let Self {
+            what,
+            entries,
+            enough,
+            code,
+        } = self;
+        let (seconds, rate) = (remembered_for.as_secs(), self.rate(remembered_for));
+        format!(
+            "{what} of the replay store is {entries} proofs, which are remembered for {seconds} seconds each: at more \
+             than {rate} requests a second it is used up, and further ones are answered with 503 ({code}). Set {what} \
+             to {enough} or more, or lower the maximum age of proofs"
+        )
+    }
+
     /// Returns the requests per second, with one decimal place for small numbers.
     fn rate(self, remembered_for: Duration) -> String {
         let seconds = remembered_for.as_secs().max(1);

@@ -472,6 +472,16 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns the longest [`UsedProof::remember_for`] that the store can keep an entry for, or `None` if there is no
+    /// limit. The default implementation returns `None`.
+    ///
+    /// Use it for a database that removes entries by an age of its own.
+    /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) fails if that is too short for the proofs
+    /// of the configuration.
+    fn longest_life(&self) -> Option<Duration> {
+        None
+    }
+
     /// Returns how many entries the store can hold, if it knows. The default implementation returns `None`.
     ///
     /// [`DpopConfigBuilder::build`](crate::DpopConfigBuilder::build) logs a warning if that is little for
@@ -508,6 +518,10 @@ impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
 
     fn is_shared(&self) -> bool {
         (**self).is_shared()
+    }
+
+    fn longest_life(&self) -> Option<Duration> {
+        (**self).longest_life()
     }
 
     fn limits(&self) -> Option<ReplayLimits> {

@@ -45,6 +45,21 @@ impl UsedProofs {
         window.saturating_add(MARGIN)
     }
 
+    /// Returns the longest time for which the store has to keep a proof of a configuration that accepts it for `window`.
+    /// The `iat` of a proof may be the leeway ahead when it is used, and its last second counts.
+    pub(crate) const fn longest_life(window: Duration, leeway: Duration) -> Duration {
+        Self::remembered_for(window)
+            .saturating_add(leeway)
+            .saturating_add(Duration::from_secs(1))
+    }
+
+    /// Returns a text for each limit of the store that few requests use up.
+    pub(crate) fn shortages(&self) -> Vec<String> {
+        let limits = self.remembers.then(|| self.store.limits()).flatten();
+        let remembered_for = Self::remembered_for(self.store.windows().longest());
+        limits.map_or_else(Vec::new, |limits| limits.warnings(remembered_for))
+    }
+
     /// Makes the value of a configuration that never uses the store.
     pub(crate) fn not_remembered(store: Arc<dyn ReplayStore>) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::syntax::Syntax;
-use super::networks::Networks;
+use super::{networks::Networks, public_origin::rejected};
 use crate::{
     certificate::{CertificateThumbprint, ClientCertificate},
     crypto::CryptoProvider,
@@ -179,12 +179,19 @@ impl ClientCertificates {
     ///
     /// # Errors
     ///
-    /// Returns a [`ConfigError`] if there is no network, or one is malformed.
+    /// Returns a [`ConfigError`] if there is no network, one is malformed, or one has every address, such as
+    /// `0.0.0.0/0`: anyone could then write the certificate of somebody else into the header.
     pub fn forwarded<'n>(
         trusted: impl IntoIterator<Item = &'n str>,
         header: CertificateHeader,
     ) -> Result<Self, ConfigError> {
         let trusted = Networks::parse(trusted, "client certificates of no peer are trusted")?;
+        if trusted.include_everyone() {
+            return Err(rejected(
+                "client certificates of every peer are trusted, so anyone could report the certificate of somebody \
+                 else: list the networks of your proxies",
+            ));
+        }
         Ok(Self { trusted, header })
     }
 

@@ -204,6 +204,15 @@ impl TargetUri for ForwardedTarget {
         self.origins.all().collect()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        // Without a choice, nobody gains anything by the headers.
+        let chooses = self.origins.all().nth(1).is_some() || !self.prefixes.is_empty();
+        let is_open = chooses && self.trusted.include_everyone();
+        let warning = "forwarded headers of every peer are trusted, so each caller selects the public origin and the \
+                       prefix of its requests: list the networks of your proxies";
+        is_open.then(|| warning.to_owned()).into_iter().collect()
+    }
+
     fn hint(&self, request: TargetRequest<'_>) -> Option<&'static str> {
         if !has_forwarded_headers(request.headers()) {
             return None;

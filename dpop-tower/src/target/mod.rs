@@ -81,6 +81,12 @@ pub trait TargetUri: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns what is valid but often a mistake, a sentence each, for the log at start and the text of a
+    /// [configuration](crate::DpopConfig). The default implementation returns nothing.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the origins that the expected URIs can have, if they are known in advance.
     ///
     /// They are part of the text of a [configuration](crate::DpopConfig). The default implementation returns

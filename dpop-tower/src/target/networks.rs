@@ -26,6 +26,11 @@ impl Networks {
         Ok(Self(networks))
     }
 
+    /// Returns whether one of the networks has every address of its version.
+    pub(super) fn include_everyone(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
+
     /// Returns whether the peer is in one of the networks. An unknown peer is in none.
     pub(super) fn include(&self, peer: Option<IpAddr>) -> bool {
         // A socket that serves both has IPv4 peers as `::ffff:10.0.0.1`.

@@ -39,15 +39,26 @@ impl Rules {
         Self::One(Arc::new(warned(Rule::new(config))))
     }
 
-    /// Returns the policies in force, each with a name for humans.
-    pub(super) fn policies(&self) -> Vec<(String, &Policy)> {
+    /// Returns the policies in force, each with the name of its line in the text.
+    fn policies(&self) -> Vec<(String, &Policy)> {
         match self {
             Self::One(rule) => vec![("policy".to_owned(), &rule.policy)],
             Self::Table(table) => {
-                let rows = table.patterns.labels().zip(&table.rules);
-                let rows = rows.map(|(label, rule)| (format!("policy of {label}"), &rule.policy));
+                let rows = table.rows();
+                let rows = rows.map(|(label, policy)| (format!("policy of {label}"), policy));
                 let others = ("policy of others".to_owned(), &table.fallback.policy);
                 rows.chain([others]).collect()
+            }
+        }
+    }
+
+    /// Returns the policies in force, each with the requests that it is for.
+    pub(super) fn routes(&self) -> Vec<(String, &Policy)> {
+        match self {
+            Self::One(rule) => vec![("all requests".to_owned(), &rule.policy)],
+            Self::Table(table) => {
+                let others = ("other requests".to_owned(), &table.fallback.policy);
+                table.rows().chain([others]).collect()
             }
         }
     }
@@ -55,14 +66,36 @@ impl Rules {
     /// Returns the settings in force, for their text.
     pub(super) fn effective(&self) -> Effective<'_> {
         let ends_streams = cfg!(feature = "lifetime").then_some(self.any().ends_streams);
-        Effective::new(self.config(), self.policies(), ends_streams)
+        let of_table = match self {
+            Self::One(_) => Vec::new(),
+            Self::Table(table) => {
+                let of_rows = table.patterns.warnings.iter().cloned();
+                of_rows.chain(table.weak_fallback()).collect()
+            }
+        };
+        Effective::new(self.config(), self.policies(), ends_streams, of_table)
     }
 
     /// Replaces the policies.
     pub(crate) fn with_policies(&self, policies: Policies) -> Self {
-        match policies {
+        let replaced = match policies {
             Policies::One(policy) => Self::One(Arc::new(warned(self.plain().with_policy(policy)))),
             Policies::Table(table) => self.with_table(table),
+        };
+        replaced.warn_of_policies();
+        replaced
+    }
+
+    /// Logs what is often a mistake in the policies. The table has logged what it knows when it was built.
+    fn warn_of_policies(&self) {
+        let policies = self.policies();
+        let effective = Effective::new(self.config(), policies, None, Vec::new());
+        let of_fallback = match self {
+            Self::One(_) => None,
+            Self::Table(table) => table.weak_fallback(),
+        };
+        for warning in effective.warnings_of_policies().iter().chain(&of_fallback) {
+            tracing::warn!("{warning}");
         }
     }
 
@@ -73,15 +106,7 @@ impl Rules {
             let rule = self.plain().with_policy(policy.clone());
             Arc::new(warned(rule.with_route(route)))
         };
-        let fallback = match &patterns.otherwise {
-            Some(policy) => policy,
-            None => {
-                if let Some(warning) = patterns.weak_fallback(config_policy) {
-                    tracing::warn!("{warning}");
-                }
-                config_policy
-            }
-        };
+        let fallback = patterns.otherwise.as_ref().unwrap_or(config_policy);
         let mut malformed = self.plain().with_policy(Policy::strict());
         malformed.rejects = Some(RequestErrorKind::PathMalformed);
         Self::Table(Arc::new(Table {
@@ -160,6 +185,20 @@ fn warned(rule: Rule) -> Rule {
 }
 
 impl Table {
+    /// Returns the methods and the pattern of each row, and its policy.
+    fn rows(&self) -> impl Iterator<Item = (String, &Policy)> {
+        let rules = self.rules.iter().map(|rule| &rule.policy);
+        self.patterns.labels().zip(rules)
+    }
+
+    /// Returns a warning if the policy of the configuration applies to other requests, and is weaker than that of a row.
+    fn weak_fallback(&self) -> Option<String> {
+        match &self.patterns.otherwise {
+            Some(_) => None,
+            None => self.patterns.weak_fallback(&self.fallback.policy),
+        }
+    }
+
     fn choose(&self, method: &Method, path: &str) -> Arc<Rule> {
         // Every row has a rule. If one were missing, the request would be rejected.
         let row = |row: usize| Arc::clone(self.rules.get(row).unwrap_or(&self.malformed));

@@ -111,6 +111,40 @@ impl Verifier {
         self
     }
 
+    /// Returns the policies in force, each with the requests that it is for: the methods and the pattern of a row of a
+    /// [`PolicyTable`](crate::PolicyTable), `other requests` for those that match no row, or `all requests`.
+    ///
+    /// Requirements that the configuration adds to every policy are part of them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use dpop_tower::{DpopConfig, DpopLayer, Policy, PolicyTable, PublicOrigin};
+    /// # use dpop_tower::test_util::TestIssuer;
+    ///
+    /// # let origin = PublicOrigin::new("https://api.example.com")?;
+    /// # let config = DpopConfig::builder(origin, TestIssuer::new().tokens()).build()?;
+    /// let table = PolicyTable::builder()
+    ///     .route("/orders/{id}", Policy::strict().require_scope("orders"))
+    ///     .otherwise(Policy::deny())
+    ///     .build()?;
+    /// let verifier = DpopLayer::new(config).with_policy(table).verifier();
+    /// let rows = verifier.policies().map(|(route, policy)| format!("{route}: {policy}"));
+    /// assert!(rows.eq(["/orders/{id}: strict, scope orders", "other requests: deny"]));
+    /// # }
+    /// # Ok::<(), dpop_tower::ConfigError>(())
+    /// ```
+    pub fn policies(&self) -> impl Iterator<Item = (String, &Policy)> {
+        self.rules.routes().into_iter()
+    }
+
+    /// Returns what is valid in the configuration and the policies in force but often a mistake, a sentence each.
+    ///
+    /// Each of them was logged at `warn`, and has a line in the text of the verifier and of a layer with the same
+    /// policies. The sentences are for humans, and may change with every version.
+    pub fn warnings(&self) -> Vec<String> {
+        self.rules.effective().warnings()
+    }
+
     /// Sets the response of inner layers and extractors to requests that they reject.
     ///
     /// They find it in the extensions of the request, after
@@ -150,12 +184,6 @@ impl Verifier {
 impl Verifier {
     pub(crate) fn config(&self) -> &Arc<Settings> {
         self.rules.config()
-    }
-
-    /// Returns the policies in force, without their names.
-    pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        let named = self.rules.policies().into_iter();
-        named.map(|(_, policy)| policy)
     }
 }
 

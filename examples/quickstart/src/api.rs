@@ -74,6 +74,7 @@ pub(crate) fn config(
 /// Makes the store that a URL names, and waits until it can be used.
 pub(crate) async fn replay_store(url: &str) -> Result<Arc<dyn ReplayStore>, Box<dyn Error>> {
     let store: Arc<dyn ReplayStore> = match ReplayStoreBuilder::from_url(url)? {
+        #[cfg(feature = "stores")]
         ReplayStoreBuilder::Postgres(postgres) => {
             let store = postgres.build()?;
             store

@@ -5,7 +5,8 @@
 //! cargo run -p quickstart -- --demo    the story only; fails unless every verdict is as expected
 //! ```
 //!
-//! `--no-default-features --features aws-lc-rs` builds it without OpenSSL.
+//! The first of the two programs that cargo builds is `launch`, which builds this one with the system's OpenSSL if its
+//! headers are installed. `--features aws-lc-rs` builds it without OpenSSL.
 //!
 //! If you set `DPOP_ISSUER`, `DPOP_AUDIENCE` and `DPOP_PUBLIC_ORIGIN`, it serves the same API for tokens
 //! of that issuer instead. `PORT` and `DPOP_NONCE=required` are optional. `DPOP_REPLAY_STORE=redis://127.0.0.1:6379`

@@ -252,6 +252,10 @@ impl ReplayStore for DynamoDbReplayStore {
         self.0.marker().map(|marker| marker.incarnation)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn warm_up(&self) -> MaybeReady<Result<(), StoreError>> {
         let inner = Arc::clone(&self.0);
         MaybeReady::pending(async move { inner.read_marker().await.map(drop) })

@@ -253,6 +253,14 @@ impl ReplayStore for NatsReplayStore {
         self.0.records().map(|records| records.incarnation)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn longest_life(&self) -> Option<Duration> {
+        Some(self.0.settings.max_age.saturating_sub(CLOCK_DIFFERENCE))
+    }
+
     fn warm_up(&self) -> MaybeReady<Result<(), StoreError>> {
         let inner = Arc::clone(&self.0);
         MaybeReady::pending(async move { inner.find(None).await })

@@ -4,3 +4,4 @@ mod durations;
 mod seams;
 mod test_kit;
 mod ui;
+mod warnings;

@@ -209,12 +209,13 @@ async fn report_only_asks_for_no_nonce_since_it_gives_none() {
 
 #[tokio::test]
 async fn a_report_is_a_line_in_the_log_and_quotes_nothing_of_the_request() {
-    let log = Log::listen();
     let api = Api::new();
     let token = api.token().mint();
     let proof = api.proof(&token).claim("htm", "S3CRET").sign();
     let request = with_proof(&api, &token, &proof);
-    let passed = seen(layer(&api, Policy::report_only()), request).await;
+    let layer = layer(&api, Policy::report_only());
+    let log = Log::listen();
+    let passed = seen(layer, request).await;
     let lines = log.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("INFO"), "{lines:?}");

@@ -54,14 +54,20 @@ pub async fn run(command: Command, terminal: Terminal) -> Result<(), Failure> {
 
 fn check(file: &Path, terminal: Terminal) -> Result<(), Failure> {
     let settings = Settings::read(file).map_err(|error| Failure::wrong_use(error.to_string()))?;
-    for warning in settings.warnings() {
+    let warnings: Vec<_> = (settings.warnings().iter())
+        .chain(settings.layer_warnings())
+        .collect();
+    for warning in &warnings {
         terminal.warn(warning);
     }
+    let policies = settings.policies_in_force().iter();
+    let policies = policies.map(|(route, policy)| json!({ "route": route, "policy": policy }));
     let (file, effective) = (file.display(), settings.effective());
     let json = json!({
         "file": file.to_string(),
         "valid": true,
-        "warnings": settings.warnings(),
+        "warnings": warnings,
+        "policies": policies.collect::<Vec<_>>(),
         "settings": effective.lines().collect::<Vec<_>>(),
     });
     terminal.print(&format!("{effective}\n{file}: valid"), &json)

@@ -56,6 +56,11 @@ impl fmt::Display for Guard {
 }
 
 impl Guard {
+    /// Returns the checks, which know the policies in force and what is often a mistake in them.
+    pub(crate) const fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Enforces this configuration and, if there is one, this table of policies.
     pub fn new(config: DpopConfig, policies: Option<&PolicyTable>, identity: Identity) -> Self {
         let layer = DpopLayer::new(config.clone());

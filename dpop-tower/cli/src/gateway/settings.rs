@@ -77,6 +77,9 @@ pub struct Settings {
     tls_files: Fingerprint,
     warnings: Vec<String>,
     effective: String,
+    /// Each route, and the text of its policy.
+    policies_in_force: Vec<(String, String)>,
+    layer_warnings: Vec<String>,
     file: File,
     source: Source,
     folder: PathBuf,
@@ -139,12 +142,16 @@ impl Settings {
             let warning = source.error(0..0, "danger_pass_on_credentials", message);
             warnings.push(warning.to_string());
         }
+        warnings.extend(certificates::without_source(&file, &source));
+        warnings.extend(origins::trusts_everyone(&file, &source));
         let mut settings = Self {
             proxying: asking::proxying(&file, &source, &folder, &mut warnings)?,
             tls: tls::server(&file, &source, &folder, &mut warnings)?,
             tls_files,
             warnings,
             effective: String::new(),
+            policies_in_force: Vec::new(),
+            layer_warnings: Vec::new(),
             forward_auth: asking::forward_auth(&file, &source)?,
             ext_authz: asking::ext_authz(&file, &source)?,
             probe: file.probe.as_ref().map(|probe| probe.listen),
@@ -168,6 +175,11 @@ impl Settings {
             Ok::<_, SettingsError>((settings.guard(&memory)?, settings.events(&memory)?))
         })?;
         settings.effective = guard.to_string();
+        let policies = guard.verifier().policies();
+        settings.policies_in_force = policies
+            .map(|(route, policy)| (route, policy.to_string()))
+            .collect();
+        settings.layer_warnings = guard.verifier().warnings();
         Ok(settings)
     }
 
@@ -224,6 +236,16 @@ impl Settings {
     /// What is good, but should be looked at: for each the place, the field and the reason.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The same about the settings that the layer itself knows. It logs them when the guard is built.
+    pub fn layer_warnings(&self) -> &[String] {
+        &self.layer_warnings
+    }
+
+    /// The policies in force: for each the requests that it is for, and its text.
+    pub fn policies_in_force(&self) -> &[(String, String)] {
+        &self.policies_in_force
     }
 
     /// What the upstream learns about a request, apart from the caller's identity.

@@ -264,6 +264,64 @@ fn check_prints_the_settings_in_force_route_by_route() {
 }
 
 #[test]
+fn check_prints_policies_and_warnings_as_text_and_as_json() {
+    let folder = TempDir::new().unwrap();
+    write_keys(&folder, &TestIssuer::new());
+    let check = |tables: &str| {
+        let path = file(&folder, "http://127.0.0.1:1", tables);
+        let told = dpop(&["gateway", "check", path.to_str().unwrap()]);
+        let output = dpop(&["gateway", "check", path.to_str().unwrap(), "--json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (text(&told.stdout), text(&told.stderr), json)
+    };
+    let (stdout, stderr, json) = check("[[route]]\npath = '/orders'\nscopes = ['orders']");
+    assert!(!stdout.contains("warning"), "{stdout}");
+    assert_eq!(stderr, "");
+    assert_eq!(json["warnings"], serde_json::json!([]));
+    let policies = serde_json::json!([
+        { "route": "/orders", "policy": "strict, scope orders" },
+        { "route": "other requests", "policy": "strict" },
+    ]);
+    assert_eq!(json["policies"], policies);
+    assert_eq!(check("").2["policies"][0]["route"], "all requests");
+
+    let (.., json) = check("[trusted_proxies]\nnetworks = ['10.0.0.0/8', '::/0']");
+    let told = json["warnings"][0].as_str().unwrap();
+    let words = "trusted_proxies.networks[1]: forwarded headers of every peer are trusted";
+    assert!(told.contains(words), "{json:#}");
+
+    let (stdout, stderr, json) = check(
+        "[nonces]\nmode = 'required'\n[replay]\nstore = 'redis://127.0.0.1:1'\n\
+         [[route]]\npath = '/orders'\nmode = 'optional'\nrequire_nonce = true\n\
+         [[route]]\npath = '/bound'\naccept_certificate_bound = true",
+    );
+    let warnings = json["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 3, "{json:#}");
+    let of_layer = [
+        "other processes share the replay store",
+        "policy of /orders (optional, nonce): a bearer token passes without a proof",
+    ];
+    let of_file = "route[1].accept_certificate_bound: nothing reports the certificates of clients";
+    for words in of_layer.iter().chain([&of_file]) {
+        let has = |warning: &&serde_json::Value| warning.as_str().unwrap().contains(words);
+        assert_eq!(warnings.iter().filter(has).count(), 1, "{words}: {json:#}");
+        let lines = stderr
+            .lines()
+            .filter(|line| line.starts_with("dpop: warning: "));
+        assert_eq!(
+            lines.filter(|line| line.contains(words)).count(),
+            1,
+            "{stderr}"
+        );
+    }
+    for words in of_layer {
+        let mut lines = stdout.lines().filter(|line| line.starts_with("warning  "));
+        assert!(lines.any(|line| line.contains(words)), "{stdout}");
+    }
+}
+
+#[test]
 fn check_warns_if_mcp_forbids_to_pass_tokens_on() {
     let folder = TempDir::new().unwrap();
     write_keys(&folder, &TestIssuer::new());

@@ -85,7 +85,9 @@ impl PolicyTableBuilder {
     /// Checks the rows and builds the table.
     ///
     /// A pattern such as `/{*rest}`, or the policy for other requests, can be weaker than a row that it
-    /// includes. This is valid but often a mistake, so a warning is logged.
+    /// includes. A row can apply only together with another one, because [servers may read](PolicyTable#readings)
+    /// their paths as the same: `/orders` and `/Orders`. Both are valid but often a mistake, so a warning is logged,
+    /// which is also part of the text of a [`DpopLayer`](crate::DpopLayer).
     ///
     /// # Errors
     ///
@@ -125,8 +127,10 @@ impl PolicyTableBuilder {
             policies.push(policy);
         }
         let otherwise = self.otherwise.map(Policy::build).transpose()?;
-        let table = PolicyTable::new(entries, policies, otherwise)?;
-        for warning in table.weak_patterns() {
+        let mut table = PolicyTable::new(entries, policies, otherwise)?;
+        table.warnings = table.weak_patterns();
+        table.warnings.extend(table.covered_rows());
+        for warning in &table.warnings {
             tracing::warn!("{warning}");
         }
         Ok(table)
@@ -167,6 +171,7 @@ impl PolicyTable {
             lookups,
             policies,
             otherwise,
+            warnings: Vec::new(),
         })
     }
 

@@ -31,7 +31,7 @@ impl PolicyTable {
 }
 
 impl Entry {
-    fn label(&self, row: usize) -> String {
+    pub(super) fn label(&self, row: usize) -> String {
         let methods = (self.by_method.iter()).filter(|(_, listed)| *listed == row);
         let methods: Vec<&str> = methods.map(|(method, _)| Method::as_str(method)).collect();
         let methods = match (methods.is_empty(), self.by_method.is_empty()) {

@@ -1,6 +1,7 @@
 //! Policies selected by path and method.
 
 mod builder;
+mod covered;
 mod display;
 mod index;
 mod pattern;
@@ -72,6 +73,8 @@ pub struct PolicyTable {
     policies: Vec<Policy>,
     /// The policy for requests that match no pattern, if one was given.
     pub(crate) otherwise: Option<Policy>,
+    /// What is valid but often a mistake.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A pattern, and where in the list of policies its rows are.

@@ -180,6 +180,19 @@ impl Pattern {
         }
     }
 
+    /// Returns a path that the pattern matches, with this text for each parameter.
+    pub(super) fn example(&self, parameter: &str) -> String {
+        let mut path = String::new();
+        for segment in &self.0 {
+            path.push('/');
+            path.push_str(match segment {
+                Segment::Fixed(fixed) => fixed,
+                Segment::One | Segment::Rest => parameter,
+            });
+        }
+        path
+    }
+
     /// Returns whether the pattern ends with a parameter for the rest of the path.
     pub(super) fn takes_the_rest(&self) -> bool {
         matches!(self.0.last(), Some(Segment::Rest))

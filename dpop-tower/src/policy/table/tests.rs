@@ -298,6 +298,60 @@ fn what_is_weaker_than_a_row_inside_of_it_is_told() {
 }
 
 #[test]
+fn rows_without_an_effect_of_their_own_are_told() {
+    let covered = |builder: PolicyTableBuilder| builder.build().unwrap().covered_rows();
+    let rows = PolicyTable::builder;
+    for (builder, told) in [
+        (
+            rows()
+                .route("/orders", strict())
+                .route("/Orders", Policy::off()),
+            "the policy of `/Orders` (off) is never in force alone",
+        ),
+        (
+            rows().route("/dir/", Policy::off()).route("/dir", strict()),
+            "paths as those of other rows, whose policies apply as well: `/dir`",
+        ),
+        (
+            rows().methods("/a", [Method::GET], strict()).methods(
+                "/A",
+                [Method::GET],
+                Policy::optional(),
+            ),
+            "the policy of `GET /A` (optional) is never in force alone",
+        ),
+    ] {
+        let warnings = covered(builder.clone());
+        assert_eq!(warnings.len(), 1, "{builder:?}: {warnings:#?}");
+        assert!(warnings[0].contains(told), "{warnings:#?}");
+    }
+    assert!(
+        table().covered_rows().is_empty(),
+        "{:#?}",
+        table().covered_rows()
+    );
+    for builder in [
+        rows()
+            .route("/a/{x}/secret", strict())
+            .route("/a/b/{*rest}", Policy::off()),
+        rows()
+            .route("/files/{*path}", Policy::off())
+            .route("/files/secret", strict()),
+        rows()
+            .methods("/a", [Method::GET], Policy::optional())
+            .route("/a", strict()),
+        rows()
+            .route("/", Policy::off())
+            .route("/{*rest}", strict())
+            .otherwise(Policy::deny()),
+        rows().route("/orders", strict()).route("/Orders", strict()),
+        rows().route("/dir", strict()).route("/dir/", strict()),
+    ] {
+        assert!(covered(builder.clone()).is_empty(), "{builder:?}");
+    }
+}
+
+#[test]
 fn rows_that_can_never_count_are_named() {
     use std::time::Duration;
 

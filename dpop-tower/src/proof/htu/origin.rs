@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use super::{
     Htu, HtuError,
@@ -125,6 +128,23 @@ impl Origin {
     /// Returns the port, which is the default port of the scheme if none was given.
     pub fn port(&self) -> u16 {
         self.base.port
+    }
+
+    /// Returns whether the host can only be the machine of the caller.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host();
+        if let Some(address) = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            let address = address.parse::<Ipv6Addr>();
+            return address.is_ok_and(|address| address.is_loopback());
+        }
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || host
+                .parse::<Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback())
     }
 }
 

@@ -5,6 +5,7 @@ mod bodies;
 mod grpc;
 mod http;
 mod names;
+mod order;
 
 use std::{convert::Infallible, error::Error};
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{
     error::{SettingsError, Source, explain},
-    file::{File, ReportedCertificate},
+    file::{File, ReportedCertificate, Route},
 };
 use crate::gateway::{
     identity::{Identity, is_taken},
@@ -51,6 +51,42 @@ pub(super) fn of_trusted_proxies(
             let field_name = "trusted_proxies.client_certificate";
             source.error(field.span(), field_name, explain(&error))
         })
+}
+
+/// Describes each route that expects certificates of clients, if nothing reports them.
+pub(super) fn without_source(file: &File, source: &Source) -> Vec<String> {
+    let tls = file.tls.as_ref().map(Spanned::get_ref);
+    let trusted = file.trusted_proxies.as_ref().map(Spanned::get_ref);
+    let forward_auth = file.forward_auth.as_ref().map(Spanned::get_ref);
+    let ext_authz = file.ext_authz.as_ref().map(Spanned::get_ref);
+    let is_reported = tls.is_some_and(|tls| tls.client_ca_file.is_some())
+        || trusted.is_some_and(|proxies| proxies.client_certificate.is_some())
+        || forward_auth.is_some_and(|asking| asking.client_certificate.is_some())
+        || ext_authz.is_some_and(|asking| asking.client_certificate.is_some());
+    if is_reported {
+        return Vec::new();
+    }
+    let warning = |(index, route): (usize, &Spanned<Route>)| {
+        let route = route.get_ref();
+        let (field, effect) = match (
+            route.require_certificate_bound,
+            route.accept_certificate_bound,
+        ) {
+            (true, _) => ("require_certificate_bound", "every request is rejected"),
+            (false, true) => ("accept_certificate_bound", "it has no effect"),
+            (false, false) => return None,
+        };
+        let message = format!(
+            "nothing reports the certificates of clients, so {effect}: see `tls.client_ca_file` and `client_certificate`"
+        );
+        let warning = source.error(
+            route.path.span(),
+            format!("route[{index}].{field}"),
+            message,
+        );
+        Some(warning.to_string())
+    };
+    file.route.iter().enumerate().filter_map(warning).collect()
 }
 
 /// Returns the name of the header of the trusted proxies, and then those of the proxies that ask.

@@ -45,6 +45,19 @@ pub(super) fn forwarding(file: &File, source: &Source) -> Result<Forwarding, Set
     })
 }
 
+/// Describes a network of trusted proxies that has every address.
+pub(super) fn trusts_everyone(file: &File, source: &Source) -> Option<String> {
+    let networks = file.trusted_proxies.as_ref()?.get_ref().networks.get_ref();
+    let is_everyone =
+        |text: &str| network_of(text).is_some_and(|network| network.prefix_len() == 0);
+    let (index, network) =
+        (networks.iter().enumerate()).find(|(_, network)| is_everyone(network.get_ref()))?;
+    let message = "forwarded headers of every peer are trusted, so each caller chooses what the upstream is told about \
+                   its address: list the networks of your proxies";
+    let field = format!("trusted_proxies.networks[{index}]");
+    Some(source.error(network.span(), field, message).to_string())
+}
+
 pub(super) fn network_of(text: &str) -> Option<IpNet> {
     text.parse()
         .ok()
