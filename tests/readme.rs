@@ -17,6 +17,10 @@ mod grpc {}
 mod issuers {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/kong.md")]
+mod kong {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/mtls.md")]
 mod mtls {}
 
@@ -27,3 +31,11 @@ mod profiles {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/revocation.md")]
 mod revocation {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+mod testing {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/websockets.md")]
+mod websockets {}
