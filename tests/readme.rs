@@ -19,6 +19,7 @@ pages! {
     crypto_backends: "crypto-backends.md",
     grpc: "grpc.md",
     issuers: "issuers.md",
+    kong: "kong.md",
     layers: "layers.md",
     metadata: "metadata.md",
     migration: "migration.md",
@@ -28,4 +29,6 @@ pages! {
     replay_postgres: "replay-postgres.md",
     replay_redis: "replay-redis.md",
     revocation: "revocation.md",
+    testing: "testing.md",
+    websockets: "websockets.md",
 }

@@ -325,6 +325,8 @@ check "build of the examples" examples
 # A separate build, to show that it does not need the test utilities.
 check "build of dpop" cargo build --locked -p dpop-cli
 check "what the launcher of quickstart builds" launches_each
+# As a reader does: outside of the workspace, with builds of its own.
+check "tutorials" tests/tutorial.py docs/tutorial.md docs/tutorial-grpc.md
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Returns the most recent build of the library, and the folder of its dependencies.
-fn library() -> (PathBuf, PathBuf) {
+pub(super) fn library() -> (PathBuf, PathBuf) {
     let test = env::current_exe().unwrap();
     let folder = test.parent().unwrap().to_owned();
     let is_library = |path: &PathBuf| {

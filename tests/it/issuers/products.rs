@@ -342,6 +342,40 @@ fn cognito() -> Product {
     }
 }
 
+fn hydra() -> Product {
+    Product {
+        name: "Ory Hydra",
+        issuer: "https://auth.example.com/",
+        audience: API,
+        settings: settings! {
+            .accept_typ_jwt_if("token_use", ["access"])
+            .scope_claim("scp")
+        },
+        typ: Some("JWT"),
+        access: json!({
+            "aud": [API], "client_id": "shop", "ext": {}, "jti": "j", "scp": ["openid", "orders:read"], "sub": "alice",
+            "token_use": "access",
+        }),
+        is_bound: false,
+        scopes: &["openid", "orders:read"],
+        client: Some("shop"),
+        others: vec![(
+            Some("JWT"),
+            json!({"aud": ["shop"], "sub": "alice", "at_hash": "h", "sid": "s"}),
+        )],
+    }
+}
+
+/// An issuer that follows RFC 9068, with its scopes in this form.
+fn rfc_9068(name: &'static str, issuer: &'static str, scope: &Value) -> Product {
+    Product {
+        access: json!({"aud": API, "client_id": "shop", "jti": "j", "scope": scope, "sub": "alice"}),
+        name,
+        issuer,
+        ..oidc_provider()
+    }
+}
+
 fn products() -> Vec<Product> {
     vec![
         keycloak(),
@@ -355,6 +389,18 @@ fn products() -> Vec<Product> {
         curity(),
         oidc_provider(),
         glewlwyd(),
+        hydra(),
+        rfc_9068(
+            "Spring Authorization Server",
+            "https://auth.example.com",
+            &json!(["orders:read"]),
+        ),
+        rfc_9068(
+            "Duende IdentityServer",
+            "https://auth.example.com",
+            &json!(["orders:read"]),
+        ),
+        rfc_9068("Authlete", "https://as.example.com", &json!("orders:read")),
         cognito(),
     ]
 }

@@ -2,4 +2,5 @@
 
 mod architecture;
 mod documentation;
+mod settings;
 mod words;

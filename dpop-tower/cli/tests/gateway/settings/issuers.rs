@@ -112,5 +112,5 @@ fn the_file_of_each_issuer_in_the_documentation_is_good() {
         let settings = Settings::parse(&text, Path::new("gateway.toml"));
         settings.unwrap_or_else(|error| panic!("{block}: {error}"));
     }
-    assert!(files >= 11, "{files} files");
+    assert!(files >= 15, "{files} files");
 }
