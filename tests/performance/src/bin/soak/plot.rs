@@ -125,7 +125,7 @@ pub fn draw(rows: &[Row], path: &Path) -> Result<(), Error> {
         (16, 14),
         font(22, &INK),
     ))?;
-    let subtitle = "shaded: Redis is killed or stopped; the other faults are not seen here";
+    let subtitle = "shaded: Redis is killed or stopped for some seconds";
     area.draw(&Text::new(subtitle, (16, 42), font(15, &FAINT)))?;
     let faults = faults(rows);
     for (number, panel) in (0..).zip(&panels) {
@@ -200,17 +200,19 @@ fn length(seconds: f64) -> String {
     }
 }
 
-/// Returns when the store was out of reach.
+/// Returns when the store was out of reach. A row has the events of the time since the row before.
 fn faults(rows: &[Row]) -> Vec<(f64, f64)> {
     let mut faults: Vec<(f64, f64)> = Vec::new();
     let mut begun = None;
+    let mut before = 0.0;
     for row in rows {
         if row.events.contains("Redis killed") || row.events.contains("Redis stopped") {
-            begun = Some(row.seconds);
+            begun = Some(before);
         }
         if row.events.contains("Redis answers") || row.events.contains("Redis continued") {
-            faults.push((begun.take().unwrap_or(row.seconds), row.seconds));
+            faults.push((begun.take().unwrap_or(before), row.seconds));
         }
+        before = row.seconds;
     }
     faults
 }
