@@ -122,9 +122,16 @@ impl People {
         self.current
     }
 
-    /// Signs tokens with the next key from now on. Keeps a token of the present one.
+    /// Signs tokens with the next key from now on. Returns a token of the present one, and its client. It is valid for a
+    /// day: that it has expired would be found before its key is looked for.
     pub fn next_key(&mut self) -> (usize, String) {
-        let token = self.token(0);
+        let minted = self.keys[self.current].token();
+        let token = minted
+            .subject(&self.clients[0].subject)
+            .scope("orders")
+            .expires_in(Duration::from_secs(86_400))
+            .bound_to(&self.clients[0].key)
+            .mint();
         self.current += 1;
         (0, token)
     }
