@@ -16,9 +16,9 @@ use axum::{
 use dpop_tower::{
     DpopConfig, DpopLayer, Issuer, Policy, PublicOrigin, crypto::AwsLcRs, replay::MemoryReplayStore,
 };
+use dpop_tower_performance::load::Error;
 
 use crate::people::{ISSUER, ORIGIN};
-use dpop_tower_performance::load::Error;
 
 /// How many proofs the store remembers.
 pub const CAPACITY: usize = 20_000;

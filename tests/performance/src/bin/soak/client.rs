@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
+use dpop_tower_performance::load::Error;
 use http::{HeaderValue, Method, Request, Version, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
@@ -10,7 +11,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::people::{Credentials, ORIGIN};
-use dpop_tower_performance::load::Error;
 
 /// Longer than any response takes.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -6,14 +6,14 @@ use std::{
 };
 
 use dpop_test_servers::redis::Redis;
+use dpop_tower_performance::load::Error;
 use tokio::{sync::Mutex, task::spawn_local, time::sleep};
 
 use crate::{
     programs::{CLOCK_MARGIN, GatewayFile, REFRESH_AFTER, STORE_TIME_OUT_MS},
-    run::State,
     servers::{Behaviour, Issuer},
+    state::State,
 };
-use dpop_tower_performance::load::Error;
 
 /// How long after the store is back requests may still be rejected: the longest pause between two attempts, one
 /// time-out, and a second in which the gateways look at the store again.
@@ -201,7 +201,7 @@ async fn reload(state: &State, neighbours: &Neighbours) -> Result<(), Error> {
 
 /// Publishes a new key, signs with it, and withdraws the old one. Returns a token of the old one, and its client.
 async fn rotate(state: &State, neighbours: &Neighbours) -> (usize, String) {
-    let old = state.people.borrow().current();
+    let old = state.people.borrow().current;
     let publish = |keys: &[usize]| {
         let jwks = state.people.borrow().jwks(keys.iter().copied());
         neighbours.issuer.publish(jwks);
@@ -223,6 +223,6 @@ async fn rotate(state: &State, neighbours: &Neighbours) -> (usize, String) {
 /// Sends a token of the old key as soon as it must be rejected.
 async fn withdraw(state: Rc<State>, token: (usize, String)) {
     sleep(Duration::from_secs(REFRESH_AFTER + 2)).await;
-    state.people.borrow_mut().withdraw(token);
+    state.people.borrow_mut().withdrawn = Some(token);
     state.event("old key must be unknown");
 }

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dpop_tower_performance::load::Error;
 use tokio::time::sleep;
 
 use crate::{
     client::{Connection, Reply, request, request_with},
     people::Credentials,
-    run::{State, Target},
+    state::{State, Target},
 };
-use dpop_tower_performance::load::Error;
 
 /// What a restarted store makes of a proof from before.
 const FENCED: &str = "the proof may have been used before a restart";

@@ -7,11 +7,12 @@ use std::{
     path::PathBuf,
 };
 
+use dpop_tower_performance::load::Error;
+
 use crate::{
     people::{MARK, People},
     programs::{NONCE_SECRET, PASSWORD},
 };
-use dpop_tower_performance::load::Error;
 
 /// How every token and every proof begins: `{"` in base64url.
 const JWS: &str = "eyJ";

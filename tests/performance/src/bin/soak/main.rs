@@ -6,6 +6,7 @@
 //! `soak api MAX_AGE LEEWAY` is the axum service, which this program starts.
 
 mod api;
+mod bad;
 mod client;
 mod faults;
 mod hostile;
@@ -18,6 +19,8 @@ mod random;
 mod record;
 mod run;
 mod servers;
+mod state;
+mod tls;
 mod verdict;
 
 use std::{env, process::ExitCode, time::Duration};
@@ -25,7 +28,7 @@ use std::{env, process::ExitCode, time::Duration};
 use dpop_tower_performance::load::Error;
 use tokio::task::LocalSet;
 
-use self::{record::Row, run::Settings};
+use self::{record::Row, state::Settings};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use dpop_tower_performance::load::Error;
 use plotters::{
     prelude::{IntoDrawingArea as _, PathElement, RGBColor, Rectangle, SVGBackend, Text, WHITE},
     style::{Color as _, IntoFont as _},
 };
 
 use crate::record::Row;
-use dpop_tower_performance::load::Error;
 
 const WIDTH: i32 = 860;
 const LEFT: i32 = 70;

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dpop_tower_performance::load::Error;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     people::{ISSUER, ORIGIN},
-    run::Settings,
+    state::Settings,
 };
-use dpop_tower_performance::load::Error;
 
 /// A program, which ends with this value. Its log is in a file.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dpop_tower_performance::load::Error;
 use hdrhistogram::Histogram;
 
 use crate::programs::Usage;
-use dpop_tower_performance::load::Error;
 
 /// How many failures are described.
 const DESCRIBED: usize = 40;

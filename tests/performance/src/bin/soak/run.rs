@@ -4,12 +4,15 @@ use std::{
     cell::{Cell, RefCell},
     fs,
     net::SocketAddr,
-    path::PathBuf,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use dpop_test_servers::{free_port, redis::Redis};
+use dpop_tower_performance::load::{
+    Error,
+    process::{children_cpu_time, own_cpu_time},
+};
 use tokio::{
     sync::Mutex,
     task::{JoinSet, spawn_local},
@@ -22,98 +25,14 @@ use crate::{
     hostile::{self, Slow},
     load,
     logs::{self, Log},
-    people::{Credentials, People},
+    people::People,
     plot,
     programs::{self, Addresses, GatewayFile, PASSWORD, Program},
     record::{Record, Row},
     servers::{Issuer, Upstream},
-    verdict,
+    state::{Settings, State, Target},
+    tls, verdict,
 };
-use dpop_tower_performance::load::{
-    Error,
-    process::{children_cpu_time, own_cpu_time},
-};
-
-/// How the programs are tested.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The program `dpop`.
-    pub dpop: PathBuf,
-    /// Where the table, the plot and the logs go.
-    pub results: PathBuf,
-    pub length: Duration,
-    /// Good requests per second.
-    pub rate: f64,
-    /// The maximum age of a proof, and its leeway, in seconds.
-    pub max_age: u64,
-    pub leeway: u64,
-}
-
-impl Settings {
-    /// Returns whether the run is long enough to tell a slope from noise.
-    pub fn is_long(&self) -> bool {
-        self.length >= Duration::from_secs(600)
-    }
-
-    /// Returns the length of an interval of the table.
-    fn interval(&self) -> Duration {
-        Duration::from_secs((self.length.as_secs() / 360).max(1))
-    }
-}
-
-/// What is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    Gateway,
-    Tls,
-    Api,
-}
-
-/// What all tasks share.
-#[derive(Debug)]
-pub struct State {
-    pub settings: Settings,
-    pub people: RefCell<People>,
-    pub record: RefCell<Record>,
-    pub windows: RefCell<Windows>,
-    pub addresses: [SocketAddr; 3],
-    pub client_hello: Vec<u8>,
-    pub stopped: Cell<bool>,
-}
-
-impl State {
-    pub fn runs(&self) -> bool {
-        !self.stopped.get()
-    }
-
-    pub fn address(&self, target: Target) -> SocketAddr {
-        self.addresses[match target {
-            Target::Gateway => 0,
-            Target::Tls => 1,
-            Target::Api => 2,
-        }]
-    }
-
-    pub fn event(&self, name: &str) {
-        self.record.borrow_mut().event(name);
-    }
-
-    pub fn fail(&self, what: impl Into<String>) {
-        self.record.borrow_mut().fail(what);
-    }
-
-    pub fn count(&self, name: &str) {
-        self.record.borrow_mut().count(name);
-    }
-
-    /// Returns credentials that were admitted by a service with the same store, and are not too old.
-    pub fn used(&self, target: Target) -> Option<Credentials> {
-        let fresh = Duration::from_secs(self.settings.max_age);
-        let api = target == Target::Api;
-        self.people.borrow_mut().used(api, fresh)
-    }
-}
-
 /// The clients: those of the gateway, of the axum service, and hostile ones.
 const GATEWAY_CLIENTS: usize = 10;
 const API_CLIENTS: usize = 4;
@@ -148,14 +67,14 @@ pub async fn run(settings: Settings) -> Result<bool, Error> {
     let mut programs = vec![
         Program::gateway("gateway", &settings.dpop, &files[0].path, plain.listen)?,
         Program::gateway("tls", &settings.dpop, &files[1].path, tls.listen)?,
-        Program::api(folder, &settings, &people.jwks(0..people.keys()))?,
+        Program::api(folder, &settings, &people.jwks(0..people.keys.len()))?,
     ];
     let state = Rc::new(State {
         record: RefCell::new(Record::new(&settings.results.join("soak.csv"))?),
         people: RefCell::new(people),
         windows: RefCell::new(Windows::default()),
         addresses: [plain.listen, tls.listen, programs[2].address],
-        client_hello: hostile::client_hello()?,
+        client_hello: tls::client_hello()?,
         stopped: Cell::new(false),
         settings: settings.clone(),
     });
@@ -370,8 +289,8 @@ fn spawn_load(state: &Rc<State>) -> JoinSet<()> {
     ));
     tasks.spawn_local(hostile::malformed(Rc::clone(state), every(4.0)));
     tasks.spawn_local(hostile::streams(Rc::clone(state), other(4), every(1.0)));
-    tasks.spawn_local(hostile::handshakes(Rc::clone(state), every(2.0)));
-    tasks.spawn_local(hostile::tls(Rc::clone(state), other(5), every(1.0)));
+    tasks.spawn_local(tls::handshakes(Rc::clone(state), every(2.0)));
+    tasks.spawn_local(tls::requests(Rc::clone(state), other(5), every(1.0)));
     for _ in 0..10 {
         tasks.spawn_local(hostile::slow(
             Rc::clone(state),

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use dpop_tower_performance::load::Error;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::{
@@ -24,8 +25,6 @@ use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet, spawn_local},
     time::{Sleep, sleep},
 };
-
-use dpop_tower_performance::load::Error;
 
 /// How the issuer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

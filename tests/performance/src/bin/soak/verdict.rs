@@ -4,14 +4,15 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 
+use dpop_tower_performance::{load::Error, results};
+
 use crate::{
     api,
     logs::Log,
     programs::{REFRESH_AFTER, Usage},
     record::Row,
-    run::State,
+    state::State,
 };
-use dpop_tower_performance::{load::Error, results};
 
 const PROGRAMS: [&str; 3] = ["gateway", "gateway with TLS", "axum service"];
 
