@@ -22,6 +22,8 @@ use crate::people::{ISSUER, ORIGIN};
 
 /// How many proofs the store remembers.
 pub const CAPACITY: usize = 20_000;
+/// How many tokens are cached. With the default of 10,000, an hour is too short to fill the cache.
+const TOKENS: usize = 256;
 /// How many proofs a second one key may use for long. The good clients send half of it, and the flood four times as much.
 const PER_KEY_AND_SECOND: usize = 8;
 
@@ -33,7 +35,10 @@ pub async fn serve(max_age: u64, leeway: u64) -> Result<(), Error> {
     let store = MemoryReplayStore::with_capacity(size(CAPACITY)?)
         .capacity_per_key(size(PER_KEY_AND_SECOND * remembered)?);
     let store = Arc::new(store);
-    let issuer = Issuer::new(ISSUER).jwks(jwks.as_str()).audience(ORIGIN);
+    let issuer = Issuer::new(ISSUER)
+        .jwks(jwks.as_str())
+        .audience(ORIGIN)
+        .cache_capacity(TOKENS);
     let config = DpopConfig::builder(PublicOrigin::new(ORIGIN)?, issuer)
         .crypto(AwsLcRs)
         .max_age(Duration::from_secs(max_age))
