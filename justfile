@@ -106,3 +106,7 @@ bench:
 # Checks that a request stays within its limits of allocations and instructions.
 bounds:
     tests/performance/bounds.sh
+
+# Runs the gateway and an axum service under mixed load while their neighbours fail, and plots what they take.
+soak seconds="3600" *dpop:
+    tests/performance/soak.sh {{ seconds }} {{ dpop }}

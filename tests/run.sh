@@ -374,6 +374,8 @@ check "tools of the gRPC clients" python_environments
 suite "gRPC clients of other languages" tap tests/grpc/run.sh target/debug/orders-server
 check "sources of the measurements" performance_sources
 check "limits on the cost of a request" just bounds
+# After the limits, with which it shares its build.
+check "a short soak" just soak 36 target/debug/dpop
 check "sources of the fuzz targets" fuzz_sources
 # Too short to find new bugs, but it shows that the targets work and that the seeds pass.
 if has_nightly; then
