@@ -200,7 +200,7 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
-    -p mtls-example -p gateway-example -p cluster-example
+    -p mtls-example -p gateway-example -p cluster-example -p observability-example
 }
 
 # Uses a compiler of the declared version if it is installed. Otherwise a test still compares the version
@@ -241,6 +241,11 @@ has_glewlwyd() {
 has_apache() {
   [[ -x /usr/sbin/apache2 && -r /usr/lib/apache2/modules/mod_oauth2.so ]] ||
     install --no-install-recommends apache2-bin libapache2-mod-oauth2
+}
+
+# Debian has it in the package of the server, which need not run.
+has_promtool() {
+  command -v promtool >/dev/null || install --no-install-recommends prometheus
 }
 
 # Its programs are in a folder that no search path contains. The tests start servers of their own.
@@ -295,6 +300,12 @@ check "client example --demo" target/debug/client-example --demo
 check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo
+check "observability example --demo" target/debug/observability-example --demo
+if has_promtool; then
+  check "alert rules" promtool check rules examples/observability/alerts.yml
+else
+  skip "alert rules" "please install promtool (Debian's package prometheus)"
+fi
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 for store in redis sentinel cluster postgres hash; do

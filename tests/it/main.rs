@@ -8,6 +8,7 @@ mod introspection;
 mod issuers;
 mod keys;
 mod lifetime;
+mod observability;
 mod policy;
 mod postgres;
 mod profiles;
