@@ -15,9 +15,13 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
+    subscriber::DefaultGuard,
 };
 
-use crate::support::{Api, URL, send};
+use crate::{
+    rejection::logging::Log,
+    support::{Api, URL, send},
+};
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
@@ -45,6 +49,17 @@ struct Spans {
 }
 
 impl Spans {
+    /// Listens on this thread.
+    ///
+    /// The subscriber of the log, which wants everything, comes first and stays. Otherwise `tracing` might cache the
+    /// answer that nobody wants a span.
+    fn listen() -> (Self, DefaultGuard) {
+        drop(Log::listen());
+        let spans = Self::default();
+        let guard = tracing::subscriber::set_default(spans.clone());
+        (spans, guard)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
         self.seen.lock().unwrap()
     }
@@ -115,8 +130,7 @@ fn field<'f>(fields: &'f BTreeMap<&'static str, String>, name: &str) -> Option<&
 
 #[tokio::test]
 async fn an_admitted_request_has_all_fields() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     let token = api.token().mint();
     api.get(&token, &api.proof(&token).sign()).await;
@@ -141,8 +155,7 @@ async fn an_admitted_request_has_all_fields() {
 
 #[tokio::test]
 async fn a_rejected_request_has_what_was_verified_until_then() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     let token = api.token().mint();
     let proof = api.proof(&token).sign();
@@ -174,8 +187,7 @@ async fn a_rejected_request_has_what_was_verified_until_then() {
 
 #[tokio::test]
 async fn the_line_of_a_rejection_is_in_its_span() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     api.get("e30.e30.e30", "e30.e30.e30").await;
     let token = api.token().mint();
@@ -188,8 +200,7 @@ async fn the_line_of_a_rejection_is_in_its_span() {
 
 #[tokio::test]
 async fn the_span_ends_before_the_inner_service_is_called() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     let inner = spans.clone();
     let handler = get(async move || {
@@ -208,8 +219,7 @@ async fn the_span_ends_before_the_inner_service_is_called() {
 
 #[tokio::test]
 async fn a_policy_that_only_reports_has_its_outcome_and_one_that_is_off_has_no_span() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     for (policy, expected) in [
         (Policy::report_only(), Some(("would_reject", "report_only"))),
@@ -234,8 +244,7 @@ async fn a_policy_that_only_reports_has_its_outcome_and_one_that_is_off_has_no_s
 
 #[tokio::test]
 async fn nothing_that_a_stranger_sends_is_in_a_span() {
-    let spans = Spans::default();
-    let _listening = tracing::subscriber::set_default(spans.clone());
+    let (spans, _listening) = Spans::listen();
     let api = Api::new();
     let marker = "marker";
     let foreign = TestIssuer::new().issuer(marker).token();
