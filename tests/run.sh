@@ -203,7 +203,8 @@ without_openssl() {
 # One command, so that shared crates are built once.
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
-    -p mtls-example -p gateway-example -p cluster-example -p mcp-example --features quickstart/josekit-stores
+    -p mtls-example -p gateway-example -p cluster-example -p mcp-example -p observability-example \
+    --features quickstart/josekit-stores
 }
 
 # launches HEADERS VENDOR STORE EXPECTED: checks what the launcher of quickstart tells cargo, where pkg-config exits with
@@ -268,6 +269,11 @@ has_glewlwyd() {
 has_apache() {
   [[ -x /usr/sbin/apache2 && -r /usr/lib/apache2/modules/mod_oauth2.so ]] ||
     install --no-install-recommends apache2-bin libapache2-mod-oauth2
+}
+
+# Debian has it in the package of the server, which need not run.
+has_promtool() {
+  command -v promtool >/dev/null || install --no-install-recommends prometheus
 }
 
 # Its programs are in a folder that no search path contains. The tests start servers of their own.
@@ -335,6 +341,12 @@ check "policies" target/debug/policies
 check "gRPC example --demo" target/debug/orders-server --demo
 check "mTLS example --demo" target/debug/mtls-example --demo
 check "MCP example --demo" target/debug/mcp-example --demo
+check "observability example --demo" target/debug/observability-example --demo
+if has_promtool; then
+  check "alert rules" promtool check rules examples/observability/alerts.yml
+else
+  skip "alert rules" "please install promtool (Debian's package prometheus)"
+fi
 check "gateway without OpenSSL" target/debug/gateway-example --dpop target/debug/dpop-aws-lc-rs
 check "gateway" target/debug/gateway-example --dpop target/debug/dpop
 if has_systemd_analyze; then

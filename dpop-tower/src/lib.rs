@@ -89,7 +89,7 @@
 //! | `client-tokens` | Tokens from an authorization server, obtained and renewed: `client::oauth` | |
 //! | `cors` | The headers that browsers need: `cors` | |
 //! | `lifetime` | Ending streams when their token expires: `lifetime` | |
-//! | `metrics` | Verdicts counted with the `metrics` crate; see [`Mode`](policy::Mode#metrics) | |
+//! | `metrics` | Verdicts counted, times and caches measured, with the `metrics` crate: `telemetry` | |
 //! | `postgres` | A replay store for several nodes in PostgreSQL: `replay::PostgresReplayStore` | |
 //! | `postgres-native-tls` | TLS for it with OpenSSL | |
 //! | `postgres-rustls` | TLS for it with AWS-LC | |
@@ -159,6 +159,11 @@ pub mod revocation;
 #[cfg_attr(docsrs, doc(cfg(feature = "ssf")))]
 pub mod ssf;
 pub mod target;
+#[cfg(not(feature = "metrics"))]
+mod telemetry;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod telemetry;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod test_util;

@@ -8,14 +8,15 @@
 pub(crate) mod admitted;
 mod candidate;
 mod certificate;
-mod count;
 mod head;
 mod report;
 mod rule;
 mod rules;
 mod shape;
 mod standalone;
+mod store;
 mod token_request;
+mod trace;
 
 use std::{
     fmt,
@@ -37,6 +38,8 @@ use self::{
     candidate::{Candidate, check_proof, nonce_key},
     certificate::{check_certificate, client_certificate},
     rules::Rules,
+    store::{ask_store, check_freshness},
+    trace::Trace,
 };
 pub(crate) use self::{admitted::write_nonce, rule::Rule, shape::RequestShape};
 use crate::{
@@ -47,11 +50,12 @@ use crate::{
     future::{self, MaybeReady},
     jwk::Thumbprint,
     policy::{Mode, Policy, PolicyErrorKind, ProofFacts},
-    proof::{Ath, ProofErrorKind, UnverifiedProof, VerifiedProof},
+    proof::{Ath, UnverifiedProof, VerifiedProof},
     rejection::{Cause, Rejection},
-    replay::{Fence, Freshness, ReplayKey, StoreError},
+    replay::{Fence, ReplayCheck},
     revocation::{RevocationError, RevocationQuery, RevocationStatus},
     target::PresentedCertificate,
+    telemetry::Outcome,
     token::{
         BearerToken, BoundToken, CertificateBoundToken, Confirmation, PresentedToken, TokenError,
         TokenErrorKind, VerifiedToken,
@@ -104,6 +108,7 @@ pub struct Verification {
     /// The mode of the outer layers, and whether they end streams.
     outer: (Mode, bool),
     step: Step,
+    trace: Trace,
 }
 
 enum Step {
@@ -122,11 +127,7 @@ enum Step {
         MaybeReady<Result<RevocationStatus, RevocationError>>,
     ),
     /// With the fence if the store is asked.
-    Replay(
-        Option<Token>,
-        Option<Fence>,
-        MaybeReady<Result<Freshness, StoreError>>,
-    ),
+    Replay(Option<Token>, Option<Fence>, ReplayCheck),
 }
 
 impl Verification {
@@ -140,21 +141,27 @@ impl Verification {
                 .of_resource(rule.config.called_resource(request.target())),
             outer: outer.map_or((Mode::Off, false), Admitted::so_far),
             step: Step::Decided(None),
+            trace: Trace::start(rule.policy.mode()),
             rule,
         };
-        let Rule { config, policy, .. } = &*verification.rule;
-        let step = if policy.mode() == Mode::Off {
-            Ok(Step::Decided(Some(Ok(verification.admitted(Token::None)))))
-        } else if let Some(kind) = verification.rule.rejects {
-            Err(kind.into())
-        } else if let Some(outer) = outer.filter(|outer| outer.is_verified_by(config)) {
-            let agreed = || Step::Decided(Some(Ok(outer.agreed(&verification.rule))));
-            outer.satisfies(policy).map(|()| agreed())
-        } else {
-            begin(config, policy, request, verification.shape.nonce_key)
-        };
+        let span = &verification.trace.span;
+        let step = span.in_scope(|| verification.first_step(request));
         verification.step = step.unwrap_or_else(|cause| Step::Decided(Some(Err(cause))));
         verification
+    }
+
+    fn first_step(&self, request: RequestHead<'_>) -> Result<Step, Cause> {
+        let Rule { config, policy, .. } = &*self.rule;
+        if policy.mode() == Mode::Off {
+            Ok(Step::Decided(Some(Ok(self.admitted(Token::None)))))
+        } else if let Some(kind) = self.rule.rejects {
+            Err(kind.into())
+        } else if let Some(outer) = request.outer.filter(|outer| outer.is_verified_by(config)) {
+            let agreed = || Step::Decided(Some(Ok(outer.agreed(&self.rule))));
+            outer.satisfies(policy).map(|()| agreed())
+        } else {
+            begin(config, policy, request, self.shape.nonce_key)
+        }
     }
 
     /// Returns whether it is already known that the request is rejected.
@@ -164,12 +171,15 @@ impl Verification {
 
     /// Makes as many steps as possible.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<Admitted, Cause>> {
+        let trace = &self.trace;
+        let _entered = trace.span.enter();
         let Rule { config, policy, .. } = &*self.rule;
         let token = loop {
             match &mut self.step {
                 Step::Decided(decision) => return Poll::Ready(finished(decision)),
                 Step::Bearer(certificate, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
+                    trace.token(config, &token);
                     // The request may have waited for keys since the token was checked.
                     let now = config.clock.now();
                     let proved = accept_bearer(config, policy, certificate, token, now)?;
@@ -177,9 +187,11 @@ impl Verification {
                 }
                 Step::Token(proof, token) => {
                     let token = ready!(Pin::new(token).poll(cx)).map_err(Cause::Token)?;
+                    trace.token(config, &token);
                     // The request may have waited for keys since its token and its proof were checked.
                     let now = config.clock.now();
-                    let proved = prove_possession(config, policy, finished(proof), token, now)?;
+                    let proof = finished(proof);
+                    let proved = prove_possession(config, policy, proof, token, now, trace)?;
                     self.step = check_revocation(config, proved, now)?;
                 }
                 Step::Revocation(proved, status) => {
@@ -200,7 +212,7 @@ impl Verification {
                 }
             }
         };
-        count::verdict(policy.mode(), "admitted", "none");
+        trace.admitted();
         Poll::Ready(Ok(self.admitted(token)))
     }
 
@@ -215,20 +227,29 @@ impl Future for Verification {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let decision = ready!(self.poll_steps(cx));
-        let (rule, shape) = (&self.rule, self.shape);
-        Poll::Ready(match decision {
+        let (rule, shape, trace) = (&self.rule, self.shape, &self.trace);
+        let verdict = match decision {
             Ok(admitted) => {
+                trace.end(Outcome::Admitted, "none");
                 let report = rule.only_reports().then_some(Report { rejection: None });
                 Verdict::Admitted(admitted.with_nonce(rule).with_report(report))
             }
             Err(cause) if rule.only_reports() => {
+                let rejection = trace.span.in_scope(|| rule.report(cause, shape));
+                trace.rejected(Outcome::WouldReject, &rejection);
                 let report = Report {
-                    rejection: Some(rule.report(cause, shape)),
+                    rejection: Some(rejection),
                 };
                 Verdict::Admitted(self.admitted(Token::None).with_report(Some(report)))
             }
-            Err(cause) => Verdict::Rejected(rule.reject(cause, shape)),
-        })
+            Err(cause) => {
+                let rejection = trace.span.in_scope(|| rule.reject(cause, shape));
+                trace.rejected(Outcome::Rejected, &rejection);
+                Verdict::Rejected(rejection)
+            }
+        };
+        self.trace.close();
+        Poll::Ready(verdict)
     }
 }
 
@@ -295,11 +316,13 @@ fn prove_possession(
     (candidate, certificate): (Candidate, PresentedCertificate),
     token: VerifiedToken,
     now: UnixTime,
+    trace: &Trace,
 ) -> Result<Proved, Cause> {
     let Candidate {
         proof,
         digest,
         fence,
+        clock_offset,
     } = candidate;
     check_still_active(&token, now)?;
     let thumbprint = *proof.thumbprint();
@@ -329,6 +352,7 @@ fn prove_possession(
     } else {
         verify_signature(config, proof)?
     };
+    trace.proof(&proof, clock_offset);
     policy.requirements().check_token(token.claims(), now)?;
     let possession = Possession {
         proof,
@@ -363,8 +387,7 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
                 Some(bound_to) => Token::Certificate(CertificateBoundToken::new(bound_to, claims)),
                 None => Token::Bearer(BearerToken::new(claims)),
             };
-            let fresh = MaybeReady::ready(Ok(Freshness::Fresh));
-            return Ok(Step::Replay(Some(token), None, fresh));
+            return Ok(Step::Replay(Some(token), None, ReplayCheck::fresh()));
         }
     };
     check_still_active(&token, now)?;
@@ -383,49 +406,6 @@ fn record_use(config: &Settings, proved: Proved, now: UnixTime) -> Result<Step, 
     let token = BoundToken::new(*proof.thumbprint(), certificate, token.into_claims());
     let token = Some(Token::Bound(token, facts));
     Ok(Step::Replay(token, Some(fence), check))
-}
-
-/// Puts the proof on record, unless the configuration allows proofs to be reused. It counts towards the share that
-/// its key and the subject have of the store.
-fn ask_store(
-    config: &Settings,
-    possession: &Possession,
-    subject: Option<[u8; 32]>,
-    now: UnixTime,
-) -> Result<MaybeReady<Result<Freshness, StoreError>>, Cause> {
-    let proof = &possession.proof;
-    if proof.expires_at() < now {
-        return Err(ProofErrorKind::TooOld.into());
-    }
-    if let Some((seen, digest)) = config.seen_proofs.as_ref().zip(possession.digest) {
-        if seen.get(&digest).is_none() {
-            seen.insert(digest, ());
-        }
-        return Ok(MaybeReady::ready(Ok(Freshness::Fresh)));
-    }
-    let key = ReplayKey::new(*proof.thumbprint().as_bytes(), proof.jti(), &*config.crypto);
-    let key = match subject {
-        Some(digest) => key.of_subject(digest),
-        None => key,
-    };
-    Ok(config.replay.check_and_insert(key, proof.issued_at(), now))
-}
-
-/// Reads the answer of the store about a proof that was checked behind this fence, if it was asked.
-fn check_freshness(
-    config: &Settings,
-    fence: Option<Fence>,
-    freshness: Result<Freshness, StoreError>,
-) -> Result<(), Cause> {
-    match freshness {
-        // The store may have lost its records since the proof was checked.
-        Ok(Freshness::Fresh) if fence.is_some_and(|fence| fence != config.replay.fence()) => {
-            Err(ProofErrorKind::Fenced.into())
-        }
-        Ok(Freshness::Fresh) => Ok(()),
-        Ok(Freshness::Replayed) => Err(ProofErrorKind::Replayed.into()),
-        Err(error) => Err(Cause::Store(error)),
-    }
 }
 
 /// Verifies the signature and caches the parsed key. The token is valid, so strangers cannot fill the cache.

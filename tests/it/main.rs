@@ -9,6 +9,7 @@ mod issuers;
 mod keys;
 mod lifetime;
 mod metadata;
+mod observability;
 mod policy;
 mod postgres;
 mod profiles;

@@ -19,7 +19,7 @@ use super::{
     error::FetchError,
     intervals::{Failures, Intervals},
 };
-use crate::clock::TimeSource;
+use crate::{clock::TimeSource, telemetry};
 
 /// The time limit of a whole attempt: both metadata documents, the keys, and repeated requests.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
@@ -221,6 +221,11 @@ impl Source {
             Some(end) => (end.failures, end.repeats),
             None => (0, 0),
         };
+        match &outcome {
+            Outcome::Abandoned => {}
+            Outcome::Fetched { .. } => telemetry::key_fetch(true),
+            Outcome::Failed(_) => telemetry::key_fetch(false),
+        }
         let (failures, repeats, why) = match outcome {
             Outcome::Abandoned => return Counts(true),
             Outcome::Failed(why) => (failures.saturating_add(1), repeats, Some(why)),

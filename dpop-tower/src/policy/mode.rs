@@ -19,7 +19,7 @@ use super::Policy;
 /// | label | values |
 /// |---|---|
 /// | `mode` | [`as_str`](Self::as_str) of the policy's mode; requests are not counted if it is `off` |
-/// | `verdict` | `admitted`, `rejected`, or `would_reject` if the policy only reports |
+/// | `outcome` | `admitted`, `rejected`, or `would_reject` if the policy only reports |
 /// | `reason` | [`Rejection::reason`](crate::rejection::Rejection::reason), or `none` |
 ///
 /// An inner layer and an extractor count what they reject, in addition to what the outer layer has counted. A

@@ -12,7 +12,7 @@ use super::{
     AcceptanceWindows, Freshness, Incarnation, ReplayLimits, ReplayStore, StoreError,
     StoreErrorKind, UsedProof,
 };
-use crate::{clock::UnixTime, error::ConfigError, future::MaybeReady};
+use crate::{clock::UnixTime, error::ConfigError, future::MaybeReady, telemetry};
 
 mod id;
 mod moment;
@@ -85,6 +85,8 @@ pub struct MemoryReplayStore {
     len: AtomicUsize,
     /// When a search last found no entry to remove.
     full_at: AtomicI64,
+    /// The last second in which the size was recorded for the metrics.
+    measured_at: AtomicI64,
     capacity: usize,
     capacity_per_key: usize,
     /// Defaults to `capacity_per_key`.
@@ -113,6 +115,7 @@ impl MemoryReplayStore {
             subjects: Tallies::new(capacity.get()),
             len: AtomicUsize::new(0),
             full_at: AtomicI64::new(i64::MIN),
+            measured_at: AtomicI64::new(i64::MIN),
             capacity: capacity.get(),
             capacity_per_key: capacity.get().div_ceil(10),
             capacity_per_subject: None,
@@ -293,6 +296,15 @@ impl MemoryReplayStore {
             .is_ok()
     }
 
+    /// Records the size for the metrics, once a second.
+    fn measure(&self, now: UnixTime) {
+        let now = now.as_secs();
+        if self.measured_at.load(Ordering::Relaxed) != now {
+            self.measured_at.store(now, Ordering::Relaxed);
+            telemetry::replay_size(self.len(), self.capacity);
+        }
+    }
+
     fn release(&self, places: usize) {
         self.len.fetch_sub(places, Ordering::Relaxed);
     }
@@ -306,7 +318,9 @@ impl Default for MemoryReplayStore {
 
 impl ReplayStore for MemoryReplayStore {
     fn check_and_insert(&self, proof: UsedProof) -> MaybeReady<Result<Freshness, StoreError>> {
-        MaybeReady::ready(self.record(&proof))
+        let answer = self.record(&proof);
+        self.measure(proof.now);
+        MaybeReady::ready(answer)
     }
 
     fn windows(&self) -> &AcceptanceWindows {

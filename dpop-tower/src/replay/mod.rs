@@ -87,7 +87,7 @@ mod url;
 mod used;
 mod windows;
 
-pub(crate) use self::used::{Fence, UsedProofs};
+pub(crate) use self::used::{Fence, ReplayCheck, UsedProofs};
 
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]

@@ -1,12 +1,23 @@
 //! The replay store of a configuration, and its registered window.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use super::{
     AcceptanceWindows, Freshness, Incarnation, ReplayKey, ReplayStore, StoreError, UsedProof,
     windows::Registration,
 };
-use crate::{clock::UnixTime, future::MaybeReady};
+use crate::{
+    clock::UnixTime,
+    future::MaybeReady,
+    telemetry::{self, Timer},
+};
 
 /// A proof is remembered a little longer than it is acceptable. A proof that is checked in its last second is
 /// then still known when it reaches the store, also on a node whose clock is behind.
@@ -136,11 +147,11 @@ impl UsedProofs {
         key: ReplayKey,
         made: UnixTime,
         now: UnixTime,
-    ) -> MaybeReady<Result<Freshness, StoreError>> {
+    ) -> ReplayCheck {
         let acceptable_until = self.window.acceptable_until(made);
         if acceptable_until < now {
             // The windows were shorter when it was made, so the record of its use may be gone.
-            return MaybeReady::ready(Ok(Freshness::Replayed));
+            return ReplayCheck::decided(Freshness::Replayed);
         }
         let expires_at = acceptable_until.saturating_add(MARGIN);
         let proof = UsedProof {
@@ -148,7 +159,48 @@ impl UsedProofs {
             now,
             expires_at,
         };
-        self.store.check_and_insert(proof)
+        let asked = Some(Timer::start());
+        let answer = self.store.check_and_insert(proof);
+        ReplayCheck { answer, asked }
+    }
+}
+
+/// Whether a proof was used before, as the store says, or as is known without it.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct ReplayCheck {
+    answer: MaybeReady<Result<Freshness, StoreError>>,
+    /// When the store was asked, if it was.
+    asked: Option<Timer>,
+}
+
+impl ReplayCheck {
+    /// Makes the value for a request that leaves no record.
+    pub(crate) const fn fresh() -> Self {
+        Self::decided(Freshness::Fresh)
+    }
+
+    const fn decided(freshness: Freshness) -> Self {
+        Self {
+            answer: MaybeReady::ready(Ok(freshness)),
+            asked: None,
+        }
+    }
+}
+
+impl Future for ReplayCheck {
+    type Output = Result<Freshness, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        if let Some(asked) = self.asked {
+            let outcome = match &answer {
+                Ok(Freshness::Fresh) => "fresh",
+                Ok(Freshness::Replayed) => "replayed",
+                Err(error) => error.kind().as_str(),
+            };
+            telemetry::replay_check(asked, outcome);
+        }
+        Poll::Ready(answer)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
+use crate::telemetry;
+
 /// How long a transmitter should wait before it tries again, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
@@ -90,7 +92,7 @@ impl Answer {
     }
 
     pub(super) fn into_response(self) -> Response<String> {
-        count(self.outcome());
+        telemetry::security_event(self.outcome());
         let (status, body) = match &self {
             Self::Accepted(_) => (StatusCode::ACCEPTED, String::new()),
             Self::Rejected(Rejection { err, description }) => {
@@ -126,21 +128,4 @@ impl From<Rejection> for Answer {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
     }
-}
-
-#[cfg(feature = "metrics")]
-const EVENTS: &str = "dpop_security_events_total";
-
-pub(super) fn describe() {
-    #[cfg(feature = "metrics")]
-    ::metrics::describe_counter!(EVENTS, "Security events that receivers got, by outcome");
-}
-
-#[cfg_attr(
-    not(feature = "metrics"),
-    expect(unused_variables, reason = "nobody counts")
-)]
-fn count(outcome: &'static str) {
-    #[cfg(feature = "metrics")]
-    ::metrics::counter!(EVENTS, "outcome" => outcome).increment(1);
 }

@@ -13,11 +13,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    answer::{self, Answer},
-    delivery::Shared,
-    transmitter::Transmitter,
-};
+use super::{answer::Answer, delivery::Shared, transmitter::Transmitter};
 use crate::{
     cache::Cache,
     clock::{SystemClock, TimeSource},
@@ -124,7 +120,7 @@ impl EventReceiverBuilder {
                 return Err(error.with_issuer(&*sender.issuer));
             }
         }
-        answer::describe();
+        crate::telemetry::describe();
         Ok(EventReceiver(Arc::new(Shared {
             senders,
             sink: self.sink,

@@ -12,6 +12,7 @@ use crate::{
     proof::{self, Ath, NonceStatus, ProofContext, ProofErrorKind, ProofKey, UnverifiedProof},
     rejection::Cause,
     replay::Fence,
+    telemetry::{self, CacheName},
 };
 
 /// A proof whose claims match the request but whose signature has not been verified.
@@ -20,6 +21,8 @@ pub(super) struct Candidate {
     /// `None` unless the configuration allows proofs to be reused.
     pub(super) digest: Option<ProofDigest>,
     pub(super) fence: Fence,
+    /// How many seconds the `iat` was ahead when the proof was checked.
+    pub(super) clock_offset: i64,
 }
 
 /// Returns the thumbprint of the key in the proof if nonces are bound to keys.
@@ -65,7 +68,11 @@ pub(super) fn check_proof(
     } else {
         context
     };
-    let known_key = |key: &ProofKey| config.proof_keys.get(key);
+    let known_key = |key: &ProofKey| {
+        let known = config.proof_keys.get(key);
+        telemetry::cache_lookup(CacheName::ProofKey, known.is_some());
+        known
+    };
     let context = context.known_key(&known_key);
     let proof = config
         .proof
@@ -86,6 +93,7 @@ pub(super) fn check_proof(
         proof,
         digest,
         fence,
+        clock_offset: issued_at.seconds_since(now),
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
-use super::{RequestShape, count};
+use super::RequestShape;
 use crate::{
     config::Settings,
     credentials::{Presented, RequestErrorKind, Scheme},
@@ -16,6 +16,7 @@ use crate::{
         Bearer, Cause, Challenge, ChallengeParams, DefaultRejectionResponse, Rejection,
         RejectionKind, RejectionResponse, nonce_value,
     },
+    telemetry::{self, Outcome},
 };
 
 /// The rule of a layer: a policy, its configuration, and the form of rejections.
@@ -84,7 +85,10 @@ impl Rule {
             _ => self.current_nonce(shape.nonce_key),
         };
         rejection.offers_nonce = self.config.offers_nonce(&self.policy);
-        count::verdict(self.policy.mode(), "rejected", rejection.reason());
+        self.count(Outcome::Rejected, &rejection);
+        if rejection.kind() == RejectionKind::UseDpopNonce {
+            telemetry::nonce_challenge();
+        }
         rejection.log();
         rejection
     }
@@ -92,9 +96,13 @@ impl Rule {
     /// Reports a request that would be rejected if the policy were strict.
     pub(crate) fn report(&self, cause: Cause, shape: RequestShape) -> Rejection {
         let rejection = self.rejection(cause, shape);
-        count::verdict(self.policy.mode(), "would_reject", rejection.reason());
+        self.count(Outcome::WouldReject, &rejection);
         rejection.log_reported();
         rejection
+    }
+
+    fn count(&self, outcome: Outcome, rejection: &Rejection) {
+        telemetry::verdict(self.policy.mode().as_str(), outcome, rejection.reason());
     }
 
     fn rejection(&self, cause: Cause, shape: RequestShape) -> Rejection {

@@ -1,10 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use super::{RequestHead, Rules, Verification, count};
+use super::{RequestHead, Rules, Verification};
 use crate::{
     config::{DpopConfig, Settings},
     policy::{LayerPolicy, Policy},
     rejection::RejectionResponse,
+    telemetry,
 };
 
 /// Verifies requests without a tower service.
@@ -68,7 +69,7 @@ impl Verifier {
     /// Returns a verifier with this configuration and its policy.
     pub fn new(config: impl Into<DpopConfig>) -> Self {
         let DpopConfig(config) = config.into();
-        count::describe();
+        telemetry::describe();
         Self {
             rules: Rules::new(config),
         }

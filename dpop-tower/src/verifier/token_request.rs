@@ -6,9 +6,11 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
-    Possession, RequestHead, RequestShape, Rule, Verifier, ask_store,
+    Possession, RequestHead, RequestShape, Rule, Verifier,
     candidate::{Candidate, check_proof, nonce_key},
-    check_freshness, count, write_nonce,
+    store::{ask_store, check_freshness},
+    trace::Trace,
+    write_nonce,
 };
 use crate::{
     header::DPOP,
@@ -16,6 +18,7 @@ use crate::{
     policy::{Mode, PolicyErrorKind},
     proof::{NonceStatus, ProofErrorKind},
     rejection::{Cause, GrantErrorKind, TokenRequestRejection},
+    telemetry::{self, Outcome},
 };
 
 impl Verifier {
@@ -69,16 +72,25 @@ impl Verifier {
         request: RequestHead<'_>,
     ) -> Result<TokenRequest, TokenRequestRejection> {
         let rule = self.rules.choose(&request);
+        let trace = Trace::start(rule.policy.mode());
+        let _entered = trace.span.enter();
         let nonce_key = nonce_key(&rule.config, request.headers);
         let shape = RequestShape::of(request.method, request.headers).with_nonce_key(nonce_key);
-        let proved = match check(&rule, request, nonce_key) {
-            Ok(proved) => proved,
+        let proved = match check(&rule, request, nonce_key, &trace) {
+            Ok(proved) => {
+                trace.end(Outcome::Admitted, "none");
+                proved
+            }
             Err(cause) if rule.only_reports() => {
                 // The log and the metrics have it.
-                let _ = rule.report(cause, shape);
+                trace.rejected(Outcome::WouldReject, &rule.report(cause, shape));
                 None
             }
-            Err(cause) => return Err(TokenRequestRejection::new(rule.reject(cause, shape))),
+            Err(cause) => {
+                let rejection = rule.reject(cause, shape);
+                trace.rejected(Outcome::Rejected, &rejection);
+                return Err(TokenRequestRejection::new(rejection));
+            }
         };
         Ok(TokenRequest(Arc::new(Inner {
             rule,
@@ -93,6 +105,7 @@ fn check(
     rule: &Rule,
     request: RequestHead<'_>,
     nonce_key: Option<Thumbprint>,
+    trace: &Trace,
 ) -> Result<Option<Proved>, Cause> {
     let Rule { config, policy, .. } = rule;
     if policy.mode() == Mode::Off {
@@ -111,6 +124,7 @@ fn check(
         proof,
         digest,
         fence,
+        ..
     } = check_proof(config, policy, request, nonce_key, None, now)?;
     let key = proof.public_jwk().clone();
     // Anyone can send a proof, so its key does not get into the cache.
@@ -119,6 +133,7 @@ fn check(
         None => proof.prepare_key(&*config.crypto)?,
     };
     let proof = proof.verify_signature(&prepared)?;
+    trace.key(&proof);
     let possession = Possession {
         proof,
         digest,
@@ -269,7 +284,7 @@ impl TokenRequest {
         let Inner { rule, shape, .. } = &*self.0;
         match self.record_use(subject).await {
             Ok(thumbprint) => {
-                count::verdict(rule.policy.mode(), "admitted", "none");
+                telemetry::verdict(rule.policy.mode().as_str(), Outcome::Admitted, "none");
                 Ok(TokenBinding { thumbprint })
             }
             Err(cause) if rule.only_reports() => {

@@ -8,7 +8,7 @@ use super::{
     OUT_OF_REACH, Opaque, by_secret, fresh,
     server::{Idp, soon, status},
 };
-use crate::support::Verdict;
+use crate::{observability::Recorded, support::Verdict};
 
 async fn retry_after(api: &Opaque, token: &str) -> u64 {
     let response = api.response(token).await;
@@ -170,5 +170,26 @@ fn a_call_that_ends_with_its_runtime_is_made_anew_on_another() {
         // Pooled connections have ended with their runtime, too.
         let verdict = runtime().block_on(soon(api.present(&fresh())));
         assert_eq!(verdict, Verdict::Admitted);
+    }
+}
+
+#[test]
+fn calls_and_lookups_are_counted_by_their_outcome() {
+    let recorded = Recorded::by(async || {
+        let api = Opaque::new().await;
+        let token = fresh();
+        for _ in 0..3 {
+            assert_eq!(soon(api.present(&token)).await, Verdict::Admitted);
+        }
+        api.idp.answer_status(500);
+        assert_eq!(soon(api.present(&fresh())).await, OUT_OF_REACH);
+    });
+    for (series, count) in [
+        ("dpop_introspections_total success", 1.0),
+        ("dpop_introspections_total failure", 1.0),
+        ("dpop_cache_lookups_total introspection hit", 2.0),
+        ("dpop_cache_lookups_total introspection miss", 2.0),
+    ] {
+        assert_eq!(recorded.values(series), [count], "{series}");
     }
 }

@@ -9,6 +9,7 @@ use super::{
     server::{Page, Remote},
 };
 use crate::{
+    observability::Recorded,
     robustness::crypto::JoseKey,
     support::{URL, Verdict, send},
 };
@@ -146,5 +147,21 @@ async fn a_set_without_a_usable_key_counts_as_an_outage() {
         remote.server.put_keys(&[&remote.api.issuer]);
         remote.api.advance(LONGEST_PAUSE);
         remote.expect(&text, &token, Verdict::Admitted, 2).await;
+    }
+}
+
+#[test]
+fn fetches_are_counted_by_their_outcome() {
+    let recorded = Recorded::by(async || {
+        let remote = Remote::at_url().await;
+        let token = remote.token();
+        remote.expect("first", &token, Verdict::Admitted, 1).await;
+        remote.server.put("/jwks", Page::Status(500));
+        remote.api.advance(300);
+        remote.expect_refresh("at 300 s", &token, 2).await;
+    });
+    for outcome in ["success", "failure"] {
+        let series = format!("dpop_key_fetches_total {outcome}");
+        assert_eq!(recorded.values(&series), [1.0], "{outcome}");
     }
 }

@@ -116,10 +116,10 @@ fn what_an_extractor_or_a_verifier_rejects_is_counted_once() {
         }
     });
     let expected = [
-        ("optional none admitted", 1),
-        ("optional token_scheme_not_accepted rejected", 1),
-        ("strict none admitted", 1),
-        ("strict proof_replayed rejected", 1),
+        ("optional admitted none", 1),
+        ("optional rejected token_scheme_not_accepted", 1),
+        ("strict admitted none", 1),
+        ("strict rejected proof_replayed", 1),
     ];
     assert!(
         counts

@@ -13,7 +13,15 @@ use serde_json::Value;
 const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
-        &["cache", "clock", "error", "future", "header", "reason"],
+        &[
+            "cache",
+            "clock",
+            "error",
+            "future",
+            "header",
+            "reason",
+            "telemetry",
+        ],
     ),
     (1, &["certificate", "crypto", "jose", "jwk", "proof"]),
     (

@@ -19,6 +19,7 @@ use crate::{
     clock::{TimeSource, UnixTime},
     future::MaybeReady,
     proof::Ath,
+    telemetry::{self, CacheName},
     token::{PresentedToken, TokenVerifier},
 };
 
@@ -57,7 +58,9 @@ impl IntrospectionVerifier {
 impl TokenVerifier for IntrospectionVerifier {
     fn verify(&self, token: PresentedToken<'_>, now: UnixTime) -> MaybeReady<Verdict> {
         let shared = &self.0;
-        if let Some(verdict) = shared.cached(token.ath(), now) {
+        let cached = shared.cached(token.ath(), now);
+        telemetry::cache_lookup(CacheName::Introspection, cached.is_some());
+        if let Some(verdict) = cached {
             return MaybeReady::ready(verdict);
         }
         match shared.join(token, now) {
@@ -109,6 +112,7 @@ impl Shared {
         let asked = self.clock.monotonic();
         let result = self.call(token).await;
         ticket.settle(&result);
+        telemetry::introspection(result.is_ok());
         let failure = match result {
             Ok(verdict) => {
                 self.verdicts.insert(ath, &verdict, asked);

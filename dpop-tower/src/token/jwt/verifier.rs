@@ -17,6 +17,7 @@ use crate::{
     jwk::Thumbprint,
     keys::{AtHand, KeySet, KeySource},
     proof::Ath,
+    telemetry::{self, CacheName},
     token::{
         PresentedToken, Readiness, TokenError, TokenErrorKind, TokenVerifier, VerifiedToken,
         WarmUpError,
@@ -81,12 +82,14 @@ impl TokenVerifier for JwtVerifier {
         let Self(shared) = self;
         let ath = token.ath();
         if let Some((issuer, verdict)) = shared.cached(ath, now) {
+            telemetry::cache_lookup(CacheName::Token, true);
             return issuer.with_status(verdict);
         }
         #[cfg(feature = "introspection")]
         if let Some(opaque) = shared.issuers.opaque(token.expose()) {
             return opaque.verify(token, now);
         }
+        telemetry::cache_lookup(CacheName::Token, false);
         let decoded = match DecodedToken::decode(token.expose()) {
             Ok(decoded) => decoded,
             #[cfg(feature = "josekit")]
