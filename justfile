@@ -60,9 +60,12 @@ semver *revision:
 external-types:
     cargo +nightly check-external-types --manifest-path dpop-tower/Cargo.toml --all-features
 
-# Writes the components of `dpop` as CycloneDX. Needs cargo-cyclonedx.
+# Writes the components of `dpop` to target/dpop.cdx.json, as CycloneDX. Needs cargo-cyclonedx.
 sbom:
     cargo cyclonedx --manifest-path dpop-tower/cli/Cargo.toml --format json --spec-version 1.5 --describe binaries
+    mv dpop-tower/cli/dpop_bin.cdx.json target/dpop.cdx.json
+    # The tool writes one for each program of the workspace.
+    git clean -q -f -- '*_bin.cdx.json'
 
 # Builds the documentation. A broken link is an error.
 doc:

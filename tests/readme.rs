@@ -24,6 +24,7 @@ pages! {
     metadata: "metadata.md",
     migration: "migration.md",
     mtls: "mtls.md",
+    policies: "policies.md",
     profiles: "profiles.md",
     replay: "replay.md",
     replay_postgres: "replay-postgres.md",
