@@ -333,6 +333,7 @@ check "build of dpop" cargo build --locked -p dpop-cli
 check "what the launcher of quickstart builds" launches_each
 # As a reader does: outside of the workspace, with builds of its own.
 check "tutorials" tests/tutorial.py docs/tutorial.md docs/tutorial-grpc.md
+check "walk-through of the gateway" tests/tutorial.py --in-repository docs/gateway.md#a-walk-through
 check "quickstart without OpenSSL --demo" target/debug/quickstart-aws-lc-rs --demo
 check "quickstart --demo" target/debug/quickstart --demo
 check "plain-hyper --demo" target/debug/plain-hyper --demo

@@ -2,6 +2,7 @@
 """Follows tutorials: writes their files, runs their commands, and compares what these print.
 
 Usage: tutorial.py PAGE...
+       tutorial.py --in-repository PAGE#SECTION...
 
 A file is a block of code below a line with its name in bold code: **`src/main.rs`**. A command is a line of a `console`
 block that begins with `$ `, and goes on in lines that begin with `> `. What follows has to be printed. `...` stands for
@@ -9,6 +10,9 @@ any text, also for lines. A command that ends in ` &` is a server, which ends wi
 
 The project is outside of the workspace, as that of a reader is. `dpop-tower` is the one of this repository, and the other
 crates have the versions of its lock file.
+
+With --in-repository, the commands of one section run among the files of this repository. Those of cargo are left out,
+since `tests/run.sh` runs them with the features of all tests.
 """
 
 import os
@@ -95,12 +99,20 @@ def environment(folder):
 
 
 class Tutorial:
-    def __init__(self, page, folder):
-        self.page, self.folder, self.root = page, folder, folder
+    def __init__(self, text, folder):
+        self.text, self.folder, self.root = text, folder, folder
         self.variables, self.setup, self.servers = environment(folder), "", []
 
+    def follow_in_repository(self):
+        for name in ("examples", "target"):
+            (self.folder / name).symlink_to(REPOSITORY / name)
+        steps = [(command, what) for kind, command, what in parse(self.text) if not command.startswith("cargo ")]
+        assert len(steps) > 5, f"the section was not read: {steps}"
+        for command, what in steps:
+            self.run(command, what)
+
     def follow(self):
-        text = self.page.read_text()
+        text = self.text
         # The tests may run where the ports of the page are taken.
         for port in sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", text))):
             if listens(int(port)):
@@ -176,13 +188,24 @@ def ports_of(server):
             yield int(fields[1].split(":")[1], 16)
 
 
-def main(pages):
-    for page in map(Path, pages):
+def section(page, name):
+    """Returns the text of the section of level 2 whose heading gives this name to links."""
+    for text in re.split("^## ", page, flags=re.M):
+        if text.splitlines()[0].lower().replace(" ", "-") == name:
+            return text
+    sys.exit(f"there is no section {name}")
+
+
+def main(arguments):
+    in_repository = arguments[0] == "--in-repository"
+    for page in arguments[1:] if in_repository else arguments:
         print(page, flush=True)
+        file, _, name = page.partition("#")
+        text = Path(file).read_text()
         with tempfile.TemporaryDirectory() as folder:
-            tutorial = Tutorial(page, Path(folder))
+            tutorial = Tutorial(section(text, name) if name else text, Path(folder))
             try:
-                tutorial.follow()
+                tutorial.follow_in_repository() if in_repository else tutorial.follow()
             except AssertionError as error:
                 sys.exit(f"{page}: {error}")
             finally:
