@@ -14,6 +14,8 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
         &[
+            // Pages of docs/, in rustdoc only.
+            "_guide",
             "cache",
             "clock",
             "error",
