@@ -113,6 +113,9 @@
     )
 )]
 
+// The code of the guides is tested in `tests/readme.rs`, with all that it needs.
+#[cfg(all(doc, not(doctest)))]
+pub mod _guide;
 mod cache;
 pub mod certificate;
 #[cfg(feature = "client")]

@@ -48,9 +48,7 @@ impl Recorded {
                 #[expect(clippy::cast_precision_loss, reason = "no test counts so far")]
                 DebugValue::Counter(count) => vec![count as f64],
                 DebugValue::Gauge(value) => vec![value.into_inner()],
-                DebugValue::Histogram(values) => {
-                    values.into_iter().map(|value| value.into_inner()).collect()
-                }
+                DebugValue::Histogram(values) => values.into_iter().map(f64::from).collect(),
             };
             recorded.insert(series, values);
         }
