@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the book, docs/, into target/book with mdBook, and checks every link in it.
+# Builds the book, docs/, into target/book with mdBook, and checks every link in it and in the guides of rustdoc.
 #
 # Installs mdBook from its crate, unless a program of the same version is on the PATH.
 set -euo pipefail
@@ -25,3 +25,5 @@ if grep -E '^ *(WARN|ERROR)' "$log"; then
   exit 1
 fi
 node tests/book/links.mjs target/book
+# The same pages are the module `_guide` of the library, where `cargo doc` was run.
+node tests/book/links.mjs target/doc/dpop_tower/_guide target/doc

@@ -93,6 +93,7 @@
 //! | `postgres` | A replay store for several nodes in PostgreSQL: `replay::PostgresReplayStore` | |
 //! | `postgres-native-tls` | TLS for it with OpenSSL | |
 //! | `postgres-rustls` | TLS for it with AWS-LC | |
+//! | `redis` | A replay store for several nodes in Redis or Valkey: `replay::RedisReplayStore` | |
 //! | `ssf` | Security events of the issuer, which revoke tokens: `ssf` | |
 //! | `status-list` | Tokens revoked by the issuer's Token Status Lists: `token::StatusLists` | |
 //! | `test-util` | An issuer and a client for tests, and a test kit for replay stores: `test_util` | |

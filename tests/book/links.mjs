@@ -1,12 +1,14 @@
-// Checks the links of a built book: `links.mjs FOLDER`.
+// Checks the links of a built book, or of the guides in rustdoc: `links.mjs FOLDER [ROOT]`.
 //
-// Each link to the book itself has to lead to a file, and to an element of it if it has a fragment. Links to other
-// sites are not followed.
+// Each link has to lead to a file below ROOT, and to an element of it if it has a fragment. ROOT is the folder itself,
+// if it is not given. Links to other sites are not followed.
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
 const book = resolve(process.argv[2]);
+const root = resolve(process.argv[3] ?? book);
+const isBook = root === book;
 const wrong = [];
 let links = 0;
 
@@ -28,12 +30,16 @@ for (const page of pages) {
     if (/^[a-z][a-z+.-]*:/i.test(link)) {
       continue;
     }
+    // Pictures and other files are in the book only.
+    if (!isBook && !/\.html(#|$)/.test(link)) {
+      continue;
+    }
     links += 1;
     const [path, fragment] = link.split("#", 2);
     const target = path ? resolve(dirname(page), decodeURIComponent(path)) : page;
     const place = `${relative(book, page)}: ${link}`;
-    if (!target.startsWith(book)) {
-      wrong.push(`${place}: leads out of the book`);
+    if (!target.startsWith(root)) {
+      wrong.push(`${place}: leads out of ${relative(".", root)}`);
     } else if (!existsSync(target) || !statSync(target).isFile()) {
       wrong.push(`${place}: no such page`);
     } else if (fragment && ids.has(target) && !ids.get(target).has(decodeURIComponent(fragment))) {

@@ -18,8 +18,11 @@ const NEEDS_A_READER: &[&str] = &[
     "cargo +nightly fuzz run layer artifacts/layer/crash-...",
     "cargo install",
     "cargo mutants",
+    "(umask 077;",
     "curl -s http://127.0.0.1:9000/token",
     "dpop ",
+    "install -d",
+    "systemctl ",
 ];
 
 /// Returns the commands of a page, without the remarks after them.
@@ -69,6 +72,8 @@ fn every_command_of_the_pages_is_run_by_a_test_or_exists() {
             let is_known = if let Some(recipe) = command.strip_prefix("just ") {
                 let recipe = recipe.split(' ').next().unwrap();
                 (recipes.lines()).any(|line| line.split([' ', ':']).next() == Some(recipe))
+            } else if let Some(folder) = command.strip_prefix("cd ") {
+                repository().join(folder).is_dir()
             } else if packages(command).next().is_some() {
                 packages(command).all(|package| tests.contains(&format!("-p {package} ")))
             } else if Path::new(program).components().count() > 1 {
