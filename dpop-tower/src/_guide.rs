@@ -18,6 +18,7 @@ macro_rules! guides {
 guides! {
     architecture: "architecture.md" {}
     authorization_server: "authorization-server.md" {}
+    browsers: "browsers.md" {}
     cli: "cli.md" {}
     client: "client.md" {}
     compile_errors: "compile-errors.md" {}
@@ -43,6 +44,7 @@ guides! {
     nonces: "nonces.md" {}
     observability: "observability.md" {}
     performance: "performance.md" {}
+    playground: "playground.md" {}
     policies: "policies.md" {}
     profiles: "profiles.md" {}
     replay_postgres: "replay-postgres.md" {}
