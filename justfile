@@ -48,9 +48,9 @@ spelling:
 book: doc
     tests/book.sh
 
-# Packs the two packages, and builds what was packed. `vendored` keeps this from needing OpenSSL's headers.
-package:
-    cargo package --locked --allow-dirty --features vendored -p dpop-tower -p dpop-cli
+# Packs the two packages. Each `option` is one of `cargo package`.
+package *option="--no-verify":
+    cargo package --locked --allow-dirty -p dpop-tower -p dpop-cli {{ option }}
 
 # Compares the API with that of the latest release, or of a revision. Needs cargo-semver-checks.
 semver *revision:
