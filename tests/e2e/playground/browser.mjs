@@ -10,18 +10,18 @@ const ARGUMENTS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ];
 
 /** Chromium reports every rejected request and socket in the console. Anything else there is an error of the page. */
 const REPORTS = [
-  /^Failed to load resource: the server responded with a status of 40[013] \(/,
+  /^Failed to load resource: the server responded with a status of (?:40[013]|429) \(/,
   /^WebSocket connection to .* failed: Error during WebSocket handshake: Unexpected response code: 403$/,
 ];
 
 /** Starts the playground and Chromium with an empty profile. */
 export async function start() {
-  const { PLAYGROUND_BIN, CHROMIUM = 'chromium' } = process.env;
+  const { PLAYGROUND_BIN, CHROMIUM = '/usr/bin/chromium' } = process.env;
   assert.ok(PLAYGROUND_BIN, 'PLAYGROUND_BIN must name the program under test');
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -29,7 +29,11 @@ export async function start() {
     args: ['--port', String(port)],
     isReady: async () => (await fetch(`${origin}/checks`)).ok,
   });
-  const browser = await chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: ARGUMENTS });
+  const launching = chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: ARGUMENTS });
+  const browser = await launching.catch(async (error) => {
+    await program.stop();
+    throw error;
+  });
   return {
     origin,
     browser,
@@ -42,7 +46,7 @@ export async function start() {
 }
 
 /** Opens the page in a context of its own. `close` fails if anything has gone wrong in it. */
-async function open(browser, origin, options = {}) {
+async function open(browser, origin, { expectErrors = [], ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
@@ -51,7 +55,8 @@ async function open(browser, origin, options = {}) {
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
     const isProblem = ['error', 'warning'].includes(message.type());
-    if (isProblem && !REPORTS.some((report) => report.test(message.text()))) errors.push(message.text());
+    const expected = [...REPORTS, ...expectErrors];
+    if (isProblem && !expected.some((report) => report.test(message.text()))) errors.push(message.text());
   });
   context.on('request', (request) => requests.push(request.url()));
   page.on('websocket', (socket) => requests.push(socket.url().replace(/^ws/, 'http')));
@@ -66,7 +71,8 @@ async function open(browser, origin, options = {}) {
     async close() {
       await context.close();
       assert.deepEqual(errors, [], 'the page has no errors');
-      const foreign = requests.filter((url) => new URL(url).origin !== origin);
+      const own = [origin, origin.replace('127.0.0.1', 'localhost')];
+      const foreign = requests.filter((url) => !own.includes(new URL(url).origin));
       assert.deepEqual(foreign, [], 'no request leaves this machine');
     },
   };
