@@ -21,7 +21,7 @@ const REPORTS = [
 
 /** Starts the playground and Chromium with an empty profile. */
 export async function start() {
-  const { PLAYGROUND_BIN, CHROMIUM = '/usr/bin/chromium' } = process.env;
+  const { PLAYGROUND_BIN, CHROMIUM } = process.env;
   assert.ok(PLAYGROUND_BIN, 'PLAYGROUND_BIN must name the program under test');
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -29,7 +29,7 @@ export async function start() {
     args: ['--port', String(port)],
     isReady: async () => (await fetch(`${origin}/checks`)).ok,
   });
-  const launching = chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args: ARGUMENTS });
+  const launching = chromium.launch({ executablePath: CHROMIUM || '/usr/bin/chromium', chromiumSandbox: false, args: ARGUMENTS });
   const browser = await launching.catch(async (error) => {
     await program.stop();
     throw error;
