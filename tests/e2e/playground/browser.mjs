@@ -29,7 +29,8 @@ export async function start() {
     args: ['--port', String(port)],
     isReady: async () => (await fetch(`${origin}/checks`)).ok,
   });
-  const launching = chromium.launch({ executablePath: CHROMIUM || '/usr/bin/chromium', chromiumSandbox: false, args: ARGUMENTS });
+  const executablePath = CHROMIUM || '/usr/bin/chromium';
+  const launching = chromium.launch({ executablePath, chromiumSandbox: false, args: ARGUMENTS });
   const browser = await launching.catch(async (error) => {
     await program.stop();
     throw error;
