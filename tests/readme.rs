@@ -15,6 +15,7 @@ macro_rules! pages {
 
 pages! {
     authorization_server: "authorization-server.md",
+    browsers: "browsers.md",
     client: "client.md",
     crypto_backends: "crypto-backends.md",
     grpc: "grpc.md",

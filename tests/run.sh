@@ -204,7 +204,7 @@ without_openssl() {
 examples() {
   cargo build --locked -p quickstart -p policies -p plain-hyper -p client-example -p grpc-example \
     -p mtls-example -p gateway-example -p cluster-example -p mcp-example -p observability-example \
-    --features quickstart/josekit-stores
+    -p playground --features quickstart/josekit-stores
 }
 
 # launches HEADERS VENDOR STORE EXPECTED: checks what the launcher of quickstart tells cargo, where pkg-config exits with
@@ -269,6 +269,15 @@ has_glewlwyd() {
 has_apache() {
   [[ -x /usr/sbin/apache2 && -r /usr/lib/apache2/modules/mod_oauth2.so ]] ||
     install --no-install-recommends apache2-bin libapache2-mod-oauth2
+}
+
+# The browser of the playground's tests. Without a font it would show no text in the pictures.
+has_chromium() {
+  if [[ ${CHROMIUM-} ]]; then
+    [[ -x $CHROMIUM ]]
+  else
+    [[ -x /usr/bin/chromium ]] || install --no-install-recommends chromium fonts-dejavu-core
+  fi
 }
 
 # Debian has it in the package of the server, which need not run.
@@ -379,6 +388,11 @@ if has_apache; then
 else
   skip "end-to-end tests with clients and servers of others" \
     "please install Apache's mod_oauth2 (Debian's packages apache2-bin and libapache2-mod-oauth2)"
+fi
+if has_chromium; then
+  suite "the playground in a browser" tap tests/e2e/run.sh playground target/debug/playground
+else
+  skip "the playground in a browser" "please install Chromium (Debian's package chromium), or set CHROMIUM to its path"
 fi
 check "nats-server" has_nats_server
 suite "replay store in NATS JetStream" cargo tests/stores.sh nats

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd [DPOP-BINARY].
+# Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd [DPOP-BINARY], or
+# run.sh playground [PLAYGROUND-BINARY].
 # The suite `clients` also needs the programs quickstart and mcp-example in the folder of dpop.
 set -euo pipefail
 
@@ -8,6 +9,9 @@ script=test program=quickstart package="-p quickstart --features josekit" variab
 suite=${1-}
 if [[ $suite =~ ^(clients|issuers|glewlwyd)$ ]]; then
   script=test:$suite program=dpop package="-p dpop-cli" variable=DPOP_BIN
+  shift
+elif [[ $suite == playground ]]; then
+  script=test:playground program=playground package="-p playground" variable=PLAYGROUND_BIN
   shift
 fi
 binary=${1:-$here/../../target/debug/$program}
