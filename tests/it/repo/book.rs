@@ -60,9 +60,10 @@ fn inline_targets(text: &str) -> Vec<&str> {
 
 /// Returns the labels that the text defines, and their targets.
 fn definitions(text: &str) -> BTreeMap<&str, &str> {
-    let lines = text.lines().filter(|line| line.starts_with('['));
+    let lines = text.lines().filter_map(|line| line.strip_prefix('['));
     lines
-        .filter_map(|line| line[1..].split_once("]: "))
+        .filter_map(|line| line.split_once("]: "))
+        .filter(|(label, _)| !label.contains(']'))
         .collect()
 }
 

@@ -19,6 +19,7 @@ const NEEDS_A_READER: &[&str] = &[
     "cargo install",
     "cargo mutants",
     "(umask 077;",
+    "curl -H \"Authorization: DPoP $TOKEN\"",
     "curl -s http://127.0.0.1:9000/token",
     "dpop ",
     "install -d",
