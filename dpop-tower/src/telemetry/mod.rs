@@ -23,8 +23,7 @@
 //!
 //! # Cost
 //!
-//! A request that is admitted takes six lookups in the recorder and four readings of the monotonic clock, together
-//! less than a microsecond with the exporter for Prometheus.
+//! A request that is admitted takes six lookups in the recorder and four readings of the monotonic clock.
 
 mod record;
 #[cfg(feature = "metrics")]
