@@ -377,6 +377,8 @@ suite "end-to-end tests through the gateway" tap tests/e2e/run.sh tests/e2e/gate
 suite "end-to-end tests with several issuers" tap tests/e2e/run.sh issuers target/debug/dpop
 suite "end-to-end tests with several issuers, without OpenSSL" tap \
   tests/e2e/run.sh issuers target/debug/dpop-aws-lc-rs
+check "tools of the proxies" python_environments
+suite "Caddy and Envoy, which ask the gateway" tap tests/e2e/run.sh proxies target/debug/dpop
 if has_glewlwyd; then
   suite "end-to-end tests with Glewlwyd" tap tests/e2e/run.sh glewlwyd target/debug/dpop
 else

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd [DPOP-BINARY], or
+# Runs an end-to-end suite. Usage: run.sh [QUICKSTART-BINARY], or run.sh clients|issuers|glewlwyd|proxies [DPOP-BINARY], or
 # run.sh playground [PLAYGROUND-BINARY].
 # The suite `clients` also needs the programs quickstart and mcp-example in the folder of dpop.
 set -euo pipefail
@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=test program=quickstart package="-p quickstart --features josekit" variable=QUICKSTART_BIN
 suite=${1-}
-if [[ $suite =~ ^(clients|issuers|glewlwyd)$ ]]; then
+if [[ $suite =~ ^(clients|issuers|glewlwyd|proxies)$ ]]; then
   script=test:$suite program=dpop package="-p dpop-cli" variable=DPOP_BIN
   shift
 elif [[ $suite == playground ]]; then
@@ -43,6 +43,16 @@ if [[ $suite == clients ]]; then
       npm install --silent --no-audit --no-fund --no-save --prefix "$newer" node@22
     PATH=$newer/node_modules/node/bin:$PATH
   fi
+fi
+
+if [[ $suite == proxies ]]; then
+  venv=$(realpath ../..)/target/e2e-tests/proxies
+  if [[ ! $venv/complete -nt proxies/requirements.txt ]]; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r proxies/requirements.txt
+    touch "$venv/complete"
+  fi
+  export PROXIES_BIN=$venv/bin
 fi
 
 output=$(mktemp)

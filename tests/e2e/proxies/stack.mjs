@@ -1,0 +1,133 @@
+// A proxy of another project that asks `dpop gateway` about each request, in front of a service that tells what it got.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, startProgram } from '../program.mjs';
+import { AUDIENCE } from '../provider.mjs';
+
+const dpop = process.env.DPOP_BIN ?? fileURLToPath(new URL('../../../target/debug/dpop', import.meta.url));
+/** The folder with the programs of requirements.txt. */
+const programs = process.env.PROXIES_BIN;
+
+const documented = (name) => readFileSync(new URL(`../../../docs/forward-auth/${name}`, import.meta.url), 'utf8');
+
+/** Puts the addresses of a test in the place of those in a documented configuration. */
+function withAddresses(text, addresses) {
+  for (const [there, here] of Object.entries(addresses)) {
+    assert.ok(text.includes(there), `the documented file has ${there}`);
+    text = text.replaceAll(there, here);
+  }
+  return text;
+}
+
+/** Each proxy: its status while the gateway is down, what the gateway's file has, and how the documented one is started. */
+export const PROXIES = {
+  caddy: {
+    withoutGateway: 502,
+    table: (port) => `[forward_auth]\nlisten = "127.0.0.1:${port}"\nproxy = "caddy"\n`,
+    start({ folder, port, gateway, service }) {
+      const site = withAddresses(documented('Caddyfile'), {
+        'api.example.com': `http://127.0.0.1:${port}`,
+        '127.0.0.1:8081': `127.0.0.1:${gateway}`,
+        '127.0.0.1:9000': `127.0.0.1:${service}`,
+      });
+      const file = join(folder, 'Caddyfile');
+      writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n}\n${site}`);
+      const env = { HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder };
+      return { program: 'caddy', args: ['run', '--adapter', 'caddyfile', '--config', file], env };
+    },
+  },
+  envoy: {
+    withoutGateway: 503,
+    table: (port) => `[ext_authz]\nlisten = "127.0.0.1:${port}"\n`,
+    start({ folder, port, gateway, service }) {
+      const file = join(folder, 'envoy.yaml');
+      const text = withAddresses(documented('envoy.yaml'), {
+        'port_value: 8000': `port_value: ${port}`,
+        'port_value: 8082': `port_value: ${gateway}`,
+        'port_value: 9000': `port_value: ${service}`,
+      });
+      writeFileSync(file, text);
+      return { program: 'envoy', args: ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'warning'] };
+    },
+  },
+};
+
+/** Starts a service that responds with the request it got, and remembers how many it got. */
+async function startService() {
+  const service = http.createServer((request, response) => {
+    service.served += 1;
+    request.resume();
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ method: request.method, target: request.url, headers: request.headers }));
+  });
+  service.served = 0;
+  await once(service.listen(0, '127.0.0.1'), 'listening');
+  return service;
+}
+
+/** Starts the proxy `name` with a gateway for tokens of this provider. */
+export async function startStack(name, provider, { nonces = 'off' } = {}) {
+  const proxy = PROXIES[name];
+  const folder = mkdtempSync(join(tmpdir(), `dpop-tower-${name}-`));
+  const service = await startService();
+  const [port, asked] = [await freePort(), await freePort()];
+  const origin = `http://127.0.0.1:${port}`;
+  const text = JSON.stringify;
+  const file = join(folder, 'gateway.toml');
+  writeFileSync(
+    file,
+    `public_origins = [${text(origin)}]
+${proxy.table(asked)}
+[nonces]
+mode = "${nonces}"
+[[issuer]]
+url = ${text(provider.issuer)}
+audiences = [${text(AUDIENCE)}]
+danger_allow_plain_http = true
+`,
+  );
+  const listens = (port) => async () => {
+    const socket = net.connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+    return true;
+  };
+  const running = [];
+  const stack = {
+    origin,
+    port,
+    service,
+    gateway: await startProgram(dpop, { args: ['gateway', 'serve', file], isReady: listens(asked) }),
+    async stop() {
+      for (const program of running.reverse()) await program.stop();
+      service.closeAllConnections();
+      service.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+  running.push(stack.gateway);
+  const { program, args, env } = proxy.start({ folder, port, gateway: asked, service: service.address().port });
+  running.push(await startProgram(join(programs, program), { args, env, isReady: listens(port) }));
+  stack.stopGateway = async () => {
+    running.splice(running.indexOf(stack.gateway), 1);
+    await stack.gateway.stop();
+  };
+  return stack;
+}
+
+/** Sends a request exactly as it is written, and returns the status, the headers and the body of the response. */
+export async function raw(port, target, headers, method = 'GET') {
+  const socket = net.connect(port, '127.0.0.1');
+  const lines = [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Connection: close', ...headers];
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+  let text = '';
+  for await (const data of socket) text += data;
+  const [head, ...body] = text.split('\r\n\r\n');
+  return { status: Number(head.split(' ')[1]), head, body: body.join('\r\n\r\n') };
+}
