@@ -246,6 +246,9 @@ oldest_compiler() {
 # Debian installs nginx in a folder that only root's search path contains.
 has_nginx() { [[ -x /usr/sbin/nginx ]] || needs nginx nginx; }
 
+# The package does not start its server; see `install`.
+has_haproxy() { [[ -x /usr/sbin/haproxy ]] || needs haproxy haproxy; }
+
 # The servers of the replay stores' tests. The command-line client comes with the server.
 has_redis() {
   needs redis-server redis-server && needs redis-sentinel redis-sentinel && needs redis-cli redis-tools &&
@@ -378,7 +381,8 @@ suite "end-to-end tests with several issuers" tap tests/e2e/run.sh issuers targe
 suite "end-to-end tests with several issuers, without OpenSSL" tap \
   tests/e2e/run.sh issuers target/debug/dpop-aws-lc-rs
 check "tools of the proxies" python_environments
-suite "Caddy and Envoy, which ask the gateway" tap tests/e2e/run.sh proxies target/debug/dpop
+check "HAProxy" has_haproxy
+suite "Caddy, Envoy and HAProxy in front of the gateway" tap tests/e2e/run.sh proxies target/debug/dpop
 if has_glewlwyd; then
   suite "end-to-end tests with Glewlwyd" tap tests/e2e/run.sh glewlwyd target/debug/dpop
 else

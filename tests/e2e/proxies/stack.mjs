@@ -25,9 +25,29 @@ function withAddresses(text, addresses) {
   return text;
 }
 
-/** Each proxy: its status while the gateway is down, what the gateway's file has, and how the documented one is started. */
+/** Envoy with one of the documented configurations, which asks over gRPC. */
+const envoy = (documentedFile, more) => ({
+  table: (port) => `[ext_authz]\nlisten = "127.0.0.1:${port}"\n`,
+  start({ folder, port, gateway, service }) {
+    const file = join(folder, 'envoy.yaml');
+    const text = withAddresses(documented(documentedFile), {
+      'port_value: 8000': `port_value: ${port}`,
+      'port_value: 8082': `port_value: ${gateway}`,
+      'port_value: 9000': `port_value: ${service}`,
+    });
+    writeFileSync(file, text);
+    const args = ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'warning'];
+    return { program: join(programs, 'envoy'), args };
+  },
+  ...more,
+});
+
+/**
+ * Each proxy: its status while the gateway is down, spellings that it rejects or redirects although a client may mean
+ * them, what the gateway's file has, and how the documented configuration is started.
+ */
 export const PROXIES = {
-  caddy: {
+  Caddy: {
     withoutGateway: 502,
     table: (port) => `[forward_auth]\nlisten = "127.0.0.1:${port}"\nproxy = "caddy"\n`,
     start({ folder, port, gateway, service }) {
@@ -39,21 +59,28 @@ export const PROXIES = {
       const file = join(folder, 'Caddyfile');
       writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n}\n${site}`);
       const env = { HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder };
-      return { program: 'caddy', args: ['run', '--adapter', 'caddyfile', '--config', file], env };
+      return { program: join(programs, 'caddy'), args: ['run', '--adapter', 'caddyfile', '--config', file], env };
     },
   },
-  envoy: {
+  Envoy: envoy('envoy.yaml', { withoutGateway: 503 }),
+  'Envoy as Istio configures it': envoy('istio-envoy.yaml', { withoutGateway: 503 }),
+  // It has no status for this case, so Envoy's own applies.
+  'Envoy as Envoy Gateway configures it': envoy('envoy-gateway-envoy.yaml', {
+    withoutGateway: 403,
+    rejects: ['/orders%2F1'],
+  }),
+  HAProxy: {
     withoutGateway: 503,
-    table: (port) => `[ext_authz]\nlisten = "127.0.0.1:${port}"\n`,
-    start({ folder, port, gateway, service }) {
-      const file = join(folder, 'envoy.yaml');
-      const text = withAddresses(documented('envoy.yaml'), {
-        'port_value: 8000': `port_value: ${port}`,
-        'port_value: 8082': `port_value: ${gateway}`,
-        'port_value: 9000': `port_value: ${service}`,
+    // The gateway forwards the request itself.
+    root: (port, service) => `listen = "127.0.0.1:${port}"\nupstream = "http://127.0.0.1:${service}"\n`,
+    start({ folder, port, gateway }) {
+      const file = join(folder, 'haproxy.cfg');
+      const text = withAddresses(documented('haproxy.cfg'), {
+        '127.0.0.1:8000': `127.0.0.1:${port}`,
+        '127.0.0.1:8080': `127.0.0.1:${gateway}`,
       });
       writeFileSync(file, text);
-      return { program: 'envoy', args: ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'warning'] };
+      return { program: '/usr/sbin/haproxy', args: ['-db', '-f', file] };
     },
   },
 };
@@ -83,7 +110,8 @@ export async function startStack(name, provider, { nonces = 'off' } = {}) {
   writeFileSync(
     file,
     `public_origins = [${text(origin)}]
-${proxy.table(asked)}
+${proxy.root?.(asked, service.address().port) ?? ''}
+${proxy.table?.(asked) ?? ''}
 [nonces]
 mode = "${nonces}"
 [[issuer]]
@@ -113,7 +141,7 @@ danger_allow_plain_http = true
   };
   running.push(stack.gateway);
   const { program, args, env } = proxy.start({ folder, port, gateway: asked, service: service.address().port });
-  running.push(await startProgram(join(programs, program), { args, env, isReady: listens(port) }));
+  running.push(await startProgram(program, { args, env, isReady: listens(port) }));
   stack.stopGateway = async () => {
     running.splice(running.indexOf(stack.gateway), 1);
     await stack.gateway.stop();
