@@ -273,3 +273,19 @@ fn every_feature_is_in_each_list_of_features() {
         }
     }
 }
+
+#[test]
+fn the_badges_of_the_readme_are_true() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let (readme, manifest) = (read("README.md"), read("Cargo.toml"));
+    let value = |name: &str| {
+        let line = manifest.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim_matches([' ', '=', '"']).to_owned()
+    };
+    assert!(readme.contains(&format!("/badge/rust-{}%2B-", value("rust-version"))));
+    assert_eq!(value("license"), "MIT OR Apache-2.0");
+    assert!(readme.contains("/badge/license-MIT_or_Apache--2.0-"));
+    assert_eq!(value("unsafe_code"), "forbid");
+    assert!(readme.contains("/badge/unsafe-forbidden-"));
+    assert_eq!(readme.matches("/badge/").count(), 3);
+}
