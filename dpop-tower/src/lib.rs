@@ -51,6 +51,9 @@
 //!
 //! # Common tasks
 //!
+//! [`_guide`](crate::_guide) has tutorials, guides for tasks and tables to look things up;
+//! [begin here](crate::_guide::introduction).
+//!
 //! | task | API |
 //! |---|---|
 //! | Require a scope, a nonce or a recent login on some routes | [`PolicyTable`], [`Policy`] |

@@ -11,6 +11,7 @@
 //! Exporters for Prometheus need to be told the buckets of histograms:
 //!
 //! ```
+//! # #[cfg(feature = "metrics")] {
 //! use std::collections::HashMap;
 //! use dpop_tower::telemetry::Metric;
 //!
@@ -19,6 +20,7 @@
 //!     .filter_map(|metric| Some((metric.name(), metric.buckets()?)))
 //!     .collect();
 //! assert!(buckets.contains_key("dpop_verification_duration_seconds"));
+//! # }
 //! ```
 //!
 //! # Cost

@@ -1,4 +1,4 @@
-//! One page to try DPoP in a browser. It makes a key and proofs with WebCrypto, tampers with them on request, and shows
+//! One page to try DPoP in a browser. It makes a key and proofs with `WebCrypto`, tampers with them on request, and shows
 //! which check of the layer stops the request.
 //!
 //! ```text
