@@ -382,7 +382,7 @@ suite "end-to-end tests with several issuers, without OpenSSL" tap \
   tests/e2e/run.sh issuers target/debug/dpop-aws-lc-rs
 check "tools of the proxies" python_environments
 check "HAProxy" has_haproxy
-suite "Caddy, Envoy and HAProxy in front of the gateway" tap tests/e2e/run.sh proxies target/debug/dpop
+suite "Caddy, Traefik, Envoy and HAProxy in front of the gateway" tap tests/e2e/run.sh proxies target/debug/dpop
 if has_glewlwyd; then
   suite "end-to-end tests with Glewlwyd" tap tests/e2e/run.sh glewlwyd target/debug/dpop
 else

@@ -25,6 +25,9 @@ function withAddresses(text, addresses) {
   return text;
 }
 
+/** Traefik responds with 404 until it has read its routes. */
+const answers = (port) => async () => (await fetch(`http://127.0.0.1:${port}/`)).status === 401;
+
 /** Envoy with one of the documented configurations, which asks over gRPC. */
 const envoy = (documentedFile, more) => ({
   table: (port) => `[ext_authz]\nlisten = "127.0.0.1:${port}"\n`,
@@ -60,6 +63,23 @@ export const PROXIES = {
       writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n}\n${site}`);
       const env = { HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder };
       return { program: join(programs, 'caddy'), args: ['run', '--adapter', 'caddyfile', '--config', file], env };
+    },
+  },
+  Traefik: {
+    withoutGateway: 500,
+    table: (port) => `[forward_auth]\nlisten = "127.0.0.1:${port}"\nproxy = "traefik"\n`,
+    start({ folder, port, gateway, service }) {
+      const [file, dynamic] = [join(folder, 'static.yaml'), join(folder, 'traefik.yaml')];
+      const addresses = { '127.0.0.1:8000': `127.0.0.1:${port}`, '/etc/traefik/traefik.yaml': dynamic };
+      writeFileSync(file, withAddresses(documented('traefik-static.yaml'), addresses));
+      const text = withAddresses(documented('traefik.yaml'), {
+        'api.example.com': '127.0.0.1',
+        '127.0.0.1:8081': `127.0.0.1:${gateway}`,
+        '127.0.0.1:9000': `127.0.0.1:${service}`,
+      });
+      writeFileSync(dynamic, text);
+      const args = [`--configFile=${file}`, '--global.checknewversion=false', '--global.sendanonymoususage=false'];
+      return { program: join(programs, 'traefik'), args, isReady: answers(port) };
     },
   },
   Envoy: envoy('envoy.yaml', { withoutGateway: 503 }),
@@ -140,8 +160,8 @@ danger_allow_plain_http = true
     },
   };
   running.push(stack.gateway);
-  const { program, args, env } = proxy.start({ folder, port, gateway: asked, service: service.address().port });
-  running.push(await startProgram(program, { args, env, isReady: listens(port) }));
+  const { program, args, env, isReady = listens(port) } = proxy.start({ folder, port, gateway: asked, service: service.address().port });
+  running.push(await startProgram(program, { args, env, isReady }));
   stack.stopGateway = async () => {
     running.splice(running.indexOf(stack.gateway), 1);
     await stack.gateway.stop();
@@ -152,7 +172,8 @@ danger_allow_plain_http = true
 /** Sends a request exactly as it is written, and returns the status, the headers and the body of the response. */
 export async function raw(port, target, headers, method = 'GET') {
   const socket = net.connect(port, '127.0.0.1');
-  const lines = [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Connection: close', ...headers];
+  const isLast = headers.some((header) => header.startsWith('Connection: close')) ? [] : ['Connection: close'];
+  const lines = [`${method} ${target} HTTP/1.1`, `Host: 127.0.0.1:${port}`, ...isLast, ...headers];
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   let text = '';
   for await (const data of socket) text += data;
