@@ -51,8 +51,8 @@
 //!
 //! # Common tasks
 //!
-//! [`_guide`](crate::_guide) has tutorials, guides for tasks and tables to look things up;
-//! [begin here](crate::_guide::introduction).
+//! [`_guide`] has tutorials, guides for tasks and tables to look things up;
+//! [begin here](_guide::introduction).
 //!
 //! | task | API |
 //! |---|---|
