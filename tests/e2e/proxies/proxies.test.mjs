@@ -109,6 +109,15 @@ for (const name of Object.keys(PROXIES)) {
       }
     });
 
+    test('the service does not get what the client has written as a header of proxies', async () => {
+      const forged = ['Forwarded: for=mallory', 'X-Real-IP: mallory', 'X-Forwarded-Prefix: /mallory', 'Client-Cert: mallory'];
+      for (const header of forged) {
+        const response = await raw(stack.port, '/orders', [...(await credentials('/orders')), header]);
+        assert.ok([200, 400].includes(response.status), response.head);
+        assert.ok(!response.body.includes('mallory'), `${header}: ${response.body}`);
+      }
+    });
+
     test('a client that names identity headers in Connection does not have them removed', async () => {
       const connection = 'Connection: close, X-DPoP-Thumbprint, X-DPoP-Issuer';
       const response = await raw(stack.port, '/orders', [...(await credentials('/orders')), connection]);
